@@ -1,0 +1,70 @@
+# Every target works on a fresh machine with git, make and Python 3.11 or newer: what it needs goes into .venv first.
+
+PYTHON ?= python3
+SERVER ?=
+VENV := .venv
+RUN := $(VENV)/bin/python
+
+.PHONY: all demo test check ruff async types floors proof bench docs servers clean
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+
+all: check test
+
+# Two clients and a server that gets hurt; `make demo SERVER=prosody` has a real one.
+demo: $(VENV)/.installed-demo
+	@$(RUN) -m trioxmpp demo $(if $(SERVER),--server $(SERVER))
+
+# Every test, those against real servers included.
+test: $(VENV)/.installed-dev
+	@tests/e2e/install.sh --try
+	$(RUN) -m pytest
+
+# What a machine can say about the code without running it.
+check: ruff async types floors
+
+ruff: $(VENV)/.installed-dev
+	$(RUN) -m ruff check
+	$(RUN) -m ruff format --check
+
+# Off: what is off for ruff too, what is about asyncio, and the rules that want a checkpoint on every path.
+async: $(VENV)/.installed-dev
+	$(RUN) -m flake8_async --enable=ASYNC --disable=ASYNC109,ASYNC300,ASYNC910,ASYNC911,ASYNC912,ASYNC913 \
+	  --startable-in-context-manager=run,resume,serve $$(find trioxmpp tests docs -name '*.py')
+
+types: $(VENV)/.installed-dev
+	$(RUN) -m mypy
+
+floors: $(VENV)/.installed-dev
+	$(RUN) -m pytest -q tests/test_floors.py tests/test_repository.py
+
+# The properties again, with far more examples: for the night.
+proof: $(VENV)/.installed-dev
+	TRIOXMPP_PROOF=1 $(RUN) -m pytest tests/proof
+
+bench: $(VENV)/.installed-bench
+	$(RUN) -m tests.benchmarks
+
+docs: $(VENV)/.installed-docs
+	$(RUN) -m sphinx -nW docs build/docs
+
+# The servers that `make test` runs against, from Debian; as root.
+servers:
+	tests/e2e/install.sh
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
+
+$(VENV)/.installed-%: pyproject.toml | $(RUN)
+	@echo "installing what 'make $*' needs into $(VENV)"
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	@touch $@
+
+# Debian keeps half of venv in a package of its own. An interrupted attempt must not look like a success.
+$(RUN):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; try: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends python3-venv >/dev/null; \
+	  else echo "this Python cannot make virtual environments; as root: apt-get install python3-venv"; exit 1; fi; }
+	@$(PYTHON) -m venv --clear $(VENV) || { rm -rf $(VENV); exit 1; }

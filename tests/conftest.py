@@ -1,0 +1,61 @@
+"""What holds for every test: nothing may hang, and how hard hypothesis looks."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import hypothesis
+import pytest
+import trio
+import trio.testing
+
+PROOF = bool(os.environ.get("TRIOXMPP_PROOF"))
+
+# A test that takes this long hangs. Under a virtual clock a deadlock reaches any deadline at once, and a test may
+# well live through a year: its deadline is a lifetime away.
+REAL_LIMIT = 3600.0 if PROOF else 60.0
+VIRTUAL_LIMIT = 100 * 365 * 86400.0
+
+# Deadlines are real time, which tests do not look at. In CI the examples are always the same: a failure is then about
+# the change.
+hypothesis.settings.register_profile("dev", deadline=None, max_examples=50)
+hypothesis.settings.register_profile("ci", deadline=None, max_examples=50, derandomize=True, print_blob=True)
+hypothesis.settings.register_profile(
+    "proof",
+    deadline=None,
+    max_examples=5000,
+    print_blob=True,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.data_too_large],
+)
+hypothesis.settings.load_profile("proof" if PROOF else "ci" if os.environ.get("CI") else "dev")
+
+
+def bounded(test: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    """The same coroutine function, but with an end."""
+
+    @functools.wraps(test)
+    async def run(*args: Any, **kwargs: Any) -> None:
+        virtual = isinstance(trio.lowlevel.current_clock(), trio.testing.MockClock)
+        with trio.fail_after(VIRTUAL_LIMIT if virtual else REAL_LIMIT):
+            await test(*args, **kwargs)
+
+    vars(run)["is_bounded"] = True
+    return run
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if not isinstance(item, pytest.Function):
+            continue
+        given = getattr(item.obj, "hypothesis", None)
+        test = given.inner_test if given else item.obj
+        if not inspect.iscoroutinefunction(test) or hasattr(test, "is_bounded"):
+            continue
+        if given:
+            given.inner_test = bounded(test)
+        else:
+            item.obj = bounded(test)

@@ -1,0 +1,58 @@
+#!/bin/sh
+# Installs the XMPP servers that tests/e2e runs against: Prosody and ejabberd, from Debian, those that are missing.
+#
+#   install.sh           for `make servers`: a server that cannot be had is a failure
+#   install.sh --try     for `make test`: says in one line what is missing and goes on; the tests decide what that means
+#
+# Needs root. The distribution's own services are neither started nor left enabled: the tests start servers of their
+# own, on free ports of the loopback interface, and a machine should not serve the world because it ran a test suite.
+set -eu
+
+mode=${1:-}
+
+give_up() {
+    echo "install.sh: $1" >&2
+    [ "$mode" = --try ] && exit 0
+    exit 1
+}
+
+missing=
+command -v prosody >/dev/null || missing="$missing prosody"
+ls /usr/lib/*/ejabberd-*/ebin/ejabberd.app >/dev/null 2>&1 || missing="$missing ejabberd"
+[ -n "$missing" ] || exit 0
+[ "$(id -u)" = 0 ] || give_up "to test against all servers, as root: apt-get install --no-install-recommends$missing"
+command -v apt-get >/dev/null || give_up "to test against all servers, install$missing (this is not Debian)"
+
+# A service that comes with one of them, unless it was here before.
+services=$missing
+command -v epmd >/dev/null || services="$services epmd.socket epmd"
+
+# Debian's way to install without starting: a policy that says no. Ours stands only while apt runs.
+policy=/usr/sbin/policy-rc.d
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+trap 'exit 1' HUP INT TERM
+if [ ! -e "$policy" ]; then
+    trap 'rm -f "$log" "$policy"' EXIT
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+fi
+
+export DEBIAN_FRONTEND=noninteractive
+echo "install.sh: installing$missing" >&2
+# shellcheck disable=SC2086  # a list of words
+if ! { apt-get update && apt-get install -y --no-install-recommends $missing; } >"$log" 2>&1 </dev/null; then
+    tail -n 20 "$log" >&2
+    give_up "apt-get could not install$missing"
+fi
+
+# The policy keeps them from starting now; this keeps them from starting at the next boot.
+for name in $services; do
+    if command -v systemctl >/dev/null; then systemctl disable "$name" >/dev/null 2>&1 || true; fi
+done
+for name in $missing; do
+    if stat -c %U /proc/[0-9]* 2>/dev/null | grep -qx "$name"; then
+        echo "install.sh: a process of the user $name is running, although nobody asked for one" >&2
+        exit 1
+    fi
+done

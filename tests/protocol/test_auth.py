@@ -1,0 +1,219 @@
+"""The elements around SASL, and what the three ways of saying success mean."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trioxmpp import xml
+from trioxmpp.errors import AuthenticationFailure
+from trioxmpp.protocol import ns
+from trioxmpp.protocol.auth import Dialogue
+from trioxmpp.protocol.sasl import Credentials, choose
+
+NONCE = "fyko+d2lbbFgONRv9qkxdawL"
+SERVER_FIRST = b"r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,s=QSXCR+Q6sek8bf92,i=4096"
+CLIENT_FINAL = b"c=biws,r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,p=v0X8v3Bz2T0CJGbJQyF0X+HI4Ts="
+SERVER_FINAL = b"v=rmF9pqV8S7suAoZWja4dJRkFsKQ="
+
+
+def element(name: str, data: bytes | None = None, inner: str = "") -> xml.Element:
+    text = "" if data is None else base64.b64encode(data).decode() or "="
+    return xml.fromstring(f"<{name} xmlns='{ns.SASL}'>{text}{inner}</{name}>")
+
+
+def said(dialogue: Dialogue) -> tuple[str, bytes]:
+    """What the client is about to write: the element's name and its data."""
+    assert dialogue.say is not None
+    spoken = xml.fromstring(dialogue.say)
+    text = spoken.text or ""
+    return str(spoken.tag).removeprefix(f"{{{ns.SASL}}}"), b"" if text == "=" else base64.b64decode(text)
+
+
+def new(name: str = "SCRAM-SHA-1") -> Dialogue:
+    credentials = Credentials("user", "pencil", allow_plain=True)
+    return Dialogue(*choose([name], credentials, secure=True, nonce=NONCE))
+
+
+def proved() -> Dialogue:
+    """A dialogue in which the client has proved itself, and the server has not yet."""
+    dialogue = new()
+    assert said(dialogue) == ("auth", b"n,,n=user,r=" + NONCE.encode())
+    assert not dialogue.receive(element("challenge", SERVER_FIRST))
+    assert dialogue.say is None
+    assert dialogue.derivation is not None
+    dialogue.derived(dialogue.derivation.compute())
+    assert said(dialogue) == ("response", CLIENT_FINAL)
+    return dialogue
+
+
+@pytest.mark.parametrize("name", ["SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN"])
+def test_auth_names_the_mechanism(name: str) -> None:
+    assert xml.fromstring(new(name).say or "").get("mechanism") == name
+
+
+def test_success_with_data() -> None:
+    dialogue = proved()
+    assert dialogue.receive(element("success", SERVER_FINAL))
+    assert dialogue.say is None
+
+
+def test_the_last_message_as_a_challenge_and_then_an_empty_success() -> None:
+    dialogue = proved()
+    assert not dialogue.receive(element("challenge", SERVER_FINAL))
+    assert said(dialogue) == ("response", b"")
+    assert dialogue.receive(element("success"))
+
+
+def test_after_the_last_message_success_may_say_that_it_is_empty() -> None:
+    dialogue = proved()
+    dialogue.receive(element("challenge", SERVER_FINAL))
+    assert dialogue.receive(element("success", b""))
+
+
+@pytest.mark.parametrize("data", [None, b"", b"v=AAAA", SERVER_FIRST, SERVER_FINAL])
+def test_success_before_anything_was_proved(data: bytes | None) -> None:
+    with pytest.raises(AuthenticationFailure):
+        new().receive(element("success", data))
+
+
+@pytest.mark.parametrize("data", [None, b"", b"v=", b"v=AAAA", SERVER_FINAL[:-1], b"e=invalid-proof"])
+def test_success_without_a_proof_is_a_failure(data: bytes | None) -> None:
+    with pytest.raises(AuthenticationFailure) as caught:
+        proved().receive(element("success", data))
+    assert caught.value.condition is None
+    assert "pencil" not in str(caught.value)
+
+
+def test_success_without_data_says_what_is_wrong() -> None:
+    with pytest.raises(AuthenticationFailure, match="let us in before it had proved who it is"):
+        proved().receive(element("success"))
+    with pytest.raises(AuthenticationFailure, match="let us in before it had proved who it is"):
+        new().receive(element("success"))
+
+
+@pytest.mark.parametrize("bad", [b"garbage", b"e=unknown-user", b""])
+def test_no_success_after_a_failure(bad: bytes) -> None:
+    """An ended generator must not look like one that is satisfied."""
+    dialogue = new()
+    with pytest.raises(AuthenticationFailure):
+        dialogue.receive(element("challenge", bad))
+    with pytest.raises(RuntimeError):
+        dialogue.receive(element("success"))
+
+
+def test_no_success_after_the_server_said_failure() -> None:
+    dialogue = new("PLAIN")
+    with pytest.raises(AuthenticationFailure):
+        dialogue.receive(element("failure"))
+    with pytest.raises(RuntimeError):
+        dialogue.receive(element("success"))
+
+
+def test_what_the_server_says_is_never_taken_for_the_key() -> None:
+    dialogue = new()
+    dialogue.receive(element("challenge", SERVER_FIRST))
+    with pytest.raises(RuntimeError):
+        dialogue.receive(element("challenge", b"\0" * 20))
+
+
+def test_a_server_that_does_not_stop_challenging() -> None:
+    dialogue = proved()
+    dialogue.receive(element("challenge", SERVER_FINAL))
+    with pytest.raises(AuthenticationFailure, match="goes on talking"):
+        dialogue.receive(element("challenge", b""))
+
+
+def test_plain() -> None:
+    dialogue = new("PLAIN")
+    assert said(dialogue) == ("auth", b"\0user\0pencil")
+    assert dialogue.receive(element("success"))
+    assert "pencil" not in repr(dialogue)
+
+
+@pytest.mark.parametrize("text", ["QUJ", "Q UJD", " QUJD", "QUJD\n", "====", "QQ==QQ==", "é", "%", "=="])
+def test_base64_is_strict(text: str) -> None:
+    for name in ("challenge", "success"):
+        with pytest.raises(AuthenticationFailure, match="base64") as caught:
+            new().receive(xml.fromstring(f"<{name} xmlns='{ns.SASL}'>{text}</{name}>"))
+        assert caught.value.condition is None
+
+
+CONDITIONS = {
+    "aborted": "given up",
+    "account-disabled": "account is disabled",
+    "credentials-expired": "expired",
+    "encryption-required": "TLS first",
+    "incorrect-encoding": "a bug",
+    "invalid-authzid": "may not act as",
+    "invalid-mechanism": "mechanism that it offered",
+    "malformed-request": "a bug",
+    "mechanism-too-weak": "stronger mechanism",
+    "not-authorized": "check the address and the password",
+    "temporary-auth-failure": "try again later",
+    "bad-weather": "check the address and the password",
+}
+
+
+@pytest.mark.parametrize("condition", CONDITIONS)
+def test_failure_keeps_the_condition_and_says_what_to_do(condition: str) -> None:
+    inner = f"<{condition}/><text xml:lang='en'>Sorry,\n\u009b31m Romeo</text>"
+    with pytest.raises(AuthenticationFailure, match=CONDITIONS[condition]) as caught:
+        new().receive(element("failure", inner=inner))
+    assert caught.value.condition == condition
+    assert f"({condition}: Sorry,  31m Romeo)" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("inner", "condition"),
+    [
+        ("", "not-authorized"),
+        ("<text>no</text>", "not-authorized"),
+        ("<text>no</text><aborted/>", "aborted"),
+        ("<aborted/><more xmlns='urn:x'/>", "aborted"),
+        ("<more xmlns='urn:x'/>", "not-authorized"),
+        ("<aborted/><not-authorized/>", "aborted"),
+    ],
+)
+def test_the_condition_is_an_element_of_sasl(inner: str, condition: str) -> None:
+    with pytest.raises(AuthenticationFailure) as caught:
+        new().receive(element("failure", inner=inner))
+    assert caught.value.condition == condition
+
+
+@pytest.mark.parametrize("text", ["<a xmlns='urn:x'/>", f"<proceed xmlns='{ns.TLS}'/>", "<success xmlns='urn:x'/>"])
+def test_anything_else_is_no_answer(text: str) -> None:
+    with pytest.raises(AuthenticationFailure, match="answered the login with"):
+        new().receive(xml.fromstring(text))
+
+
+def test_credentials_that_cannot_be_used_fail_at_once() -> None:
+    with pytest.raises(AuthenticationFailure, match="empty"):
+        Dialogue(*choose(["SCRAM-SHA-1"], Credentials("", "x"), secure=True, nonce=NONCE))
+
+
+STEPS = st.tuples(
+    st.sampled_from(["challenge", "success", "failure", "response", "auth"]),
+    st.none() | st.binary(max_size=40) | st.sampled_from([SERVER_FIRST, SERVER_FINAL]),
+)
+
+
+@given(st.sampled_from(["SCRAM-SHA-1", "SCRAM-SHA-256"]), st.lists(STEPS, max_size=5))
+def test_whatever_a_server_says_only_its_proof_lets_it_in(name: str, steps: list[tuple[str, bytes | None]]) -> None:
+    dialogue, answers = new(name), []
+    try:
+        for kind, data in steps:
+            answers.append(data)
+            if dialogue.receive(element(kind, data)):
+                break
+            if dialogue.derivation is not None:
+                dialogue.derived(dialogue.derivation.compute())
+        else:
+            return
+    except AuthenticationFailure:
+        return
+    assert answers[:2] == [SERVER_FIRST, SERVER_FINAL]
+    assert name == "SCRAM-SHA-1"

@@ -1,0 +1,64 @@
+"""RFC 6120 §4.9: stream errors, written and read."""
+
+from __future__ import annotations
+
+import pytest
+from lxml import etree
+
+from trioxmpp.errors import StreamCondition, StreamError
+from trioxmpp.protocol import ns
+from trioxmpp.protocol.framing import Framing, header, parse_stream_error, stream_error
+
+HEADER = header(to="example.org")
+C = StreamCondition
+
+
+def round_trip(error: StreamError) -> StreamError:
+    (_, element), refusal = Framing().feed(HEADER + stream_error(error))
+    assert refusal is None
+    assert isinstance(element, etree._Element)
+    return parse_stream_error(element)
+
+
+@pytest.mark.parametrize("condition", list(StreamCondition))
+def test_stream_errors_round_trip(condition: StreamCondition) -> None:
+    error = round_trip(StreamError(condition, "it's <that> & so", by_us=True))
+    assert (error.condition, error.text, error.application) == (condition, "it's <that> & so", None)
+    assert not error.by_us
+    assert round_trip(StreamError(condition)).text is None
+
+
+def test_a_stream_error_with_an_application_specific_condition() -> None:
+    error = round_trip(StreamError(C.RESET, application="<why xmlns='urn:x'>so</why>"))
+    assert error.application is not None
+    assert etree.fromstring(error.application).tag == "{urn:x}why"
+
+
+def test_a_stream_error_is_written_whatever_its_text() -> None:
+    assert round_trip(StreamError(C.RESET, "a\0b\ud800c")).text == "a\ufffdb\ufffdc"
+
+
+def fragment(inner: str) -> StreamError:
+    return parse_stream_error(
+        etree.fromstring(f"<e:error xmlns:e='{ns.STREAM}' xmlns='{ns.STREAM_ERRORS}'>{inner}</e:error>")
+    )
+
+
+@pytest.mark.parametrize(
+    ("inner", "condition", "text"),
+    [
+        ("", C.UNDEFINED_CONDITION, None),
+        ("<new-condition/>", C.UNDEFINED_CONDITION, None),
+        ("<text>a</text><conflict/><text xml:lang='de'>b</text>", C.CONFLICT, "a"),
+        ("<conflict/><reset/>", C.CONFLICT, None),
+        ("<conflict>why</conflict>", C.CONFLICT, "why"),
+        ("<see-other-host> a.example:5222\n</see-other-host>", C.SEE_OTHER_HOST, "a.example:5222"),
+        ("<see-other-host>a.example</see-other-host><text>moved</text>", C.SEE_OTHER_HOST, "a.example"),
+        ("<see-other-host/><text>moved</text>", C.SEE_OTHER_HOST, "moved"),
+        ("<!-- x --><?y z?>text<conflict/>", C.CONFLICT, None),
+        ("<x xmlns=''/><conflict xmlns='urn:x'/>", C.UNDEFINED_CONDITION, None),
+    ],
+)
+def test_reading_stream_errors(inner: str, condition: StreamCondition, text: str | None) -> None:
+    error = fragment(inner)
+    assert (error.condition, error.text) == (condition, text)

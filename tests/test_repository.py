@@ -1,0 +1,50 @@
+"""What the repository may hold: the places that the design names, and nothing of the machine it was written on."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+TOP = {
+    "pyproject.toml",
+    "trioxmpp",
+    "tests",
+    "docs",
+    "Makefile",
+    "README.md",
+    "LICENSE",
+    "CHANGELOG.md",
+    ".ci",
+    ".gitignore",
+}
+HOME = re.compile(rb"(?<![\w.])/(?:home|root|work|Users|mnt)/[\w.]+")
+
+
+def tracked() -> list[Path]:
+    """Every file that git keeps, or would with the next commit."""
+    if shutil.which("git") is None or not (ROOT / ".git").exists():
+        pytest.skip("this is not a clone")
+    # A container may well see files of another user; git would not speak to us.
+    git = ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(git, cwd=ROOT, capture_output=True, check=True).stdout.split(b"\0")
+    return [path for name in names if name and (path := ROOT / name.decode()).is_file()]
+
+
+def test_the_top_level_is_what_the_design_says() -> None:
+    assert {path.relative_to(ROOT).parts[0] for path in tracked()} <= TOP
+
+
+def test_no_file_names_a_place_of_one_machine() -> None:
+    found = [f"{path.relative_to(ROOT)}: {match}" for path in tracked() for match in HOME.findall(path.read_bytes())]
+    assert not found, "\n".join(found)
+
+
+def test_test_files_have_names_of_their_own() -> None:
+    """pytest imports them by path, but a person finds them by name."""
+    names = [path.name for path in tracked() if path.name.startswith("test_") and path.suffix == ".py"]
+    assert sorted(names) == sorted(set(names))

@@ -1,0 +1,482 @@
+"""Declared classes: what they read, what they refuse, what they write."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import enum
+import linecache
+import math
+import pickle
+import subprocess
+import sys
+import traceback
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Optional
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trioxmpp import JID, xml
+from trioxmpp.errors import ElementError
+from trioxmpp.protocol.stanza import Get, response_type
+
+NS = "https://example.org/weather"
+
+
+class Sky(enum.Enum):
+    CLEAR = "clear"
+    CLOUDED = "clouded"
+
+
+@xml.element(NS, "query")
+class Query(Get["Report"]):
+    """Asks a station what the weather is like at `place`."""
+
+    place: str = xml.attr()
+
+
+@xml.element(NS, "report")
+class Report:
+    measured: datetime = xml.attr()
+    sky: Sky = xml.attr()
+    celsius: float = xml.child_text()
+    note: str | None = xml.child_text(default=None)
+
+
+@xml.element(NS, "item")
+class Item:
+    jid: JID = xml.attr()
+    items: tuple[Item, ...] = xml.children()  # of itself
+
+
+@xml.element("urn:it's&", "odd")
+class Odd:
+    value: int = xml.text(default=7)
+
+
+@xml.element("", "bare")
+class Bare:
+    name: str = xml.child_text(default="x")
+
+
+@xml.element(NS, "everything")
+class Everything:
+    """All kinds of field, and all codecs."""
+
+    from_: str | None = xml.attr(default=None)
+    max_items: int = xml.attr(default=10)
+    lang: Optional[str] = xml.attr("xml:lang", default=None)  # noqa: UP045  (that is what is tested)
+    foreign: str | None = xml.attr("{urn:it's}foreign", default=None)
+    is_on: bool = xml.attr("on")
+    ratio: float = xml.attr(default=0.5)
+    data: bytes = xml.child_text()
+    at: datetime | None = xml.child_text(ns="urn:other", default=None)
+    sky: Sky = xml.child_text(default=Sky.CLEAR)
+    text: str = xml.text(default="")
+    who: JID | None = xml.child_text(default=None)
+    doubled: int = xml.child_text("twice", codec=xml.Codec(lambda text: int(text) // 2, lambda n: str(2 * n)))
+    query: Query | None = xml.child(default=None)
+    choice: Odd | Bare | None = xml.child(default=None)
+    items: tuple[Item | Report, ...] = xml.children()
+    flagged: bool = xml.flag()
+    other_flag: bool = xml.flag("flagged", ns="urn:other")
+    bodies: Mapping[str, str] = xml.lang_text("body")
+    others: tuple[xml.Element, ...] = xml.rest()
+
+
+def read(cls: type[Any], text: str) -> Any:
+    return xml.parse(cls, xml.fromstring(text))
+
+
+def test_reading() -> None:
+    report = read(
+        Report,
+        f"""<report xmlns='{NS}' measured='2002-09-10T23:08:25Z' sky='clouded' unknown='x'>
+            <unknown xmlns='urn:unknown'><note>not this one</note></unknown>
+            <note/>
+            <celsius> -1.5 </celsius>
+        </report>""",
+    )
+    assert report == Report(
+        measured=datetime(2002, 9, 10, 23, 8, 25, tzinfo=UTC), sky=Sky.CLOUDED, celsius=-1.5, note=""
+    )
+
+
+@pytest.mark.parametrize(
+    ("payload", "ns", "text"),
+    [
+        (Query(place="Ulm"), "", f"<query xmlns='{NS}' place='Ulm'/>"),
+        (Query(place="Ulm"), NS, "<query place='Ulm'/>"),
+        (Query(place="it's <&>\n"), NS, "<query place='it&apos;s &lt;&amp;&gt;&#10;'/>"),
+        (
+            Report(measured=datetime(2020, 1, 1, tzinfo=UTC), sky=Sky.CLEAR, celsius=1.5),
+            NS,
+            "<report measured='2020-01-01T00:00:00Z' sky='clear'><celsius>1.5</celsius></report>",
+        ),
+        (
+            Item(jid=JID.parse("a@b"), items=(Item(jid=JID.parse("c")),)),
+            NS,
+            "<item jid='a@b'><item jid='c'/></item>",
+        ),
+        (Odd(), "", "<odd xmlns='urn:it&apos;s&amp;'/>"),
+        (Odd(value=8), "", "<odd xmlns='urn:it&apos;s&amp;'>8</odd>"),
+        (Bare(), "", "<bare/>"),
+        (Bare(name=""), "jabber:client", "<bare xmlns=''><name></name></bare>"),
+    ],
+)
+def test_writing(payload: object, ns: str, text: str) -> None:
+    assert xml.serialise(payload, ns) == text
+
+
+def test_the_namespace_of_stanzas_is_the_default() -> None:
+    @xml.element("jabber:client", "thread")
+    class Thread:
+        text: str = xml.text()
+
+    assert xml.serialise(Thread(text="t")) == "<thread>t</thread>"
+    assert xml.serialise(Query(place="Ulm")).startswith(f"<query xmlns='{NS}'")
+
+
+def test_children_are_written_where_their_parent_is_the_default() -> None:
+    everything = Everything(
+        is_on=True, data=b"", doubled=1, choice=Bare(), other_flag=True, bodies={"": "a", "de": "b"}
+    )
+    assert xml.serialise(everything, NS) == (
+        "<everything on='true'><data></data><twice>2</twice><bare xmlns=''/><flagged xmlns='urn:other'/>"
+        "<body>a</body><body xml:lang='de'>b</body></everything>"
+    )
+
+
+EVERYTHING = f"<everything xmlns='{NS}' on='1'><data/><twice>2</twice>%s</everything>"
+
+
+@pytest.mark.parametrize(
+    ("cls", "text", "path", "message"),
+    [
+        (Query, f"<report xmlns='{NS}'/>", "query", f"expected {{{NS}}}query, got {{{NS}}}report"),
+        (Query, "<query place='Ulm'/>", "query", f"expected {{{NS}}}query, got query"),
+        (Query, f"<query xmlns='{NS}'/>", "query/@place", "missing"),
+        (Report, f"<report xmlns='{NS}' measured='2020-01-01T00:00:00Z' sky='x'/>", "report/@sky", "not one of"),
+        (
+            Report,
+            f"<report xmlns='{NS}' measured='2020-01-01T00:00:00Z' sky='clear'/>",
+            "report/celsius",
+            "missing",
+        ),
+        (
+            Report,
+            f"<report xmlns='{NS}' measured='2020-01-01T00:00:00Z' sky='clear'><celsius>warm</celsius></report>",
+            "report/celsius",
+            "not a number",
+        ),
+        (Odd, "<odd xmlns='urn:it&apos;s&amp;'>x</odd>", "odd/text()", "not an integer"),
+        (Item, f"<item xmlns='{NS}' jid=''/>", "item/@jid", "empty"),
+        (
+            Item,
+            f"<item xmlns='{NS}' jid='a'><item jid='b'/><x/><item jid='c'><item jid='d'/><item/></item></item>",
+            "item/item[2]/item[2]/@jid",
+            "missing",
+        ),
+        (Everything, EVERYTHING % "<twice>2</twice>", "everything/twice", "more than one"),
+        (Everything, EVERYTHING % "<flagged/><flagged/>", "everything/flagged", "more than one"),
+        (Everything, EVERYTHING % "<body/><body xml:lang='de'/><body/>", "everything/body", "more than one"),
+        (Everything, EVERYTHING % "<query/>", "everything/query/@place", "missing"),
+        (Everything, EVERYTHING % ("<query place='a'/>" * 2), "everything/query", "more than one"),
+        (
+            Everything,
+            EVERYTHING % "<bare xmlns=''/><odd xmlns='urn:it&apos;s&amp;'/>",
+            "everything/odd",
+            "more than one",
+        ),
+        (Everything, EVERYTHING % "<item jid='a'/><report/>", "everything/report[1]/@measured", "missing"),
+    ],
+)
+def test_errors_say_where(cls: type[Any], text: str, path: str, message: str) -> None:
+    with pytest.raises(ElementError) as caught:
+        read(cls, text)
+    assert caught.value.path == path
+    assert str(caught.value).startswith(f"{path}: ")
+    assert message in str(caught.value)
+    assert str(caught.value).count(f"{path}: ") == 1
+
+
+LEGAL = st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufffe\uffff") | st.sampled_from("\t\n\r<&'")
+TEXTS = st.text(LEGAL, max_size=12)
+# White space alone among children is no text.
+TEXTS_AMONG_CHILDREN = TEXTS.filter(lambda text: not text or text.strip(" \t\r\n"))
+# Of no time zone but UTC: others are equal, but do not come back.
+TIMES = st.datetimes(timezones=st.just(UTC))
+JIDS = st.sampled_from([JID.parse("romeo@example.org/orchard"), JID.parse("example.org")])
+FLOATS = st.floats(allow_nan=False)
+QUERIES = st.builds(Query, place=TEXTS)
+REPORTS = st.builds(Report, measured=TIMES, sky=st.sampled_from(Sky), celsius=FLOATS, note=st.none() | TEXTS)
+ITEMS = st.recursive(
+    st.builds(Item, jid=JIDS),
+    lambda inner: st.builds(Item, jid=JIDS, items=st.lists(inner, max_size=2).map(tuple)),
+    max_leaves=4,
+)
+OTHERS = st.sampled_from(
+    ["<x/>", "<x xmlns='urn:x' a='&#10;'>t<y xmlns=''/>&#13;</x>", f"<p:x xmlns:p='{NS}'><y/></p:x>"]
+)
+EVERYTHINGS = st.builds(
+    Everything,
+    from_=st.none() | TEXTS,
+    max_items=st.integers(),
+    lang=st.none() | st.sampled_from(["de", "en"]),
+    foreign=st.none() | TEXTS,
+    is_on=st.booleans(),
+    ratio=FLOATS,
+    data=st.binary(max_size=8),
+    at=st.none() | TIMES,
+    sky=st.sampled_from(Sky),
+    text=TEXTS_AMONG_CHILDREN,
+    who=st.none() | JIDS,
+    doubled=st.integers(),
+    query=st.none() | QUERIES,
+    choice=st.none() | st.builds(Odd, value=st.integers()) | st.builds(Bare, name=TEXTS),
+    items=st.lists(ITEMS | REPORTS, max_size=3).map(tuple),
+    flagged=st.booleans(),
+    other_flag=st.booleans(),
+    bodies=st.dictionaries(st.sampled_from(["", "de", "en"]), TEXTS),
+    others=st.lists(OTHERS.map(xml.fromstring), max_size=3).map(tuple),
+)
+
+
+@given(QUERIES | REPORTS | ITEMS | EVERYTHINGS, st.sampled_from(["", NS, "jabber:client"]))
+def test_objects_survive(payload: Any, ns: str) -> None:
+    parent = xml.fromstring(f"<parent xmlns='{ns}'>{xml.serialise(payload, ns)}</parent>")
+    again = xml.parse(type(payload), parent[0])
+    assert again == payload
+    assert hash(again) == hash(payload)
+
+
+def texts_of(annotation: Any, **options: Any) -> type[Any]:
+    cls = type("Text", (), {"__annotations__": {"text": annotation}, "text": xml.text(**options)})
+    return xml.element(NS, "text")(cls)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "options", "empty", "values"),
+    [
+        (str, {}, "", ["", " ", "a"]),
+        (str | None, {"default": None}, None, [None, " ", "a"]),
+        (str, {"default": "x"}, "", ["", "x", "a"]),
+        (bytes, {}, b"", [b"", b"a"]),
+        (bytes, {"default": b"x"}, b"", [b"", b"x", b"a"]),
+        (bytes | None, {"default": None}, None, [None, b"a"]),
+        (int, {"default": 7}, 7, [0, 7]),
+        (int | None, {"default": None}, None, [None, 0]),
+    ],
+)
+def test_no_text(annotation: Any, options: dict[str, Any], empty: object, values: list[object]) -> None:
+    cls = texts_of(annotation, **options)
+    assert read(cls, f"<text xmlns='{NS}'/>").text == empty
+    for value in values:
+        assert read(cls, xml.serialise(cls(text=value))).text == value
+
+
+def test_text_is_what_stands_directly_in_the_element() -> None:
+    cls = texts_of(str)
+    assert read(cls, f"<text xmlns='{NS}'>a<b>c</b>d</text>").text == "ad"
+    assert read(cls, f"<text xmlns='{NS}'>\n<b>c</b>\n</text>").text == ""
+    assert read(Bare, "<bare><name>a<b>c</b>d</name></bare>").name == "ad"
+
+
+def test_the_rest_is_what_no_field_takes() -> None:
+    everything = read(Everything, EVERYTHING % "<y xmlns='urn:y'>t</y>  <flagged/><z/>")
+    assert [element.tag for element in everything.others] == ["{urn:y}y", f"{{{NS}}}z"]
+    assert everything == read(Everything, EVERYTHING % "<flagged/><y xmlns='urn:y'>t</y><z/>")
+    assert everything != read(Everything, EVERYTHING % "<flagged/><y xmlns='urn:y'>u</y><z/>")
+    assert everything != read(Everything, EVERYTHING % "<flagged/><y xmlns='urn:y'>t</y>")
+    assert everything != read(Everything, EVERYTHING % "<y xmlns='urn:y'>t</y><z/>")
+    assert everything != "something else"
+
+
+@pytest.mark.parametrize(
+    ("payload", "error", "message"),
+    [
+        (Query(place="\x00"), ValueError, r"U\+0000"),
+        (Query(place=None), TypeError, "NoneType"),  # type: ignore[arg-type]
+        (Query(place=JID.parse("a@b")), TypeError, "JID"),  # type: ignore[arg-type]
+        (Item(jid="a@b"), TypeError, "expected a JID, got str"),  # type: ignore[arg-type]
+        ("text", TypeError, "str does not describe an element"),
+        (None, TypeError, "NoneType does not describe an element"),
+    ],
+)
+def test_what_cannot_be_written(payload: object, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        xml.serialise(payload)
+
+
+def test_a_request_keeps_what_it_is_answered_with() -> None:
+    @xml.element(NS, "ask")
+    class Ask(Get[Report]):
+        pass
+
+    assert response_type(Ask) == (Report, False)
+    assert issubclass(Ask, Get)
+    assert xml.tag_of(Ask) == f"{{{NS}}}ask"
+    assert xml.parse(Ask, xml.fromstring(xml.serialise(Ask()))) == Ask()
+
+
+def test_objects_are_frozen_and_slotted_values() -> None:
+    query = Query(place="Ulm")
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        query.place = "Bonn"  # type: ignore[misc]
+    assert not hasattr(query, "__dict__")
+    assert pickle.loads(pickle.dumps(query)) == copy.deepcopy(query) == dataclasses.replace(query) == query
+    assert {query: 1}[Query(place="Ulm")] == 1
+    assert repr(query) == "Query(place='Ulm')"
+
+
+def test_the_constructor_takes_keywords_only_and_all_that_is_required() -> None:
+    with pytest.raises(TypeError):
+        Query()  # type: ignore[call-arg]
+    with pytest.raises(TypeError):
+        Query("Ulm")  # type: ignore[call-arg]
+
+
+def test_a_subclass_describes_nothing_until_it_is_declared() -> None:
+    class Undeclared(Query):
+        pass
+
+    with pytest.raises(TypeError, match=r"Undeclared does not describe an element"):
+        xml.tag_of(Undeclared)
+    with pytest.raises(TypeError, match="does not describe"):
+        xml.parse(Undeclared, xml.fromstring("<a/>"))
+
+    @xml.element(NS, "long-query")
+    class LongQuery(Query):
+        days: int = xml.attr(default=1)
+
+    query = LongQuery(place="Ulm", days=3)
+    assert xml.serialise(query, NS) == "<long-query place='Ulm' days='3'/>"
+    assert read(LongQuery, xml.serialise(query)) == query
+
+
+def test_find() -> None:
+    parent = xml.fromstring(f"<a><query/><query xmlns='{NS}' place='Ulm'/><query xmlns='{NS}'/></a>")
+    assert xml.find(parent, Query) == Query(place="Ulm")
+    assert xml.find(parent, Report) is None
+    parent.remove(parent[1])
+    with pytest.raises(ElementError):
+        xml.find(parent, Query)
+
+
+def declare(**fields: tuple[Any, Any]) -> type[Any]:
+    annotations = {name: annotation for name, (annotation, _) in fields.items()}
+    values = {name: value for name, (_, value) in fields.items() if value is not ...}
+    return xml.element(NS, "x")(type("X", (), {"__annotations__": annotations, **values}))
+
+
+@pytest.mark.parametrize(
+    ("fields", "error", "message"),
+    [
+        ({"a": (str, xml.attr()), "b": (str, xml.attr("a"))}, TypeError, "a and b both take a"),
+        ({"a": (bool, xml.flag()), "b": (str, xml.child_text("a"))}, TypeError, "a and b both take"),
+        ({"a": (str, xml.text()), "b": (str, xml.text())}, TypeError, r"a and b both take text\(\)"),
+        ({"a": (tuple, xml.rest()), "b": (tuple, xml.rest())}, TypeError, "both take rest"),
+        ({"a": (str, ...)}, TypeError, "X.a is not a field of an element"),
+        ({"a": (complex, xml.attr())}, TypeError, "no codec for <class 'complex'>"),
+        ({"a": (int | str, xml.attr())}, TypeError, "no codec for int | str"),
+        ({"a": (str, xml.child())}, TypeError, "str does not describe an element"),
+        ({"a": (tuple, xml.children())}, TypeError, "does not say of what"),
+        ({"a": (str, xml.attr("a b"))}, ValueError, "'a b' is not an XML name"),
+        ({"a": (str, xml.attr("p:a"))}, ValueError, "'p:a' is not the name of an attribute"),
+        ({"a": (str, xml.child_text("'"))}, ValueError, "is not an XML name"),
+        ({"a": ("NoSuchClass", xml.child())}, NameError, "NoSuchClass"),
+    ],
+)
+def test_declarations_that_make_no_sense(fields: Any, error: type[Exception], message: str) -> None:
+    cls = declare(**fields)
+    for _ in range(2):  # the second time as well
+        with pytest.raises(error, match=message):
+            xml.parse(cls, xml.fromstring(f"<x xmlns='{NS}'/>"))
+
+
+@pytest.mark.parametrize("name", ["", "a b", "p:a", "1a", "-a", "<", "a'"])
+def test_elements_have_names(name: str) -> None:
+    with pytest.raises(ValueError, match="is not an XML name"):
+        xml.element(NS, name)
+
+
+def test_the_class_of_children_can_be_said_aside() -> None:
+    cls = declare(one=(Any, xml.child(Query)), many=(Any, xml.children(Item)))
+    value = cls(one=Query(place="a"), many=(Item(jid=JID.parse("b")),))
+    assert read(cls, xml.serialise(value)) == value
+
+
+def test_nan_is_written() -> None:
+    cls = declare(a=(float, xml.attr()))
+    assert math.isnan(read(cls, xml.serialise(cls(a=math.nan))).a)
+
+
+def test_generated_code_can_be_read() -> None:
+    with pytest.raises(ElementError) as caught:
+        read(Query, "<x/>")
+    lines = traceback.extract_tb(caught.tb)
+    generated = [frame for frame in lines if frame.filename == f"<xml reader of {__name__}.Query>"]
+    assert [frame.line for frame in generated] == ["raise wrong_tag(element, plan)"]
+    linecache.checkcache()
+    assert linecache.getline(generated[0].filename, 1) == "def read(element):\n"
+
+
+def test_classes_of_one_name_do_not_share_their_source() -> None:
+    first, second = declare(a=(str, xml.attr())), declare(b=(str, xml.attr()))
+    assert read(first, f"<x xmlns='{NS}' a='1'/>").a == "1"
+    assert read(second, f"<x xmlns='{NS}' b='1'/>").b == "1"
+    names = [name for name in linecache.cache if name.startswith("<xml reader of") and ".X" in name]
+    sources = ["".join(linecache.getlines(name)) for name in names]
+    assert any("element.get('a')" in source for source in sources)
+    assert any("element.get('b')" in source for source in sources)
+
+
+def test_type_checkers_understand_declarations(tmp_path: Path) -> None:
+    program = tmp_path / "declared.py"
+    program.write_text(
+        f"""
+from trioxmpp import xml
+from trioxmpp.protocol.stanza import Get
+
+@xml.element({NS!r}, "report")
+class Report:
+    celsius: float = xml.child_text()
+    note: str | None = xml.child_text(default=None)
+    windy: bool = xml.flag()
+    bodies: dict[str, str] = xml.lang_text("body")
+    others: tuple[xml.Element, ...] = xml.rest()
+
+@xml.element({NS!r}, "query")
+class Query(Get[Report]):
+    place: str = xml.attr()
+    reports: tuple[Report, ...] = xml.children()
+
+Query(place="Ulm")
+Query(place="Ulm", reports=(Report(celsius=1.5), Report(celsius=1.5, note="", windy=True)))
+place: str = xml.parse(Query, xml.fromstring("<query/>")).place
+Query()  # refused
+Query("Ulm")  # refused
+Query(place=1)  # refused
+Query(place="Ulm").place = "Bonn"  # refused
+"""
+    )
+    root = Path(__file__).parent.parent.parent
+    command = [
+        sys.executable,
+        "-m",
+        "mypy",
+        "--strict",
+        "--follow-imports=silent",
+        f"--cache-dir={tmp_path}",
+        str(program),
+    ]
+    result = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    refused = {n for n, line in enumerate(program.read_text().splitlines(), 1) if line.endswith("# refused")}
+    errors = [line for line in result.stdout.splitlines() if "declared.py:" in line and ": error:" in line]
+    assert {int(line.split("declared.py:")[1].split(":")[0]) for line in errors} == refused, (
+        result.stdout + result.stderr
+    )

@@ -1,0 +1,170 @@
+"""The front doors: `connect`, a block with a client in it, and `serve`, the same for a nursery."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import trio
+
+from ..errors import DestructionRequested
+from ..jid import JID
+from ..protocol.sasl import Credentials
+from ..stream.bare import bare, reraise
+from ..stream.stanzastream import StanzaStream
+from ..stream.watchdog import Liveness
+from .client import Client
+from .dial import Dialler, EndpointLike
+from .policy import ReconnectPolicy, SMPolicy
+from .supervisor import Supervisor
+
+__all__ = ["connect", "serve"]
+
+#: Seconds for the last words when the block is left by an error or by cancellation.
+GRACE = 2.0
+
+Service = Callable[[Client], AbstractAsyncContextManager[Any]]
+
+
+@asynccontextmanager
+async def connect(
+    jid: JID | str,
+    password: str | None = None,
+    *,
+    credentials: Credentials | None = None,
+    endpoint: EndpointLike | Sequence[EndpointLike] | None = None,
+    tls: ssl.SSLContext | None = None,
+    allow_plaintext: bool = False,
+    sm: SMPolicy | None = SMPolicy(),
+    liveness: Liveness = Liveness(),
+    reconnect: ReconnectPolicy | None = ReconnectPolicy(),
+    services: Iterable[Service] = (),
+    connect_timeout: float = 60.0,
+    close_timeout: float = 15.0,
+) -> AsyncIterator[Client]:
+    """A block during which we are connected as `jid`; gives a `Client`.
+
+    `jid` is our address; with a resource, the server is asked for that one. `credentials` in place of `password` say
+    more (`Credentials`). `endpoint` says where to connect to: ``xmpp://host:5222`` (STARTTLS), ``xmpps://host:5223``
+    (direct TLS), an async function that returns a `trio.abc.Stream` (a proxy, a tunnel, a test server), or a sequence
+    of them, tried in order; None looks it up in the DNS (RFC 6120 §3.2, XEP-0368). `tls` is an SSL context; the
+    default trusts what the system trusts, demands TLS 1.2, and always checks the certificate against the domain of
+    `jid`. `allow_plaintext` permits a link without TLS: for tests, Tor, local sockets. `sm` is how XEP-0198 is used
+    (None: not), `liveness` how much silence is tolerated, `reconnect` how a broken link is repaired (None: it is
+    not, the block ends). `services` are called with the client and entered, in order, before the body.
+
+    Connecting takes `connect_timeout` seconds at most, over all endpoints and steps. Leaving the block waits until
+    everything is sent and, with stream management, acknowledged, and closes the stream properly, in `close_timeout`
+    seconds at most; leaving it by an exception, or by cancellation, takes no more than two.
+
+    Raises, always as one bare exception: `AuthenticationFailure`, `TLSFailure`, other `StreamNegotiationFailure`,
+    `ConnectError` when nothing let us in; from the block `SessionLost`, `StreamError` (say, *conflict*: somebody
+    else has our resource) and whatever else ended the session for good, in which case the body is cancelled. What
+    the body raises leaves as it is. Cancelling while connecting leaves nothing behind.
+    """
+    address = JID.parse(jid) if isinstance(jid, str) else jid
+    stream = StanzaStream(address.bare, liveness=liveness, ack_after=sm.ack_after if sm else SMPolicy().ack_after)
+    client = Client(stream)
+    client._state.set_ready(False)
+    dialler = Dialler(
+        address,
+        credentials or Credentials.of(address, password),
+        endpoint=endpoint,
+        tls=tls,
+        allow_plaintext=allow_plaintext,
+        timeout=connect_timeout,
+    )
+    keeper = _Keeper(client, Supervisor(client, dialler, sm, reconnect))
+    with bare():
+        async with trio.open_nursery() as nursery:
+            try:
+                await nursery.start(keeper.run)
+                with keeper.body:
+                    async with AsyncExitStack() as stack:
+                        for service in services:
+                            await stack.enter_async_context(service(client))
+                        yield client
+                    with trio.move_on_after(close_timeout):
+                        await client.drain()
+                        await stream.aclose()
+            except Exception as exc:
+                if keeper.failure is not None:
+                    exc.add_note(f"(the XMPP session had already ended: {keeper.failure!r})")
+                raise
+            finally:
+                with trio.CancelScope(shield=True):
+                    await keeper.close()
+    if keeper.failure is not None and keeper.body.cancelled_caught:
+        reraise(keeper.failure)
+
+
+async def serve(
+    jid: JID | str,
+    password: str | None = None,
+    *,
+    task_status: trio.TaskStatus[Client] = trio.TASK_STATUS_IGNORED,
+    **options: Any,
+) -> None:
+    """Stay connected as `jid` until cancelled: ``client = await nursery.start(serve, jid, password)``.
+
+    Takes the options of `connect`, reports the `Client` when there is a session, and raises what the block of
+    `connect` would. Cancelling it ends the session, in two seconds at most.
+    """
+    async with connect(jid, password, **options) as client:
+        task_status.started(client)
+        await trio.sleep_forever()
+
+
+class _Keeper:
+    """Runs the supervisor beside the body. It raises nothing once the body has begun: it cancels the body."""
+
+    def __init__(self, client: Client, supervisor: Supervisor) -> None:
+        self._client = client
+        self._supervisor = supervisor
+        self._engine = trio.CancelScope()
+        self.body = trio.CancelScope()
+        self.failure: Exception | None = None
+        # Tasks of the body shall be cancelled before they are told, one by one, that their session has ended: the
+        # one exception that comes out of the block tells it.
+        client.stream._lifecycle.on_session_ending.connect(self._session_ending)
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        keeper = self
+
+        class Begun:
+            is_set = False
+
+            def started(self, value: None = None) -> None:
+                # From now on what is around us must not cut the stream: the body is ended first, and then we say
+                # goodbye.
+                keeper._engine.shield = self.is_set = True
+                task_status.started()
+
+        begun = Begun()
+        with self._engine:
+            async with self._client.stream:
+                try:
+                    await self._supervisor.run(task_status=begun)
+                except Exception as exc:
+                    if not begun.is_set:
+                        raise
+                    self._fail(exc)
+
+    def _session_ending(self, reason: Exception) -> None:
+        if self._supervisor.is_fatal(reason):
+            self.body.cancel(reason=f"the XMPP session has ended: {reason}")
+
+    def _fail(self, exc: Exception) -> None:
+        self.failure = exc
+        self.body.cancel(reason=f"the XMPP session has ended: {exc}")
+        self._client._state.end(exc)
+
+    async def close(self) -> None:
+        """End everything, in `GRACE` seconds at most."""
+        self._client._state.end(self.failure or DestructionRequested("the client was closed"))
+        await self._client.stream._lifecycle.close(GRACE / 2)
+        for dispatcher in (self._client.messages, self._client.presences):
+            dispatcher.close(self.failure)
+        self._engine.cancel(reason="the block of connect() was left")

@@ -1,0 +1,123 @@
+"""The elements around SASL (RFC 6120 §6), and the dialogue that they carry."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+
+from .. import xml
+from ..errors import AuthenticationFailure
+from . import ns
+from .sasl import Derivation, Mechanism
+from .sasl.mechanism import printable
+
+__all__ = ["Dialogue"]
+
+_CHALLENGE, _SUCCESS, _FAILURE = (f"{{{ns.SASL}}}{name}" for name in ("challenge", "success", "failure"))
+
+# RFC 6120 §6.5. What is not here, also what nobody has heard of, is like not-authorized.
+_ADVICE = {
+    "aborted": "the attempt was given up",
+    "account-disabled": "the account is disabled; ask who runs the server",
+    "credentials-expired": "the credentials have expired; get new ones",
+    "encryption-required": "the server wants TLS first",
+    "incorrect-encoding": "the server did not understand us; this is a bug, here or there",
+    "invalid-authzid": "we may not act as the identity that the credentials name",
+    "invalid-mechanism": "the server does not take the mechanism that it offered; ask who runs it",
+    "malformed-request": "the server did not understand us; this is a bug, here or there",
+    "mechanism-too-weak": "the server wants a stronger mechanism for this account",
+    "temporary-auth-failure": "the server cannot tell at the moment; try again later",
+}
+
+
+class Dialogue:
+    """One attempt to log in, as a value.
+
+    `say` holds what is to be written next; `derivation`, if it is not None, what has to be computed first and given
+    to `derived`. `receive` takes the server's answer and returns True once both sides are satisfied. A mechanism that
+    lets the server prove itself, as SCRAM does, must have come to its end by then:
+
+    - ``<success/>`` with data: the data is the mechanism's last message, and is judged before we believe anything;
+    - ``<success/>`` without data: good only if the last message came before, as a challenge that was fine;
+    - ``<success/>`` earlier than that: the server is not who it should be, AuthenticationFailure.
+
+    A failure is final. Who tries again does so with a new dialogue, and a new nonce.
+    """
+
+    def __init__(self, name: str, mechanism: Mechanism) -> None:
+        self.say: str | None = None
+        self.derivation: Derivation | None = None
+        self._mechanism = mechanism
+        self._finished = False
+        self._failed = False
+        first = next(mechanism)
+        assert isinstance(first, bytes)
+        self.say = f"<auth xmlns='{ns.SASL}' mechanism='{name}'>{_encode(first)}</auth>"
+
+    def receive(self, element: xml.Element) -> bool:
+        """Take what the server said. Raises AuthenticationFailure; what it says does not reveal our secrets."""
+        if self._failed or self.derivation is not None:
+            # An ended generator looks like one that is satisfied; and what the server says must never pass for a key.
+            raise RuntimeError("the dialogue has failed, or waits for `derived`")
+        self.say = None
+        try:
+            return self._take(element)
+        except AuthenticationFailure:
+            self._failed = True
+            raise
+
+    def _take(self, element: xml.Element) -> bool:
+        if element.tag == _CHALLENGE:
+            self._advance(_decode(element))
+            if self._finished:
+                self.say = f"<response xmlns='{ns.SASL}'/>"  # the last message came as a challenge, and was fine
+            return False
+        if element.tag == _SUCCESS:
+            if not self._finished:
+                self._advance(_decode(element) if element.text else None)
+            if not self._finished:
+                raise AuthenticationFailure("the server let us in before it had proved who it is")
+            return True
+        if element.tag == _FAILURE:
+            raise _failure(element)
+        raise AuthenticationFailure(f"the server answered the login with {printable(str(element.tag), 200)}")
+
+    def derived(self, key: bytes) -> None:
+        """The key that `derivation` asked for."""
+        self.derivation = None
+        self._advance(key)
+
+    def _advance(self, said: bytes | None) -> None:
+        if self._finished:
+            raise AuthenticationFailure("the server goes on talking though everything was said")
+        try:
+            answer = self._mechanism.send(said)
+        except StopIteration:
+            self._finished = True
+            return
+        if isinstance(answer, Derivation):
+            self.derivation = answer
+        else:
+            self.say = f"<response xmlns='{ns.SASL}'>{_encode(answer)}</response>"
+
+
+def _encode(data: bytes) -> str:
+    return base64.b64encode(data).decode() or "="
+
+
+def _decode(element: xml.Element) -> bytes:
+    text = element.text or ""
+    try:
+        return b"" if text == "=" else base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise AuthenticationFailure("the server sent something that is not base64") from None
+
+
+def _failure(element: xml.Element) -> AuthenticationFailure:
+    prefix = f"{{{ns.SASL}}}"
+    names = [str(child.tag).removeprefix(prefix) for child in element if str(child.tag).startswith(prefix)]
+    condition = printable(next((name for name in names if name != "text"), "not-authorized"), 100)
+    text = printable(element.findtext(f"{prefix}text") or "")
+    advice = _ADVICE.get(condition, "check the address and the password")
+    said = f": {text}" if text else ""
+    return AuthenticationFailure(f"the server refused the login ({condition}{said}); {advice}", condition)

@@ -1,0 +1,13 @@
+"""The namespaces of RFC 6120 and of the extensions that change how a stream lives."""
+
+STREAM = "http://etherx.jabber.org/streams"
+CLIENT = "jabber:client"
+STREAM_ERRORS = "urn:ietf:params:xml:ns:xmpp-streams"
+STANZA_ERRORS = "urn:ietf:params:xml:ns:xmpp-stanzas"
+TLS = "urn:ietf:params:xml:ns:xmpp-tls"
+SASL = "urn:ietf:params:xml:ns:xmpp-sasl"
+BIND = "urn:ietf:params:xml:ns:xmpp-bind"
+SESSION = "urn:ietf:params:xml:ns:xmpp-session"
+SM = "urn:xmpp:sm:3"
+PING = "urn:xmpp:ping"
+XML = "http://www.w3.org/XML/1998/namespace"

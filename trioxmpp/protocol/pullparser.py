@@ -1,0 +1,82 @@
+"""What has to be known about lxml's pull parser before it may read what a stranger wrote (RFC 6120 §11).
+
+Left alone it obeys the encoding that is declared, lets undeclared entities pass, and notes violations of XML
+namespaces in a log that nobody reads.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from lxml import etree
+
+from .. import xml
+from ..errors import StreamCondition, StreamError
+
+__all__ = ["check_declaration", "check_log", "new_parser", "refuse", "syntax_error"]
+
+_NAMESPACE_ERRORS: Final[dict[int, StreamCondition]] = {
+    etree.ErrorTypes.NS_ERR_XML_NAMESPACE: StreamCondition.BAD_NAMESPACE_PREFIX,
+    etree.ErrorTypes.NS_ERR_UNDEFINED_NAMESPACE: StreamCondition.BAD_NAMESPACE_PREFIX,
+    etree.ErrorTypes.NS_ERR_QNAME: StreamCondition.BAD_NAMESPACE_PREFIX,
+    etree.ErrorTypes.NS_ERR_ATTRIBUTE_REDEFINED: StreamCondition.NOT_WELL_FORMED,
+}
+_SYNTAX_ERRORS: Final[dict[int, StreamCondition]] = {
+    etree.ErrorTypes.ERR_UNDECLARED_ENTITY: StreamCondition.RESTRICTED_XML,
+    etree.ErrorTypes.WAR_UNDECLARED_ENTITY: StreamCondition.RESTRICTED_XML,
+    etree.ErrorTypes.ERR_INVALID_ENCODING: StreamCondition.UNSUPPORTED_ENCODING,
+}
+
+_DECLARATION: Final = re.compile(
+    rb"""<\?xml [ \t\r\n]+ version [ \t\r\n]*=[ \t\r\n]* (?:'1\.0'|"1\.0")
+    (?: [ \t\r\n]+ encoding [ \t\r\n]*=[ \t\r\n]* (['"]) (?P<encoding>[A-Za-z][A-Za-z0-9._-]*) \1 )?
+    (?: [ \t\r\n]+ standalone [ \t\r\n]*=[ \t\r\n]* (['"]) (?:yes|no) \3 )? [ \t\r\n]* \?>""",
+    re.VERBOSE,
+)
+
+
+def new_parser() -> etree.XMLPullParser[xml.Element]:
+    """Make a pull parser for UTF-8 that tells of opening and closing tags, comments and processing instructions."""
+    return etree.XMLPullParser(
+        ("start", "end", "comment", "pi"),
+        encoding="utf-8",  # whatever the peer declares
+        resolve_entities="internal",  # False would let undeclared entities pass
+        no_network=True,
+        huge_tree=False,
+        collect_ids=False,
+    )
+
+
+def refuse(condition: StreamCondition, text: str) -> StreamError:
+    """Make the stream error with which we end a stream."""
+    return StreamError(condition, text, by_us=True)
+
+
+def syntax_error(code: int | None, message: str | None) -> StreamError:
+    """Translate an error of libxml2."""
+    condition = _SYNTAX_ERRORS.get(code or 0, StreamCondition.NOT_WELL_FORMED)
+    return refuse(condition, f"{' '.join((message or 'not well-formed').split()):.200}")
+
+
+def check_declaration(piece: bytes) -> None:
+    """Refuse an XML declaration of anything but XML 1.0 in UTF-8 (RFC 6120 §11.5, §11.6)."""
+    declaration = _DECLARATION.fullmatch(piece)
+    if declaration is None:
+        raise refuse(StreamCondition.NOT_WELL_FORMED, "not an XML 1.0 declaration")
+    encoding: bytes = declaration["encoding"] or b"UTF-8"
+    if encoding.upper() != b"UTF-8":
+        raise refuse(StreamCondition.UNSUPPORTED_ENCODING, f"the encoding {encoding.decode()!r:.40}")
+
+
+def check_log(parser: etree.XMLPullParser[xml.Element], seen: int) -> int:
+    """Refuse what libxml2 noted, beyond the first `seen` entries, without raising an exception; return their number."""
+    log = parser.feed_error_log
+    if len(log) == seen:
+        return seen
+    for entry in list(log)[seen:]:
+        if entry.level == etree.ErrorLevels.FATAL:
+            raise syntax_error(entry.type, entry.message)
+        if entry.type in _NAMESPACE_ERRORS:
+            raise refuse(_NAMESPACE_ERRORS[entry.type], f"{entry.message!r:.80}")
+    return len(log)

@@ -1,0 +1,45 @@
+"""Errors come out bare: what our own nurseries wrap, we unwrap."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+import trio
+
+__all__ = ["bare", "reraise"]
+
+
+def reraise(exc: BaseException) -> NoReturn:
+    """Raise `exc` as it is, without what is being handled just now as its context."""
+    context = exc.__context__
+    try:
+        raise exc
+    finally:
+        exc.__context__ = context
+        del exc, context
+
+
+@contextmanager
+def bare() -> Iterator[None]:
+    """Let the one exception that a nursery of ours can have come out of it alone, as the same object.
+
+    To be used right around nurseries whose background tasks raise nothing of their own. What is in the group is then
+    what the block itself raised, a cancellation, or a KeyboardInterrupt that struck in one of the tasks; two errors
+    would be a mistake of ours, which RuntimeError says. A group that the block itself raised is left as it is.
+    """
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        urgent = [exc for exc in group.exceptions if isinstance(exc, (KeyboardInterrupt, SystemExit))]
+        errors = [exc for exc in group.exceptions if not _is_cancellation(exc)]
+        if len(errors) > 1 and not urgent:
+            raise RuntimeError("trioxmpp bug: more than one background task raised") from group
+        reraise((urgent or errors or group.exceptions)[0])
+
+
+def _is_cancellation(exc: BaseException) -> bool:
+    if isinstance(exc, BaseExceptionGroup):
+        return all(_is_cancellation(inner) for inner in exc.exceptions)
+    return isinstance(exc, trio.Cancelled)

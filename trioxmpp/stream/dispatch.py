@@ -1,0 +1,156 @@
+"""Where inbound messages and presences go: exclusive slots with wildcards, and subscriptions beside them."""
+
+from __future__ import annotations
+
+import enum
+import inspect
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Generic, TypeVar
+
+from ..jid import JID
+from ..protocol.stanza import Message, Presence
+from .inbox import DEFAULT_CAPACITY, Inbox, Subscription
+
+__all__ = ["Dispatcher", "candidate_slots"]
+
+logger = logging.getLogger(__name__)
+
+S = TypeVar("S", Message, Presence)
+
+#: type (None: any), sender (None: any), and whether a bare sender stands for all its resources
+Slot = tuple[enum.Enum | None, JID | None, bool]
+
+
+def candidate_slots(type_: enum.Enum, sender: JID | None) -> Iterator[Slot]:
+    """The slots that fit a stanza, the most specific first. A match of the sender beats a match of the type."""
+    if sender is not None:
+        if sender.is_bare:
+            yield (type_, sender, False)
+            yield (type_, sender, True)
+            yield (None, sender, False)
+            yield (None, sender, True)
+        else:
+            bare = sender.bare
+            yield (type_, sender, False)
+            yield (type_, bare, True)
+            yield (None, sender, False)
+            yield (None, bare, True)
+    yield (type_, None, False)
+    yield (None, None, False)
+
+
+class Dispatcher(Generic[S]):
+    """Hands each inbound stanza of one kind to at most one callback, and to every subscription that wants it.
+
+    A stanza without ``from`` counts as sent by our own bare JID (RFC 6120 §8.1.2.1).
+    """
+
+    def __init__(self, types: type[enum.Enum], local_jid: Callable[[], JID | None], *, any_type: bool = True) -> None:
+        self._types = types
+        self._local_jid = local_jid
+        self._any_type = any_type
+        self._callbacks: dict[Slot, Callable[[S], object]] = {}
+        self._subscriptions: list[tuple[enum.Enum | None, JID | None, Inbox[S]]] = []
+
+    def register_callback(
+        self,
+        type_: enum.Enum | None,
+        from_: JID | str | None,
+        callback: Callable[[S], object],
+        *,
+        wildcard_resource: bool = True,
+    ) -> None:
+        """Claim the slot of `type_` and `from_`; None stands for any.
+
+        A bare `from_` stands for all resources of that address unless `wildcard_resource` is False. The callback runs
+        in the reader, in order of arrival; what it raises is logged. Raises ValueError if somebody has the slot
+        already, TypeError for an async function or for a type that is not one.
+        """
+        if inspect.iscoroutinefunction(callback):
+            raise TypeError("a callback is a plain function; use subscribe() to handle stanzas in a task")
+        slot = self._slot(type_, from_, wildcard_resource)
+        if slot in self._callbacks:
+            raise ValueError(f"only one listener allowed for {type_!r} from {from_!r}")
+        self._callbacks[slot] = callback
+
+    def unregister_callback(
+        self, type_: enum.Enum | None, from_: JID | str | None, *, wildcard_resource: bool = True
+    ) -> None:
+        """Free exactly this slot. KeyError if nobody has it."""
+        del self._callbacks[self._slot(type_, from_, wildcard_resource)]
+
+    @contextmanager
+    def handler(
+        self,
+        type_: enum.Enum | None,
+        from_: JID | str | None,
+        callback: Callable[[S], object],
+        *,
+        wildcard_resource: bool = True,
+    ) -> Iterator[None]:
+        """`callback` has the slot while the block runs."""
+        self.register_callback(type_, from_, callback, wildcard_resource=wildcard_resource)
+        try:
+            yield
+        finally:
+            self.unregister_callback(type_, from_, wildcard_resource=wildcard_resource)
+
+    def subscribe(
+        self, type_: enum.Enum | None = None, from_: JID | str | None = None, *, capacity: float = DEFAULT_CAPACITY
+    ) -> Subscription[S]:
+        """``async with`` block that gives an `Inbox` of what arrives while it runs; any number may coexist.
+
+        `type_` and `from_` narrow it down; a bare `from_` stands for all resources. Iterating raises `InboxOverflow`
+        when more than `capacity` stanzas waited; nothing else suffers from that.
+        """
+        if type_ is not None:
+            self._check_type(type_)
+        sender = JID.parse(from_) if isinstance(from_, str) else from_
+
+        def attach(inbox: Inbox[S]) -> None:
+            self._subscriptions = [*self._subscriptions, (type_, sender, inbox)]
+
+        def detach(inbox: Inbox[S]) -> None:
+            self._subscriptions = [entry for entry in self._subscriptions if entry[2] is not inbox]
+
+        return Subscription(attach, detach, capacity)
+
+    def dispatch(self, stanza: S) -> None:
+        """Hand `stanza` to whom it concerns."""
+        sender = stanza.from_
+        if sender is None and (local_jid := self._local_jid()) is not None:
+            sender = local_jid.bare
+        for type_, from_, inbox in self._subscriptions:
+            if (type_ is None or type_ is stanza.type) and (
+                from_ is None or from_ == sender or (from_.is_bare and sender is not None and from_ == sender.bare)
+            ):
+                inbox.put(stanza)
+        if not self._callbacks:
+            return
+        for slot in candidate_slots(stanza.type, sender):
+            callback = self._callbacks.get(slot)
+            if callback is not None:
+                try:
+                    callback(stanza)
+                except Exception:
+                    logger.exception("the callback for %r failed", stanza)
+                return
+
+    def close(self, reason: Exception | None) -> None:
+        """End all subscriptions, once their consumers had what is in them, with `reason` or without one."""
+        for _, _, inbox in self._subscriptions:
+            inbox.close(reason)
+
+    def _check_type(self, type_: enum.Enum) -> None:
+        if not isinstance(type_, self._types):
+            raise TypeError(f"{type_!r} is not a {self._types.__name__}")
+
+    def _slot(self, type_: enum.Enum | None, from_: JID | str | None, wildcard_resource: bool) -> Slot:
+        if type_ is not None:
+            self._check_type(type_)
+        elif not self._any_type:
+            raise TypeError(f"a slot is for one {self._types.__name__}; only the sender may be left open")
+        sender = JID.parse(from_) if isinstance(from_, str) else from_
+        return type_, sender, wildcard_resource and sender is not None and sender.is_bare

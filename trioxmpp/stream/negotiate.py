@@ -1,0 +1,121 @@
+"""From the header to ready: TLS, SASL, resource binding (RFC 6120 §4.3), told top to bottom."""
+
+from __future__ import annotations
+
+import secrets
+import ssl
+from dataclasses import dataclass
+from typing import Any
+
+import trio
+
+from .. import xml
+from ..errors import ElementError, ErroneousStanza, StreamNegotiationFailure, TLSFailure, XMPPError
+from ..jid import JID
+from ..protocol import starttls
+from ..protocol.auth import Dialogue
+from ..protocol.bind import Bind, Bound, LegacySession
+from ..protocol.features import StreamFeatures
+from ..protocol.sasl import Credentials, choose
+from ..protocol.stanza import IQ, IQType, parse_stanza
+from .session import new_id
+from .xmlstream import XmlStream
+
+__all__ = ["Terms", "bind", "negotiate"]
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Who we are, and what we insist on."""
+
+    jid: JID
+    credentials: Credentials
+    allow_plaintext: bool = False
+
+
+async def negotiate(xmlstream: XmlStream, terms: Terms, tls: ssl.SSLContext) -> StreamFeatures:
+    """Open the stream, secure it, log in; return what is offered to us then.
+
+    Raises ConnectionError, in particular TLSFailure and AuthenticationFailure. Cancelling leaves a stream that is
+    good for nothing but `XmlStream.aclose`.
+    """
+    features = await xmlstream.open()
+    if not xmlstream.secure and (features.starttls or not terms.allow_plaintext):
+        features = await _secure(xmlstream, features, terms, tls)
+    await _authenticate(xmlstream, features, terms)
+    return await xmlstream.open(from_=_from(xmlstream, terms))
+
+
+async def _secure(
+    xmlstream: XmlStream, features: StreamFeatures, terms: Terms, tls: ssl.SSLContext
+) -> StreamFeatures:
+    if not features.starttls:
+        raise TLSFailure(
+            "the server does not offer TLS, or somebody in between took the offer away; if this link needs no TLS, "
+            "say allow_plaintext=True"
+        )
+    await xmlstream.send(starttls.REQUEST.encode())
+    answer = await xmlstream.receive_element()
+    if answer.tag != starttls.PROCEED:
+        raise TLSFailure("the server offered TLS, but refused to begin it")
+    await xmlstream.start_tls(tls)
+    return await xmlstream.open(from_=_from(xmlstream, terms))
+
+
+def _from(xmlstream: XmlStream, terms: Terms) -> str | None:
+    """Our address, once nobody else can read it (RFC 6120 §4.7.1)."""
+    return str(terms.jid) if xmlstream.secure else None
+
+
+async def _authenticate(xmlstream: XmlStream, features: StreamFeatures, terms: Terms) -> None:
+    name, mechanism = choose(
+        features.mechanisms, terms.credentials, secure=xmlstream.secure, nonce=secrets.token_urlsafe(24)
+    )
+    dialogue = Dialogue(name, mechanism)
+    while True:
+        if dialogue.say is not None:
+            await xmlstream.send(dialogue.say.encode())
+        if dialogue.receive(await xmlstream.receive_element()):
+            return
+        if dialogue.derivation is not None:
+            # Milliseconds to seconds of arithmetic, which nobody else should have to wait for.
+            key = await trio.to_thread.run_sync(dialogue.derivation.compute, abandon_on_cancel=True)
+            dialogue.derived(key)
+
+
+async def bind(xmlstream: XmlStream, features: StreamFeatures, resource: str | None) -> JID:
+    """Bind `resource`, or one of the server's choice, and return the full JID that is ours (RFC 6120 §7).
+
+    Raises StreamNegotiationFailure if the server does not want to, ConnectionError if the link breaks. Cancelling
+    leaves a stream that is good for nothing but `XmlStream.aclose`.
+    """
+    if not features.bind:
+        raise StreamNegotiationFailure("the server does not offer to bind a resource")
+    result = await _ask(xmlstream, Bind(resource=resource))
+    try:
+        if result is None:
+            raise ElementError("missing", "bind")
+        jid = xml.parse(Bound, result).jid
+    except ElementError as exc:
+        raise StreamNegotiationFailure(f"the server does not tell what it bound: {exc}") from exc
+    if features.session_required:
+        await _ask(xmlstream, LegacySession())
+    return jid
+
+
+async def _ask(xmlstream: XmlStream, payload: Any) -> Any:
+    """The payload of the answer to a request to the server, before there is a session."""
+    request = IQ(type=IQType.SET, payload=payload, id=new_id())
+    await xmlstream.send(request.serialise().encode())
+    while True:
+        try:
+            reply = parse_stanza(await xmlstream.receive_element())
+        except ErroneousStanza as exc:
+            raise StreamNegotiationFailure(f"the server's answer is malformed: {exc}") from exc
+        if isinstance(reply, IQ) and reply.id == request.id and not reply.type.is_request:
+            break  # the other end is the server alone: nobody else can be heard before we are bound
+    if reply.type is IQType.ERROR:
+        error = reply.error
+        assert isinstance(error, XMPPError)
+        raise StreamNegotiationFailure(f"the server refused {type(payload).__name__.lower()}: {error}") from error
+    return reply.payload

@@ -1,0 +1,102 @@
+"""From the wire to the router: the only task that reads, and it never waits for the application."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from .. import xml
+from ..errors import ElementError, ErroneousStanza, StreamCondition, StreamError
+from ..protocol import framing, ns, sm
+from ..protocol.framing import Event, StreamFooter, StreamHeader
+from ..protocol.stanza import parse_stanza
+from .incarnation import Incarnation
+from .router import Router
+from .xmlstream import STREAM_ERROR
+
+__all__ = ["Reader"]
+
+logger = logging.getLogger(__name__)
+
+_STANZAS = frozenset(f"{{{ns.CLIENT}}}{name}" for name in ("message", "presence", "iq"))
+
+
+class Reader:
+    """Reads one incarnation of a session from one XML stream, and takes each element for what it is.
+
+    The inbound counter moves when a stanza is processed. What was parsed but not processed when the incarnation ended
+    is discarded uncounted, so that the server sends it again.
+    """
+
+    def __init__(self, incarnation: Incarnation, router: Router) -> None:
+        self._incarnation = incarnation
+        self._session = incarnation.session
+        self._outbox = incarnation.session.outbox
+        self._router = router
+        self._nonzas: dict[str, Callable[[xml.Element], None]] = {
+            sm.TAG_REQUEST: self._request,
+            sm.TAG_ACK: self._ack,
+            sm.TAG_ENABLED: incarnation.sm_enabled,
+            sm.TAG_FAILED: incarnation.sm_failed,
+            STREAM_ERROR: self._stream_error,
+        }
+
+    async def run(self) -> None:
+        """Read until the server closes the stream. Raises ConnectionError for every other end."""
+        incarnation = self._incarnation
+        while True:
+            for event in await incarnation.xmlstream.receive():
+                if incarnation.stopped:
+                    return
+                if self._process(event):
+                    return
+
+    def _process(self, event: Event) -> bool:
+        """Act on one event; True if it was the server's footer, and we are done."""
+        if isinstance(event, StreamFooter):
+            if not self._incarnation.closing:
+                self._incarnation.xmlstream.closed = self._session.resumable
+                raise ConnectionAbortedError("the server closed the stream")
+            return True
+        if isinstance(event, StreamHeader):
+            raise StreamError(StreamCondition.BAD_FORMAT, "a second stream header", by_us=True)
+        if event.tag in _STANZAS:
+            self._stanza(event)
+        elif event.tag in self._nonzas:
+            try:
+                self._nonzas[event.tag](event)
+            except ElementError as exc:
+                raise StreamError(StreamCondition.INVALID_XML, str(exc), by_us=True) from exc
+        elif not self._incarnation.closing:
+            raise StreamError(StreamCondition.UNSUPPORTED_STANZA_TYPE, str(event.tag)[:200], by_us=True)
+        return False
+
+    def _stanza(self, element: xml.Element) -> None:
+        management = self._session.sm
+        if management is not None:
+            if self._outbox.said_goodbye:
+                return  # our last <a/> does not cover it: the server keeps it, and would deliver it twice
+            management.received()
+        try:
+            stanza = parse_stanza(element)
+        except ErroneousStanza as problem:
+            self._router.refuse(problem, self._session)
+            return
+        assert stanza is not None
+        self._router.route(stanza, self._session)
+
+    def _request(self, element: xml.Element) -> None:
+        if self._session.sm is None:
+            logger.warning("the server asks how much we handled, but the stream is not managed")
+            return
+        self._outbox.owe_ack = True
+        self._outbox.wake()
+
+    def _ack(self, element: xml.Element) -> None:
+        if self._session.sm is None:
+            logger.warning("the server acknowledges stanzas, but the stream is not managed")
+            return
+        self._session.acked(sm.parse_ack(element))
+
+    def _stream_error(self, element: xml.Element) -> None:
+        raise framing.parse_stream_error(element)

@@ -1,0 +1,58 @@
+"""Resuming a session on a new XML stream (XEP-0198 §5), and how a resumption fails."""
+
+from __future__ import annotations
+
+from ..errors import ElementError, StreamNegotiationFailure
+from ..protocol import sm
+from .session import Session
+from .token import StanzaState
+from .xmlstream import XmlStream
+
+__all__ = ["ResumptionRefused", "negotiate_resumption"]
+
+
+class ResumptionRefused(StreamNegotiationFailure):
+    """The session cannot be resumed and is over; the XML stream is still good for a new one.
+
+    `unacked` is what is known about the stanzas that were in flight.
+    """
+
+    def __init__(self, message: str, unacked: StanzaState = StanzaState.SENT_WITHOUT_SM) -> None:
+        super().__init__(message)
+        self.unacked = unacked
+
+
+async def negotiate_resumption(session: Session, xmlstream: XmlStream) -> None:
+    """Ask the server to go on with `session` on `xmlstream`, which is authenticated but not bound.
+
+    Raises ResumptionRefused if the server does not want to or answers nonsense; then it acknowledged what it could.
+    Any other exception leaves the session as it was, so that one may try again. Cancelling does, too.
+    """
+    assert session.sm is not None and session.sm.granted.id is not None
+    previd = session.sm.granted.id
+    await xmlstream.send(sm.resume(previd, session.sm.handled).encode())
+    answer = await xmlstream.receive_element()
+    if answer.tag == sm.TAG_RESUMED:
+        try:
+            resumed_id, h = sm.parse_resumed(answer)
+            if resumed_id is not None and resumed_id != previd:
+                raise ElementError("another session was resumed", "resumed/@previd")
+            session.acked(h)
+        except (ElementError, sm.HandledCountTooHigh) as exc:
+            xmlstream.closed = True  # the server believes in a session that does not exist
+            raise ResumptionRefused(f"the server resumed something else than our session: {exc}") from exc
+    elif answer.tag == sm.TAG_FAILED:
+        raise _refused(session, sm.parse_failed(answer))
+    else:
+        raise ResumptionRefused(f"the server answered the resumption with {str(answer.tag)[:200]}")
+
+
+def _refused(session: Session, failed: sm.Failed) -> ResumptionRefused:
+    unacked = StanzaState.SENT_WITHOUT_SM
+    if failed.h is not None:
+        try:
+            session.acked(failed.h)
+            unacked = StanzaState.DISCONNECTED  # the server counted: it never had the others
+        except sm.HandledCountTooHigh:
+            pass  # a count that cannot be right tells nothing
+    return ResumptionRefused(f"the session could not be resumed: {failed.condition}", unacked)

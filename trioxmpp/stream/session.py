@@ -1,0 +1,99 @@
+"""All that survives a broken link: what stands between binding a resource and the end of the session."""
+
+from __future__ import annotations
+
+import secrets
+
+import trio
+
+from ..errors import DestructionRequested
+from ..jid import JID
+from ..protocol.ping import Ping
+from ..protocol.sm import StreamManagement
+from ..protocol.stanza import IQ, IQType, Message, Presence
+from .outbox import Outbox
+from .replies import ReplyTable
+from .token import StanzaState, StanzaToken
+
+__all__ = ["Session", "new_id"]
+
+#: What is in flight: a token, and the bytes to send again after a resumption (filters have seen them already).
+Sent = tuple[StanzaToken, bytes]
+
+
+def new_id() -> str:
+    """An id that nobody can guess: 120 bits of randomness, in characters that an NMTOKEN allows (RFC 6120 §8.1.3)."""
+    return secrets.token_urlsafe(15)
+
+
+class Session:
+    """The state of one session. It is replaced, not reset, when the session is over."""
+
+    __slots__ = ("ended", "established", "outbox", "replies", "running", "sm")
+
+    def __init__(self, ended: Exception | None = None) -> None:
+        self.outbox = Outbox()
+        self.sm: StreamManagement[Sent] | None = None
+        self.replies = ReplyTable()
+        self.running: set[trio.CancelScope] = set()
+        """The handlers of requests that have no answer yet."""
+        self.established = False
+        self.ended = ended
+        """Why nothing can be enqueued any more."""
+
+    @property
+    def resumable(self) -> bool:
+        """Whether a broken link leaves this session alive."""
+        return self.sm is not None and self.sm.resumable
+
+    def enqueue(self, stanza: Message | Presence | IQ, token: StanzaToken | None = None) -> StanzaToken:
+        """Put `stanza` into the outbox; give it an id if it has none. A session that is over takes none any more."""
+        token = token or StanzaToken(stanza)
+        if not stanza.id:
+            stanza.id = new_id()
+        if self.ended is not None:
+            token._set_state(StanzaState.DISCONNECTED)
+        else:
+            self.outbox.put(token)
+        return token
+
+    def ping(self, local_jid: JID | None) -> None:
+        """Ask the server for a sign of life (XEP-0199). The reply, whatever it says, is not missed and not reported."""
+        stanza = IQ(type=IQType.GET, payload=Ping(), id=new_id())
+        assert stanza.id is not None
+        self.replies.expect(None, stanza.id, local_jid)
+        self.enqueue(stanza)
+
+    def acked(self, h: int) -> None:
+        """The server handled `h` stanzas. Raises HandledCountTooHigh if we never sent so many."""
+        assert self.sm is not None
+        for token, _ in self.sm.acked(h):
+            token._set_state(StanzaState.ACKED)
+
+    def unsettled(self) -> list[StanzaToken]:
+        """The tokens of everything that was enqueued and is not settled yet, in order."""
+        sent = [] if self.sm is None else [token for token, _ in self.sm.unacked]
+        waiting = [token for token in self.outbox.queue if not token.state.is_final]
+        return sent + self.outbox.in_hand + waiting
+
+    def end(self, reason: Exception, *, unacked: StanzaState = StanzaState.SENT_WITHOUT_SM) -> None:
+        """Settle everything: nobody who waits for something of this session waits any longer.
+
+        `unacked` is what becomes of the stanzas that were sent but not acknowledged: their fate is unknown, unless the
+        server said in ``<failed h=.../>`` that it never had them (XEP-0198 §5).
+        """
+        self.ended = reason
+        failure = reason if isinstance(reason, ConnectionError) else ConnectionError(str(reason))
+        self.replies.fail_all(failure)
+        for scope in list(self.running):
+            scope.cancel(reason="the session has ended")
+        sm, self.sm = self.sm, None
+        if sm is not None:
+            for token, _ in sm.unacked:
+                token._set_state(unacked)
+        self.outbox.disconnect()
+
+
+def closed_session() -> Session:
+    """What a closed stream has in place of a session."""
+    return Session(ended=DestructionRequested("close() called"))

@@ -1,0 +1,213 @@
+"""The stanza stream: outlives its XML streams. This is what there is to it from outside."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from types import TracebackType
+from typing import Any, Self
+
+import trio
+
+from ..jid import JID
+from ..protocol.stanza import IQType
+from .inbox import DEFAULT_CAPACITY, Subscription
+from .lifecycle import Lifecycle
+from .replies import ReplyWaiter
+from .requests import Handler, Request
+from .router import Router
+from .session import Session
+from .smview import SMView
+from .token import StanzaToken
+from .watchdog import Liveness, LivenessKnobs
+from .writer import BATCH_STANZAS
+from .xmlstream import XmlStream
+
+__all__ = ["StanzaStream"]
+
+
+class StanzaStream(SMView, LivenessKnobs):
+    """Sends and receives stanzas, whatever becomes of the XML stream underneath.
+
+    It is inert until `run`: constructing it does nothing. `local_jid` is our bare JID, by which we recognise replies
+    that the server sends in our own name. One stream can run on one XML stream after the other, as long as all of
+    them are authenticated as the same JID; with stream management, `resume` goes on where the last one broke. A
+    `Client` on it sends.
+
+    As an ``async with`` block it gives async IQ handlers a nursery of their own, and closes the stream when it is
+    left. Without it they run in the nursery in which `run` was started.
+    """
+
+    def __init__(
+        self,
+        local_jid: JID | str | None = None,
+        *,
+        logger: logging.Logger | None = None,
+        liveness: Liveness | None = None,
+        ack_after: int = BATCH_STANZAS,
+    ) -> None:
+        super().__init__(liveness or Liveness())
+        self.local_jid = JID.parse(local_jid) if isinstance(local_jid, str) else local_jid
+        own_logger = (logger or logging.getLogger("trioxmpp")).getChild("StanzaStream")
+        self._lifecycle = lifecycle = Lifecycle(self, ack_after, own_logger)
+        self._router = router = Router(lambda: self.local_jid, lifecycle.start_handler, own_logger)
+        self._block: AbstractAsyncContextManager[None] | None = None
+
+        self.on_failure = lifecycle.on_failure
+        self.on_stream_established = lifecycle.on_stream_established
+        self.on_stream_destroyed = lifecycle.on_stream_destroyed
+        self.on_message_received = router.on_message_received
+        self.on_presence_received = router.on_presence_received
+        self.messages = router.messages
+        self.presences = router.presences
+        self.service_inbound_message_filter = router.service_inbound_message_filter
+        self.service_inbound_presence_filter = router.service_inbound_presence_filter
+        self.service_outbound_message_filter = router.service_outbound_message_filter
+        self.service_outbound_presence_filter = router.service_outbound_presence_filter
+        self.app_inbound_message_filter = router.app_inbound_message_filter
+        self.app_inbound_presence_filter = router.app_inbound_presence_filter
+        self.app_outbound_message_filter = router.app_outbound_message_filter
+        self.app_outbound_presence_filter = router.app_outbound_presence_filter
+
+    @property
+    def _session(self) -> Session:
+        return self._lifecycle.session
+
+    @property
+    def running(self) -> bool:
+        """Whether there is an XML stream. Still true right after `stop`, until all has really ended."""
+        return self._lifecycle.running
+
+    @property
+    def undelivered(self) -> tuple[StanzaToken, ...]:
+        """The tokens, in order, of what was enqueued in the last session that ended, and not delivered."""
+        return self._lifecycle.undelivered
+
+    @property
+    def established(self) -> bool:
+        """Whether there is a session, be it that it has no link just now."""
+        return self._session.established
+
+    async def run(self, xmlstream: XmlStream, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Start, or continue without resuming, on an XML stream that is authenticated and bound.
+
+        Reports that it has started before it processes anything. Returns after `stop` or `aclose`, and raises what
+        made the stream fail: ConnectionError, or what a filter raised. RuntimeError if it is running already.
+        Cancelling is stopping, and may cut a stanza in half: the XML stream is then of no more use.
+        """
+        await self._lifecycle.run(xmlstream, self._router, task_status.started)
+
+    async def resume(
+        self, xmlstream: XmlStream, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Go on with the session on an XML stream that is authenticated but not bound (XEP-0198 §5).
+
+        Reports that it has started when the server has agreed; from then on it is like `run`. Raises
+        StreamNegotiationFailure if the server refused: then the session is over, and the XML stream is good for
+        binding a new one. If the link breaks before the answer, the session is as it was and another attempt may
+        succeed. RuntimeError if the stream is running, or there is no session to resume. Cancelling is stopping.
+        """
+        await self._lifecycle.resume(xmlstream, self._router, task_status.started)
+
+    def stop(self) -> None:
+        """Stop, if running: not one more byte of a stanza is offered to the XML stream, which is left as it is.
+
+        A session that can be resumed stays; any other is over. `running` stays true for a moment more: see
+        `wait_stop`.
+        """
+        self._lifecycle.stop()
+
+    async def wait_stop(self) -> None:
+        """`stop`, and wait until all has ended. What made the stream fail is for `run` to raise, not for this.
+
+        Cancelling stops the waiting, not the stopping.
+        """
+        self.stop()
+        await self._lifecycle.wait_ended()
+
+    async def aclose(self) -> None:
+        """Close stream and session for good, until the next `run`. Stanzas that are still queued are not sent.
+
+        With stream management a last acknowledgement is sent; then the stream is closed properly, in 15 seconds at
+        most. No error can prevent that, and nothing is reported as a failure any more. If cancelled, it takes
+        2 seconds more at most to do what can be done, and everything is closed all the same.
+        """
+        await self._lifecycle.aclose()
+
+    async def __aenter__(self) -> Self:
+        """Open a nursery for handlers. If cancelled, nothing has begun."""
+        await trio.lowlevel.checkpoint()
+        self._block = self._lifecycle.opened()
+        await self._block.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> bool | None:
+        assert self._block is not None
+        return await self._block.__aexit__(exc_type, exc, traceback)
+
+    async def start_sm(self, *, resume: bool = True, max: int | None = None) -> None:
+        """Enable stream management on the running stream; `resume` asks that the session can be resumed.
+
+        `max` is for how many seconds at most, as a wish; 0 is the same as ``resume=False``. Whether the server offers
+        it at all is for the caller to know. Raises StreamNegotiationFailure if the server refuses (the stream goes
+        on), what ended the stream if it ended first, and RuntimeError if the stream is not running or managed
+        already. If cancelled, the request may be on its way, and succeed.
+        """
+        await self._lifecycle.start_sm(resume, max)
+
+    def stop_sm(self) -> None:
+        """Disable stream management, and end the session. RuntimeError if running, or if it is not enabled.
+
+        Stanzas that were not acknowledged become SENT_WITHOUT_SM.
+        """
+        self._lifecycle.stop_sm()
+
+    def register_iq_request_handler(
+        self, type_: IQType, payload_cls: type[Any], handler: Handler, *, with_send_reply: bool = False
+    ) -> None:
+        """Have `handler` answer requests of this type with this very class of payload.
+
+        A plain function is called by the reader, in order of arrival, and returns the payload of the result (None:
+        empty) or an awaitable for it; an async function runs in a task of its own, in no particular order. What it
+        raises becomes an error: an `XMPPError` as it is, everything else *undefined-condition*, and nothing of its
+        text is revealed. With `with_send_reply` it gets a second argument, ``send_reply(result=None)``, by which it
+        may answer before it ends. Handlers are cancelled, and then do not answer, when the session is over.
+
+        Raises ValueError if the slot is taken or `type_` is not a request, TypeError if it is not an IQType.
+        """
+        self._router.requests.register(type_, payload_cls, handler, with_send_reply=with_send_reply)
+
+    def unregister_iq_request_handler(self, type_: IQType, payload_cls: type[Any]) -> None:
+        """Free the slot; handlers that are running go on. KeyError if nobody has it."""
+        self._router.requests.unregister(type_, payload_cls)
+
+    def iq_handler(
+        self, type_: IQType, payload_cls: type[Any], handler: Handler, *, with_send_reply: bool = False
+    ) -> AbstractContextManager[None]:
+        """``with`` block during which `handler` is registered."""
+        return self._router.requests.handler(type_, payload_cls, handler, with_send_reply=with_send_reply)
+
+    def on_iq(
+        self, type_: IQType, payload_cls: type[Any], *, with_send_reply: bool = False
+    ) -> Callable[[Handler], Handler]:
+        """Decorator that registers a handler."""
+
+        def register(handler: Handler) -> Handler:
+            self.register_iq_request_handler(type_, payload_cls, handler, with_send_reply=with_send_reply)
+            return handler
+
+        return register
+
+    def iq_requests(
+        self, type_: IQType, payload_cls: type[Any], *, capacity: float = DEFAULT_CAPACITY
+    ) -> Subscription[Request]:
+        """``async with`` block that gives an inbox of `Request`, each to be answered by ``request.reply(...)``."""
+        return self._router.requests.requests(type_, payload_cls, capacity=capacity)
+
+    def expect_iq_response(self, from_: JID | str | None, id_: str) -> ReplyWaiter:
+        """``with`` block that gives a waiter for the reply that has this sender and id. ValueError if there is one."""
+        peer = JID.parse(from_) if isinstance(from_, str) else from_
+        return self._session.replies.expect(peer, id_, self.local_jid)

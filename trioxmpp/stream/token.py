@@ -1,0 +1,197 @@
+"""What became of an outgoing stanza: `StanzaToken` and its eight states."""
+
+from __future__ import annotations
+
+import enum
+import logging
+from collections import deque
+from collections.abc import Callable, Generator
+from typing import Any
+
+import trio
+
+from ..errors import StanzaAborted, StanzaDropped
+from ..protocol.stanza import IQ, Message, Presence
+
+__all__ = ["StanzaState", "StanzaToken"]
+
+logger = logging.getLogger(__name__)
+
+
+class StanzaState(enum.Enum):
+    """The states of an outgoing stanza. All but ACTIVE and SENT are final."""
+
+    ACTIVE = "active"
+    """Enqueued, not yet taken by the stream."""
+    SENT = "sent"
+    """Sent with stream management, not yet acknowledged."""
+    ACKED = "acked"
+    """Sent, and the server acknowledged it."""
+    SENT_WITHOUT_SM = "sent-without-sm"
+    """Sent, but nobody will ever acknowledge it: whether the server has it is unknown."""
+    ABORTED = "aborted"
+    """Retracted before it was sent."""
+    DROPPED = "dropped"
+    """Dropped by a filter."""
+    DISCONNECTED = "disconnected"
+    """The stream ended before it was sent, or the server said afterwards that it never got it."""
+    FAILED = "failed"
+    """Could not be written as XML; nothing of it was sent."""
+
+    @property
+    def is_final(self) -> bool:
+        """Whether a stanza in this state will stay in it."""
+        return self is not StanzaState.ACTIVE and self is not StanzaState.SENT
+
+
+_AFTER_ACTIVE = frozenset(StanzaState) - {StanzaState.ACTIVE, StanzaState.ACKED}
+_AFTER_SENT = frozenset({StanzaState.ACKED, StanzaState.SENT_WITHOUT_SM, StanzaState.DISCONNECTED})
+
+
+class StanzaToken:
+    """Follows one stanza up to the server, and no further: what the recipient does with it is for XEP-0184 to tell.
+
+    `stanza` is what was enqueued, even if a filter sent something else in its place. ``await token`` waits until the
+    stanza was sent; with stream management, until the server acknowledged it. `on_state_change` is called with the
+    token and its new state after each change; what it raises is logged and harms nobody.
+    """
+
+    __slots__ = ("_exception", "_lot", "_state", "_taken", "_watchers", "on_state_change", "stanza")
+
+    def __init__(
+        self,
+        stanza: Message | Presence | IQ,
+        *,
+        on_state_change: Callable[[StanzaToken, StanzaState], object] | None = None,
+    ) -> None:
+        self.stanza = stanza
+        self.on_state_change = on_state_change
+        self._state = StanzaState.ACTIVE
+        self._exception: Exception | None = None
+        self._taken = False  # by the writer, which alone decides from then on
+        self._lot: trio.lowlevel.ParkingLot | None = None
+        self._watchers: list[Callable[[StanzaState], None]] = []
+
+    def __repr__(self) -> str:
+        return f"<StanzaToken {self._state.name} of {self.stanza!r}>"
+
+    @property
+    def state(self) -> StanzaState:
+        """The current state."""
+        return self._state
+
+    @property
+    def exception(self) -> Exception | None:
+        """What ``await token`` raises, or would raise: None unless the stanza was not sent."""
+        if self._exception is not None and self._state is StanzaState.FAILED:
+            return self._exception
+        match self._state:
+            case StanzaState.ABORTED:
+                return StanzaAborted("stanza aborted")
+            case StanzaState.DROPPED:
+                return StanzaDropped("stanza dropped by filter")
+            case StanzaState.DISCONNECTED:
+                return ConnectionError("disconnected")
+            case StanzaState.FAILED:
+                return ValueError("failed to send stanza")
+            case _:
+                return None
+
+    def abort(self) -> None:
+        """Retract the stanza. Harmless if it is aborted already; RuntimeError if it has left the queue."""
+        if self._state is StanzaState.ABORTED:
+            return
+        if self._state is not StanzaState.ACTIVE or self._taken:
+            raise RuntimeError(f"cannot abort: the stanza was already sent ({self._state.name})")
+        self._set_state(StanzaState.ABORTED)
+
+    def _retract(self) -> None:
+        """`abort`, if it is not too late for that."""
+        if self._state is StanzaState.ACTIVE and not self._taken:
+            self._set_state(StanzaState.ABORTED)
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        return self._sent().__await__()
+
+    async def _sent(self) -> None:
+        """Wait until the stanza was sent; cancelling retracts it, if that is still possible.
+
+        Raises ConnectionError (DISCONNECTED), StanzaAborted, StanzaDropped, or the reason of a failure.
+        """
+        try:
+            await self.wait()
+        except trio.Cancelled:
+            self._retract()
+            raise
+        exception = self.exception
+        if exception is not None:
+            raise exception
+
+    async def wait(self, *states: StanzaState) -> StanzaState:
+        """Wait until the stanza is in one of `states`, or in any final one, and return the state it is in.
+
+        Unlike ``await token`` this raises nothing, and cancelling it does not touch the stanza.
+        """
+        if self._state in states or self._state.is_final:
+            await trio.lowlevel.checkpoint()
+            return self._state
+        if self._lot is None:
+            self._lot = trio.lowlevel.ParkingLot()
+        while not (self._state in states or self._state.is_final):
+            await self._lot.park()
+        return self._state
+
+    def changes(self) -> StateChanges:
+        """An asynchronous iterator over the states from the current one on; it ends after a final one."""
+        return StateChanges(self)
+
+    def _set_state(self, state: StanzaState, exception: Exception | None = None) -> None:
+        if state is self._state:
+            return  # retransmission, or settled twice in the same way: nothing anybody could see
+        legal = _AFTER_ACTIVE if self._state is StanzaState.ACTIVE else _AFTER_SENT
+        if self._state.is_final or state not in legal:
+            raise RuntimeError(f"trioxmpp bug: {self!r} cannot become {state.name}")
+        self._state = state
+        self._exception = exception
+        if self._lot is not None:
+            self._lot.unpark_all()
+        for watcher in self._watchers:
+            watcher(state)
+        if self.on_state_change is not None:
+            try:
+                self.on_state_change(self, state)
+            except Exception:
+                logger.exception("on_state_change of %r failed", self)
+
+
+class StateChanges:
+    """The states of a token, one by one; `StanzaToken.changes` makes it."""
+
+    def __init__(self, token: StanzaToken) -> None:
+        self._token = token
+        self._states = deque([token.state])
+        self._wakeup = trio.lowlevel.ParkingLot()
+        self._ended = False
+        token._watchers.append(self._changed)
+
+    def _changed(self, state: StanzaState) -> None:
+        self._states.append(state)
+        self._wakeup.unpark()
+
+    def __aiter__(self) -> StateChanges:
+        return self
+
+    async def __anext__(self) -> StanzaState:
+        """The next state. Cancelling loses none."""
+        if self._ended:
+            await trio.lowlevel.checkpoint()
+            raise StopAsyncIteration
+        if self._states:
+            await trio.lowlevel.checkpoint()
+        while not self._states:
+            await self._wakeup.park()
+        state = self._states.popleft()
+        if state.is_final:
+            self._ended = True
+            self._token._watchers.remove(self._changed)
+        return state

@@ -1,0 +1,178 @@
+"""One XML stream over one transport (RFC 6120 §4): the only place that knows both."""
+
+from __future__ import annotations
+
+import ssl
+from collections import deque
+
+import trio
+
+from .. import xml
+from ..errors import StreamCondition, StreamError
+from ..protocol import framing, ns
+from ..protocol.features import StreamFeatures, parse_features
+from ..protocol.framing import Event, Framing, Limits, StreamFooter, StreamHeader
+from ..transport.base import Transport
+
+__all__ = ["XmlStream"]
+
+FEATURES = f"{{{ns.STREAM}}}features"
+STREAM_ERROR = f"{{{ns.STREAM}}}error"
+
+#: Seconds that a stream which is over may take to say so, whatever else happens.
+GOODBYE_TIMEOUT = 1.0
+
+
+class XmlStream:
+    """An XML stream with the server of `domain`, over `transport`.
+
+    While it is negotiated, one task calls `open`, `send` and `receive_element` in turn. From then on the reader of a
+    `StanzaStream` alone calls `receive`, and its writer alone calls `send`.
+    """
+
+    def __init__(self, transport: Transport, domain: str, *, lang: str = "en", limits: Limits | None = None) -> None:
+        self.transport = transport
+        self.domain = domain
+        self.lang = lang
+        self.header: StreamHeader | None = None
+        """What the server said in its header."""
+        self.heard = trio.current_time()
+        """When the last byte arrived, on trio's clock."""
+        self.closed = False
+        """Whether nothing can be said any more: the link is broken, or given up, or a stanza was cut in half."""
+        self._limits = limits or Limits()
+        self._framing = Framing(self._limits)
+        self._unread = b""
+        self._events: deque[Event] = deque()
+        self._error: Exception | None = None
+
+    @property
+    def secure(self) -> bool:
+        """Whether TLS protects the link."""
+        return self.transport.secure
+
+    async def open(self, *, from_: str | None = None) -> StreamFeatures:
+        """Begin a stream, or begin it again (RFC 6120 §4.3.3); return what the server offers.
+
+        `from_` tells the server who we are going to be; to be given only once TLS protects the link. Raises
+        ConnectionError. Cancelling leaves a stream that is good for nothing but `aclose`.
+        """
+        self._framing = Framing(self._limits)
+        await self.send(framing.header(to=self.domain, from_=from_, lang=self.lang))
+        header = await self._receive_event()
+        if not isinstance(header, StreamHeader):
+            raise self._refuse(StreamCondition.BAD_FORMAT, "the stream did not begin with a stream header")
+        if header.version is None:
+            raise self._refuse(StreamCondition.UNSUPPORTED_VERSION, "the server does not speak XMPP 1.0")
+        self.header = header
+        features = await self.receive_element()
+        if features.tag != FEATURES:
+            raise self._refuse(StreamCondition.UNSUPPORTED_STANZA_TYPE, "stream features were due")
+        return parse_features(features)
+
+    async def start_tls(self, context: ssl.SSLContext) -> None:
+        """Put TLS under the stream, right after ``<proceed/>`` (RFC 6120 §5.4.3).
+
+        Raises TLSFailure, also if anything followed ``<proceed/>`` in the clear: whoever put it there wants it to be
+        taken for something that the server said under TLS.
+        """
+        if self._unread or self._events:
+            self.closed = True
+            raise self._refuse(StreamCondition.POLICY_VIOLATION, "data followed <proceed/> in the clear")
+        await self.transport.start_tls(context, self.domain)
+
+    async def send(self, data: bytes) -> None:
+        """Write `data`. Raises ConnectionError. If it is cancelled nothing can be sent on this stream any more."""
+        if self.closed:
+            raise ConnectionAbortedError("the XML stream is closed")
+        self.closed = True  # until all of it is written: half an element cannot be followed by anything
+        await self.transport.send(data)
+        self.closed = False
+
+    async def receive_element(self) -> xml.Element:
+        """The next first-level element, and not one byte more. For negotiation.
+
+        Raises the StreamError that the server sent instead, or ConnectionError if the stream ended. Cancelling loses
+        nothing.
+        """
+        event = await self._receive_event()
+        if isinstance(event, StreamFooter):
+            self.closed = True
+            raise ConnectionAbortedError("the server closed the stream")
+        if isinstance(event, StreamHeader):
+            raise self._refuse(StreamCondition.BAD_FORMAT, "a second stream header")
+        if event.tag == STREAM_ERROR:
+            raise framing.parse_stream_error(event)
+        return event
+
+    async def receive(self) -> list[Event]:
+        """Everything that one read from the transport completes; possibly nothing. For live streams.
+
+        Raises ConnectionError when the link is broken, and StreamError for what is not XMPP, but only after all that
+        came before it was returned. Cancelling loses nothing.
+        """
+        if self._error is not None:
+            await trio.lowlevel.checkpoint()
+            raise self._error
+        data = await self._read()
+        events, self._error = self._framing.feed(data)
+        return events
+
+    def unread(self) -> bool:
+        """Whether bytes are waiting that arrived during the negotiation."""
+        return bool(self._unread)
+
+    async def say_goodbye(self, error: StreamError | None = None) -> None:
+        """End our side of the stream, with `error` if one is given, if anything can be said at all.
+
+        Never raises ConnectionError, and takes `GOODBYE_TIMEOUT` at most.
+        """
+        farewell = (b"" if error is None else framing.stream_error(error)) + framing.FOOTER
+        with trio.move_on_after(GOODBYE_TIMEOUT):
+            try:
+                await self.send(farewell)
+                self.closed = True
+                await self.transport.close_gracefully()
+            except ConnectionError:
+                self.closed = True
+
+    async def close_gracefully(self) -> None:
+        """Close the transport after both sides have closed the stream. Takes `GOODBYE_TIMEOUT` at most."""
+        self.closed = True
+        with trio.move_on_after(GOODBYE_TIMEOUT):
+            await self.transport.close_gracefully()
+            return
+        await self.transport.aclose()
+
+    async def aclose(self) -> None:
+        """Close the transport, without a word. Never blocks for long; closes also when cancelled."""
+        self.closed = True
+        await self.transport.aclose()
+
+    async def _receive_event(self) -> Event:
+        while True:
+            data = await self._read()
+            event, self._unread, error = self._framing.feed_one(data)
+            if event is not None:
+                return event
+            if error is not None:
+                raise error
+
+    async def _read(self) -> bytes:
+        if self._unread:
+            await trio.lowlevel.checkpoint()
+            data, self._unread = self._unread, b""
+            return data
+        try:
+            data = await self.transport.receive()
+        except ConnectionError:
+            self.closed = True
+            raise
+        if not data:
+            self.closed = True
+            raise ConnectionAbortedError("the connection was closed by the server, though the stream was not")
+        self.heard = trio.current_time()
+        return data
+
+    def _refuse(self, condition: StreamCondition, text: str) -> StreamError:
+        return StreamError(condition, text, by_us=True)

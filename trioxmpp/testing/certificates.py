@@ -1,0 +1,45 @@
+"""A certificate authority to throw away."""
+
+from __future__ import annotations
+
+import ssl
+from typing import Any
+
+from .policy import Certificate
+
+__all__ = ["Authority"]
+
+
+class Authority:
+    """Vouches for one server, in one process. Needs `trustme`, the extra ``trioxmpp[testing]``."""
+
+    def __init__(self, domain: str) -> None:
+        import trustme
+
+        self._domain = domain
+        self._trusted = trustme.CA()
+        self._untrusted: Any = None
+        self._contexts: dict[Certificate, ssl.SSLContext] = {}
+
+    def server_context(self, certificate: Certificate) -> ssl.SSLContext:
+        """For the server's side of TLS."""
+        if certificate not in self._contexts:
+            self._contexts[certificate] = self._issue(certificate)
+        return self._contexts[certificate]
+
+    def _issue(self, certificate: Certificate) -> ssl.SSLContext:
+        import trustme
+
+        issuer = trustme.CA() if certificate == "untrusted" else self._trusted
+        name = "wrong." + self._domain if certificate == "wrong-name" else self._domain
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        issuer.issue_cert(name).configure_cert(context)
+        return context
+
+    def client_context(self) -> ssl.SSLContext:
+        """For a client: trusts this authority, and nobody else."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        self._trusted.configure_trust(context)
+        return context

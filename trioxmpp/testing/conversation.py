@@ -1,0 +1,308 @@
+"""What the server says to one client, from the stream header to the footer."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import secrets
+import ssl
+from collections.abc import Mapping
+from typing import Protocol
+
+import trio
+
+from .. import xml
+from ..errors import ErrorType, JIDError, StanzaCondition, StreamCondition, StreamError
+from ..jid import JID
+from ..protocol import ns
+from ..protocol.framing import Event, StreamFooter, StreamHeader, header
+from .account import Account
+from .authentication import MECHANISMS, Exchange, Refused, exchange
+from .link import Link
+from .policy import Policy, StartTLS
+from .session import Session
+from .sessions import NotResumed, Sessions
+from .stanzas import NAMES, error_for, result_for, text_of
+
+__all__ = ["Conversation", "Host"]
+
+#: So many logins may fail on one stream.
+ATTEMPTS = 3
+
+_TLS = f"{{{ns.TLS}}}"
+_SASL = f"{{{ns.SASL}}}"
+_SM = f"{{{ns.SM}}}"
+_BIND = f"{{{ns.BIND}}}"
+
+
+class Host(Protocol):
+    """What a conversation needs of the server."""
+
+    domain: str
+    policy: Policy
+    accounts: Mapping[str, Account]
+    sessions: Sessions
+
+    def tls_context(self) -> ssl.SSLContext:
+        """For the server's side of TLS."""
+        ...
+
+    def accepted(self, session: Session, stanza: xml.Element) -> None:
+        """A stanza has come in; it is counted, and to be routed."""
+        ...
+
+
+class Conversation:
+    """One link's worth of XMPP. Raises StreamError for what the client gets wrong; whoever called says so to it."""
+
+    def __init__(self, host: Host, link: Link, starttls: StartTLS) -> None:
+        self._host = host
+        self._link = link
+        self._starttls = starttls
+
+    async def run(self) -> None:
+        """Talk until one side ends the stream."""
+        if self._link.faults.silent:
+            await self._link.drain()
+        if self._link.direct_tls:
+            await self._link.start_tls(self._host.tls_context())
+        account = await self._log_in()
+        if account is not None:
+            await self._open(self._features_inside())
+            session = await self._begin_session(account)
+            if session is not None:
+                await self._serve(session)
+        self._link.end()
+
+    # --- the stream
+
+    async def _open(self, features: str) -> None:
+        """Exchange stream headers, and say what is offered."""
+        event = None
+        try:
+            event = await self._link.receive()
+        finally:  # even an error needs a stream to stand in (RFC 6120 §4.9.1.2)
+            self._link.write(header(to=None, from_=self._host.domain, id=secrets.token_urlsafe(8)))
+        if not isinstance(event, StreamHeader):
+            raise _refuse(StreamCondition.BAD_FORMAT, "a stream header was due")
+        if event.to != self._host.domain:
+            raise _refuse(StreamCondition.HOST_UNKNOWN, f"this is {self._host.domain}")
+        if event.version is None:
+            raise _refuse(StreamCondition.UNSUPPORTED_VERSION, "this is XMPP 1.0")
+        self._link.write(f"<stream:features>{features}</stream:features>")
+
+    async def _next(self) -> xml.Element | None:
+        """The next element; None when the client has ended the stream."""
+        event: Event = await self._link.receive()
+        if isinstance(event, StreamFooter):
+            return None
+        if isinstance(event, StreamHeader):
+            raise _refuse(StreamCondition.BAD_FORMAT, "a second stream header")
+        if event.tag == f"{{{ns.STREAM}}}error":
+            return None
+        return event
+
+    def _features_outside(self) -> str:
+        tls = self._starttls if not self._link.secure else "none"
+        offer = ""
+        if tls != "none":
+            offer = f"<starttls xmlns='{ns.TLS}'>{'<required/>' if tls == 'required' else ''}</starttls>"
+        if tls != "required":
+            names = "".join(f"<mechanism>{name}</mechanism>" for name in self._host.policy.mechanisms)
+            offer += f"<mechanisms xmlns='{ns.SASL}'>{names}</mechanisms>"
+        return offer
+
+    def _features_inside(self) -> str:
+        session = f"<session xmlns='{ns.SESSION}'/>" if self._host.policy.session_required else ""
+        sm = f"<sm xmlns='{ns.SM}'/>" if self._host.policy.sm else ""
+        return f"<bind xmlns='{ns.BIND}'/>{session}{sm}"
+
+    # --- who is it?
+
+    async def _log_in(self) -> Account | None:
+        """The account that somebody has logged in to; None if the client has given up."""
+        await self._open(self._features_outside())
+        failures = 0
+        while (element := await self._next()) is not None:
+            if element.tag == f"{_TLS}starttls" and not self._link.secure and self._starttls != "none":
+                await self._secure()
+                await self._open(self._features_outside())
+                continue
+            if element.tag != f"{_SASL}auth":
+                raise _refuse(StreamCondition.NOT_AUTHORIZED, "log in first")
+            try:
+                account = await self._authenticate(element)
+            except Refused as exc:
+                self._link.write(f"<failure xmlns='{ns.SASL}'><{exc.condition}/></failure>")
+                failures += 1
+                if failures == ATTEMPTS:
+                    raise _refuse(StreamCondition.POLICY_VIOLATION, "too many failed logins") from None
+            else:
+                self._link.restart()
+                return account
+        return None
+
+    async def _secure(self) -> None:
+        if self._link.faults.refuse_tls:
+            self._link.write(f"<failure xmlns='{ns.TLS}'/>")
+            self._link.end()
+            await trio.sleep_forever()  # until the link is closed
+        self._link.write(f"<proceed xmlns='{ns.TLS}'/>")
+        await self._link.start_tls(self._host.tls_context())
+
+    async def _authenticate(self, auth: xml.Element) -> Account:
+        """One attempt. Raises Refused."""
+        name = auth.get("mechanism", "")
+        if self._link.faults.refuse_login:
+            raise Refused(self._link.faults.refuse_login)
+        if self._starttls == "required" and not self._link.secure:
+            raise Refused("encryption-required")
+        if name not in self._host.policy.mechanisms or name not in MECHANISMS:
+            raise Refused("invalid-mechanism")
+        passwords = {local: account.password for local, account in self._host.accounts.items()}
+        local, last_words = await self._exchange(exchange(name, passwords), auth)
+        said = base64.b64encode(last_words).decode() if last_words is not None else ""
+        self._link.write(f"<success xmlns='{ns.SASL}'>{said}</success>")
+        return self._host.accounts[local]
+
+    async def _exchange(self, dialogue: Exchange, element: xml.Element) -> tuple[str, bytes | None]:
+        said = element.text
+        while True:
+            try:
+                # A client need not say anything at first (RFC 6120 §6.4.2): then it is asked to.
+                answer = b"" if said is None and element.tag == f"{_SASL}auth" else dialogue.send(_decode(said))
+            except StopIteration as stop:
+                result: tuple[str, bytes | None] = stop.value
+                return result
+            self._link.write(f"<challenge xmlns='{ns.SASL}'>{base64.b64encode(answer).decode()}</challenge>")
+            response = await self._next()
+            if response is None or response.tag == f"{_SASL}abort":
+                raise Refused("aborted")
+            if response.tag != f"{_SASL}response":
+                raise Refused("malformed-request")
+            element, said = response, response.text
+
+    # --- as what?
+
+    async def _begin_session(self, account: Account) -> Session | None:
+        """A session that was bound or resumed; None if the client has given up."""
+        while (element := await self._next()) is not None:
+            if element.tag == f"{_SM}resume" and self._host.policy.sm:
+                session = self._resume(account, element)
+            elif element.tag == f"{_SM}enable" and self._host.policy.sm:
+                session = None
+                self._fail("unexpected-request")
+            elif NAMES.get(str(element.tag)) == "iq" and element.find(f"{_BIND}bind") is not None:
+                session = self._bind(account, element)
+            else:
+                raise _refuse(StreamCondition.NOT_AUTHORIZED, "bind a resource first")
+            if session is not None:
+                return session
+        return None
+
+    def _bind(self, account: Account, request: xml.Element) -> Session | None:
+        resource = request.findtext(f"{_BIND}bind/{_BIND}resource")
+        try:
+            session = self._host.sessions.bind(self._link, account, resource or None)
+        except JIDError:
+            self._link.write(text_of(error_for(request, StanzaCondition.BAD_REQUEST, ErrorType.MODIFY)))
+            return None
+        bound = xml.fromstring(f"<bind xmlns='{ns.BIND}'><jid>{xml.escape(session.jid)}</jid></bind>")
+        self._link.write(text_of(result_for(request, bound)))
+        return session
+
+    def _resume(self, account: Account, request: xml.Element) -> Session | None:
+        previd, sessions = request.get("previd", ""), self._host.sessions
+        doomed = sessions.find(account, previd)
+        if doomed is not None and (fault := self._link.faults.refuse_resume) is not None:
+            (sessions.end if fault == "with-h" else sessions.forget)(doomed)
+        try:
+            session = sessions.resume(self._link, account, previd, _count(request))
+        except NotResumed as exc:
+            self._fail("item-not-found", exc.h)
+            return None
+        assert session.sm is not None
+        self._link.write(f"<resumed xmlns='{ns.SM}' h='{session.sm.handled}' previd='{xml.escape_attr(previd)}'/>")
+        session.write_again()
+        return session
+
+    # --- what does it want?
+
+    async def _serve(self, session: Session) -> None:
+        while (element := await self._next()) is not None:
+            if self._link.session is not session:
+                return  # it was taken away from this link
+            if str(element.tag) in NAMES:
+                self._stamp(session, element)
+                self._host.accepted(session, element)
+            elif not str(element.tag).startswith(_SM) or not self._host.policy.sm:
+                raise _refuse(StreamCondition.UNSUPPORTED_STANZA_TYPE, str(element.tag))
+            else:
+                self._manage(session, element)
+
+    def _stamp(self, session: Session, stanza: xml.Element) -> None:
+        """Write the sender into the stanza (RFC 6120 §8.1.2.1)."""
+        try:
+            claimed = JID.parse(stanza.get("from", session.jid))
+        except JIDError:
+            raise _refuse(StreamCondition.INVALID_FROM, "that is no address") from None
+        if str(claimed) not in (session.jid, session.account.jid):
+            raise _refuse(StreamCondition.INVALID_FROM, "that is not you")
+        stanza.set("from", session.jid)
+
+    def _manage(self, session: Session, element: xml.Element) -> None:
+        """Stream management (XEP-0198) on a session."""
+        name = str(element.tag).removeprefix(_SM)
+        if name == "enable":
+            self._enable(session, element)
+        elif name == "resume" or session.sm is None:
+            self._fail("unexpected-request")
+        elif name == "r":
+            self._link.write(f"<a xmlns='{ns.SM}' h='{session.sm.handled}'/>")
+        elif name == "a":
+            session.sm.acknowledge(_count(element))
+        else:
+            raise _refuse(StreamCondition.UNSUPPORTED_STANZA_TYPE, name)
+
+    def _enable(self, session: Session, element: xml.Element) -> None:
+        if session.sm is not None:
+            self._fail("unexpected-request")
+            return
+        if self._link.faults.refuse_sm:
+            self._fail("internal-server-error")
+            return
+        wish = element.get("max", "")
+        resumable = element.get("resume") in ("true", "1")
+        granted = self._host.sessions.enable_sm(
+            session, resumable=resumable, wish=float(wish) if wish.isdigit() else None
+        )
+        promise = ""
+        if resumable:
+            promise = f" id='{granted.id}' resume='true' max='{int(granted.patience)}'"
+            if (location := self._host.policy.location) is not None:
+                promise += f" location='{xml.escape_attr(location)}'"
+        self._link.write(f"<enabled xmlns='{ns.SM}'{promise}/>")
+
+    def _fail(self, condition: str, h: int | None = None) -> None:
+        count = "" if h is None else f" h='{h}'"
+        self._link.write(f"<failed xmlns='{ns.SM}'{count}><{condition} xmlns='{ns.STANZA_ERRORS}'/></failed>")
+
+
+def _refuse(condition: StreamCondition, text: str) -> StreamError:
+    return StreamError(condition, text, by_us=True)
+
+
+def _count(element: xml.Element) -> int:
+    text = element.get("h", "")
+    if not (text.isascii() and text.isdigit() and int(text[:11]) < 1 << 32):
+        raise _refuse(StreamCondition.BAD_FORMAT, "h is a count modulo 2**32")
+    return int(text)
+
+
+def _decode(text: str | None) -> bytes:
+    if text is None or text == "=":
+        return b""
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise Refused("incorrect-encoding") from None

@@ -1,0 +1,185 @@
+"""What can go wrong with a link, as a plan; and a stream that carries the plan out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import trio
+
+__all__ = ["Direction", "Faults", "FaultyStream"]
+
+Direction: TypeAlias = Literal["in", "out", "both"]
+"""As the server sees it: what the client sends comes *in*, what it gets goes *out*."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Faults:
+    """What shall go wrong on a link. The default is: nothing.
+
+    Give it to the links to come, ``server.faults = Faults(delay=0.2)``, or to the next one only,
+    ``server.plan(Faults(cut_in=500))``. What is to happen to a link *now* is a method of `Link`.
+
+    Directions are the server's: *in* is what the client sends. Bytes are those of XML, so that a cut lies in the
+    middle of a stanza even under TLS; with `below_tls` they are those on the wire. Seconds are on trio's clock.
+    """
+
+    cut_in: int | None = None
+    """The link breaks when this many bytes have come in. These are handled, but nothing answers the last of them."""
+    cut_out: int | None = None
+    """The link breaks when this many bytes have gone out, be it in the middle of a stanza."""
+    abruptly: bool = True
+    """Whether a cut is a reset (TCP's RST), or an end (FIN), without a stream footer in either case."""
+    black_hole_in: int | None = None
+    """After this many bytes, what comes in vanishes; neither does anybody hear of the end of the link."""
+    black_hole_out: int | None = None
+    """After this many bytes, what goes out vanishes."""
+    delay: float = 0.0
+    """Seconds that each segment is late, in each direction."""
+    one_byte: bool = False
+    """Every byte is a segment of its own, in both directions."""
+    below_tls: bool = False
+    """Whether the above is about the bytes on the wire, and not about those of XML."""
+
+    silent: bool = False
+    """The server accepts the link, and never says a word."""
+    garbage: bytes | None = None
+    """Is written, once, right before the first thing that the server sends after `garbage_after` bytes."""
+    garbage_after: int = 0
+    refuse_tls: bool = False
+    """STARTTLS is offered and then refused, with ``<failure/>``."""
+    refuse_login: str | None = None
+    """Every login fails with this condition (RFC 6120 §6.5), for example ``temporary-auth-failure``."""
+    refuse_sm: bool = False
+    """Stream management is offered, and ``<enable/>`` refused."""
+    refuse_resume: Literal["with-h", "without-h"] | None = None
+    """A resumption fails and the session is gone: as one that has expired does, whose count the server remembers, or
+    as one that the server has never heard of."""
+
+
+class _Course:
+    """What happens to one direction of a stream, by the number of bytes that have passed."""
+
+    def __init__(self, cut: int | None = None, hole: int | None = None) -> None:
+        self.passed = 0
+        self.cut = math.inf if cut is None else cut
+        self.hole = math.inf if hole is None else hole
+        self.stalled = False
+
+    @property
+    def swallowed(self) -> bool:
+        return self.passed >= self.hole
+
+    @property
+    def over(self) -> bool:
+        return self.passed >= self.cut
+
+    def admit(self, data: bytes) -> bytes:
+        """Count `data`; return what of it gets through."""
+        end = min(self.cut, self.hole) - self.passed
+        self.passed = int(min(self.passed + len(data), self.cut))
+        return data if end >= len(data) else data[: max(0, int(end))]
+
+
+class FaultyStream(trio.abc.Stream):
+    """A stream on which things go wrong by a plan, or by order while it is in use.
+
+    `cut` is called with no arguments when the plan says that the link breaks; it has to break it.
+    """
+
+    def __init__(self, stream: trio.abc.Stream, faults: Faults, cut: Callable[[], None]) -> None:
+        self._stream = stream
+        self._cut = cut
+        self._delay = faults.delay
+        self._one_byte = faults.one_byte
+        self._garbage = faults.garbage
+        self._garbage_after = faults.garbage_after
+        self._in = _Course(faults.cut_in, faults.black_hole_in)
+        self._out = _Course(faults.cut_out, faults.black_hole_out)
+
+    @property
+    def received(self) -> int:
+        """How many bytes have come in, those that a black hole has swallowed included."""
+        return self._in.passed
+
+    @property
+    def sent(self) -> int:
+        """How many bytes have gone out, those that a black hole has swallowed included."""
+        return self._out.passed
+
+    @property
+    def mute(self) -> bool:
+        """Whether nothing gets out, not even that the link has ended."""
+        return self._out.swallowed
+
+    def put_on(self, stream: trio.abc.Stream) -> None:
+        """Go on with another stream underneath: the same one, but with TLS."""
+        self._stream = stream
+
+    def black_hole(self, direction: Direction) -> None:
+        """From now on what is sent in that direction vanishes. For good: TCP loses nothing in between."""
+        for course in self._courses(direction):
+            course.hole = course.passed
+
+    def stall(self, direction: Direction) -> None:
+        """From now on nothing is read, or written; the buffers in between fill up."""
+        for course in self._courses(direction):
+            course.stalled = True
+
+    def _courses(self, direction: Direction) -> list[_Course]:
+        return {"in": [self._in], "out": [self._out], "both": [self._in, self._out]}[direction]
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """See `trio.abc.ReceiveStream.receive_some`."""
+        while True:
+            if self._in.over:
+                self._break()
+            try:
+                await self._wait_out(self._in)
+                data = bytes(await self._stream.receive_some(1 if self._one_byte else max_bytes))
+            except trio.BrokenResourceError:
+                if not self._in.swallowed:
+                    raise
+                data = b""
+            if not data:
+                if self._in.swallowed:
+                    await trio.sleep_forever()
+                return data
+            await self._wait_out(self._in)  # somebody may have stalled us meanwhile
+            if self._delay:
+                await trio.sleep(self._delay)
+            if data := self._in.admit(data):
+                return data
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """See `trio.abc.SendStream.send_all`."""
+        whole = bytes(data)
+        if self._garbage is not None and self._out.passed >= self._garbage_after:
+            whole, self._garbage = self._garbage + whole, None
+        for segment in [whole[i : i + 1] for i in range(len(whole))] if self._one_byte else [whole]:
+            await self._wait_out(self._out)
+            if self._delay:
+                await trio.sleep(self._delay)
+            if admitted := self._out.admit(segment):
+                await self._stream.send_all(admitted)
+            if self._out.over:
+                self._break()
+        await trio.lowlevel.checkpoint()
+
+    async def _wait_out(self, course: _Course) -> None:
+        if course.stalled:
+            await trio.sleep_forever()
+
+    def _break(self) -> None:
+        self._cut()
+        raise trio.BrokenResourceError("the link was cut, as planned")
+
+    async def wait_send_all_might_not_block(self) -> None:
+        """See `trio.abc.SendStream.wait_send_all_might_not_block`."""
+        await self._stream.wait_send_all_might_not_block()
+
+    async def aclose(self) -> None:
+        """Close the stream underneath."""
+        await self._stream.aclose()

@@ -1,0 +1,231 @@
+"""A link: one connection of a client, from the first byte to the last."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import struct
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+import trio
+
+from ..errors import StreamCondition, StreamError
+from ..protocol import ns
+from ..protocol.framing import FOOTER, Event, Framing, stream_error
+from .faults import Direction, Faults, FaultyStream
+from .memory import MemoryStream
+
+if TYPE_CHECKING:
+    from .session import Session
+
+__all__ = ["Link"]
+
+#: Seconds for the last words.
+GOODBYE_TIMEOUT = 1.0
+READ_SIZE = 16384
+NO_FAULTS = Faults()
+ACK_REQUEST = f"<r xmlns='{ns.SM}'/>".encode()
+
+
+class Link:
+    """One connection of a client to the server, in memory or over TCP, and how to harm it.
+
+    What the methods do takes effect before they return: after ``link.reset()`` the session hibernates, or is gone.
+    """
+
+    def __init__(
+        self,
+        raw: MemoryStream | trio.SocketStream,
+        faults: Faults,
+        *,
+        direct_tls: bool,
+        on_lost: Callable[[Link], None],
+        park: Callable[[trio.abc.Stream], None],
+    ) -> None:
+        self.faults = faults
+        """The plan for this link."""
+        self.session: Session | None = None
+        """The session that is on it, once a resource is bound or a session resumed."""
+        self.secure = False
+        """Whether TLS protects it."""
+        self.closed = False
+        """Whether it is over."""
+        self.keep_session = True
+        """Whether the session may go on elsewhere after this link."""
+        self.direct_tls = direct_tls
+        """Whether it begins with TLS (XEP-0368)."""
+        self._raw = raw
+        self._on_lost = on_lost
+        self._park = park
+        self._wire = FaultyStream(raw, faults if faults.below_tls else NO_FAULTS, self._cut)
+        self._top = FaultyStream(self._wire, NO_FAULTS if faults.below_tls else faults, self._cut)
+        self._scope = trio.CancelScope()
+        self._framing = Framing()
+        self._unread = b""
+        self._outbox: list[bytes] = []
+        self._ack_due = False
+        self._ending = False
+        self._busy = False
+        self._wake = trio.Event()
+        self._flushed = trio.lowlevel.ParkingLot()
+
+    # --- to harm it
+
+    def reset(self) -> None:
+        """Break it, as a router does that has lost its tables, or a process that is killed (RST)."""
+        self._kill(abruptly=True)
+
+    def close(self) -> None:
+        """Close it without closing the stream: the client reads the end of the link, but no footer (FIN)."""
+        self._kill(abruptly=False)
+
+    def black_hole(self, direction: Direction = "both") -> None:
+        """From now on, what is sent in that direction vanishes, and so does the news that the link has ended.
+
+        ``in`` is what the client sends, ``out`` what it gets. There is no way back, but to another link.
+        """
+        self._wire.black_hole(direction)
+
+    def stall(self, direction: Direction = "both") -> None:
+        """From now on nothing is read (``in``), or written (``out``). The client's buffers fill up, if bounded."""
+        self._wire.stall(direction)
+
+    def inject(self, data: bytes) -> None:
+        """Write bytes that are none of the server's, be they XML or not."""
+        self.write(data)
+
+    def end(self, error: StreamError | None = None, *, keep_session: bool = False) -> None:
+        """Close the stream properly: with `error`, if one is given, a footer, and the end of the link.
+
+        The session is over, unless `keep_session` leaves it to be resumed.
+        """
+        if self.closed or self._ending:
+            return
+        self.write((b"" if error is None else stream_error(error)) + FOOTER)
+        self._ending = True
+        self.keep_session = keep_session
+        self._on_lost(self)
+
+    # --- what has passed
+
+    @property
+    def bytes_in(self) -> int:
+        """How many bytes have come in: of XML, or on the wire if the faults are there."""
+        return (self._wire if self.faults.below_tls else self._top).received
+
+    @property
+    def bytes_out(self) -> int:
+        """How many bytes have gone out, counted likewise."""
+        return (self._wire if self.faults.below_tls else self._top).sent
+
+    # --- for the server
+
+    async def run(self, converse: Callable[[], Awaitable[None]]) -> None:
+        """Write what is to be written while `converse` talks; returns when the link is over."""
+        with self._scope:
+            try:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._write_all)
+                    await self._converse(converse)
+            finally:
+                self._kill(abruptly=False)
+
+    async def _converse(self, converse: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await converse()
+        except StreamError as exc:
+            self.end(exc)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            self._kill(abruptly=False)
+
+    def write(self, data: str | bytes) -> None:
+        """Have `data` written, in one segment with what else is waiting. Nothing, once the stream has ended."""
+        if not self._ending:
+            self._outbox.append(data.encode() if isinstance(data, str) else data)
+            self._wake.set()
+
+    def ask_for_ack(self) -> None:
+        """Have ``<r/>`` written behind all that is waiting now."""
+        self._ack_due = True
+
+    async def flush(self) -> None:
+        """Wait until everything is written."""
+        while self._outbox or self._busy:
+            await self._flushed.park()
+
+    def restart(self) -> None:
+        """Expect a new stream (RFC 6120 §4.3.3)."""
+        self._framing = Framing()
+
+    async def start_tls(self, context: ssl.SSLContext) -> None:
+        """Put TLS on the link. Raises StreamError if the client was not patient (RFC 6120 §5.4.2.1)."""
+        if self._unread:
+            raise StreamError(StreamCondition.POLICY_VIOLATION, "wait for <proceed/>", by_us=True)
+        await self.flush()
+        tls: trio.SSLStream[trio.abc.Stream] = trio.SSLStream(self._wire, context, server_side=True)
+        await tls.do_handshake()
+        self._top.put_on(tls)
+        self.secure = True
+        self.restart()
+
+    async def receive(self) -> Event:
+        """The next event. Raises StreamError for what is not XMPP, `trio.BrokenResourceError` if the link breaks."""
+        while True:
+            event, self._unread, error = self._framing.feed_one(self._unread)
+            if event is not None:
+                return event
+            if error is not None:
+                raise error
+            self._unread = await self._top.receive_some(READ_SIZE)
+            if not self._unread:
+                raise trio.BrokenResourceError("the client has closed the link")
+
+    async def drain(self) -> None:
+        """Read, and do not listen, until the link breaks: raises `trio.BrokenResourceError` then."""
+        while await self._top.receive_some(READ_SIZE):
+            pass
+        raise trio.BrokenResourceError("the client has closed the link")
+
+    async def _write_all(self) -> None:
+        try:
+            while not (self._ending and not self._outbox):
+                if not self._outbox:
+                    self._wake = trio.Event()
+                    await self._wake.wait()
+                data, self._outbox, self._busy = b"".join(self._outbox), [], True
+                if self._ack_due and not self._ending:
+                    data += ACK_REQUEST
+                self._ack_due = False
+                await self._write_some(data)
+                self._busy = False
+                self._flushed.unpark_all()
+            with trio.move_on_after(GOODBYE_TIMEOUT):
+                if not self._wire.mute:
+                    await self._top.aclose()
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass
+        self._kill(abruptly=False)
+
+    async def _write_some(self, data: bytes) -> None:
+        with trio.move_on_after(GOODBYE_TIMEOUT if self._ending else float("inf")):
+            await self._top.send_all(data)
+
+    def _cut(self) -> None:
+        self._kill(abruptly=self.faults.abruptly)
+
+    def _kill(self, *, abruptly: bool) -> None:
+        if self.closed:
+            return
+        self.closed = True
+        if self._wire.mute or self._top.mute:
+            self._park(self._raw)  # nobody may hear that it has ended
+        elif isinstance(self._raw, MemoryStream):
+            (self._raw.reset if abruptly else self._raw.close)()
+        else:
+            if abruptly:
+                self._raw.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self._raw.socket.close()
+        self._ending = True
+        self._scope.cancel()
+        self._on_lost(self)

@@ -1,0 +1,37 @@
+"""What kind of server it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+__all__ = ["Certificate", "Policy", "StartTLS"]
+
+StartTLS: TypeAlias = Literal["required", "offered", "none"]
+Certificate: TypeAlias = Literal["valid", "wrong-name", "untrusted"]
+
+
+@dataclass(kw_only=True, slots=True)
+class Policy:
+    """How a `Server` behaves. May be changed while it runs; what is settled already stays as it is."""
+
+    hibernation: float = 300.0
+    """Seconds that a session survives without a link; a client may ask for less."""
+    sm: bool = True
+    """Whether stream management is offered."""
+    starttls: StartTLS | None = None
+    """Whether STARTTLS is offered, and nothing else works before it. None: required over TCP, none in memory."""
+    mechanisms: tuple[str, ...] = ("SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN")
+    """The SASL mechanisms that are offered, on any link."""
+    session_required: bool = False
+    """Whether the session of RFC 3921 §3 is mandatory, as on some old servers."""
+    resume_h_in_failed: bool = True
+    """Whether a failed resumption tells what the server had handled of the session, if it has expired."""
+    ack_requests: bool = True
+    """Whether the server asks for an acknowledgement behind every burst of stanzas."""
+    location: str | None = None
+    """Where clients are told to resume: the ``location`` of ``<enabled/>``."""
+    certificate: Certificate = "valid"
+    """What clients find under TLS: a certificate for the domain, for another one, or by nobody whom they trust."""
+    history: int = 10_000
+    """How many accepted stanzas each session, each account and the server remember, at most."""

@@ -1,0 +1,23 @@
+"""Real XMPP servers as child processes, to test a client or a bot against what it will meet.
+
+    async with Prosody(sm_timeout=3) as server:
+        async with trioxmpp.connect(
+            "romeo@example.test", server.accounts["romeo"], endpoint=server.endpoint, tls=server.ssl_context()
+        ) as client:
+            ...
+            await server.restart()      # what it looks like when a server crashes and comes back
+
+Each lives in a temporary directory with a configuration, a certificate authority and accounts of its own, listens on
+free ports of 127.0.0.1 only, needs no privileges (it drops those it finds) and dies with the thread that started it.
+The distribution's package must be installed (``apt-get install prosody ejabberd``), and `trustme` (the extra
+``trioxmpp[testing]``). Prosody 0.12 and 13, ejabberd from 23.01 on.
+"""
+
+from trioxmpp.testing.servers.ejabberd import Ejabberd
+from trioxmpp.testing.servers.prosody import Prosody
+from trioxmpp.testing.servers.realserver import RealServer, ServerError
+
+__all__ = ["SERVERS", "Ejabberd", "Prosody", "RealServer", "ServerError"]
+
+SERVERS: dict[str, type[RealServer]] = {"prosody": Prosody, "ejabberd": Ejabberd}
+"""Each kind of server by its name, which is the name of its Debian package too."""

@@ -1,0 +1,317 @@
+"""What starting, stopping and harming a real server is like, whichever it is."""
+
+from __future__ import annotations
+
+import abc
+import datetime
+import os
+import pwd
+import random
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, ClassVar
+
+import trio
+
+__all__ = ["DOMAIN", "RealServer", "ServerError"]
+
+DOMAIN = "example.test"
+READY_TIMEOUT = 60.0
+SHUTDOWN_TIMEOUT = 10.0
+POLL_INTERVAL = 0.02
+CERTIFICATE_LIFETIME = datetime.timedelta(days=30)
+
+HELLO = (
+    f"<?xml version='1.0'?><stream:stream to='{DOMAIN}' version='1.0' xmlns='jabber:client'"
+    " xmlns:stream='http://etherx.jabber.org/streams'>"
+).encode()
+STARTTLS = b"urn:ietf:params:xml:ns:xmpp-tls"
+
+
+class ServerError(RuntimeError):
+    """A real server is not installed, or did not start; says what its log says."""
+
+
+class RealServer(abc.ABC):
+    """One XMPP server, running as a child process while the ``async with`` block does.
+
+    `sm_timeout` is how many seconds a session stays resumable after its connection broke (XEP-0198 §5); `accounts` are
+    the passwords by user name; `archive` is whether every message is archived (XEP-0313), which costs most of the
+    throughput.
+
+    Entering the block raises `ServerError` if the server is not installed or is not ready in a minute. Cancelling that
+    is safe: nothing stays behind. The methods take care of a server that outlives one `trio.run`, too: create it,
+    ``trio.run(server.start)``, and `close` it in the end.
+    """
+
+    name: ClassVar[str]
+    """The name of the Debian package."""
+
+    domain = DOMAIN
+    """The domain served; the certificate is valid for it, for ``localhost`` and for 127.0.0.1."""
+
+    def __init__(
+        self, *, sm_timeout: int = 300, accounts: Mapping[str, str] | None = None, archive: bool = False
+    ) -> None:
+        if not self.installed():
+            raise ServerError(f"{self.name} is not installed; on Debian: apt-get install {self.name}")
+        self.accounts = dict(accounts if accounts is not None else {"romeo": "montague", "juliet": "capulet"})
+        self.port, self.tls_port, self.http_port, self.https_port = _free_ports(4)
+        self.sm_timeout = sm_timeout
+        self.archive = archive
+        self._process: subprocess.Popen[bytes] | None = None
+        self._owner = _unprivileged()
+        # Whom we drop to must be able to get there, and TMPDIR may be anywhere.
+        self._temporary = tempfile.TemporaryDirectory(prefix="trioxmpp-", dir="/tmp" if self._owner else None)
+        self.directory = Path(self._temporary.name).resolve()
+        self._certify()
+        self._configure()
+        self._hand_over()
+
+    # --- where it is
+
+    @property
+    def endpoint(self) -> str:
+        """Where it accepts connections that begin in plaintext (STARTTLS)."""
+        return f"xmpp://127.0.0.1:{self.port}"
+
+    @property
+    def tls_endpoint(self) -> str:
+        """Where it accepts connections that begin with TLS (XEP-0368)."""
+        return f"xmpps://127.0.0.1:{self.tls_port}"
+
+    @property
+    def ws_endpoint(self) -> str:
+        """Where it accepts WebSockets without TLS (RFC 7395)."""
+        return f"ws://127.0.0.1:{self.http_port}/xmpp-websocket"
+
+    @property
+    def wss_endpoint(self) -> str:
+        """Where it accepts WebSockets over TLS (RFC 7395)."""
+        return f"wss://127.0.0.1:{self.https_port}/xmpp-websocket"
+
+    @property
+    def ca_file(self) -> Path:
+        """The certificate of the authority that signed the server's, in PEM."""
+        return self.directory / "ca.pem"
+
+    def ssl_context(self) -> ssl.SSLContext:
+        """A client's context that trusts this server's authority and nobody else."""
+        return ssl.create_default_context(cafile=str(self.ca_file))
+
+    @property
+    def log(self) -> str:
+        """What it logged so far, and printed."""
+        logs = sorted(self.directory.glob("*.log"))
+        return "".join(f"--- {log.name}\n{log.read_text(errors='replace')}" for log in logs)
+
+    # --- its life
+
+    async def __aenter__(self) -> RealServer:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def running(self) -> bool:
+        """Whether its process is there, be it paused."""
+        return self._process is not None and self._process.poll() is None
+
+    async def start(self) -> None:
+        """Start it, and return when it offers stream features and its accounts exist. Does nothing while it runs.
+
+        The ports and the data are those it had before, if it ran before. Raises `ServerError` if it is not ready in a
+        minute. When cancelled, or when it fails, the process is gone again, and all that it wrote with it.
+        """
+        if self.running:
+            return
+        self._spawn()
+        try:
+            with trio.move_on_after(READY_TIMEOUT):
+                if await self._becomes_ready():
+                    return
+            raise ServerError(f"{self.name} {'was not ready in time' if self.running else 'ended'}\n{self.log[-4000:]}")
+        except BaseException:
+            self.close()
+            raise
+
+    async def restart(self) -> None:
+        """Kill it and start it again, on the same ports and with the same data. Its sessions are lost."""
+        self.kill()
+        await self.start()
+
+    async def shutdown(self) -> None:
+        """Ask it to end (SIGTERM) and return when it did: ejabberd ends every stream with system-shutdown.
+
+        If it takes longer than ten seconds, or when cancelled, it is killed.
+        """
+        try:
+            self._signal(signal.SIGTERM)
+            with trio.move_on_after(SHUTDOWN_TIMEOUT):
+                if self._process is not None:
+                    await trio.to_thread.run_sync(self._process.wait, abandon_on_cancel=True)
+        finally:
+            self.kill()
+
+    def kill(self) -> None:
+        """End it at once (SIGKILL), as a crash would. `start` and `restart` bring it back."""
+        self._signal(signal.SIGKILL)
+        if self._process is not None:
+            self._process.wait()
+            self._process = None
+
+    def pause(self) -> None:
+        """Let it hang: connections stay open and nobody answers, until `cont` (SIGSTOP)."""
+        self._signal(signal.SIGSTOP)
+
+    def cont(self) -> None:
+        """Let it go on after `pause` (SIGCONT). Does nothing to a server that was not paused."""
+        self._signal(signal.SIGCONT)
+
+    def close(self) -> None:
+        """Kill it and remove all that it wrote; it cannot be started again."""
+        self.kill()
+        self._temporary.cleanup()
+
+    # --- what differs from server to server
+
+    @classmethod
+    @abc.abstractmethod
+    def installed(cls) -> bool:
+        """Whether this machine has such a server."""
+
+    @abc.abstractmethod
+    def _configure(self) -> None:
+        """Write the configuration."""
+
+    @abc.abstractmethod
+    def _command(self) -> list[str]:
+        """The command that runs the server in the foreground."""
+
+    def _environment(self) -> dict[str, str]:
+        """What the command wants in its environment, beside the usual."""
+        return {}
+
+    def _has_accounts(self) -> bool:
+        """Whether the accounts exist, now that it runs."""
+        return True
+
+    # --- how it is done
+
+    def _fill(self, template: str, **more: str) -> str:
+        """The template with every @NAME@ replaced."""
+        values = {
+            **more,
+            "DIR": self.directory,
+            "DOMAIN": DOMAIN,
+            "PORT": self.port,
+            "TLS_PORT": self.tls_port,
+            "HTTP_PORT": self.http_port,
+            "HTTPS_PORT": self.https_port,
+            "SM_TIMEOUT": self.sm_timeout,
+        }
+        for name, value in values.items():
+            template = template.replace(f"@{name}@", str(value))
+        return template
+
+    def _write(self, name: str, text: str) -> None:
+        path = self.directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+    def _certify(self) -> None:
+        import trustme  # of the extra "testing"; whoever starts no server needs none
+
+        # Erlang has no timer that runs until trustme's default, the year 3000.
+        expiry = datetime.datetime.now(datetime.UTC) + CERTIFICATE_LIFETIME
+        authority = trustme.CA()
+        certificate = authority.issue_cert(DOMAIN, f"*.{DOMAIN}", "localhost", "127.0.0.1", not_after=expiry)
+        self._write("ca.pem", authority.cert_pem.bytes().decode())
+        self._write("server.pem", "".join(pem.bytes().decode() for pem in certificate.cert_chain_pems))
+        self._write("server.key", certificate.private_key_pem.bytes().decode())
+
+    def _hand_over(self) -> None:
+        """Give the directory to the user whom the server runs as."""
+        if self._owner is not None:
+            for path in (self.directory, *self.directory.rglob("*")):
+                os.chown(path, self._owner.pw_uid, self._owner.pw_gid)
+
+    def _spawn(self) -> None:
+        command = self._command()
+        if shutil.which("setpriv"):
+            # The kernel kills it when we die, however we die. (util-linux; elsewhere `close` has to suffice.)
+            command = ["setpriv", "--pdeathsig", "KILL", *command]
+        identity: dict[str, Any] = {}
+        if self._owner is not None:
+            identity = {"user": self._owner.pw_uid, "group": self._owner.pw_gid, "extra_groups": []}
+        path = os.environ.get("PATH", os.defpath)
+        with (self.directory / "stdout.log").open("ab") as output:
+            self._process = subprocess.Popen(
+                command,
+                cwd=self.directory,
+                env={"PATH": path, "HOME": str(self.directory), "LC_ALL": "C.UTF-8", **self._environment()},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                **identity,
+            )
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process is not None and self.running:
+            os.killpg(self._process.pid, number)
+
+    async def _becomes_ready(self) -> bool:
+        """Wait until it is; False if it ends instead. It tells nobody, so we have to ask."""
+        while self.running:
+            if self._has_accounts() and await self._offers_starttls():
+                return True
+            await trio.sleep(POLL_INTERVAL)
+        return False
+
+    async def _offers_starttls(self) -> bool:
+        """Whether it is ready: a connection is accepted long before the domain is served."""
+        received = b""
+        with trio.move_on_after(2):
+            try:
+                async with await trio.open_tcp_stream("127.0.0.1", self.port) as stream:
+                    await stream.send_all(HELLO)
+                    while STARTTLS not in received and (data := await stream.receive_some()):
+                        received += data
+            except (OSError, trio.BrokenResourceError):
+                return False
+        return STARTTLS in received
+
+
+def _unprivileged() -> pwd.struct_passwd | None:
+    """Whom to become instead of root; None if we are nobody special."""
+    return pwd.getpwnam("nobody") if os.geteuid() == 0 else None
+
+
+def _free_ports(count: int) -> list[int]:
+    """Ports of 127.0.0.1 that are free, and will be after a restart: below those given to outgoing connections."""
+    held: list[socket.socket] = []
+    try:
+        while len(held) < count:
+            candidate = socket.socket()
+            try:
+                candidate.bind(("127.0.0.1", random.randint(12000, 30000)))
+            except OSError:
+                candidate.close()
+            else:
+                held.append(candidate)
+        return [bound.getsockname()[1] for bound in held]
+    finally:
+        for bound in held:
+            bound.close()

@@ -1,0 +1,82 @@
+"""A session: what a client is to the server from binding a resource until the end, whatever links it comes on."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from .. import xml
+from ..protocol import ns
+from .account import Account
+from .acknowledgements import Delivery, ServerQueue
+from .stanzas import text_of
+
+if TYPE_CHECKING:
+    from .link import Link
+
+__all__ = ["Session"]
+
+
+class Session:
+    """One bound resource."""
+
+    def __init__(self, account: Account, jid: str, link: Link, *, history: int, ack_requests: bool) -> None:
+        self.account = account
+        self.jid = jid
+        """Its full JID."""
+        self.link: Link | None = link
+        """The link that it is on, or None while it hibernates (or after its end)."""
+        self.sm: ServerQueue | None = None
+        """Its stream management, once it is enabled."""
+        self.presence: xml.Element | None = None
+        """The last presence that was broadcast, if it is available."""
+        self.priority = 0
+        self.directed: set[str] = set()
+        """To whom else it has sent available presence."""
+        self.handled: deque[xml.Element] = deque(maxlen=history)
+        """What the server accepted from it, oldest first, as it was passed on; not more than the server's `history`."""
+        self.handled_count = 0
+        """How many stanzas the server accepted from it, stream management or not."""
+        self.resumptions = 0
+        """How often it was resumed."""
+        self.ended = False
+        """Whether it is over for good."""
+        self._ack_requests = ack_requests
+
+    @property
+    def hibernating(self) -> bool:
+        """Whether it waits for being resumed."""
+        return self.link is None and not self.ended
+
+    def deliver(self, element: xml.Element, text: str | None = None) -> None:
+        """Send a stanza to the client; if there is no link, keep it for the next. `text` is the element as XML."""
+        delivery = Delivery(element, text or text_of(element))
+        if self.sm is not None:
+            self.sm.unacked.append(delivery)
+        self._write(delivery)
+
+    def write_again(self) -> None:
+        """Write, on a new link, all that the client has not acknowledged."""
+        assert self.sm is not None
+        for delivery in self.sm.unacked:
+            self._write(delivery)
+
+    def _write(self, delivery: Delivery) -> None:
+        if self.link is not None:
+            delivery.written = True
+            self.link.write(delivery.text)
+            if self.sm is not None and self._ack_requests:
+                self.link.ask_for_ack()
+
+    def request_ack(self) -> None:
+        """Send ``<r/>`` now."""
+        if self.link is not None:
+            self.link.write(f"<r xmlns='{ns.SM}'/>")
+
+    def count(self, element: xml.Element) -> None:
+        """A stanza of the client was accepted."""
+        self.handled.append(element)
+        self.account.handled.append(element)
+        self.handled_count += 1
+        if self.sm is not None:
+            self.sm.count()

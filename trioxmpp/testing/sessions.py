@@ -1,0 +1,158 @@
+"""All sessions of a server: how they begin, hibernate, are resumed, and end."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import trio
+
+from ..errors import StreamCondition, StreamError
+from ..jid import JID
+from .account import Account
+from .acknowledgements import Delivery, ServerQueue
+from .link import Link
+from .policy import Policy
+from .session import Session
+
+__all__ = ["NotResumed", "Sessions"]
+
+
+class NotResumed(Exception):
+    """There is no such session any more; `h` is what the server had handled of it, if it still knows."""
+
+    def __init__(self, h: int | None) -> None:
+        super().__init__(h)
+        self.h = h
+
+
+class Sessions(Mapping[str, Session]):
+    """The sessions by full JID, the hibernating ones included; in the order in which they were bound.
+
+    `on_end` is told of each that has ended, and of what the client had not acknowledged by then.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        nursery: trio.Nursery,
+        on_end: Callable[[Session, Sequence[Delivery]], None],
+        changed: Callable[[], None],
+    ) -> None:
+        self._policy = policy
+        self._nursery = nursery
+        self._on_end = on_end
+        self._changed = changed
+        self._by_jid: dict[str, Session] = {}
+        self._by_id: dict[str, Session] = {}
+        self._timers: dict[str, trio.CancelScope] = {}
+
+    def __getitem__(self, jid: str) -> Session:
+        return self._by_jid[jid]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._by_jid)
+
+    def __len__(self) -> int:
+        return len(self._by_jid)
+
+    def of(self, account: Account) -> list[Session]:
+        """The sessions of one account, the one that was bound last at the end."""
+        return [session for session in self._by_jid.values() if session.account is account]
+
+    def bind(self, link: Link, account: Account, resource: str | None) -> Session:
+        """A new session. Who has the same resource already is thrown out. Raises JIDError."""
+        jid = str(JID.parse(account.jid).replace(resource=resource or secrets.token_hex(4)))
+        if (old := self._by_jid.get(jid)) is not None:
+            self.end(old, StreamError(StreamCondition.CONFLICT, "Replaced by new connection", by_us=True))
+        policy = self._policy
+        session = Session(account, jid, link, history=policy.history, ack_requests=policy.ack_requests)
+        self._by_jid[jid] = session
+        link.session = session
+        self._changed()
+        return session
+
+    def enable_sm(self, session: Session, *, resumable: bool, wish: float | None) -> ServerQueue:
+        """Begin to manage the stream of a session, which survives for `wish` seconds, or the server's own limit."""
+        limit = self._policy.hibernation
+        patience = limit if wish is None else min(limit, wish)
+        session.sm = ServerQueue(secrets.token_urlsafe(8), resumable, patience)
+        self._by_id[session.sm.id] = session
+        return session.sm
+
+    def find(self, account: Account, previd: str) -> Session | None:
+        """The session that the server gave this id when stream management was enabled, if it can be resumed."""
+        session = self._by_id.get(previd)
+        if session is None or session.account is not account or session.sm is None or not session.sm.resumable:
+            return None
+        return session
+
+    def resume(self, link: Link, account: Account, previd: str, h: int) -> Session:
+        """Put a session on another link, and take its old one away if it still has one.
+
+        Raises NotResumed, and StreamError for an `h` that cannot be; then the session stays as it was.
+        """
+        session = self.find(account, previd)
+        if session is None or session.sm is None:
+            raise NotResumed(account.recall(previd) if self._policy.resume_h_in_failed else None)
+        session.sm.acknowledge(h)
+        if session.link is not None:
+            conflict = StreamError(StreamCondition.CONFLICT, "Resumed on another connection", by_us=True)
+            session.link.end(conflict, keep_session=True)
+        self._stop_timer(session)
+        session.link, link.session = link, session
+        session.resumptions += 1
+        self._changed()
+        return session
+
+    def link_lost(self, link: Link) -> None:
+        """The link is over: its session hibernates, if it can, or ends."""
+        session, link.session = link.session, None
+        if session is not None and session.link is link:
+            session.link = None
+            if link.keep_session and session.sm is not None and session.sm.resumable:
+                timer = self._timers[session.jid] = trio.CancelScope()
+                self._nursery.start_soon(self._hibernate, session, session.sm.patience, timer)
+            else:
+                self.end(session)
+        self._changed()
+
+    async def _hibernate(self, session: Session, patience: float, timer: trio.CancelScope) -> None:
+        with timer:
+            await trio.sleep(patience)
+            self.end(session)
+
+    def end(self, session: Session, error: StreamError | None = None) -> None:
+        """End a session: as it expires, or is closed. What the client has not acknowledged goes elsewhere.
+
+        If it has a link, the stream is closed, with `error` if there is one.
+        """
+        self._remove(session, remember=True)
+        if session.link is not None:
+            link, session.link = session.link, None
+            link.end(error)
+        self._on_end(session, tuple(session.sm.unacked) if session.sm is not None else ())
+        self._changed()
+
+    def forget(self, session: Session) -> None:
+        """Forget a session as if it had never been: nothing is remembered, what was unacknowledged is lost."""
+        self._remove(session, remember=False)
+        if session.link is not None:
+            link, session.link = session.link, None
+            link.reset()
+        self._on_end(session, ())
+        self._changed()
+
+    def _remove(self, session: Session, *, remember: bool) -> None:
+        self._stop_timer(session)
+        session.ended = True
+        if self._by_jid.get(session.jid) is session:
+            del self._by_jid[session.jid]
+        if session.sm is not None:
+            self._by_id.pop(session.sm.id, None)
+            if remember and session.sm.resumable:
+                session.account.remember(session.sm.id, session.sm.handled)
+
+    def _stop_timer(self, session: Session) -> None:
+        if (timer := self._timers.pop(session.jid, None)) is not None:
+            timer.cancel()

@@ -1,0 +1,1 @@
+"""Somewhere to put bytes: discovery of endpoints, TCP, TLS. Knows nothing of XMPP."""

@@ -1,0 +1,58 @@
+"""What a transport is."""
+
+from __future__ import annotations
+
+import ssl
+from typing import Protocol
+
+__all__ = ["Transport"]
+
+
+class Transport(Protocol):
+    """A two-way link for bytes. What goes wrong with it is a ConnectionError, never one of trio's own errors.
+
+    One task may send while another receives; two of one kind are a mistake, which trio calls BusyResourceError.
+    """
+
+    @property
+    def secure(self) -> bool:
+        """Whether TLS protects the link."""
+        ...
+
+    async def send(self, data: bytes) -> None:
+        """Write all of `data`, or raise ConnectionError.
+
+        If it is cancelled, nobody knows how much was written: from then on every `send` raises
+        ConnectionAbortedError, since half an element cannot be followed by anything.
+        """
+        ...
+
+    async def receive(self) -> bytes:
+        """The next bytes, at least one; ``b""`` when the other side has closed the link.
+
+        Raises ConnectionError when the link is broken. Cancelling loses nothing.
+        """
+        ...
+
+    async def start_tls(self, context: ssl.SSLContext, server_hostname: str) -> None:
+        """Put TLS under what follows, and check the certificate against `server_hostname`.
+
+        That is the domain of the address, in whatever script (RFC 6120 §13.7.2.1); it is sent as SNI, too. No other
+        task may use the transport meanwhile. Raises TLSFailure, which tells a person what to do. After that, or if it
+        is cancelled, the link is good for nothing but `aclose`: nothing can be sent in the clear by mistake.
+        """
+        ...
+
+    async def close_gracefully(self) -> None:
+        """Tell the other side that nothing follows, wait for its answer for a second at most, and close.
+
+        Only once nobody sends and receives any more. Closes also when cancelled; never raises ConnectionError.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Close at once, without a word. Never blocks for long; closes also when cancelled.
+
+        A task that is sending or receiving gets a ConnectionAbortedError.
+        """
+        ...

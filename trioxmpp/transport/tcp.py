@@ -1,0 +1,157 @@
+"""Byte streams as transports: TCP, with or without TLS, and whatever else is a `trio.abc.Stream`."""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import trio
+
+from ..errors import ConnectError, TLSFailure
+from .endpoint import Endpoint, to_ascii
+from .tls import default_context, explain
+
+__all__ = ["StreamTransport", "open_transport"]
+
+#: Reads of this size were the fastest: larger ones leave the processor's cache.
+READ_SIZE = 16384
+
+#: Seconds that the other side may take to say that it closes TLS, too.
+CLOSE_NOTIFY_TIMEOUT = 1.0
+
+
+@contextmanager
+def _as_connection_error() -> Iterator[None]:
+    try:
+        yield
+    except trio.BrokenResourceError as exc:
+        reason = str(exc.__cause__ or exc)
+        raise ConnectionResetError("the connection is broken" + (f": {reason}" if reason else "")) from exc
+    except trio.ClosedResourceError as exc:
+        raise ConnectionAbortedError("the connection was closed by us") from exc
+
+
+class StreamTransport:
+    """A `Transport` over a stream of bytes, which is its own from now on."""
+
+    def __init__(self, stream: trio.abc.Stream) -> None:
+        self._stream = stream
+        self._unwritable: str | None = None
+        """Why nothing can be sent any more, if so."""
+        self._unusable: str | None = None
+        """Why nothing can be sent or received any more, if so."""
+
+    @property
+    def secure(self) -> bool:
+        """Whether TLS protects the link."""
+        return isinstance(self._stream, trio.SSLStream)
+
+    async def send(self, data: bytes) -> None:
+        """See `Transport.send`."""
+        self._check(self._unwritable)
+        with _as_connection_error():
+            try:
+                await self._stream.send_all(data)
+            except trio.BusyResourceError:
+                raise  # of this call nothing was written; the other one goes on
+            except BaseException:
+                # Over plain TCP trio would take more, and put it after whatever was written of this.
+                self._unwritable = "a write was cut short, so nothing can follow it"
+                raise
+
+    async def receive(self) -> bytes:
+        """See `Transport.receive`."""
+        self._check()
+        with _as_connection_error():
+            return bytes(await self._stream.receive_some(READ_SIZE))
+
+    async def start_tls(self, context: ssl.SSLContext, server_hostname: str) -> None:
+        """See `Transport.start_tls`."""
+        self._check(self._unwritable)
+        self._unusable = "TLS was not established"
+        try:
+            tls: trio.SSLStream[trio.abc.Stream] = trio.SSLStream(
+                self._stream,
+                context,
+                server_hostname=to_ascii(server_hostname),
+                # A missing close_notify is not an error: the stream's own footer tells whether it was cut off.
+                https_compatible=True,
+            )
+            await tls.do_handshake()
+        except (trio.BrokenResourceError, trio.ClosedResourceError, ssl.SSLError) as exc:
+            raise explain(exc, server_hostname) from exc
+        except ValueError as exc:
+            raise TLSFailure(f"no certificate can be for {server_hostname}: {exc}") from exc
+        self._stream = tls
+        self._unusable = None
+
+    async def close_gracefully(self) -> None:
+        """See `Transport.close_gracefully`."""
+        stream = self._stream
+        try:
+            if isinstance(stream, trio.SSLStream) and self._unusable is None:
+                self._unusable = "the connection was closed by us"
+                with (
+                    trio.move_on_after(CLOSE_NOTIFY_TIMEOUT),
+                    suppress(trio.BrokenResourceError, trio.ClosedResourceError, trio.BusyResourceError),
+                ):
+                    # An SSLStream lets go of what it gives back here, and would not close it any more.
+                    self._stream, _ = await stream.unwrap()
+        finally:
+            await self.aclose()
+
+    async def aclose(self) -> None:
+        """See `Transport.aclose`."""
+        self._unusable = "the connection was closed by us"
+        with suppress(trio.BrokenResourceError, trio.ClosedResourceError, OSError):
+            await trio.aclose_forcefully(self._stream)
+
+    def _check(self, also: str | None = None) -> None:
+        reason = self._unusable or also
+        if reason is not None:
+            raise ConnectionAbortedError(reason)
+
+
+async def open_transport(endpoint: Endpoint, *, domain: str, tls: ssl.SSLContext | None) -> StreamTransport:
+    """Connect to `endpoint`; if it is ``xmpps``, with TLS, checked against `domain` and never against the host.
+
+    `tls` is used as it is; None means `default_context`. ALPN (XEP-0368 §3) is only offered by the latter: a context
+    cannot be copied, its protocols cannot be read, and to set them would change what its owner uses elsewhere.
+
+    Raises OSError: of its kinds TLSFailure, ConnectionRefusedError, `socket.gaierror` and ConnectError say it best.
+    Has no deadline of its own. Cancelling leaves nothing open.
+    """
+    if endpoint.scheme not in ("xmpp", "xmpps"):
+        raise ConnectError("WebSocket is not supported yet; use xmpp:// or xmpps://")
+    if endpoint.scheme == "xmpps" and tls is None:
+        tls = await trio.to_thread.run_sync(default_context, abandon_on_cancel=True)
+    try:
+        transport = StreamTransport(await trio.open_tcp_stream(to_ascii(endpoint.host), endpoint.port))
+    except OSError as exc:
+        raise _readable(exc, endpoint) from exc
+    if endpoint.scheme == "xmpps" and tls is not None:
+        try:
+            await transport.start_tls(tls, domain)
+        except BaseException:
+            await transport.aclose()
+            raise
+    return transport
+
+
+def _readable(error: OSError, endpoint: Endpoint) -> OSError:
+    """The same error, but it says what could not be connected to, and why not."""
+    if isinstance(error, socket.gaierror):
+        return socket.gaierror(error.errno, f"cannot find the address of {endpoint.host}: {error.strerror}")
+    attempts = error.__cause__.exceptions if isinstance(error.__cause__, BaseExceptionGroup) else (error,)
+    numbers = {getattr(attempt, "errno", None) for attempt in attempts}
+    reasons = dict.fromkeys(
+        os.strerror(attempt.errno) if isinstance(attempt, OSError) and attempt.errno else str(attempt)
+        for attempt in attempts
+    )
+    text = f"could not connect to {endpoint}: {'; '.join(reasons)}"
+    if len(numbers) == 1 and None not in numbers:
+        return OSError(numbers.pop(), text)  # which makes it a ConnectionRefusedError, for one
+    return OSError(text)

@@ -1,0 +1,149 @@
+"""Characters and elements as XML 1.0 has them."""
+
+from __future__ import annotations
+
+import re
+from itertools import chain
+from typing import Final, TypeAlias
+
+from lxml import etree
+
+from ..errors import ElementError
+
+__all__ = ["XML_NS", "Element", "equal", "escape", "escape_attr", "fromstring", "serialise_element", "text_of"]
+
+Element: TypeAlias = etree._Element
+
+XML_NS: Final = "http://www.w3.org/XML/1998/namespace"
+SPACE: Final = " \t\r\n"
+
+# The complement of the production Char of XML 1.0.
+_ILLEGAL: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# What may stand there as it is; everything else is escaped, or illegal.
+_PLAIN_TEXT: Final = re.compile("[\t\n\x20-%'-;=?-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]*")
+_PLAIN_ATTR: Final = re.compile("[\x20-%(-;=?-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]*")
+
+_PARSER: Final = etree.XMLParser(encoding="utf-8", no_network=True, huge_tree=False, resolve_entities=False)
+# May find some in text as well, which only means to take the longer way.
+_PREFIXES: Final = re.compile(r" xmlns:([^=]+)=")
+_NO_NAMESPACE: Final = "{}*"
+_NOT_ELEMENTS: Final = (etree.Comment, etree.ProcessingInstruction, etree.Entity)
+
+
+def escape(text: str) -> str:
+    """`text` as the content of an element.
+
+    Raises ValueError for a character that XML 1.0 cannot carry, naming its code point.
+    """
+    if _PLAIN_TEXT.fullmatch(text):
+        return text
+    return _escape_markup(text)
+
+
+def escape_attr(text: str) -> str:
+    """`text` as the value of an attribute in single quotes. Raises ValueError as `escape` does."""
+    if _PLAIN_ATTR.fullmatch(text):
+        return text
+    return _escape_markup(text).replace("'", "&apos;").replace("\t", "&#9;").replace("\n", "&#10;")
+
+
+def _escape_markup(text: str) -> str:
+    illegal = _ILLEGAL.search(text)
+    if illegal is not None:
+        raise ValueError(f"U+{ord(illegal.group()):04X} is not allowed in XML (at index {illegal.start()})")
+    # A parser turns a bare "\r" into "\n", and any white space of an attribute into a space.
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\r", "&#13;")
+
+
+def fromstring(text: str | bytes) -> Element:
+    """The root element of a small document that is trusted no further than a stream (RFC 6120 §11.1).
+
+    Raises ElementError for what is not well-formed UTF-8 XML with all prefixes bound, and for a document type
+    declaration, a comment or a processing instruction, wherever it stands.
+    """
+    try:
+        root = etree.fromstring(text.encode() if isinstance(text, str) else text, _PARSER)
+    except etree.XMLSyntaxError as exc:
+        raise ElementError(f"not well-formed: {exc.msg}") from None
+    except UnicodeEncodeError as exc:
+        raise ElementError(f"not well-formed: {exc.reason}") from None
+    if root.getroottree().docinfo.internalDTD is not None:
+        raise ElementError("a document type declaration is not allowed")
+    around = chain(root.itersiblings(preceding=True), root.itersiblings(), root.iter(*_NOT_ELEMENTS))
+    if next(around, None) is not None:
+        raise ElementError("comments and processing instructions are not allowed")
+    return root
+
+
+def text_of(element: Element) -> str:
+    """The characters directly in an element. White space alone between its children is none."""
+    text = element.text or ""
+    if len(element):
+        text += "".join([child.tail or "" for child in element])
+        if not text.strip(SPACE):
+            return ""
+    return text
+
+
+def serialise_element(element: Element, ns: str) -> str:
+    """An element as XML, to be written where `ns` is the default namespace; its tail is left out.
+
+    Raises ValueError for comments, processing instructions and entities, which XMPP forbids (RFC 6120 §11.1).
+    """
+    is_qualified = True
+    for node in element.iter(_NO_NAMESPACE, *_NOT_ELEMENTS):
+        if not isinstance(node.tag, str):
+            raise ValueError("comments, processing instructions and entities are not allowed in XMPP")
+        is_qualified = False
+    if is_qualified:
+        text = etree.tostring(element, encoding="unicode", with_tail=False)
+        prefixes = _PREFIXES.findall(text) if " xmlns:" in text else ()
+        if len(set(prefixes)) == len(prefixes):
+            return text
+    # Twice libxml2 would say something else than the tree does. It leaves out xmlns='' where an element without a
+    # namespace stands below a default one, here or where the text is put. And where an element was moved below one that
+    # declares its namespace, it uses that one's prefix, even if something in between declares the prefix otherwise:
+    # whoever sends us what we forward could choose the namespace that it is read in.
+    return _write(element, ns)
+
+
+def _write(element: Element, default: str) -> str:
+    """An element, every namespace said as the default one."""
+    ns, _, name = str(element.tag).rpartition("}")
+    ns = ns[1:]
+    start = f"<{name}" if ns == default else f"<{name} xmlns='{escape_attr(ns)}'"
+    for index, (key, value) in enumerate(element.attrib.items()):
+        start += f"{attribute(str(key), index)}='{escape_attr(str(value))}'"
+    inner = [escape(element.text or "")]
+    for child in element:
+        inner += _write(child, ns), escape(child.tail or "")
+    content = "".join(inner)
+    return f"{start}>{content}</{name}>" if content else f"{start}/>"
+
+
+def attribute(key: str, index: int) -> str:
+    """The name of an attribute as it is written, with the declaration that it needs; `index` makes the prefix."""
+    ns, _, name = key.rpartition("}")
+    if not ns:
+        return f" {name}"
+    if ns[1:] == XML_NS:
+        return f" xml:{name}"
+    return f" xmlns:a{index}='{escape_attr(ns[1:])}' a{index}:{name}"
+
+
+def equal(one: Element, other: Element) -> bool:
+    """Whether two elements say the same, whatever their prefixes and the order of their attributes.
+
+    White space alone between children does not count, nor do the tails of the two elements themselves.
+    """
+    if one.tag != other.tag or len(one) != len(other) or dict(one.attrib) != dict(other.attrib):
+        return False
+    if not len(one):
+        return (one.text or "") == (other.text or "")
+    if _significant(one.text) != _significant(other.text):
+        return False
+    return all(_significant(a.tail) == _significant(b.tail) and equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def _significant(text: str | None) -> str:
+    return text if text and text.strip(SPACE) else ""
