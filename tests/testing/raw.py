@@ -42,9 +42,7 @@ class RawClient(Script):
         await self.says(f"<auth xmlns='{ns.SASL}' mechanism='PLAIN'>{secret}</auth>")
 
     async def binds(self, resource: str) -> None:
-        await self.says(
-            f"<iq type='set' id='b'><bind xmlns='{ns.BIND}'><resource>{resource}</resource></bind></iq>"
-        )
+        await self.says(f"<iq type='set' id='b'><bind xmlns='{ns.BIND}'><resource>{resource}</resource></bind></iq>")
         await self.expects(f"<iq type='result' id='b'><bind xmlns='{ns.BIND}'><jid>$99</jid></bind></iq>")
 
     async def enables(self) -> str:

@@ -65,9 +65,6 @@ async def connect(
     the body raises leaves as it is. Cancelling while connecting leaves nothing behind.
     """
     address = JID.parse(jid) if isinstance(jid, str) else jid
-    stream = StanzaStream(address.bare, liveness=liveness, ack_after=sm.ack_after if sm else SMPolicy().ack_after)
-    client = Client(stream)
-    client._state.set_ready(False)
     dialler = Dialler(
         address,
         credentials or Credentials.of(address, password),
@@ -76,6 +73,7 @@ async def connect(
         allow_plaintext=allow_plaintext,
         timeout=connect_timeout,
     )
+    client = Client(StanzaStream(address.bare, liveness=liveness, ack_after=(sm or SMPolicy()).ack_after))
     keeper = _Keeper(client, Supervisor(client, dialler, sm, reconnect))
     with bare():
         async with trio.open_nursery() as nursery:
@@ -88,7 +86,7 @@ async def connect(
                         yield client
                     with trio.move_on_after(close_timeout):
                         await client.drain()
-                        await stream.aclose()
+                        await client.stream.aclose()
             except Exception as exc:
                 if keeper.failure is not None:
                     exc.add_note(f"(the XMPP session had already ended: {keeper.failure!r})")
@@ -121,6 +119,7 @@ class _Keeper:
     """Runs the supervisor beside the body. It raises nothing once the body has begun: it cancels the body."""
 
     def __init__(self, client: Client, supervisor: Supervisor) -> None:
+        client._state.set_ready(False)
         self._client = client
         self._supervisor = supervisor
         self._engine = trio.CancelScope()

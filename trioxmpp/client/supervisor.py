@@ -197,8 +197,6 @@ class Supervisor:
         self._client.on_event.emit(event)
 
 
-
-
 def _is_hopeless(cause: Exception) -> bool:
     """Whether trying again cannot help, or would only throw somebody else out."""
     if isinstance(cause, StreamError):

@@ -52,7 +52,7 @@ class Dispatcher(Generic[S]):
         self._local_jid = local_jid
         self._any_type = any_type
         self._callbacks: dict[Slot, Callable[[S], object]] = {}
-        self._subscriptions: list[tuple[enum.Enum | None, JID | None, Inbox[S]]] = []
+        self._subscriptions: tuple[tuple[enum.Enum | None, JID | None, Inbox[S]], ...] = ()
 
     def register_callback(
         self,
@@ -110,10 +110,10 @@ class Dispatcher(Generic[S]):
         sender = JID.parse(from_) if isinstance(from_, str) else from_
 
         def attach(inbox: Inbox[S]) -> None:
-            self._subscriptions = [*self._subscriptions, (type_, sender, inbox)]
+            self._subscriptions += ((type_, sender, inbox),)
 
         def detach(inbox: Inbox[S]) -> None:
-            self._subscriptions = [entry for entry in self._subscriptions if entry[2] is not inbox]
+            self._subscriptions = tuple(entry for entry in self._subscriptions if entry[2] is not inbox)
 
         return Subscription(attach, detach, capacity)
 

@@ -17,6 +17,13 @@ class EndedBy(enum.Enum):
     FAILURE = "the stream failed"
     CLOSE = "close() was called"
 
+    @classmethod
+    def of(cls, *, closing: bool, cause: Exception | None) -> EndedBy:
+        """Who it was; once the stream is being closed, no failure counts any more."""
+        if closing:
+            return cls.CLOSE
+        return cls.STOP if cause is None else cls.FAILURE
+
 
 class Management(enum.Enum):
     """What XEP-0198 promised for this session."""

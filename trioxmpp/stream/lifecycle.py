@@ -209,10 +209,7 @@ class Lifecycle:
     async def _end(self, incarnation: Incarnation) -> None:
         """Do what `END_OF_RUN` says. Takes a second or two at most: every farewell is bounded."""
         cause, xmlstream = incarnation.cause, incarnation.xmlstream
-        if incarnation.closing:
-            ended_by = EndedBy.CLOSE
-        else:
-            ended_by = EndedBy.FAILURE if cause is not None else EndedBy.STOP
+        ended_by = EndedBy.of(closing=incarnation.closing, cause=cause)
         management = Management.of(self.session)
         effect = END_OF_RUN[ended_by, management]
         if effect.destroy:

@@ -46,9 +46,7 @@ async def negotiate(xmlstream: XmlStream, terms: Terms, tls: ssl.SSLContext) -> 
     return await xmlstream.open(from_=_from(xmlstream, terms))
 
 
-async def _secure(
-    xmlstream: XmlStream, features: StreamFeatures, terms: Terms, tls: ssl.SSLContext
-) -> StreamFeatures:
+async def _secure(xmlstream: XmlStream, features: StreamFeatures, terms: Terms, tls: ssl.SSLContext) -> StreamFeatures:
     if not features.starttls:
         raise TLSFailure(
             "the server does not offer TLS, or somebody in between took the offer away; if this link needs no TLS, "

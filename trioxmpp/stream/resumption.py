@@ -28,7 +28,8 @@ async def negotiate_resumption(session: Session, xmlstream: XmlStream) -> None:
     Raises ResumptionRefused if the server does not want to or answers nonsense; then it acknowledged what it could.
     Any other exception leaves the session as it was, so that one may try again. Cancelling does, too.
     """
-    assert session.sm is not None and session.sm.granted.id is not None
+    assert session.sm is not None
+    assert session.sm.granted.id is not None
     previd = session.sm.granted.id
     await xmlstream.send(sm.resume(previd, session.sm.handled).encode())
     answer = await xmlstream.receive_element()

@@ -16,6 +16,7 @@ from .signal import Signal
 
 __all__ = ["Router"]
 
+
 class Router:
     """The registries of a `StanzaStream`. They outlive its sessions. IQs pass no filter, in neither direction."""
 

@@ -6,7 +6,7 @@ import inspect
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Generic, TypeVarTuple, Unpack
+from typing import Any, Generic, TypeVarTuple
 
 from .inbox import DEFAULT_CAPACITY, Inbox, Subscription
 
@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 Ts = TypeVarTuple("Ts")
 
 
-class Signal(Generic[Unpack[Ts]]):
+class Signal(Generic[*Ts]):
     """Functions that are called, in the order in which they were connected, each time something happens.
 
     Listeners are isolated: what one of them raises is logged, and neither the others nor the stream notice, nor is it
@@ -25,23 +25,23 @@ class Signal(Generic[Unpack[Ts]]):
     """
 
     def __init__(self) -> None:
-        self._listeners: tuple[Callable[[Unpack[Ts]], object], ...] = ()
+        self._listeners: tuple[Callable[[*Ts], object], ...] = ()
 
-    def connect(self, listener: Callable[[Unpack[Ts]], object]) -> Callable[[Unpack[Ts]], object]:
+    def connect(self, listener: Callable[[*Ts], object]) -> Callable[[*Ts], object]:
         """Call `listener` from now on. Returns it, so that this serves as a decorator. TypeError if it is async."""
         if inspect.iscoroutinefunction(listener):
             raise TypeError("a listener is a plain function; use subscribe() to hear of it in a task")
         self._listeners = (*self._listeners, listener)
         return listener
 
-    def disconnect(self, listener: Callable[[Unpack[Ts]], object]) -> None:
+    def disconnect(self, listener: Callable[[*Ts], object]) -> None:
         """Call `listener` no more. ValueError if it is not connected."""
         listeners = list(self._listeners)
         listeners.remove(listener)
         self._listeners = tuple(listeners)
 
     @contextmanager
-    def context_connect(self, listener: Callable[[Unpack[Ts]], object]) -> Iterator[None]:
+    def context_connect(self, listener: Callable[[*Ts], object]) -> Iterator[None]:
         """`listener` is called while the block runs."""
         self.connect(listener)
         try:
@@ -51,17 +51,17 @@ class Signal(Generic[Unpack[Ts]]):
 
     def subscribe(self, capacity: float = DEFAULT_CAPACITY) -> Subscription[Any]:
         """``async with`` block that gives an inbox of what was emitted: the argument, or a tuple if not just one."""
-        listeners: dict[Inbox[Any], Callable[[Unpack[Ts]], object]] = {}
+        listeners: dict[Inbox[Any], Callable[[*Ts], object]] = {}
 
         def attach(inbox: Inbox[Any]) -> None:
-            def put(*args: Unpack[Ts]) -> None:
+            def put(*args: Any) -> None:
                 inbox.put(args[0] if len(args) == 1 else args)
 
             listeners[inbox] = self.connect(put)
 
         return Subscription(attach, lambda inbox: self.disconnect(listeners.pop(inbox)), capacity)
 
-    def emit(self, *args: Unpack[Ts]) -> None:
+    def emit(self, *args: *Ts) -> None:
         """Call the listeners that are connected now."""
         for listener in self._listeners:
             try:

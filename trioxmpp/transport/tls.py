@@ -13,8 +13,8 @@ ALPN = "xmpp-client"
 _HOSTNAME_MISMATCH = (62, 63, 64)  # X509_V_ERR_HOSTNAME_MISMATCH and its kin for other kinds of names
 _NOT_YET_VALID, _EXPIRED = 9, 10
 
-# OpenSSL's names for what goes wrong in a handshake, and ours. Of TLS that is spoken to something else, OpenSSL can only
-# say that the first bytes make no sense as a record.
+# OpenSSL's names for what goes wrong in a handshake, and ours. Of TLS that is spoken to something else, OpenSSL can
+# only say that the first bytes make no sense as a record.
 _NOT_TLS = "it does not speak TLS on this port; perhaps it wants STARTTLS (xmpp://), or the port is of something else"
 _NO_VERSION = "it knows no version of TLS that is safe enough for us; it needs an update"
 _NO_CIPHER = "it has no cipher in common with us"
@@ -76,9 +76,9 @@ def _untrusted(error: ssl.SSLCertVerificationError, domain: str) -> str:
             f"server runs ({reason})"
         )
     if code == _EXPIRED:
-        return f"the server's certificate for {domain} has expired, or the clock of this machine is wrong ({reason})"
+        return f"the server's certificate for {domain} has expired, or this machine's clock is wrong ({reason})"
     if code == _NOT_YET_VALID:
-        return f"the server's certificate for {domain} is not valid yet, or the clock of this machine is wrong ({reason})"
+        return f"the server's certificate for {domain} is not valid yet, or this machine's clock is wrong ({reason})"
     return (
         f"the server's certificate for {domain} is not trusted ({reason}); if the server has a certificate authority "
         "of its own, use a context that trusts it: tls=ssl.create_default_context(cafile=...)"
