@@ -146,7 +146,8 @@ class StanzaStream(SMView, LivenessKnobs):
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> bool | None:
         assert self._block is not None
-        return await self._block.__aexit__(exc_type, exc, traceback)
+        # It shields, and bounds, what it has to do when cancelled.
+        return await self._block.__aexit__(exc_type, exc, traceback)  # noqa: ASYNC102
 
     async def start_sm(self, *, resume: bool = True, max: int | None = None) -> None:
         """Enable stream management on the running stream; `resume` asks that the session can be resumed.
