@@ -54,8 +54,9 @@ class Signal(Generic[*Ts]):
         listeners: dict[Inbox[Any], Callable[[*Ts], object]] = {}
 
         def attach(inbox: Inbox[Any]) -> None:
-            def put(*args: Any) -> None:
-                inbox.put(args[0] if len(args) == 1 else args)
+            def put(*args: *Ts) -> None:
+                values: tuple[Any, ...] = args
+                inbox.put(values[0] if len(values) == 1 else values)
 
             listeners[inbox] = self.connect(put)
 
