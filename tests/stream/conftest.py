@@ -1,0 +1,84 @@
+"""A stanza stream, and a scripted peer at the other end of each of its links."""
+
+from __future__ import annotations
+
+import math
+from contextlib import AsyncExitStack
+
+import pytest
+import trio
+
+from trioxmpp import JID, Client, Liveness, StanzaStream, XmlStream
+from trioxmpp.protocol import ns
+from trioxmpp.testing import ScriptedPeer, open_peer_pair
+
+
+class Scene:
+    """`client` sends on `stream`; both live through one link after another.
+
+    What `stream.run` and `stream.resume` do at the end is kept for `outcome`. There is no watchdog, unless a test sets
+    the limits of `stream`.
+    """
+
+    def __init__(self, nursery: trio.Nursery, links: AsyncExitStack) -> None:
+        self.stream = StanzaStream("romeo@example.test", liveness=Liveness(None, None))
+        self.client = Client(self.stream, JID.parse("romeo@example.test/orchard"))
+        self.nursery = nursery
+        self._links = links
+        self._outcome: Exception | None = None
+        self._ended = trio.Event()
+
+    async def link(self, *, capacity: float = math.inf) -> tuple[XmlStream, ScriptedPeer]:
+        """Both ends of another link, authenticated, on which nothing runs yet."""
+        return await self._links.enter_async_context(open_peer_pair(capacity=capacity))
+
+    async def starts(
+        self, *, sm: str | None = None, resumable: bool = True, capacity: float = math.inf
+    ) -> ScriptedPeer:
+        """Run the stream on another link, with stream management of this id; return the peer."""
+        xmlstream, peer = await self.link(capacity=capacity)
+        await self.runs(xmlstream)
+        if sm is not None:
+            await self.manages(peer, sm, resumable=resumable)
+        return peer
+
+    async def resumes(self, *, h: int = 0, previd: str = "sm-1", handled: int = 0) -> ScriptedPeer:
+        """Resume on another link: the peer has handled `h` stanzas, we have `handled`; return the peer."""
+        xmlstream, peer = await self.link()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.runs, xmlstream, self.stream.resume)
+            await peer.expects(f"<resume xmlns='{ns.SM}' previd='{previd}' h='{handled}'/>")
+            await peer.says(f"<resumed xmlns='{ns.SM}' previd='{previd}' h='{h}'/>")
+        return peer
+
+    async def runs(self, xmlstream: XmlStream, start=None) -> None:
+        """Run the stream on this link, and return when it has started."""
+        self._outcome, self._ended = None, trio.Event()
+        await self.nursery.start(self._live, start or self.stream.run, xmlstream)
+
+    async def manages(self, peer: ScriptedPeer, id: str = "sm-1", *, resumable: bool = True) -> None:
+        """Enable stream management on the running stream."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.stream.start_sm)
+            await peer.expects(f"<enable xmlns='{ns.SM}' resume='true'/>")
+            granted = f" id='{id}' resume='true'" if resumable else ""
+            await peer.says(f"<enabled xmlns='{ns.SM}'{granted}/>")
+
+    async def outcome(self) -> Exception | None:
+        """Wait until the run has ended, and return what it raised."""
+        await self._ended.wait()
+        return self._outcome
+
+    async def _live(self, start, xmlstream: XmlStream, *, task_status: trio.TaskStatus[None]) -> None:
+        try:
+            await start(xmlstream, task_status=task_status)
+        except Exception as exc:
+            self._outcome = exc
+        finally:
+            self._ended.set()
+
+
+@pytest.fixture
+async def scene(autojump_clock, nursery):
+    async with AsyncExitStack() as links:
+        yield Scene(nursery, links)
