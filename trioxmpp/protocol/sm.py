@@ -195,6 +195,6 @@ def _location(text: str) -> tuple[str, int | None] | None:
         host, _, port = text.partition(":")
     else:
         host, port = text, ""
-    if not host or (port and not (port.isascii() and port.isdigit() and 0 < int(port[:6]) < 65536)):
+    if not host or (port and not (port.isascii() and port.isdigit() and len(port) < 6 and 0 < int(port) < 65536)):
         return None
     return host, int(port) if port else None

@@ -52,11 +52,13 @@ class StanzaToken:
     """Follows one stanza up to the server, and no further: what the recipient does with it is for XEP-0184 to tell.
 
     `stanza` is what was enqueued, even if a filter sent something else in its place. ``await token`` waits until the
-    stanza was sent; with stream management, until the server acknowledged it. `on_state_change` is called with the
-    token and its new state after each change; what it raises is logged and harms nobody.
+    stanza was sent; with stream management, until the server acknowledged it. To cancel that is to retract the stanza,
+    if it is still ACTIVE and nobody else awaits the token: who was cancelled does not take it from the others.
+    `on_state_change` is called with the token and its new state after each change; what it raises is logged and harms
+    nobody.
     """
 
-    __slots__ = ("_exception", "_lot", "_state", "_taken", "_watchers", "on_state_change", "stanza")
+    __slots__ = ("_awaiting", "_exception", "_lot", "_state", "_taken", "_watchers", "on_state_change", "stanza")
 
     def __init__(
         self,
@@ -69,6 +71,7 @@ class StanzaToken:
         self._state = StanzaState.ACTIVE
         self._exception: Exception | None = None
         self._taken = False  # by the writer, which alone decides from then on
+        self._awaiting = 0  # how many tasks are in `await token`
         self._lot: trio.lowlevel.ParkingLot | None = None
         self._watchers: list[Callable[[StanzaState], None]] = []
 
@@ -114,15 +117,19 @@ class StanzaToken:
         return self._sent().__await__()
 
     async def _sent(self) -> None:
-        """Wait until the stanza was sent; cancelling retracts it, if that is still possible.
+        """Wait until the stanza was sent; cancelling the last who waits retracts it, if that is still possible.
 
         Raises ConnectionError (DISCONNECTED), StanzaAborted, StanzaDropped, or the reason of a failure.
         """
+        self._awaiting += 1
         try:
             await self.wait()
         except trio.Cancelled:
-            self._retract()
+            if self._awaiting == 1:
+                self._retract()
             raise
+        finally:
+            self._awaiting -= 1
         exception = self.exception
         if exception is not None:
             raise exception

@@ -140,8 +140,11 @@ class Writer:
         except Exception as exc:
             # An exception in a filter is fatal for the stream, but what was taken before is still to be sent.
             self._failure = exc
-            token._set_state(StanzaState.FAILED, exc)
+            if token.state is StanzaState.ACTIVE:
+                token._set_state(StanzaState.FAILED, exc)
             return None
+        if token.state is not StanzaState.ACTIVE:
+            return None  # aborted by a filter, which has the stanza but not the last word
         if stanza is None:
             token._set_state(StanzaState.DROPPED)
             return None
