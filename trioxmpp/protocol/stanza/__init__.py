@@ -1,0 +1,29 @@
+"""The three stanzas of RFC 6120 §8: message, presence and IQ.
+
+A stanza is slotted and mutable, because filters may change it; its payloads are frozen (`trioxmpp.xml`). What came
+from the wire keeps its XML until somebody asks: reading the attributes is all that parsing does, children are read
+on first access, a payload becomes a typed object in `Stanza.get`, and what nobody knows survives a round trip.
+"""
+
+from .base import Stanza
+from .iq import IQ
+from .message import Message
+from .parse import parse_stanza
+from .presence import Presence
+from .request import Get, Set, response_type
+from .types import IQType, MessageType, PresenceShow, PresenceType
+
+__all__ = [
+    "IQ",
+    "Get",
+    "IQType",
+    "Message",
+    "MessageType",
+    "Presence",
+    "PresenceShow",
+    "PresenceType",
+    "Set",
+    "Stanza",
+    "parse_stanza",
+    "response_type",
+]

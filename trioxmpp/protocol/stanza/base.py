@@ -1,0 +1,196 @@
+"""What message, presence and IQ have in common (RFC 6120 §8.1)."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Self, TypeVar, cast
+
+from ... import xml
+from ...errors import ElementError, XMPPError
+from ...jid import JID
+from .. import ns
+from ..conditions import parse_error, serialise_error
+
+__all__ = ["LANG", "Stanza", "lang_texts", "preferred", "serialise_texts"]
+
+P = TypeVar("P")
+
+LANG = f"{{{ns.XML}}}lang"
+_ERROR = f"{{{ns.CLIENT}}}error"
+
+
+def _as_jid(value: JID | str | None) -> JID | None:
+    return JID.parse(value) if isinstance(value, str) else value
+
+
+class Stanza:
+    """What the three stanzas have in common (RFC 6120 §8.1).
+
+    `to` and `from_` are JIDs or None, `id` is a string or None (the stream fills it in when the stanza is enqueued),
+    `lang` is the stanza's own xml:lang. `error` is the `XMPPError` that a stanza of type error carries.
+    """
+
+    __slots__ = ("_element", "_error", "_payloads", "from_", "id", "lang", "to")
+
+    NAME: ClassVar[str]
+
+    to: JID | None
+    from_: JID | None
+    id: str | None
+    lang: str | None
+
+    def __init__(
+        self,
+        *,
+        to: JID | str | None = None,
+        from_: JID | str | None = None,
+        id: str | None = None,
+        lang: str | None = None,
+        payloads: Iterable[Any] = (),
+        error: XMPPError | None = None,
+    ) -> None:
+        self.to = _as_jid(to)
+        self.from_ = _as_jid(from_)
+        self.id = id
+        self.lang = lang
+        self._element: xml.Element | None = None
+        self._payloads: list[Any] = list(payloads)
+        self._error = error
+
+    def __repr__(self) -> str:
+        kind = cast(enum.Enum, self.type).name  # type: ignore[attr-defined]  # every subclass has a type
+        fields = {"to": self.to, "from_": self.from_, "id": self.id}
+        shown = "".join(f" {name}={str(value)!r}" for name, value in fields.items() if value is not None)
+        return f"<{type(self).__name__} {kind}{shown}>"
+
+    @property
+    def payloads(self) -> list[Any]:
+        """The children that are not RFC 6120's or RFC 6121's own, in order: typed objects, or XML not yet parsed."""
+        if self._element is not None:
+            self._read()
+        return self._payloads
+
+    @payloads.setter
+    def payloads(self, value: Iterable[Any]) -> None:
+        if self._element is not None:
+            self._read()
+        self._payloads = list(value)
+
+    @property
+    def error(self) -> XMPPError | None:
+        """The stanza error of a stanza of type error."""
+        if self._element is not None:
+            self._read()
+        return self._error
+
+    @error.setter
+    def error(self, value: XMPPError | None) -> None:
+        if self._element is not None:
+            self._read()
+        self._error = value
+
+    def get(self, cls: type[P]) -> P | None:
+        """The first payload of class `cls`, or None if there is none or it is malformed. Parsed only once."""
+        return next(iter(self.get_all(cls)), None)
+
+    def get_all(self, cls: type[P]) -> list[P]:
+        """All well-formed payloads of class `cls`, in order."""
+        tag, found = xml.tag_of(cls), []
+        payloads = self.payloads
+        for index, payload in enumerate(payloads):
+            if type(payload) is cls:
+                found.append(payload)
+            elif isinstance(payload, xml.Element) and payload.tag == tag:
+                try:
+                    payloads[index] = parsed = xml.parse(cls, payload)
+                except ElementError:
+                    continue
+                found.append(parsed)
+        return found
+
+    def validate(self) -> None:
+        """Raise ValueError (or JIDError) if this stanza may not be sent; addresses given as strings become JIDs."""
+        self.to = _as_jid(self.to)
+        self.from_ = _as_jid(self.from_)
+
+    def serialise(self) -> str:
+        """The stanza as XML, to be written where ``jabber:client`` is the default namespace.
+
+        Raises ValueError if it holds a character that XML cannot carry.
+        """
+        if self._element is not None:
+            self._read()
+        inner = "".join([self._serialise_own(), *(xml.serialise(payload, ns.CLIENT) for payload in self._payloads)])
+        if self._error is not None:
+            inner += serialise_error(self._error)
+        start = f"<{self.NAME}{self._attributes()}"
+        return f"{start}>{inner}</{self.NAME}>" if inner else f"{start}/>"
+
+    def _attributes(self) -> str:
+        text = ""
+        if self.from_ is not None:
+            text += f" from='{xml.escape_attr(str(self.from_))}'"
+        if self.to is not None:
+            text += f" to='{xml.escape_attr(str(self.to))}'"
+        if self.id is not None:
+            text += f" id='{xml.escape_attr(self.id)}'"
+        if self.type.value:  # type: ignore[attr-defined]
+            text += f" type='{self.type.value}'"  # type: ignore[attr-defined]
+        if self.lang is not None:
+            text += f" xml:lang='{xml.escape_attr(self.lang)}'"
+        return text
+
+    def _serialise_own(self) -> str:
+        """The children that RFC 6121 defines for this kind of stanza."""
+        return ""
+
+    def _read(self) -> None:
+        """Read the children of the element that we came from; it is forgotten afterwards."""
+        element, self._element = self._element, None
+        assert element is not None
+        for child in element:
+            if child.tag == _ERROR and self._error is None:
+                self._error = parse_error(child)
+            elif not self._read_own(child):
+                self._payloads.append(child)
+
+    def _read_own(self, child: xml.Element) -> bool:
+        """Take `child` if it is one that RFC 6121 defines for this kind of stanza."""
+        return False
+
+    @classmethod
+    def _from_element(cls, element: xml.Element) -> Self:
+        """A stanza with the attributes of `element`, whose children are read later. Raises JIDError."""
+        stanza = cls.__new__(cls)
+        get = element.attrib.get
+        to, from_ = get("to"), get("from")
+        stanza.to = None if to is None else JID.parse_inbound(to)
+        stanza.from_ = None if from_ is None else JID.parse_inbound(from_)
+        stanza.id = get("id")
+        stanza.lang = get(LANG)
+        stanza._payloads = []
+        stanza._error = None
+        stanza._element = element
+        return stanza
+
+
+def lang_texts(value: str | Mapping[str, str] | None) -> dict[str, str]:
+    """Texts by language, of which one may be given without any."""
+    if value is None:
+        return {}
+    return {"": value} if isinstance(value, str) else dict(value)
+
+
+def preferred(texts: Mapping[str, str]) -> str | None:
+    """The text without a language of its own, else the first one."""
+    return texts.get("", next(iter(texts.values()), None))
+
+
+def serialise_texts(name: str, texts: Mapping[str, str]) -> str:
+    """The children of this name, one for each language."""
+    pieces = []
+    for lang, text in texts.items():
+        attribute = f" xml:lang='{xml.escape_attr(lang)}'" if lang else ""
+        pieces.append(f"<{name}{attribute}>{xml.escape(text)}</{name}>")
+    return "".join(pieces)

@@ -1,0 +1,80 @@
+"""IQs: requests and their answers (RFC 6120 §8.2.3)."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from ... import xml
+from ...errors import ElementError, XMPPError
+from ...jid import JID
+from .base import Stanza
+from .types import IQType
+
+__all__ = ["IQ"]
+
+_TYPES = {member.value: member for member in IQType}
+
+
+class IQ(Stanza):
+    """A request or its answer (RFC 6120 §8.2.3).
+
+    `payload` is the one child of a request, the child of a result or None, and None for an error.
+    """
+
+    __slots__ = ("type",)
+    NAME = "iq"
+    type: IQType
+
+    def __init__(
+        self,
+        *,
+        type: IQType,
+        payload: Any = None,
+        to: JID | str | None = None,
+        from_: JID | str | None = None,
+        id: str | None = None,
+        lang: str | None = None,
+        error: XMPPError | None = None,
+    ) -> None:
+        payloads = () if payload is None else (payload,)
+        super().__init__(to=to, from_=from_, id=id, lang=lang, payloads=payloads, error=error)
+        self.type = type
+
+    @property
+    def payload(self) -> Any:
+        """The payload: a typed object, XML not yet parsed, or None. An error echoes none (RFC 6120 §8.3.1)."""
+        payloads = self.payloads
+        return payloads[0] if payloads and self.type is not IQType.ERROR else None
+
+    @payload.setter
+    def payload(self, value: Any) -> None:
+        self.payloads = [] if value is None else [value]
+
+    def make_result(self, payload: Any = None) -> IQ:
+        """The result that answers this request."""
+        return IQ(to=self.from_, from_=self.to, id=self.id, type=IQType.RESULT, payload=payload)
+
+    def make_error(self, error: XMPPError) -> IQ:
+        """The error that answers this request."""
+        return IQ(to=self.from_, from_=self.to, id=self.id, type=IQType.ERROR, error=error)
+
+    def validate(self) -> None:
+        """Raise ValueError if this IQ may not be sent."""
+        super().validate()
+        if (self.type is IQType.ERROR) != (self.error is not None):
+            raise ValueError("an IQ carries an error if, and only if, its type is ERROR (RFC 6120 §8.3.1)")
+        if self.type.is_request and len(self.payloads) != 1:
+            raise ValueError("an IQ of type get or set has exactly one payload (RFC 6120 §8.2.3)")
+        if self.type is IQType.RESULT and len(self.payloads) > 1:
+            raise ValueError("an IQ of type result has at most one payload (RFC 6120 §8.2.3)")
+
+    @classmethod
+    def _from_element(cls, element: xml.Element) -> Self:
+        kind = _TYPES.get(element.attrib.get("type", ""))
+        if kind is None:
+            raise ElementError("no such type of IQ", "iq/@type")
+        iq = super()._from_element(element)
+        iq.type = kind
+        if not iq.id:
+            raise ElementError("an IQ has an id", "iq/@id")
+        return iq

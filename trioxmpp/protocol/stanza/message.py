@@ -1,0 +1,155 @@
+"""Messages (RFC 6121 §5)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Self
+
+from ... import xml
+from ...errors import XMPPError
+from ...jid import JID
+from .. import ns
+from .base import LANG, Stanza, lang_texts, preferred, serialise_texts
+from .types import MessageType
+
+__all__ = ["Message"]
+
+_TYPES = {member.value: member for member in MessageType}
+_BODY, _SUBJECT, _THREAD = (f"{{{ns.CLIENT}}}{name}" for name in ("body", "subject", "thread"))
+
+
+class Message(Stanza):
+    """A message (RFC 6121 §5).
+
+    `bodies` and `subjects` map languages to texts, with ``""`` for a text without xml:lang; `body` and `subject` are
+    the one text that most applications want. `thread` is the conversation's opaque id, `parent_thread` its parent.
+    """
+
+    __slots__ = ("_bodies", "_parent_thread", "_subjects", "_thread", "type")
+    NAME = "message"
+    type: MessageType
+
+    def __init__(
+        self,
+        *,
+        to: JID | str | None = None,
+        type: MessageType = MessageType.NORMAL,
+        body: str | Mapping[str, str] | None = None,
+        subject: str | Mapping[str, str] | None = None,
+        thread: str | None = None,
+        parent_thread: str | None = None,
+        from_: JID | str | None = None,
+        id: str | None = None,
+        lang: str | None = None,
+        payloads: Iterable[Any] = (),
+        error: XMPPError | None = None,
+    ) -> None:
+        super().__init__(to=to, from_=from_, id=id, lang=lang, payloads=payloads, error=error)
+        self.type = type
+        self._bodies = lang_texts(body)
+        self._subjects = lang_texts(subject)
+        self._thread = thread
+        self._parent_thread = parent_thread
+
+    @property
+    def bodies(self) -> dict[str, str]:
+        """The texts of the message by language."""
+        if self._element is not None:
+            self._read()
+        return self._bodies
+
+    @property
+    def body(self) -> str | None:
+        """The text of the message: the one without xml:lang, else the first one, else None."""
+        return preferred(self.bodies)
+
+    @body.setter
+    def body(self, value: str | Mapping[str, str] | None) -> None:
+        self.bodies.clear()
+        self.bodies.update(lang_texts(value))
+
+    @property
+    def subjects(self) -> dict[str, str]:
+        """The subjects of the message by language."""
+        if self._element is not None:
+            self._read()
+        return self._subjects
+
+    @property
+    def subject(self) -> str | None:
+        """The subject: the one without xml:lang, else the first one, else None."""
+        return preferred(self.subjects)
+
+    @subject.setter
+    def subject(self, value: str | Mapping[str, str] | None) -> None:
+        self.subjects.clear()
+        self.subjects.update(lang_texts(value))
+
+    @property
+    def thread(self) -> str | None:
+        """The id of the conversation (RFC 6121 §5.2.5)."""
+        if self._element is not None:
+            self._read()
+        return self._thread
+
+    @thread.setter
+    def thread(self, value: str | None) -> None:
+        if self._element is not None:
+            self._read()
+        self._thread = value
+
+    @property
+    def parent_thread(self) -> str | None:
+        """The id of the conversation that this one branched off from."""
+        if self._element is not None:
+            self._read()
+        return self._parent_thread
+
+    def reply(self, body: str | Mapping[str, str] | None = None, *, payloads: Iterable[Any] = ()) -> Message:
+        """A message of the same type and thread to whom this one came from; to the room, for a groupchat message."""
+        to = self.from_
+        if to is not None and self.type is MessageType.GROUPCHAT:
+            to = to.bare
+        return Message(to=to, type=self.type, body=body, thread=self.thread, payloads=payloads)
+
+    def make_error(self, error: XMPPError) -> Message:
+        """The error stanza that tells the sender of this message why it was refused (RFC 6120 §8.3)."""
+        return Message(to=self.from_, from_=self.to, id=self.id, type=MessageType.ERROR, error=error)
+
+    def validate(self) -> None:
+        """Raise ValueError if this message may not be sent."""
+        super().validate()
+        if (self.type is MessageType.ERROR) != (self.error is not None):
+            raise ValueError("a message carries an error if, and only if, its type is ERROR (RFC 6120 §8.3.1)")
+
+    def _serialise_own(self) -> str:
+        pieces = ""
+        if self._subjects:
+            pieces += serialise_texts("subject", self._subjects)
+        if self._bodies:
+            pieces += serialise_texts("body", self._bodies)
+        if self._thread is not None:
+            parent = f" parent='{xml.escape_attr(self._parent_thread)}'" if self._parent_thread is not None else ""
+            pieces += f"<thread{parent}>{xml.escape(self._thread)}</thread>"
+        return pieces
+
+    def _read_own(self, child: xml.Element) -> bool:
+        tag = child.tag
+        if tag == _BODY:
+            self._bodies.setdefault(child.get(LANG, ""), "".join(child.itertext()))
+        elif tag == _SUBJECT:
+            self._subjects.setdefault(child.get(LANG, ""), "".join(child.itertext()))
+        elif tag == _THREAD and self._thread is None:
+            self._thread = child.text or ""
+            self._parent_thread = child.get("parent")
+        else:
+            return False
+        return True
+
+    @classmethod
+    def _from_element(cls, element: xml.Element) -> Self:
+        message = super()._from_element(element)
+        message.type = _TYPES.get(element.attrib.get("type", "normal"), MessageType.NORMAL)
+        message._bodies, message._subjects = {}, {}
+        message._thread = message._parent_thread = None
+        return message

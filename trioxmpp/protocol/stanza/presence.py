@@ -1,0 +1,137 @@
+"""Presences (RFC 6121 §4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Self
+
+from ... import xml
+from ...errors import ElementError, XMPPError
+from ...jid import JID
+from .. import ns
+from .base import LANG, Stanza, lang_texts, preferred, serialise_texts
+from .types import PresenceShow, PresenceType
+
+__all__ = ["Presence"]
+
+_TYPES = {member.value: member for member in PresenceType}
+_SHOWS = {member.value: member for member in PresenceShow}
+_SHOW, _STATUS, _PRIORITY = (f"{{{ns.CLIENT}}}{name}" for name in ("show", "status", "priority"))
+
+
+class Presence(Stanza):
+    """A presence (RFC 6121 §4).
+
+    `show` is a `PresenceShow` or None, `statuses` maps languages to texts as `Message.bodies` does, `priority` is
+    -128 to 127. On reading, a show or a priority that RFC 6121 does not allow is as good as absent.
+    """
+
+    __slots__ = ("_priority", "_show", "_statuses", "type")
+    NAME = "presence"
+    type: PresenceType
+
+    def __init__(
+        self,
+        *,
+        to: JID | str | None = None,
+        type: PresenceType = PresenceType.AVAILABLE,
+        show: PresenceShow | None = None,
+        status: str | Mapping[str, str] | None = None,
+        priority: int = 0,
+        from_: JID | str | None = None,
+        id: str | None = None,
+        lang: str | None = None,
+        payloads: Iterable[Any] = (),
+        error: XMPPError | None = None,
+    ) -> None:
+        super().__init__(to=to, from_=from_, id=id, lang=lang, payloads=payloads, error=error)
+        self.type = type
+        self._show = show
+        self._statuses = lang_texts(status)
+        self._priority = priority
+
+    @property
+    def show(self) -> PresenceShow | None:
+        """How available the resource is; None: simply available."""
+        if self._element is not None:
+            self._read()
+        return self._show
+
+    @show.setter
+    def show(self, value: PresenceShow | None) -> None:
+        if self._element is not None:
+            self._read()
+        self._show = value
+
+    @property
+    def statuses(self) -> dict[str, str]:
+        """The texts of the presence by language."""
+        if self._element is not None:
+            self._read()
+        return self._statuses
+
+    @property
+    def status(self) -> str | None:
+        """The text of the presence: the one without xml:lang, else the first one, else None."""
+        return preferred(self.statuses)
+
+    @property
+    def priority(self) -> int:
+        """The priority of the resource, 0 if none is given."""
+        if self._element is not None:
+            self._read()
+        return self._priority
+
+    @priority.setter
+    def priority(self, value: int) -> None:
+        if self._element is not None:
+            self._read()
+        self._priority = value
+
+    def make_error(self, error: XMPPError) -> Presence:
+        """The error stanza that tells the sender of this presence why it was refused (RFC 6120 §8.3)."""
+        return Presence(to=self.from_, from_=self.to, id=self.id, type=PresenceType.ERROR, error=error)
+
+    def validate(self) -> None:
+        """Raise ValueError if this presence may not be sent."""
+        super().validate()
+        if (self.type is PresenceType.ERROR) != (self.error is not None):
+            raise ValueError("a presence carries an error if, and only if, its type is ERROR (RFC 6120 §8.3.1)")
+        if not -128 <= self.priority <= 127:
+            raise ValueError("a priority is between -128 and 127 (RFC 6121 §4.7.2.3)")
+
+    def _serialise_own(self) -> str:
+        pieces = ""
+        if self._show is not None:
+            pieces += f"<show>{self._show.value}</show>"
+        if self._statuses:
+            pieces += serialise_texts("status", self._statuses)
+        if self._priority:
+            pieces += f"<priority>{self._priority}</priority>"
+        return pieces
+
+    def _read_own(self, child: xml.Element) -> bool:
+        tag = child.tag
+        if tag == _SHOW:
+            self._show = _SHOWS.get((child.text or "").strip(), self._show)
+        elif tag == _STATUS:
+            self._statuses.setdefault(child.get(LANG, ""), "".join(child.itertext()))
+        elif tag == _PRIORITY:
+            try:
+                priority = int((child.text or "")[:8])
+            except ValueError:
+                return True
+            self._priority = priority if -128 <= priority <= 127 else 0
+        else:
+            return False
+        return True
+
+    @classmethod
+    def _from_element(cls, element: xml.Element) -> Self:
+        kind = _TYPES.get(element.attrib.get("type", ""))
+        if kind is None:
+            raise ElementError("no such type of presence", "presence/@type")
+        presence = super()._from_element(element)
+        presence.type = kind
+        presence._show, presence._statuses, presence._priority = None, {}, 0
+        return presence

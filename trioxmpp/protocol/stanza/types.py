@@ -1,0 +1,53 @@
+"""What kinds of message, presence and IQ there are."""
+
+from __future__ import annotations
+
+import enum
+
+__all__ = ["IQType", "MessageType", "PresenceShow", "PresenceType"]
+
+
+class MessageType(enum.Enum):
+    """The types of a message (RFC 6121 §5.2.2). Absent and unknown types are read as NORMAL."""
+
+    CHAT = "chat"
+    ERROR = "error"
+    GROUPCHAT = "groupchat"
+    HEADLINE = "headline"
+    NORMAL = "normal"
+
+
+class PresenceType(enum.Enum):
+    """The types of a presence (RFC 6121 §4.7.1). AVAILABLE is the absence of the attribute."""
+
+    AVAILABLE = ""
+    ERROR = "error"
+    PROBE = "probe"
+    SUBSCRIBE = "subscribe"
+    SUBSCRIBED = "subscribed"
+    UNAVAILABLE = "unavailable"
+    UNSUBSCRIBE = "unsubscribe"
+    UNSUBSCRIBED = "unsubscribed"
+
+
+class PresenceShow(enum.Enum):
+    """How available an available resource is (RFC 6121 §4.7.2.1)."""
+
+    AWAY = "away"
+    CHAT = "chat"
+    DND = "dnd"
+    XA = "xa"
+
+
+class IQType(enum.Enum):
+    """The types of an IQ (RFC 6120 §8.2.3)."""
+
+    GET = "get"
+    SET = "set"
+    RESULT = "result"
+    ERROR = "error"
+
+    @property
+    def is_request(self) -> bool:
+        """Whether an IQ of this type must be answered: get and set."""
+        return self is IQType.GET or self is IQType.SET
