@@ -62,7 +62,7 @@ class Incarnation:
         self.gave_up = False
         """The server did not close its side in time."""
         self.live = False
-        """Whether it ever got beyond its negotiation."""
+        """Whether its tasks are running: it has got beyond its negotiation, and has not ended."""
         self.ended = trio.Event()
         self._sm_negotiation: SMNegotiation | None = None
 
@@ -81,12 +81,15 @@ class Incarnation:
             await writer()
             goodbyes.set()
 
-        with bare(), self.scope:
-            async with trio.open_nursery() as nursery:
-                for task in (read, write, watchdog):
-                    nursery.start_soon(self._guarded, task)
-                started()
-        self._sm_ended()
+        try:
+            with bare(), self.scope:
+                async with trio.open_nursery() as nursery:
+                    for task in (read, write, watchdog):
+                        nursery.start_soon(self._guarded, task)
+                    started()
+        finally:
+            self.live = False
+            self._sm_ended()
 
     async def _guarded(self, task: Task) -> None:
         try:

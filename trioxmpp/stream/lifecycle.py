@@ -147,17 +147,19 @@ class Lifecycle:
     async def close(self, patience: float) -> None:
         """Like `aclose`, in `patience` seconds and a second for closing the transport. Cancelling gives up at once."""
         incarnation = self._incarnation
-        if incarnation is None:
+        if incarnation is not None:
+            incarnation.close()
+            with trio.move_on_after(patience) as limit:
+                await incarnation.ended.wait()
+            if limit.cancelled_caught:
+                incarnation.give_up()
+                await incarnation.ended.wait()
+        if not self.running and self.session.ended is None:
+            # There was no incarnation, or it was just ending in a way that leaves the session alive.
             self._destroy(DestructionRequested("close() called"))
             self.session = closed_session()
+        if incarnation is None:
             await trio.lowlevel.checkpoint()
-            return
-        incarnation.close()
-        with trio.move_on_after(patience):
-            await incarnation.ended.wait()
-            return
-        incarnation.give_up()
-        await incarnation.ended.wait()
 
     async def start_sm(self, resume: bool, max: int | None) -> None:
         """Negotiate stream management on the running stream."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..errors import ElementError, StreamNegotiationFailure
+from ..errors import ElementError, StreamError, StreamNegotiationFailure
 from ..protocol import sm
 from .session import Session
 from .token import StanzaState
@@ -40,7 +40,8 @@ async def negotiate_resumption(session: Session, xmlstream: XmlStream) -> None:
                 raise ElementError("another session was resumed", "resumed/@previd")
             session.acked(h)
         except (ElementError, sm.HandledCountTooHigh) as exc:
-            xmlstream.closed = True  # the server believes in a session that does not exist
+            # The server believes in a session that does not exist: that one is over, too.
+            await xmlstream.say_goodbye(exc if isinstance(exc, StreamError) else None)
             raise ResumptionRefused(f"the server resumed something else than our session: {exc}") from exc
     elif answer.tag == sm.TAG_FAILED:
         raise _refused(session, sm.parse_failed(answer))
