@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 import trio
+import trio.testing
 
 from trioxmpp import JID, Client, Liveness, StanzaStream, XmlStream
 from trioxmpp.protocol import ns
@@ -54,7 +55,7 @@ class Scene:
     async def runs(self, xmlstream: XmlStream, start=None) -> None:
         """Run the stream on this link, and return when it has started."""
         self._outcome, self._ended = None, trio.Event()
-        await self.nursery.start(self._live, start or self.stream.run, xmlstream)
+        await self.nursery.start(self.live, start or self.stream.run, xmlstream)
 
     async def manages(self, peer: ScriptedPeer, id: str = "sm-1", *, resumable: bool = True) -> None:
         """Enable stream management on the running stream."""
@@ -69,7 +70,7 @@ class Scene:
         await self._ended.wait()
         return self._outcome
 
-    async def _live(self, start, xmlstream: XmlStream, *, task_status: trio.TaskStatus[None]) -> None:
+    async def live(self, start, xmlstream: XmlStream, *, task_status: trio.TaskStatus[None]) -> None:
         try:
             await start(xmlstream, task_status=task_status)
         except Exception as exc:
@@ -79,6 +80,8 @@ class Scene:
 
 
 @pytest.fixture
-async def scene(autojump_clock, nursery):
+async def scene(nursery):
+    """For tests that ask for the `autojump_clock`, too: a clock is only used if the test itself names it."""
+    assert isinstance(trio.lowlevel.current_clock(), trio.testing.MockClock), "use the autojump_clock fixture, too"
     async with AsyncExitStack() as links:
         yield Scene(nursery, links)

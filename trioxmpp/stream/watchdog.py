@@ -82,20 +82,29 @@ class Watchdog:
     async def run(self) -> None:
         """Wait until the silence is too long, and raise StreamTimeout."""
         asked = -math.inf  # the start of the silence in which we asked
+        looked = False
         while True:
-            heard, now, limits = self._xmlstream.heard, trio.current_time(), self._knobs
-            deadline = math.inf
-            if limits.soft_timeout is not None:
-                deadline = heard + limits.soft_timeout
-                if now >= deadline and asked != heard:
-                    asked = heard
-                    self._ask()
-                if asked == heard:
-                    deadline = math.inf
-                if limits.round_trip_time is not None:
-                    dead = heard + limits.soft_timeout + limits.round_trip_time
-                    if now >= dead:
-                        raise StreamTimeout(f"timeout: nothing was heard from the server for {now - heard:.3g} seconds")
-                    deadline = min(deadline, dead)
-            with trio.CancelScope(deadline=deadline):
-                await self._knobs.changed.park()
+            heard, now = self._xmlstream.heard, trio.current_time()
+            question, death = self._deadlines(heard)
+            if asked == heard:
+                question = math.inf
+            if now < min(question, death):
+                looked = False
+                with trio.CancelScope(deadline=min(question, death)):
+                    await self._knobs.changed.park()
+            elif not looked:
+                # If the program was busy until now, there may be bytes that the reader is only about to read.
+                looked = True
+                await trio.lowlevel.checkpoint()
+            elif now >= death:
+                raise StreamTimeout(f"timeout: nothing was heard from the server for {now - heard:.3g} seconds")
+            else:
+                asked = heard
+                self._ask()
+
+    def _deadlines(self, heard: float) -> tuple[float, float]:
+        """When to ask, and when to give up, if nothing was heard since `heard`."""
+        soft, round_trip = self._knobs.soft_timeout, self._knobs.round_trip_time
+        if soft is None:
+            return math.inf, math.inf
+        return heard + soft, math.inf if round_trip is None else heard + soft + round_trip

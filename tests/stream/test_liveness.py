@@ -1,0 +1,292 @@
+"""Silence on the wire: when the server is asked to say something, and when the link is dead."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+import trio
+
+from trioxmpp import IQ, IQType, Liveness, Message, MessageType, StanzaStream, StreamTimeout
+from trioxmpp.protocol.ping import Ping
+
+PING = "<iq type='get' id='$1'><ping xmlns='urn:xmpp:ping'/></iq>"
+R = "<r xmlns='urn:xmpp:sm:3'/>"
+
+
+@pytest.fixture
+def watched(scene):
+    """The scene with the limits that a stream has if nobody sets others."""
+    limits = Liveness()
+    scene.stream.soft_timeout, scene.stream.round_trip_time = limits.soft_timeout, limits.round_trip_time
+    return scene
+
+
+def test_both_limits_are_a_minute_unless_set() -> None:
+    stream = StanzaStream()
+    assert (stream.soft_timeout, stream.round_trip_time) == (60, 60)
+
+
+@pytest.mark.parametrize("value", [5.0, timedelta(seconds=5), None])
+def test_limits_are_set_before_any_start_and_read_back_as_seconds(value) -> None:
+    stream = StanzaStream(liveness=Liveness(soft_timeout=value, round_trip_time=value))
+    assert (stream.soft_timeout, stream.round_trip_time) == (value and 5.0, value and 5.0)
+    stream = StanzaStream()
+    stream.soft_timeout = stream.round_trip_time = value
+    assert (stream.soft_timeout, stream.round_trip_time) == (value and 5.0, value and 5.0)
+
+
+@pytest.mark.parametrize("value", [-1, float("nan")])
+def test_a_limit_that_is_no_duration_is_refused(value) -> None:
+    stream = StanzaStream()
+    with pytest.raises(ValueError, match="time limit"):
+        stream.soft_timeout = value
+    with pytest.raises(ValueError, match="time limit"):
+        stream.round_trip_time = value
+    assert (stream.soft_timeout, stream.round_trip_time) == (60, 60)
+
+
+def test_what_older_versions_of_the_seed_had_is_not_there() -> None:
+    for name in ("ping_interval", "ping_opportunistic_interval"):
+        assert not hasattr(StanzaStream(), name)
+
+
+async def test_silence_brings_one_ping_and_then_the_end(autojump_clock, watched):
+    peer = await watched.starts()
+    begun = trio.current_time()
+    await peer.expects(PING)
+    assert trio.current_time() - begun == 60
+    await peer.expects_end()  # neither another ping nor a footer
+    assert trio.current_time() - begun == 120
+    failure = await watched.outcome()
+    assert isinstance(failure, StreamTimeout)
+    assert isinstance(failure, ConnectionError)
+    assert "timeout" in str(failure)
+    assert not watched.stream.running
+
+
+async def test_with_stream_management_the_ping_is_a_bare_request_for_an_ack(autojump_clock, watched):
+    peer = await watched.starts(sm="sm-1")
+    await peer.expects(R)
+    await peer.expects_end()
+    assert isinstance(await watched.outcome(), StreamTimeout)
+    assert watched.stream.sm_enabled  # the session waits to be resumed
+
+
+async def test_a_timeout_is_a_failure_as_any_other(autojump_clock, watched):
+    failures, reasons = [], []
+    watched.stream.on_failure.connect(failures.append)
+    watched.stream.on_stream_destroyed.connect(reasons.append)
+    await watched.starts()
+    failure = await watched.outcome()
+    assert failures == reasons == [failure]
+
+
+async def test_any_byte_is_a_sign_of_life(autojump_clock, watched):
+    peer = await watched.starts()
+    for _ in range(61):
+        await peer.expects_nothing(59)
+        await peer.says_raw(b" ")  # an hour of white space
+    assert watched.stream.running
+
+
+async def test_one_huge_stanza_that_comes_drop_by_drop_is_a_sign_of_life(autojump_clock, watched):
+    peer = await watched.starts()
+    async with watched.client.messages.subscribe(None) as inbox:
+        for byte in b"<message from='juliet@example.test'><body>Ay me! O, speak again.</body></message>":
+            await peer.expects_nothing(10)
+            await peer.says_raw(bytes([byte]))
+        assert (await anext(aiter(inbox))).body == "Ay me! O, speak again."
+
+
+async def test_the_answer_to_the_ping_need_not_come_if_anything_else_does(autojump_clock, watched):
+    peer = await watched.starts()
+    for _ in range(5):
+        await peer.expects(PING)
+        await peer.expects_nothing(59)
+        await peer.says("<message from='juliet@example.test'><body>Ay me!</body></message>")
+    assert watched.stream.running
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "<iq type='result' id='$1'/>",
+        "<iq type='error' id='$1'><error type='cancel'>"
+        "<service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>",
+        "<iq type='error' id='$1'/>",
+    ],
+    ids=["result", "error", "malformed"],
+)
+async def test_whatever_answers_the_ping_is_swallowed(autojump_clock, watched, caplog, answer):
+    peer = await watched.starts()
+    for _ in range(3):
+        await peer.expects(PING)
+        await peer.expects_nothing(30)
+        await peer.says(answer)
+    await peer.expects_nothing(59)
+    assert watched.stream.running
+    assert not [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")]
+
+
+async def test_an_ack_answers_the_ping(autojump_clock, watched):
+    peer = await watched.starts(sm="sm-1")
+    for _ in range(3):
+        await peer.expects(R)
+        await peer.expects_nothing(59)
+        await peer.says("<a xmlns='urn:xmpp:sm:3' h='0'/>")
+    assert watched.stream.running
+
+
+async def test_a_silence_between_the_limits_ends_no_later_silence_early(autojump_clock, watched):
+    peer = await watched.starts()
+    await peer.expects(PING)
+    await peer.expects_nothing(59.5)
+    await peer.says_raw(b" ")
+    begun = trio.current_time()
+    await peer.expects(PING)  # both limits are armed again
+    assert trio.current_time() - begun == 60
+    await peer.expects_end()
+    assert trio.current_time() - begun == 120
+
+
+async def test_what_arrived_while_the_program_was_busy_counts(watched, autojump_clock):
+    for _ in range(20):  # which of the two tasks that wake up at once is first, is chance
+        peer = await watched.starts()
+        await peer.expects_nothing(1)
+        await peer.says_raw(b" ")
+        autojump_clock.jump(200)  # for so long nobody came to read it
+        await peer.expects_nothing(59)
+        assert watched.stream.running
+        await watched.stream.wait_stop()
+
+
+async def test_the_end_comes_in_time_though_the_ping_cannot_even_be_written(autojump_clock, watched):
+    peer = await watched.starts(capacity=10)
+    token = watched.client.enqueue(Message(to="juliet@example.test", body="O, wilt thou leave me so unsatisfied?"))
+    begun = trio.current_time()
+    assert isinstance(await watched.outcome(), StreamTimeout)
+    assert trio.current_time() - begun == 120
+    assert token.state.name == "DISCONNECTED"
+    with pytest.raises(AssertionError, match="not XMPP|closed the link"):
+        await peer.hears()
+
+
+@pytest.mark.parametrize(("soft", "rtt"), [(60, 5), (5, 60), (0.5, 0.25)])
+async def test_the_link_is_dead_after_both_limits(autojump_clock, scene, soft, rtt):
+    scene.stream.soft_timeout, scene.stream.round_trip_time = soft, timedelta(seconds=rtt)
+    peer = await scene.starts()
+    begun = trio.current_time()
+    await peer.expects(PING)
+    assert trio.current_time() - begun == soft
+    await scene.outcome()
+    assert trio.current_time() - begun == soft + rtt
+
+
+async def test_without_a_round_trip_time_there_is_one_ping_and_no_end(autojump_clock, scene):
+    scene.stream.soft_timeout = 60
+    peer = await scene.starts()
+    await peer.expects(PING)
+    await peer.expects_nothing(86400)
+    assert scene.stream.running
+
+
+async def test_without_a_soft_timeout_nothing_ever_happens(autojump_clock, scene):
+    scene.stream.round_trip_time = 60
+    peer = await scene.starts()
+    await peer.expects_nothing(86400)
+    assert scene.stream.running
+
+
+async def test_lowering_the_soft_timeout_asks_at_once_and_only_once(autojump_clock, scene):
+    scene.stream.soft_timeout = 3600
+    peer = await scene.starts()
+    await peer.expects_nothing(50)
+    scene.stream.soft_timeout = 40
+    await peer.expects(PING, within=0.001)
+    scene.stream.soft_timeout = 30
+    scene.stream.round_trip_time = 3600
+    scene.stream.soft_timeout = 55
+    await peer.expects_nothing(3000)
+
+
+async def test_raising_the_soft_timeout_gives_the_silence_more_time(autojump_clock, watched):
+    peer = await watched.starts()
+    await peer.expects_nothing(50)
+    watched.stream.soft_timeout = 100
+    await peer.expects_nothing(49)
+    await peer.expects(PING, within=1.001)
+
+
+async def test_the_round_trip_time_may_change_while_it_is_waited_for(autojump_clock, watched):
+    peer = await watched.starts()
+    begun = trio.current_time()
+    await peer.expects(PING)
+    watched.stream.round_trip_time = 100
+    await peer.expects_nothing(90)
+    watched.stream.round_trip_time = 95
+    await peer.expects_end()
+    assert trio.current_time() - begun == 155
+
+
+async def test_a_limit_that_has_already_passed_trips_when_it_is_set(autojump_clock, watched):
+    peer = await watched.starts()
+    await peer.expects(PING)
+    await peer.expects_nothing(50)
+    watched.stream.round_trip_time = 20
+    begun = trio.current_time()
+    assert isinstance(await watched.outcome(), StreamTimeout)
+    assert trio.current_time() == begun
+
+
+async def test_limits_that_are_switched_on_count_from_the_last_byte(autojump_clock, scene):
+    peer = await scene.starts()
+    await peer.expects_nothing(50)
+    scene.stream.soft_timeout = scene.stream.round_trip_time = 60
+    await peer.expects_nothing(9)
+    await peer.expects(PING, within=1.001)
+
+
+async def test_nobody_watches_a_stream_that_does_not_run(autojump_clock, watched):
+    peer = await watched.starts()
+    watched.stream.stop()
+    assert await watched.outcome() is None
+    await peer.expects_nothing(86400)
+    watched.stream.soft_timeout = 1
+    await peer.expects_nothing(86400)
+
+
+async def test_a_new_link_begins_a_new_silence(autojump_clock, watched):
+    peer = await watched.starts(sm="sm-1")
+    await peer.expects_nothing(59)
+    peer.reset()
+    assert isinstance(await watched.outcome(), ConnectionError)
+    await trio.sleep(3600)
+    peer = await watched.resumes()
+    await peer.expects_nothing(59)
+    await peer.expects(R, within=1.001)
+
+
+async def test_how_long_a_request_takes_is_no_concern_of_the_watchdog(autojump_clock, watched):
+    peer = await watched.starts()
+    replies = []
+    async with trio.open_nursery() as nursery:
+
+        async def ask():
+            replies.append(await watched.client.send(IQ(type=IQType.GET, to="juliet@example.test", payload=Ping())))
+
+        nursery.start_soon(ask)
+        await peer.expects("<iq type='get' id='$1' to='juliet@example.test'><ping xmlns='urn:xmpp:ping'/></iq>")
+        for _ in range(20):
+            await peer.expects_nothing(30)  # ten minutes, which is ten times the round-trip time
+            await peer.says_raw(b" ")
+        await peer.says("<iq type='result' id='$1' from='juliet@example.test'/>")
+    assert replies == [None]
+
+
+async def test_an_unanswered_ping_is_no_obstacle_to_anything_else(autojump_clock, watched):
+    peer = await watched.starts()
+    await peer.expects(PING)
+    token = watched.client.enqueue(Message(to="juliet@example.test", type=MessageType.CHAT, body="Hi"))
+    await peer.expects("<message to='juliet@example.test' type='chat'><body>Hi</body></message>")
+    await token
