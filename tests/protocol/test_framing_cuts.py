@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
 
 from hypothesis import given, settings
@@ -19,9 +20,9 @@ Outcome = tuple[list[str], StreamCondition | None]
 
 
 def canonical(events: Iterable[object]) -> list[str]:
-    """Events in a form that compares by structure."""
+    """Events in a form that compares by structure, and does not show what the tree around an element declares."""
     return [
-        etree.tostring(event, encoding="unicode") if isinstance(event, etree._Element) else repr(event)
+        etree.tostring(copy.copy(event), encoding="unicode") if isinstance(event, etree._Element) else repr(event)
         for event in events
     ]
 
