@@ -126,9 +126,7 @@ class Server:
         self._ports = host, plain[0].socket.getsockname()[1], direct[0].socket.getsockname()[1]
         self._listening = trio.CancelScope()
         self.tls_context()
-        starttls = self.policy.starttls or "required"
-        for listeners, direct_tls in ((plain, False), (direct, True)):
-            await self._nursery.start(self._accept, listeners, starttls, direct_tls, self._listening)
+        await self._nursery.start(self._accept, plain, direct, self._listening)
         return self._ports[1]
 
     @property
@@ -236,17 +234,21 @@ class Server:
 
     async def _accept(
         self,
-        listeners: list[trio.SocketListener],
-        starttls: StartTLS,
-        direct_tls: bool,
+        plain: list[trio.SocketListener],
+        direct: list[trio.SocketListener],
         scope: trio.CancelScope,
         *,
-        task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        handler = partial(self._serve, starttls=starttls, direct_tls=direct_tls)
+        starttls = self.policy.starttls or "required"
         self._listeners += 1
         with scope:
-            await trio.serve_listeners(handler, listeners, handler_nursery=self._nursery, task_status=task_status)
+            async with trio.open_nursery() as nursery:
+                for listeners, direct_tls in ((plain, False), (direct, True)):
+                    handler = partial(self._serve, starttls=starttls, direct_tls=direct_tls)
+                    serve = partial(trio.serve_listeners, handler_nursery=self._nursery)
+                    await nursery.start(serve, handler, listeners)
+                task_status.started()
         self._listeners -= 1
         self._changed()
 
