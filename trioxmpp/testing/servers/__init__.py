@@ -11,13 +11,16 @@ Each lives in a temporary directory with a configuration, a certificate authorit
 free ports of 127.0.0.1 only, needs no privileges (it drops those it finds) and dies with the thread that started it.
 The distribution's package must be installed (``apt-get install prosody ejabberd``), and `trustme` (the extra
 ``trioxmpp[testing]``). Prosody 0.12 and 13, ejabberd from 23.01 on.
+
+Between a client and any server on TCP, `open_relay` puts a wire that can be cut.
 """
 
 from trioxmpp.testing.servers.ejabberd import Ejabberd
 from trioxmpp.testing.servers.prosody import Prosody
 from trioxmpp.testing.servers.realserver import RealServer, ServerError
+from trioxmpp.testing.servers.relay import Relay, open_relay
 
-__all__ = ["SERVERS", "Ejabberd", "Prosody", "RealServer", "ServerError"]
+__all__ = ["SERVERS", "Ejabberd", "Prosody", "RealServer", "Relay", "ServerError", "open_relay"]
 
 SERVERS: dict[str, type[RealServer]] = {"prosody": Prosody, "ejabberd": Ejabberd}
 """Each kind of server by its name, which is the name of its Debian package too."""

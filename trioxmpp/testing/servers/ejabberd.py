@@ -24,9 +24,9 @@ listen:
      request_handlers: {/xmpp-websocket: ejabberd_http_ws}}
   - {port: @HTTPS_PORT@, ip: "127.0.0.1", module: ejabberd_http, tls: true,
      request_handlers: {/xmpp-websocket: ejabberd_http_ws}}
-# Passwords in the clear, so that every mechanism the server knows is offered.
+# Passwords in the clear, so that every other mechanism the server knows is offered.
 auth_password_format: plain
-disable_sasl_mechanisms: [digest-md5, x-oauth2]
+disable_sasl_mechanisms: [@NOT_OFFERED@]
 s2s_access: none
 registration_timeout: infinity
 acl: {loopback: {ip: [127.0.0.0/8]}}

@@ -41,10 +41,14 @@ http_default_host = "@DOMAIN@"
 -- Nagle's algorithm against delayed acknowledgements costs every login 40 ms.
 network_settings = { nagle = false }
 smacks_hibernation_time = @SM_TIMEOUT@
+-- More than the default of 500 stanzas in flight, and a session cannot be resumed.
+smacks_max_queue_size = 1000000
 default_archive_policy = @ARCHIVE@
 allow_registration = true
 
--- Passwords in the clear, so that every mechanism the server knows is offered.
+disable_sasl_mechanisms = { @NOT_OFFERED@ }
+
+-- Passwords in the clear, so that every other mechanism the server knows is offered.
 VirtualHost "@DOMAIN@"
     authentication = "internal_plain"
     ssl = certificate

@@ -13,7 +13,7 @@ import socket
 import ssl
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar
@@ -27,6 +27,9 @@ READY_TIMEOUT = 60.0
 SHUTDOWN_TIMEOUT = 10.0
 POLL_INTERVAL = 0.02
 CERTIFICATE_LIFETIME = datetime.timedelta(days=30)
+
+#: What servers know, some of them. Those with channel binding (-PLUS) come and go with those without.
+MECHANISMS = ("SCRAM-SHA-512", "SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN")
 
 HELLO = (
     f"<?xml version='1.0'?><stream:stream to='{DOMAIN}' version='1.0' xmlns='jabber:client'"
@@ -43,8 +46,8 @@ class RealServer(abc.ABC):
     """One XMPP server, running as a child process while the ``async with`` block does.
 
     `sm_timeout` is how many seconds a session stays resumable after its connection broke (XEP-0198 §5); `accounts` are
-    the passwords by user name; `archive` is whether every message is archived (XEP-0313), which costs most of the
-    throughput.
+    the passwords by user name; `mechanisms` are the SASL mechanisms on offer (None: all that the server knows);
+    `archive` is whether every message is archived (XEP-0313), which costs most of the throughput.
 
     Entering the block raises `ServerError` if the server is not installed or is not ready in a minute. Cancelling that
     is safe: nothing stays behind. The methods take care of a server that outlives one `trio.run`, too: create it,
@@ -58,13 +61,19 @@ class RealServer(abc.ABC):
     """The domain served; the certificate is valid for it, for ``localhost`` and for 127.0.0.1."""
 
     def __init__(
-        self, *, sm_timeout: int = 300, accounts: Mapping[str, str] | None = None, archive: bool = False
+        self,
+        *,
+        sm_timeout: int = 300,
+        accounts: Mapping[str, str] | None = None,
+        mechanisms: Sequence[str] | None = None,
+        archive: bool = False,
     ) -> None:
         if not self.installed():
             raise ServerError(f"{self.name} is not installed; on Debian: apt-get install {self.name}")
         self.accounts = dict(accounts if accounts is not None else {"romeo": "montague", "juliet": "capulet"})
         self.port, self.tls_port, self.http_port, self.https_port = _free_ports(4)
         self.sm_timeout = sm_timeout
+        self.mechanisms = MECHANISMS if mechanisms is None else tuple(mechanisms)
         self.archive = archive
         self._process: subprocess.Popen[bytes] | None = None
         self._owner = _unprivileged()
@@ -209,6 +218,12 @@ class RealServer(abc.ABC):
 
     # --- how it is done
 
+    @property
+    def _unwanted_mechanisms(self) -> list[str]:
+        """Those that the server shall not offer, though it may know them."""
+        unwanted = [name for name in MECHANISMS if name not in self.mechanisms]
+        return ["DIGEST-MD5", "X-OAUTH2", *unwanted, *(f"{name}-PLUS" for name in unwanted if name != "PLAIN")]
+
     def _fill(self, template: str, **more: str) -> str:
         """The template with every @NAME@ replaced."""
         values = {
@@ -220,6 +235,7 @@ class RealServer(abc.ABC):
             "HTTP_PORT": self.http_port,
             "HTTPS_PORT": self.https_port,
             "SM_TIMEOUT": self.sm_timeout,
+            "NOT_OFFERED": ", ".join(f'"{name}"' for name in self._unwanted_mechanisms),
         }
         for name, value in values.items():
             template = template.replace(f"@{name}@", str(value))
