@@ -31,7 +31,7 @@ ruff: $(VENV)/.installed-dev
 # looks for a call of `task_status.started` and does not see where it is passed on.
 async: $(VENV)/.installed-dev
 	$(RUN) -m flake8_async --enable=ASYNC --disable=ASYNC109,ASYNC128,ASYNC300,ASYNC910,ASYNC911,ASYNC912,ASYNC913 \
-	  --startable-in-context-manager=run,resume,serve,live,_accept $$(find trioxmpp tests docs -name '*.py')
+	  --startable-in-context-manager=run,resume,serve,live,listen,watch,_accept $$(find trioxmpp tests docs -name '*.py')
 
 types: $(VENV)/.installed-dev
 	$(RUN) -m mypy

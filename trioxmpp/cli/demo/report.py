@@ -32,7 +32,7 @@ def report(ledger: Ledger, output: Output) -> None:
     )
     output.text()
     states = ", ".join(f"{count} {state.name}" for state, count in ledger.states().most_common())
-    output.text(f"What became of what was sent: {states or 'nothing was sent'}.")
+    output.text(f"Final states: {states or 'nothing was sent'}. ACKED means that the server has confirmed it.")
     resumptions, cuts = _counted(ledger.resumptions, "resumption"), _counted(ledger.cuts, "cut")
     verdict = f"{ledger.lost} lost, {ledger.doubled} doubled, {resumptions} after {cuts}"
     if ledger.failure is not None:
