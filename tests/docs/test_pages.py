@@ -1,0 +1,92 @@
+"""That the programs in README and docs do what the text says."""
+
+from __future__ import annotations
+
+import re
+import sys
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+
+import trioxmpp
+from trioxmpp import Message, MessageType
+from trioxmpp.testing import open_server
+
+ROOT = Path(__file__).parent.parent.parent
+PROGRAM = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def programs(page: str) -> list[str]:
+    return PROGRAM.findall((ROOT / page).read_text())
+
+
+def load(source: str, page: str) -> dict[str, Any]:
+    """The names that a program defines, as a module. It does not run: that is for ``__main__``, or for `run`."""
+    module = types.ModuleType(f"program of {page}")
+    sys.modules[module.__name__] = module
+    try:
+        program = re.sub(r"^trio\.run\(main.*\)$", "", source, flags=re.MULTILINE)
+        exec(compile(program, page, "exec"), module.__dict__)
+    finally:
+        del sys.modules[module.__name__]
+    return module.__dict__
+
+
+def run(main: Callable[..., Any], *args: Any) -> None:
+    trio.run(main, *args, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+OUTPUTS = {
+    "docs/quickstart.md": [
+        "romeo@example.test/orchard\n",
+        "romeo@example.test/orchard She speaks\n",
+        "-3.5 snow\nStanzaCondition.ITEM_NOT_FOUND\n",
+        "StanzaState.ACKED\n",
+        "bot@example.test\n",
+    ],
+    "docs/testing.md": ["", "StanzaCondition.GONE\n"],
+}
+
+
+@pytest.mark.parametrize(
+    ("page", "number"), [(page, n) for page, outputs in OUTPUTS.items() for n in range(len(outputs))]
+)
+def test_the_programs_of_a_page(page: str, number: int, capsys: pytest.CaptureFixture[str]) -> None:
+    assert len(programs(page)) == len(OUTPUTS[page])
+    run(load(programs(page)[number], page)["main"])
+    assert capsys.readouterr().out == OUTPUTS[page][number]
+
+
+def test_the_bot_of_the_readme() -> None:
+    (source,) = programs("README.md")
+    assert len([line for line in source.splitlines() if line.strip()]) <= 15
+    bot = load(source, "README.md")["echo_bot"]
+
+    async def main() -> None:
+        async with (
+            open_server(accounts={"bot": "secret", "juliet": "secret"}) as server,
+            trio.open_nursery() as nursery,
+        ):
+            options = {"endpoint": server.endpoint, "allow_plaintext": True}
+            nursery.start_soon(lambda: bot("bot@example.test/1", "secret", **options))
+            await server.until(lambda: "bot@example.test/1" in server.sessions)
+            async with (
+                trioxmpp.connect("juliet@example.test", "secret", **options) as juliet,
+                juliet.messages.subscribe(MessageType.CHAT) as inbox,
+            ):
+                await server.until(lambda: server.sessions["bot@example.test/1"].presence is not None)
+                for _ in range(2):
+                    await juliet.send(Message(to="bot@example.test", type=MessageType.CHAT, body="Romeo, Romeo"))
+                    assert (await anext(inbox)).body == "Romeo, Romeo"
+                    await server.crash()
+                    await server.restart()
+                    await server.until(lambda: len(server.sessions) == 2)
+                    await server.until(lambda: server.sessions["bot@example.test/1"].presence is not None)
+            nursery.cancel_scope.cancel()
+
+    run(main)
