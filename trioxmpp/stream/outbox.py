@@ -22,7 +22,7 @@ class Outbox:
     def __init__(self) -> None:
         self.queue: deque[StanzaToken] = deque()
         self.in_hand: list[StanzaToken] = []
-        """What the writer is just writing without stream management."""
+        """What the writer is just writing without stream management; it stays here if the link breaks meanwhile."""
         self.owe_ack = False
         """The peer asked how much we handled."""
         self.want_ack = False
@@ -66,7 +66,10 @@ class Outbox:
         self.enable = None
 
     def disconnect(self) -> None:
-        """The session is over: what still waits in the queue was never sent."""
+        """The session is over: what still waits in the queue was never sent, and what is in hand not as a whole."""
+        in_hand, self.in_hand = self.in_hand, []
+        for token in in_hand:
+            token._set_state(StanzaState.DISCONNECTED)
         while self.queue:
             token = self.queue.popleft()
             if token.state is StanzaState.ACTIVE:

@@ -45,19 +45,15 @@ class Writer:
 
     async def run(self) -> None:
         """Write until the footer is written. After stop() not one more byte of a stanza is offered to the transport."""
-        try:
-            await self._resend()
-            while not self._outbox.said_goodbye:
-                await self._outbox.wait()
-                batch = self._next_batch()
-                if batch and not self._incarnation.stopped:
-                    await self._xmlstream.send(batch)
-                    self._sent_without_sm(StanzaState.SENT_WITHOUT_SM)
-                if self._failure is not None:
-                    raise self._failure
-        finally:
-            # Written in part at most: on this link they did not arrive, and there is no other for them.
-            self._sent_without_sm(StanzaState.DISCONNECTED)
+        await self._resend()
+        while not self._outbox.said_goodbye:
+            await self._outbox.wait()
+            batch = self._next_batch()
+            if batch and not self._incarnation.stopped:
+                await self._xmlstream.send(batch)
+                self._written()
+            if self._failure is not None:
+                raise self._failure
 
     async def _resend(self) -> None:
         """After a resumption: what is in flight goes out again, in its order, as it was, before anything newer."""
@@ -155,7 +151,7 @@ class Writer:
             token._set_state(StanzaState.FAILED, exc)
             return None
 
-    def _sent_without_sm(self, state: StanzaState) -> None:
+    def _written(self) -> None:
         tokens, self._outbox.in_hand = self._outbox.in_hand, []
         for token in tokens:
-            token._set_state(state)
+            token._set_state(StanzaState.SENT_WITHOUT_SM)
