@@ -47,7 +47,7 @@ bench: $(VENV)/.installed-bench
 	$(RUN) -m tests.benchmarks
 
 docs: $(VENV)/.installed-docs
-	$(RUN) -m sphinx -nW docs build/docs
+	$(RUN) -m sphinx -W docs build/docs
 
 # The servers that `make test` runs against, from Debian; as root.
 servers:
