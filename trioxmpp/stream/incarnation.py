@@ -66,6 +66,11 @@ class Incarnation:
         self.ended = trio.Event()
         self._sm_negotiation: SMNegotiation | None = None
 
+    @property
+    def over(self) -> bool:
+        """Whether nothing of a stanza may be written any more: it was stopped, or has failed."""
+        return self.stopped or self.cause is not None
+
     async def run(self, reader: Task, writer: Task, watchdog: Task, started: Callable[[], None]) -> None:
         """Run the three tasks until one of them ends the incarnation."""
         self.live = True

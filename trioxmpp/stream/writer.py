@@ -49,7 +49,7 @@ class Writer:
         while not self._outbox.said_goodbye:
             await self._outbox.wait()
             batch = self._next_batch()
-            if batch and not self._incarnation.stopped:
+            if batch and not self._incarnation.over:
                 await self._xmlstream.send(batch)
                 self._written()
             if self._failure is not None:
@@ -107,7 +107,7 @@ class Writer:
             data = self._prepare(token)
             if data is None:
                 continue
-            if self._incarnation.stopped:  # by a filter, say; the stanza has not gone out
+            if self._incarnation.over:  # stopped by a filter, say; the stanza has not gone out
                 queue.appendleft(token)
                 break
             pieces.append(data)
@@ -117,7 +117,7 @@ class Writer:
 
     def _may_write(self) -> bool:
         # Asked again for each stanza: a filter or a listener of a token may have called stop() or closed the stream.
-        return not (self._incarnation.stopped or self._failure is not None or self._outbox.footer)
+        return not (self._incarnation.over or self._failure is not None or self._outbox.footer)
 
     def _take(self, token: StanzaToken, data: bytes) -> None:
         management = self._session.sm
