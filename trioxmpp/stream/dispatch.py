@@ -21,6 +21,8 @@ S = TypeVar("S", Message, Presence)
 
 #: type (None: any), sender (None: any), and whether a bare sender stands for all its resources
 Slot = tuple[enum.Enum | None, JID | None, bool]
+#: type (None: any), sender (None: any)
+Interest = tuple[enum.Enum | None, JID | None]
 
 
 def candidate_slots(type_: enum.Enum, sender: JID | None) -> Iterator[Slot]:
@@ -41,6 +43,18 @@ def candidate_slots(type_: enum.Enum, sender: JID | None) -> Iterator[Slot]:
     yield (None, None, False)
 
 
+def matching_interests(type_: enum.Enum, sender: JID | None) -> Iterator[Interest]:
+    """What a subscription may be for in order to get a stanza. A bare JID stands for all its resources."""
+    yield (type_, None)
+    yield (None, None)
+    if sender is not None:
+        yield (type_, sender)
+        yield (None, sender)
+        if not sender.is_bare:
+            yield (type_, sender.bare)
+            yield (None, sender.bare)
+
+
 class Dispatcher(Generic[S]):
     """Hands each inbound stanza of one kind to at most one callback, and to every subscription that wants it.
 
@@ -52,7 +66,8 @@ class Dispatcher(Generic[S]):
         self._local_jid = local_jid
         self._any_type = any_type
         self._callbacks: dict[Slot, Callable[[S], object]] = {}
-        self._subscriptions: tuple[tuple[enum.Enum | None, JID | None, Inbox[S]], ...] = ()
+        # The inboxes in order of subscription; dicts, so that one more costs nothing, be there however many.
+        self._subscriptions: dict[Interest, dict[Inbox[S], None]] = {}
 
     def register_callback(
         self,
@@ -107,13 +122,16 @@ class Dispatcher(Generic[S]):
         """
         if type_ is not None:
             self._check_type(type_)
-        sender = JID.parse(from_) if isinstance(from_, str) else from_
+        interest = type_, JID.parse(from_) if isinstance(from_, str) else from_
 
         def attach(inbox: Inbox[S]) -> None:
-            self._subscriptions += ((type_, sender, inbox),)
+            self._subscriptions.setdefault(interest, {})[inbox] = None
 
         def detach(inbox: Inbox[S]) -> None:
-            self._subscriptions = tuple(entry for entry in self._subscriptions if entry[2] is not inbox)
+            inboxes = self._subscriptions[interest]
+            del inboxes[inbox]
+            if not inboxes:
+                del self._subscriptions[interest]
 
         return Subscription(attach, detach, capacity)
 
@@ -122,11 +140,10 @@ class Dispatcher(Generic[S]):
         sender = stanza.from_
         if sender is None and (local_jid := self._local_jid()) is not None:
             sender = local_jid.bare
-        for type_, from_, inbox in self._subscriptions:
-            if (type_ is None or type_ is stanza.type) and (
-                from_ is None or from_ == sender or (from_.is_bare and sender is not None and from_ == sender.bare)
-            ):
-                inbox.put(stanza)
+        if self._subscriptions:
+            for interest in matching_interests(stanza.type, sender):
+                for inbox in self._subscriptions.get(interest, ()):
+                    inbox.put(stanza)
         if not self._callbacks:
             return
         for slot in candidate_slots(stanza.type, sender):
@@ -140,8 +157,9 @@ class Dispatcher(Generic[S]):
 
     def close(self, reason: Exception | None) -> None:
         """End all subscriptions, once their consumers had what is in them, with `reason` or without one."""
-        for _, _, inbox in self._subscriptions:
-            inbox.close(reason)
+        for inboxes in self._subscriptions.values():
+            for inbox in inboxes:
+                inbox.close(reason)
 
     def _check_type(self, type_: enum.Enum) -> None:
         if not isinstance(type_, self._types):

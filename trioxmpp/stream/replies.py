@@ -41,8 +41,9 @@ class ReplyWaiter:
     async def wait(self) -> IQ:
         """The result, as the stanza that arrived.
 
-        Raises the `XMPPError` of an error reply, `ErroneousStanza` if a reply arrived but could not be understood, or
-        ConnectionError when the session ended first. Cancelling leaves the waiter as it is; call again to go on.
+        Raises the `XMPPError` of an error reply, `ErroneousStanza` if a reply arrived but could not be understood,
+        ConnectionError when the session ended first, and RuntimeError if nobody listens any more. Cancelling leaves
+        the waiter as it is; call again to go on.
         """
         await self._settled.wait()
         return self.result()
@@ -64,7 +65,7 @@ class ReplyWaiter:
     def resolve(self, reply: IQ) -> None:
         """The reply is here."""
         self._reply = reply
-        self.cancel()
+        self._table.discard(self)
         if self._on_reply is not None:
             try:
                 self._on_reply(reply)
@@ -76,12 +77,12 @@ class ReplyWaiter:
         """There will be no reply. Nothing happens if there was one."""
         if not self._settled.is_set():
             self._error = error
-            self.cancel()
+            self._table.discard(self)
             self._settled.set()
 
     def cancel(self) -> None:
-        """Listen no more. The key is free again."""
-        self._table.discard(self)
+        """Listen no more. The key is free again, and who still waits is told. Nothing happens if it is settled."""
+        self.fail(RuntimeError("this waiter does not listen any more"))
 
     def __enter__(self) -> Self:
         return self
@@ -93,10 +94,11 @@ class ReplyWaiter:
 
 
 class ReplyTable:
-    """The requests of one session that have no reply yet, by peer and id."""
+    """The requests of one session that have no reply yet, by peer and id. `ended` is why there will be no replies."""
 
-    def __init__(self) -> None:
+    def __init__(self, ended: Exception | None = None) -> None:
         self._waiters: dict[ReplyKey, ReplyWaiter] = {}
+        self._ended = ended
 
     def __len__(self) -> int:
         return len(self._waiters)
@@ -108,7 +110,11 @@ class ReplyTable:
         key = reply_key(to, id, local_jid)
         if key in self._waiters:
             raise ValueError(f"only one listener allowed for replies from {to} with id {id!r}")
-        waiter = self._waiters[key] = ReplyWaiter(self, key, on_reply)
+        waiter = ReplyWaiter(self, key, on_reply)
+        if self._ended is None:
+            self._waiters[key] = waiter
+        else:
+            waiter.fail(self._ended)
         return waiter
 
     def deliver(self, reply: IQ, local_jid: JID | None, malformed: ErroneousStanza | None = None) -> None:
@@ -124,6 +130,7 @@ class ReplyTable:
 
     def fail_all(self, error: Exception) -> None:
         """The session is over: nobody will get a reply any more."""
+        self._ended = error
         for waiter in list(self._waiters.values()):
             waiter.fail(error)
 

@@ -38,13 +38,14 @@ class Request:
     `iq` is the request as it arrived, its payload parsed. Calling ``request.reply(payload)`` answers it.
     """
 
-    __slots__ = ("_deadline", "_session", "iq", "token")
+    __slots__ = ("_on_answer", "_session", "_too_late", "iq", "token")
 
     def __init__(self, iq: IQ, session: Session) -> None:
         self.iq = iq
         self.token: StanzaToken | None = None
         self._session = session
-        self._deadline: str | None = None
+        self._on_answer: Callable[[Request], None] | None = None
+        self._too_late: str | None = None
 
     @property
     def payload(self) -> Any:
@@ -59,13 +60,14 @@ class Request:
     def reply(self, result: Any = None) -> StanzaToken:
         """Enqueue the answer now: a result with this payload (None: empty), or an error if `result` is an `XMPPError`.
 
-        Returns the token of the answer. What cannot be a payload is logged, and answered with *undefined-condition*.
-        Raises RuntimeError if there was an answer already, or if it is too late for one.
+        Returns the token of the answer. What cannot be a payload, or cannot be written, is logged and answered with
+        *undefined-condition*; so is the request if its answer is retracted, by `abort` or by cancelling who awaits the
+        token. Raises RuntimeError if there was an answer already, or if it is too late for one.
         """
         if self.token is not None:
             raise RuntimeError("this request was answered already: it is answered exactly once (RFC 6120 §8.2.3)")
-        if self._deadline is not None:
-            raise RuntimeError(f"it is too late to reply: {self._deadline}")
+        if self._too_late is not None:
+            raise RuntimeError(f"it is too late to reply: {self._too_late}")
         if isinstance(result, XMPPError):
             answer = self.iq.make_error(result)
         elif _may_be_payload(result):
@@ -74,17 +76,21 @@ class Request:
             logger.error("a handler answered %r with %r, which is no payload", self.iq, result)
             answer = self.iq.make_error(_undefined())
         self.token = self._session.enqueue(answer)
-        if answer.type is IQType.RESULT:
-            self.token._watchers.append(self._result_written)
+        self.token._watchers.append(self._answer_settled)
+        if self._on_answer is not None:
+            self._on_answer(self)
         return self.token
 
     def close(self, why: str) -> None:
         """From now on it is too late to reply."""
-        self._deadline = why
+        self._too_late = why
 
-    def _result_written(self, state: StanzaState) -> None:
-        # A payload can turn out to be unserialisable only now. The requester still gets an answer.
+    def _answer_settled(self, state: StanzaState) -> None:
+        # An answer can turn out to be unserialisable only now. The requester still gets one.
         if state is StanzaState.FAILED:
+            assert self.token is not None
+            logger.error("the answer to %r could not be written", self.iq, exc_info=self.token.exception)
+        if state is StanzaState.FAILED or state is StanzaState.ABORTED:
             self._session.enqueue(self.iq.make_error(_undefined()))
 
 
@@ -101,6 +107,7 @@ class RequestHandlers:
 
     def __init__(self) -> None:
         self._slots: dict[tuple[IQType, str], _Slot] = {}
+        self._inboxes: set[Inbox[Request]] = set()
 
     def register(
         self, type_: IQType, payload_cls: type[Any], handler: Handler, *, with_send_reply: bool = False
@@ -137,24 +144,25 @@ class RequestHandlers:
         Those that are unanswered when the block is left are answered with *service-unavailable*, those that the inbox
         has no room for with *resource-constraint*.
         """
-        pending: set[Request] = set()
+        pending: dict[Request, None] = {}
 
         def attach(inbox: Inbox[Request]) -> None:
             def arrived(request: Request) -> None:
                 if len(inbox) >= capacity:
                     request.reply(XMPPWaitError(StanzaCondition.RESOURCE_CONSTRAINT))
                     return
-                pending.difference_update([old for old in pending if old.answered])
-                pending.add(request)
+                pending[request] = None
+                request._on_answer = pending.pop
                 inbox.put(request)
 
             self._claim(type_, _Slot(payload_cls, arrived, deferred=True))
+            self._inboxes.add(inbox)
 
         def detach(inbox: Inbox[Request]) -> None:
+            self._inboxes.discard(inbox)
             self.unregister(type_, payload_cls)
-            for request in pending:
-                if not request.answered:
-                    request.reply(_unavailable())
+            for request in list(pending):
+                request.reply(_unavailable())
 
         return Subscription(attach, detach, capacity)
 
@@ -172,6 +180,9 @@ class RequestHandlers:
         except ElementError as exc:
             request.reply(XMPPModifyError(StanzaCondition.BAD_REQUEST, str(exc)))
             return
+        except Exception as exc:  # the class cannot read anything at all: no reason to end the stream
+            request.reply(_error_for(exc, request))
+            return
         if slot.deferred:
             slot.handler(request)
             return
@@ -182,7 +193,10 @@ class RequestHandlers:
             _finish(request, _error_for(exc, request))
             return
         if inspect.isawaitable(result):
-            start_soon(_run, request, result, session)
+            # Known from the start, so that a session that ends before the task begins cancels it all the same.
+            scope = trio.CancelScope()
+            session.running.add(scope)
+            start_soon(_run, request, result, session, scope)
         else:
             _finish(request, result)
 
@@ -190,10 +204,16 @@ class RequestHandlers:
         """Answer a request that cannot be understood."""
         Request(iq, session).reply(XMPPModifyError(StanzaCondition.BAD_REQUEST, str(problem)))
 
+    def close(self, reason: Exception | None) -> None:
+        """End all iterations over requests, once their consumers had what is in them, with `reason` or without one."""
+        for inbox in self._inboxes:
+            inbox.close(reason)
+
     def _claim(self, type_: IQType, slot: _Slot) -> None:
         key = self._key(type_, slot.payload_cls)
-        if key in self._slots:
-            raise ValueError(f"only one listener allowed for {type_} of {slot.payload_cls.__name__}")
+        if (taken := self._slots.get(key)) is not None:
+            names = f"{slot.payload_cls.__name__}: {taken.payload_cls.__name__} has the slot"
+            raise ValueError(f"only one listener allowed for {type_} of {names}")
         self._slots[key] = slot
 
     @staticmethod
@@ -205,20 +225,25 @@ class RequestHandlers:
         return type_, xml.tag_of(payload_cls)
 
 
-async def _run(request: Request, answer: Awaitable[Any], session: Session) -> None:
-    """Wait for the handler's answer and send it; a handler that is cancelled sends none, now or later."""
-    with trio.CancelScope() as scope:
-        session.running.add(scope)
-        result: Any
-        try:
-            result = await answer
-        except Exception as exc:
-            result = _error_for(exc, request)
-        finally:
-            session.running.discard(scope)
-        _finish(request, result)
-        return
-    request.close("the session has ended")
+async def _run(request: Request, answer: Awaitable[Any], session: Session, scope: trio.CancelScope) -> None:
+    """Wait for the handler's answer and send it. Whom the session cancels, by ending, sends none, now or later."""
+    try:
+        with scope:
+            _finish(request, await answer)
+    except Exception as exc:
+        _finish(request, _error_for(exc, request))
+    except BaseException as exc:
+        # Cancelled by somebody else, though the session may go on: then the requester is owed an answer.
+        _finish(request, _undefined())
+        if isinstance(exc, BaseExceptionGroup):
+            failure, cancelled = exc.split(Exception)
+            if failure is not None and cancelled is not None:
+                _error_for(failure, request)
+                raise cancelled from None
+        raise
+    finally:
+        session.running.discard(scope)
+        request.close("the handler has finished" if session.ended is None else "the session has ended")
 
 
 def _finish(request: Request, result: Any) -> None:

@@ -68,6 +68,11 @@ class Router:
         else:
             self.requests.refuse(partial, session, problem)
 
+    def close(self, reason: Exception | None) -> None:
+        """End every inbox, once its consumer had what is in it, with `reason` or without one."""
+        for registry in (self.messages, self.presences, self.requests):
+            registry.close(reason)
+
     def filter_outbound(self, stanza: Message | Presence | IQ) -> Message | Presence | IQ | None:
         """What to send in place of `stanza`; None drops it. Service filters come after application filters."""
         if isinstance(stanza, Message):

@@ -34,7 +34,7 @@ class Session:
     def __init__(self, ended: Exception | None = None) -> None:
         self.outbox = Outbox()
         self.sm: StreamManagement[Sent] | None = None
-        self.replies = ReplyTable()
+        self.replies = ReplyTable(ended)
         self.running: set[trio.CancelScope] = set()
         """The handlers of requests that have no answer yet."""
         self.established = False
