@@ -1,0 +1,122 @@
+"""``make bench``: what a stanza costs, here and in other libraries, and what the machine allows.
+
+    python -m tests.benchmarks [--quick] [--only SECTION ...] [--rounds N] [--without PEER ...]
+
+How to read these numbers
+-------------------------
+
+CPU time is that of the client's process alone, taken by the server from the clock of that process: from just before
+the first byte of a task is sent to it until its application's answer has been read. All clients are measured alike.
+Wall time includes the way through the kernel, and the server, which is in C and needs a fraction of what any client
+does; how much it was is told below the tables, for this very run.
+
+Each round starts fresh processes and takes every client in turn through every scenario, so that what is compared was
+measured within seconds of each other. On a machine that others use too, read the *ratios*: each is the median of the
+ratios within rounds, with the lowest and the highest in parentheses. A ratio whose parentheses span the target
+proves nothing.
+
+``bare limit`` is a trio loop with lxml's pull parser and code written by hand for just this traffic, which checks
+nothing: what Python and lxml allow. ``parser alone`` and ``parser, by hand`` are the same without a network. ``mix``
+is what a client of today gets (traffic.py). ``trioxmpp`` hands stanzas to callbacks, ``trioxmpp inbox`` to ``async
+for``. A peer that cannot be installed is left out, with a note. ``build/bench.json`` has every single number.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+from . import local, peers, report, sessions, streams, traffic
+from .harness import BARE, BUILD, OWN, ROOT, Kind, Server, Unavailable, certificate
+from .results import Results
+
+SECTIONS = ("streams", "queue", "connect", "idle", "growth", "import", "elements", "limits")
+
+
+def main() -> None:
+    options = _options()
+    wanted = set(options.only or SECTIONS)
+    begun = time.monotonic()
+    results = Results(versions={"Python": platform.python_version()})
+    for name in ("trioxmpp", "trio", "lxml"):
+        results.versions[name] = version(name)
+    try:
+        _run(results, wanted, options)
+    except Unavailable as exc:
+        sys.exit(f"no benchmark: {exc}")
+    results.note("inbound over WebSocket: not available, there is no such transport yet")
+    results.note(f"took {time.monotonic() - begun:.0f} seconds")
+    path = ROOT / "build" / ("bench.json" if wanted == set(SECTIONS) else "bench-part.json")
+    path.write_text(json.dumps(results.json(), indent=1) + "\n")
+    print(report.render(results))
+    print(f"\nevery number: {path.relative_to(ROOT)}")
+
+
+def _run(results: Results, wanted: set[str], options: argparse.Namespace) -> None:
+    quick, rounds = options.quick, options.rounds or (3 if options.quick else 5)
+    others = _peers(results, options) if wanted & {"streams", "queue", "connect", "idle"} else []
+    BUILD.mkdir(parents=True, exist_ok=True)
+    laps = traffic.write(BUILD)
+    server, ca = _server(results)
+    if "streams" in wanted:
+        streams.measure(results, server, laps, others, rounds, 0.15 if quick else 0.3)
+    if "queue" in wanted:
+        streams.deep_queue(results, server, [] if quick else others, 20_000 if quick else 100_000)
+    if "connect" in wanted:
+        sessions.connecting(results, server, others, 1 if quick else 3, 6 if quick else 15, ca)
+    if "idle" in wanted:
+        for number in (1, 200, 1000):
+            for kind in (BARE, OWN, *(others if number == 200 and not quick else ())):
+                sessions.idle(results, server, kind, number)
+    if "growth" in wanted:
+        sessions.growth(results, server, laps, 100_000 if quick else 1_000_000)
+    server.close()
+    if "import" in wanted:
+        local.importing(results, 5 if quick else 11)
+    if "elements" in wanted:
+        local.elements(results, rounds)
+    if "limits" in wanted:
+        local.limits(results, laps, rounds)
+
+
+def _peers(results: Results, options: argparse.Namespace) -> list[Kind]:
+    kinds = []
+    for name, kind, text in peers.have(lambda name: name not in options.without):
+        if kind is None:
+            results.note(f"without {name}: {text}")
+        else:
+            kinds.append(kind)
+            results.versions[name] = text
+    return kinds
+
+
+def _server(results: Results) -> tuple[Server, Path | None]:
+    """The server, with TLS if it can be had, and the file that vouches for it."""
+    try:
+        *pair, ca = certificate()
+        return Server(pair), ca
+    except (ImportError, Unavailable) as exc:
+        results.note(f"no TLS: {exc} (Debian: libssl-dev)")
+        return Server(), None
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description="What a stanza costs.")
+    parser.add_argument("--quick", action="store_true", help="a minute or so: fewer rounds, fewer stanzas")
+    parser.add_argument(
+        "--only", action="append", choices=SECTIONS, metavar="SECTION", help=f"one of {', '.join(SECTIONS)}"
+    )
+    parser.add_argument("--rounds", type=int, help="how many")
+    parser.add_argument("--without", action="append", default=[], metavar="PEER", help="leave this peer out")
+    options = parser.parse_args()
+    assert OWN.name == report.OWN
+    return options
+
+
+if __name__ == "__main__":
+    main()

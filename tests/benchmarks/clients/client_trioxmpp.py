@@ -1,0 +1,150 @@
+"""This library, through its public API. Option ``inbox``: stanzas by ``async for`` instead of by callback."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import time
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import task
+import trio
+
+import trioxmpp
+from trioxmpp import Client, Message, MessageType, Presence, PresenceType
+from trioxmpp.protocol.ping import Ping
+
+
+def connect(resource: str, **options: Any) -> AbstractAsyncContextManager[Client]:
+    return trioxmpp.connect(
+        f"{task.USER}@{task.DOMAIN}/{resource}",
+        task.PASSWORD,
+        endpoint=f"xmpp://{task.HOST}:{task.PORT}",
+        allow_plaintext=True,
+        **options,
+    )
+
+
+class Worker:
+    def __init__(self, client: Client, nursery: trio.Nursery) -> None:
+        self._client = client
+        self._nursery = nursery
+        self._count = 0
+        self.seen: object = None
+
+    def on_message(self, message: Message) -> None:
+        self._count += 1
+        body = message.body
+        self.seen = (message.from_, message.type, message.id)
+        if body is not None and body[0] == "!":
+            self._command(body[1:].split())
+
+    def on_presence(self, presence: Presence) -> None:
+        self._count += 1
+        self.seen = (presence.from_, presence.type, presence.show)
+
+    def _command(self, words: list[str]) -> None:
+        if words[0] == "end":
+            self._done(str(self._count - 1))
+        else:
+            self._nursery.start_soon(getattr(self, words[0]), int(words[1]))
+        self._count = 0
+
+    def _done(self, text: str) -> None:
+        self._client.enqueue(Message(to=task.CONTROL, type=MessageType.CHAT, body=f"done {text}"))
+
+    async def out(self, number: int) -> None:
+        for index in range(number):
+            self._client.enqueue(Message(to=task.PEOPLE[index % 20], type=MessageType.CHAT, body=task.body(index)))
+            if not index % task.TURN:
+                await trio.lowlevel.checkpoint()
+        self._done("")
+
+    async def ping(self, number: int) -> None:
+        times = []
+        for _ in range(number):
+            begun = time.perf_counter()
+            await self._client.request(Ping(), to=task.DOMAIN)
+            times.append(time.perf_counter() - begun)
+        self._done(task.percentiles(times))
+
+    async def flood(self, number: int) -> None:
+        async def one_after_the_other(share: int) -> None:
+            for _ in range(share):
+                await self._client.request(Ping(), to=task.DOMAIN)
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(task.IN_FLIGHT):
+                nursery.start_soon(one_after_the_other, number // task.IN_FLIGHT)
+        self._done("")
+
+
+async def serve() -> None:
+    async with connect(task.RESOURCE) as client, trio.open_nursery() as nursery:
+        worker = Worker(client, nursery)
+        if task.OPTION == "inbox":
+            messages = await _enter(nursery, client.messages.subscribe(capacity=10_000_000))
+            presences = await _enter(nursery, client.presences.subscribe(capacity=10_000_000))
+            nursery.start_soon(_consume, messages, worker.on_message)
+            nursery.start_soon(_consume, presences, worker.on_presence)
+        else:
+            client.messages.register_callback(None, None, worker.on_message)
+            client.presences.register_callback(PresenceType.AVAILABLE, None, worker.on_presence)
+        client.enqueue(Presence())
+        await trio.sleep_forever()
+
+
+async def _enter(nursery: trio.Nursery, subscription: AbstractAsyncContextManager[Any]) -> Any:
+    async def hold(*, task_status: trio.TaskStatus[Any]) -> None:
+        async with subscription as inbox:
+            task_status.started(inbox)
+            await trio.sleep_forever()
+
+    return await nursery.start(hold)
+
+
+async def _consume(inbox: Any, take: Any) -> None:
+    async for stanza in inbox:
+        take(stanza)
+
+
+async def come_and_go(number: int) -> None:
+    options: dict[str, Any] = {}
+    if task.OPTION:
+        import ssl
+
+        options["tls"] = ssl.create_default_context(cafile=task.OPTION)
+        options["credentials"] = trioxmpp.Credentials(task.USER, task.PASSWORD, allow_plain=True)
+    for _ in range(number):
+        async with connect(task.RESOURCE, sm=None, **options) as client:
+            await client.send(Presence())
+
+
+async def idle(number: int) -> None:
+    """As many sessions as wanted; twenty of them log in at a time."""
+    limit = trio.CapacityLimiter(20)
+
+    async def session(index: int) -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            async with limit:
+                client = await stack.enter_async_context(connect(f"{task.RESOURCE}.{index}"))
+                await client.send(Presence())
+            await trio.sleep_forever()
+
+    async with trio.open_nursery() as nursery:
+        for index in range(number):
+            nursery.start_soon(session, index)
+
+
+async def main() -> None:
+    task.up()
+    await {
+        "serve": serve,
+        "connect": functools.partial(come_and_go, task.NUMBER),
+        "idle": functools.partial(idle, task.NUMBER),
+    }[task.MODE]()
+
+
+if __name__ == "__main__":
+    trio.run(main)

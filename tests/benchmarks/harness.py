@@ -1,0 +1,248 @@
+"""The server and the clients as processes, and what is asked of them."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import hmac
+import json
+import selectors
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+ROOT = Path(__file__).parent.parent.parent
+HERE = Path(__file__).parent
+BUILD = ROOT / "build" / "bench"
+CLIENTS = HERE / "clients"
+
+PASSWORD = b"secret"
+SALT = b"a pinch of salt"
+ITERATIONS = 4096
+
+#: The server's ports, by what it offers there.
+PLAIN_TCP, MANAGED, TLS_PLAIN, TLS_SCRAM = range(4)
+#: Seconds that anything may take.
+PATIENCE = 300.0
+
+
+class Unavailable(Exception):
+    """Something cannot be had here; the text says why, in a few words."""
+
+
+class Lines:
+    """The lines that a process writes, each within a time limit."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdout is not None
+        self._process = process
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(process.stdout, selectors.EVENT_READ)
+        self._buffer = b""
+
+    def next(self, patience: float) -> str:
+        assert self._process.stdout is not None
+        deadline = time.monotonic() + patience
+        while b"\n" not in self._buffer:
+            if not self._selector.select(deadline - time.monotonic()):
+                raise TimeoutError(f"{self._process.args!r} said nothing for {patience:g} seconds")
+            data = self._process.stdout.read1(65536)  # type: ignore[attr-defined]
+            if not data:
+                raise ChildProcessError(f"{self._process.args!r} has ended")
+            self._buffer += data
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        return line.decode()
+
+
+class Server:
+    """The server process."""
+
+    def __init__(self, certificate: Sequence[Path] = ()) -> None:
+        binary = build_server(with_tls=bool(certificate))
+        salted = hashlib.pbkdf2_hmac("sha1", PASSWORD, SALT, ITERATIONS)
+        key = hmac.digest(salted, b"Server Key", "sha1")
+        command = [str(binary), base64.b64encode(SALT).decode(), str(ITERATIONS), key.hex(), *map(str, certificate)]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self._lines = Lines(self._process)
+        self._kept: list[dict[str, Any]] = []
+        self.ports: list[int] = self.expect("listening")["ports"]
+
+    def tell(self, line: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(line.encode() + b"\n")
+        self._process.stdin.flush()
+
+    def expect(
+        self, event: str, wanted: Callable[[dict[str, Any]], bool] = lambda _: True, patience: float = PATIENCE
+    ) -> dict[str, Any]:
+        """The next event of this kind that is wanted; others are kept until somebody asks for them."""
+        for kept in self._kept:
+            if kept["event"] == event and wanted(kept):
+                self._kept.remove(kept)
+                return kept
+        while True:
+            happened = json.loads(self._lines.next(patience))
+            if happened["event"] == event and wanted(happened):
+                return happened
+            if happened["event"] == "error" or (happened["event"] == "gone" and happened["measuring"]):
+                raise ChildProcessError(f"a client is gone in the middle of a task: {happened}")
+            self._kept.append(happened)
+
+    def forget(self) -> None:
+        """Drop the events that nobody asked for."""
+        self._kept.clear()
+
+    def close(self) -> None:
+        self.tell("quit")
+        self._process.wait(10)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A client program: how it is called in tables, and how it is started."""
+
+    name: str
+    command: tuple[str, ...]
+    warm_up: float = 0.1
+    """Seconds of work before it is measured; compilers that learn while they run need more."""
+
+    def start(self, *arguments: object, log: Path | None = None) -> Client:
+        return Client(self, [*self.command, *map(str, arguments)], log)
+
+
+class Client:
+    """A client process."""
+
+    def __init__(self, kind: Kind, command: list[str], log: Path | None) -> None:
+        self.kind = kind
+        self.conn = -1
+        self._log = (log or BUILD / f"{kind.name.replace(' ', '-')}.log").open("ab")
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log)
+        self._lines = Lines(self._process)
+        if self._lines.next(60) != "up":
+            raise ChildProcessError(f"{kind.name} did not come up; see {self._log.name}")
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def go(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(b"go\n")
+        self._process.stdin.flush()
+
+    def rss(self) -> int:
+        """Resident memory in octets."""
+        for line in Path(f"/proc/{self.pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Rss:"):
+                return int(line.split()[1]) * 1024
+        raise ChildProcessError("no such process")
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.communicate()
+        self._log.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One task of one client: seconds, and how many stanzas they were for."""
+
+    count: int
+    cpu: float
+    wall: float
+    server: float
+    text: str
+
+    @property
+    def cpu_us(self) -> float:
+        return self.cpu / self.count * 1e6
+
+    @property
+    def wall_us(self) -> float:
+        return self.wall / self.count * 1e6
+
+
+def log_in(server: Server, client: Client, resource: str) -> None:
+    """Let the client begin, and wait until it is there."""
+    client.go()
+    client.conn = server.expect("ready", lambda event: event["resource"] == resource, 60)["conn"]
+
+
+def blast(server: Server, client: Client, lap: Path, laps: int, stanzas: int) -> Measurement:
+    """Send the client so many laps, and wait until its application has seen all of them."""
+    server.tell(f"blast {client.conn} {client.pid} {laps} {lap}")
+    done = _done(server, client)
+    seen = int(done["text"].split()[1])
+    if seen != laps * stanzas:
+        raise ChildProcessError(f"{client.kind.name} has seen {seen} stanzas of {laps * stanzas}")
+    return Measurement(seen, done["cpu"], done["wall"], done["server"], done["text"])
+
+
+def ask(server: Server, client: Client, task: str, number: int, *, messages: int | None = None) -> Measurement:
+    """Have the client do a task, and wait until it has; `messages` is how many are to arrive meanwhile."""
+    server.tell(f"ask {client.conn} {client.pid} {task} {number}")
+    done = _done(server, client)
+    if messages is not None and done["messages"] != messages:
+        raise ChildProcessError(f"{client.kind.name} sent {done['messages']} messages of {messages}")
+    return Measurement(number, done["cpu"], done["wall"], done["server"], done["text"])
+
+
+def _done(server: Server, client: Client) -> dict[str, Any]:
+    return server.expect("done", lambda event: event["conn"] == client.conn)
+
+
+def build_server(*, with_tls: bool) -> Path:
+    """Compile the server. Raises Unavailable if that cannot be done."""
+    return compile_c(HERE / "server.c", "server-tls" if with_tls else "server", TLS_FLAGS if with_tls else [])
+
+
+TLS_FLAGS = ["-DWITH_TLS", "-lssl", "-lcrypto"]
+
+
+def compile_c(source: Path, name: str, flags: Sequence[str]) -> Path:
+    compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    if compiler is None:
+        raise Unavailable("there is no C compiler (Debian: gcc libc6-dev)")
+    BUILD.mkdir(parents=True, exist_ok=True)
+    binary = BUILD / name
+    newest = max(path.stat().st_mtime for path in (source, *source.parent.glob("*.h")))
+    if binary.exists() and binary.stat().st_mtime > newest:
+        return binary
+    made = subprocess.run([compiler, "-O2", "-o", str(binary), str(source), *flags], capture_output=True, text=True)
+    if made.returncode:
+        raise Unavailable(f"{source.name} cannot be compiled: {made.stderr.strip().splitlines()[0]}")
+    return binary
+
+
+def certificate() -> tuple[Path, Path, Path]:
+    """A throw-away certificate for the domain, its key, and the CA that vouches for it."""
+    import trustme
+
+    BUILD.mkdir(parents=True, exist_ok=True)
+    paths = BUILD / "cert.pem", BUILD / "key.pem", BUILD / "ca.pem"
+    ca = trustme.CA()
+    issued = ca.issue_cert("bench.example")
+    with contextlib.suppress(FileNotFoundError):
+        paths[0].unlink()
+    for blob in issued.cert_chain_pems:
+        blob.write_to_path(str(paths[0]), append=True)
+    issued.private_key_pem.write_to_path(str(paths[1]))
+    ca.cert_pem.write_to_path(str(paths[2]))
+    return paths
+
+
+OWN = Kind("trioxmpp", (sys.executable, str(CLIENTS / "client_trioxmpp.py")))
+BARE = Kind("bare limit", (sys.executable, str(CLIENTS / "client_bare.py")))

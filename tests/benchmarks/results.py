@@ -1,0 +1,68 @@
+"""What was measured, round by round, and what it comes to."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A median, and what it lies between."""
+
+    median: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: Iterable[float]) -> Spread:
+        ordered = sorted(values)
+        return cls(statistics.median(ordered), ordered[0], ordered[-1])
+
+    def text(self, digits: int = 1) -> str:
+        return f"{self.median:.{digits}f} ({self.low:.{digits}f}-{self.high:.{digits}f})"
+
+
+@dataclass
+class Results:
+    """Numbers by scenario, client and quantity (``cpu``: microseconds of CPU time per stanza, ``wall``, ...), in the
+    order of the rounds: what has the same index was measured within a second or so of each other."""
+
+    numbers: dict[str, dict[str, dict[str, list[float]]]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    versions: dict[str, str] = field(default_factory=dict)
+
+    def add(self, scenario: str, client: str, **quantities: float) -> None:
+        for quantity, value in quantities.items():
+            self.numbers.setdefault(scenario, {}).setdefault(client, {}).setdefault(quantity, []).append(value)
+
+    def note(self, text: str) -> None:
+        if text not in self.notes:
+            self.notes.append(text)
+
+    def values(self, scenario: str, client: str, quantity: str = "cpu") -> list[float]:
+        return self.numbers.get(scenario, {}).get(client, {}).get(quantity, [])
+
+    def spread(self, scenario: str, client: str, quantity: str = "cpu") -> Spread | None:
+        values = self.values(scenario, client, quantity)
+        return Spread.of(values) if values else None
+
+    def ratio(
+        self, scenario: str, client: str, other: str, quantity: str = "cpu", other_scenario: str | None = None
+    ) -> Spread | None:
+        """How many times as much `client` takes as `other`: the median of the ratios, round by round."""
+        mine, theirs = self.values(scenario, client, quantity), self.values(other_scenario or scenario, other, quantity)
+        ratios = [a / b for a, b in zip(mine, theirs, strict=False) if b > 0]
+        return Spread.of(ratios) if ratios else None
+
+    def json(self) -> dict[str, Any]:
+        medians = {
+            scenario: {
+                client: {quantity: vars(Spread.of(values)) for quantity, values in quantities.items()}
+                for client, quantities in clients.items()
+            }
+            for scenario, clients in self.numbers.items()
+        }
+        return {"versions": self.versions, "notes": self.notes, "medians": medians, "rounds": self.numbers}
