@@ -78,7 +78,12 @@ class Incarnation:
         goodbyes = trio.Event()
 
         async def read() -> None:
-            await reader()
+            try:
+                await reader()
+            except Exception as exc:
+                if not self.closing:
+                    raise
+                logger.debug("ignored, since the stream is being closed: %r", exc)
             await goodbyes.wait()
             self.scope.cancel(reason="both sides have closed the stream")
 

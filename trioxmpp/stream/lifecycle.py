@@ -204,12 +204,15 @@ class Lifecycle:
             await incarnation.run(reader.run, writer.run, watchdog.run, started)
         finally:
             with trio.CancelScope(shield=True):
-                await self._end(incarnation)
-        if incarnation.cause is not None and not incarnation.closing:
-            raise incarnation.cause
+                failure = await self._end(incarnation)
+        if failure is not None:
+            raise failure
 
-    async def _end(self, incarnation: Incarnation) -> None:
-        """Do what `END_OF_RUN` says. Takes a second or two at most: every farewell is bounded."""
+    async def _end(self, incarnation: Incarnation) -> Exception | None:
+        """Do what `END_OF_RUN` says, and return the failure if it was one.
+
+        Takes a second or two at most: every farewell is bounded.
+        """
         cause, xmlstream = incarnation.cause, incarnation.xmlstream
         ended_by = EndedBy.of(closing=incarnation.closing, cause=cause)
         management = Management.of(self.session)
@@ -232,10 +235,12 @@ class Lifecycle:
         elif ended_by is EndedBy.FAILURE or xmlstream.closed:
             await xmlstream.aclose()
         self._detach(incarnation)
-        if effect.report:
-            assert cause is not None
-            self._logger.info("the stream has failed: %s", cause)
-            self.on_failure.emit(cause)
+        if not effect.report:
+            return None
+        assert cause is not None
+        self._logger.info("the stream has failed: %s", cause)
+        self.on_failure.emit(cause)
+        return cause
 
     def _destroy(self, reason: Exception, *, unacked: StanzaState = StanzaState.SENT_WITHOUT_SM) -> None:
         """The session is over; a new one takes its place."""
