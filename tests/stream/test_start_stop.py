@@ -118,7 +118,7 @@ async def test_established_is_told_before_the_start_is_reported(autojump_clock, 
     await peer.says(AY_ME)
     scene.stream.on_message_received.connect(lambda stanza: told.append("message"))
 
-    async def start(xmlstream, *, task_status):
+    async def live(xmlstream, *, task_status):
         class Status:
             def started(self, value=None):
                 told.append("started")
@@ -126,7 +126,7 @@ async def test_established_is_told_before_the_start_is_reported(autojump_clock, 
 
         await scene.stream.run(xmlstream, task_status=Status())
 
-    await scene.runs(xmlstream, start)
+    await scene.runs(xmlstream, live)
     await peer.expects_nothing(1)
     assert told == ["established", "started", "message"]
 
