@@ -171,6 +171,17 @@ async def test_a_request_does_not_survive_its_session(autojump_clock, scene):
     await peer.expects_nothing(60)
 
 
+async def test_two_thousand_requests_may_wait_for_their_answer(autojump_clock, scene):
+    peer = await scene.starts()
+    async with scene.stream.iq_requests(IQType.SET, Challenge) as requests:
+        await peer.says("".join(challenge(number) for number in range(2_000)))
+        waiting = [await anext(requests) for _ in range(2_000)]
+        for request in reversed(waiting):
+            request.reply(Accepted())
+    for number in reversed(range(2_000)):
+        await peer.expects(accepted(number))
+
+
 async def test_the_loop_ends_when_the_client_does(autojump_clock):
     server, ended = ScriptedServer(), trio.Event()
 
