@@ -26,8 +26,10 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import subprocess
 import sys
 import time
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -55,6 +57,8 @@ def main() -> None:
     path.write_text(json.dumps(results.json(), indent=1) + "\n")
     print(report.render(results))
     print(f"\nevery number: {path.relative_to(ROOT)}")
+    if any(note.startswith("FAILED") for note in results.notes):
+        sys.exit(1)
 
 
 def _run(results: Results, wanted: set[str], options: argparse.Namespace) -> None:
@@ -63,25 +67,32 @@ def _run(results: Results, wanted: set[str], options: argparse.Namespace) -> Non
     BUILD.mkdir(parents=True, exist_ok=True)
     laps = traffic.write(BUILD)
     server, ca = _server(results)
-    if "streams" in wanted:
-        streams.measure(results, server, laps, others, rounds, 0.15 if quick else 0.3)
-    if "queue" in wanted:
-        streams.deep_queue(results, server, [] if quick else others, 20_000 if quick else 100_000)
-    if "connect" in wanted:
-        sessions.connecting(results, server, others, 1 if quick else 3, 6 if quick else 15, ca)
-    if "idle" in wanted:
+
+    def idle() -> None:
         for number in (1, 200, 1000):
             for kind in (BARE, OWN, *(others if number == 200 and not quick else ())):
                 sessions.idle(results, server, kind, number)
-    if "growth" in wanted:
-        sessions.growth(results, server, laps, 100_000 if quick else 1_000_000)
-    server.close()
-    if "import" in wanted:
-        local.importing(results, 5 if quick else 11)
-    if "elements" in wanted:
-        local.elements(results, rounds)
-    if "limits" in wanted:
-        local.limits(results, laps, rounds)
+
+    sections: dict[str, Callable[[], None]] = {
+        "streams": lambda: streams.measure(results, server, laps, others, rounds, 0.15 if quick else 0.3),
+        "queue": lambda: streams.deep_queue(results, server, [] if quick else others, 20_000 if quick else 100_000),
+        "connect": lambda: sessions.connecting(results, server, others, 1 if quick else 3, 6 if quick else 15, ca),
+        "idle": idle,
+        "growth": lambda: sessions.growth(results, server, laps, 100_000 if quick else 1_000_000),
+        "import": lambda: local.importing(results, 5 if quick else 11),
+        "elements": lambda: local.elements(results, rounds),
+        "limits": lambda: local.limits(results, laps, rounds),
+    }
+    assert tuple(sections) == SECTIONS
+    try:
+        for name, section in sections.items():
+            if name in wanted:
+                try:
+                    section()
+                except (OSError, subprocess.CalledProcessError) as exc:  # of which a client that fails is one
+                    results.note(f"FAILED: {name}: {exc}")
+    finally:
+        server.close()
 
 
 def _peers(results: Results, options: argparse.Namespace) -> list[Kind]:

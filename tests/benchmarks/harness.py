@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import hmac
 import json
+import os
 import selectors
 import shutil
 import subprocess
@@ -21,6 +22,7 @@ ROOT = Path(__file__).parent.parent.parent
 HERE = Path(__file__).parent
 BUILD = ROOT / "build" / "bench"
 CLIENTS = HERE / "clients"
+CA = BUILD / "ca.pem"
 
 PASSWORD = b"secret"
 SALT = b"a pinch of salt"
@@ -123,16 +125,23 @@ class Client:
         self.kind = kind
         self.conn = -1
         self._log = (log or BUILD / f"{kind.name.replace(' ', '-')}.log").open("ab")
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log)
+        environment = {**os.environ, "NODE_EXTRA_CA_CERTS": str(CA)} if CA.exists() else None
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, env=environment
+        )
         self._lines = Lines(self._process)
-        if self._lines.next(60) != "up":
-            raise ChildProcessError(f"{kind.name} did not come up; see {self._log.name}")
 
     @property
     def pid(self) -> int:
         return self._process.pid
 
+    def wait_up(self) -> None:
+        """Wait until it has imported what it needs."""
+        if self._lines.next(60) != "up":
+            raise ChildProcessError(f"{self.kind.name} did not come up; see {self._log.name}")
+
     def go(self) -> None:
+        """Let it begin."""
         assert self._process.stdin is not None
         self._process.stdin.write(b"go\n")
         self._process.stdin.flush()
@@ -177,6 +186,7 @@ class Measurement:
 
 def log_in(server: Server, client: Client, resource: str) -> None:
     """Let the client begin, and wait until it is there."""
+    client.wait_up()
     client.go()
     client.conn = server.expect("ready", lambda event: event["resource"] == resource, 60)["conn"]
 
@@ -232,7 +242,7 @@ def certificate() -> tuple[Path, Path, Path]:
     import trustme
 
     BUILD.mkdir(parents=True, exist_ok=True)
-    paths = BUILD / "cert.pem", BUILD / "key.pem", BUILD / "ca.pem"
+    paths = BUILD / "cert.pem", BUILD / "key.pem", CA
     ca = trustme.CA()
     issued = ca.issue_cert("bench.example")
     with contextlib.suppress(FileNotFoundError):

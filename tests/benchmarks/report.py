@@ -95,7 +95,8 @@ def _by_client(
     results: Results, scenarios: list[tuple[str, str]], quantity: str, title: str, scale: float = 1, digits: int = 1
 ) -> Iterator[str]:
     columns = [pair for pair in scenarios if pair[0] in results.numbers]
-    clients = dict.fromkeys(client for name, _ in columns for client in results.numbers[name])
+    names = dict.fromkeys(client for name, _ in columns for client in results.numbers[name])
+    clients = [client for client in names if any(results.values(name, client, quantity) for name, _ in columns)]
     rows = []
     for client in clients:
         row = [client]
@@ -126,6 +127,8 @@ def _ratios(results: Results) -> str:
     rows = []
     for client in clients:
         ratios = [results.ratio(name, OWN, client) for name, _ in columns]
+        if not any(ratios):
+            continue
         rows.append([f"over {client}", *("-" if ratio is None else ratio.text(2) for ratio in ratios)])
     return (
         table(f"CPU of {OWN} over that of others: medians of ratios", ["", *(t for _, t in columns)], rows)
@@ -182,6 +185,8 @@ def _server(results: Results) -> str:
     for name, _ in STREAM_SCENARIOS:
         for client in results.numbers.get(name, {}):
             shares = zip(results.values(name, client, "server"), results.values(name, client), strict=True)
+            if not results.values(name, client, "server-busy"):
+                continue
             busy.append((max(results.values(name, client, "server-busy")), max(s / c for s, c in shares), client, name))
     if not busy:
         return ""

@@ -37,6 +37,7 @@ def _connect(
     if any(note.startswith(f"{kind.name} cannot {scenario}") for note in results.notes):
         return
     with kind.start(server.ports[role], "cycle", "connect", cycles, *option) as client:
+        client.wait_up()
         server.tell(f"watch {client.pid}")
         client.go()
         try:
@@ -62,6 +63,7 @@ def idle(results: Results, server: Server, kind: Kind, number: int) -> None:
     print(f"  {number} idle sessions, {kind.name}", file=sys.stderr, flush=True)
     try:
         with kind.start(server.ports[MANAGED], "idle", "idle", number) as client:
+            client.wait_up()
             before = client.rss()
             client.go()
             for _ in range(number):

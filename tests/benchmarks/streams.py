@@ -67,38 +67,45 @@ def measure(
                     try:
                         _one(results, server, laps, client, scenario, seconds)
                     except (ChildProcessError, TimeoutError, OSError) as exc:
-                        if client.kind in (OWN, BARE):
-                            raise
-                        results.note(f"{client.kind.name} failed in {scenario.name}: {exc}")
-                        kinds.remove(client.kind)
+                        _failed(results, kinds, client.kind, f"failed in {scenario.name}: {exc}")
         server.forget()
 
 
 def _start(
     results: Results, server: Server, stack: ExitStack, kinds: list[Kind], turn: int
 ) -> Iterator[tuple[Client, int]]:
+    started = []
     for role in (PLAIN_TCP, MANAGED):
-        for index, kind in enumerate(list(kinds)):
+        for index, kind in enumerate(kinds):
             resource = f"t{turn}.{role}.{index}"
             option = ["serve", 1, "inbox"] if kind is INBOX else []
-            try:
-                client = stack.enter_context(kind.start(server.ports[role], resource, *option))
-                log_in(server, client, resource)
-            except (ChildProcessError, TimeoutError, OSError) as exc:
-                if kind in (OWN, BARE):
-                    raise
-                results.note(f"{kind.name} did not log in: {exc}")
-                kinds.remove(kind)
-                continue
+            client = stack.enter_context(kind.start(server.ports[role], resource, *option))
+            started.append((client, role, resource))
+    for client, role, resource in started:
+        try:
+            log_in(server, client, resource)
+        except (ChildProcessError, TimeoutError, OSError) as exc:
+            _failed(results, kinds, client.kind, f"did not log in: {exc}")
+        else:
             yield client, role
+
+
+def _failed(results: Results, kinds: list[Kind], kind: Kind, why: str) -> None:
+    """Go on without this client; not without our own, or what it is measured against."""
+    if kind in (OWN, INBOX, BARE):
+        raise ChildProcessError(f"{kind.name} {why}")
+    results.note(f"{kind.name} {why}")
+    if kind in kinds:
+        kinds.remove(kind)
 
 
 def _one(
     results: Results, server: Server, laps: dict[str, Path], client: Client, scenario: Scenario, seconds: float
 ) -> None:
     first = scenario.run(server, client, laps, 200 if scenario.task else traffic.LAP)
-    again = scenario.run(server, client, laps, _fitting(first, client.kind.warm_up))
-    measured = scenario.run(server, client, laps, _fitting(again, seconds))
+    if first.wall < client.kind.warm_up:
+        first = scenario.run(server, client, laps, _fitting(first, client.kind.warm_up))
+    measured = scenario.run(server, client, laps, _fitting(first, seconds))
     quantities = {
         "cpu": measured.cpu_us,
         "wall": measured.wall_us,

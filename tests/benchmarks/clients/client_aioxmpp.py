@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 import time
 from typing import Any
 
@@ -15,14 +14,7 @@ from aioxmpp.connector import STARTTLSConnector
 
 
 def make(resource: str) -> Any:
-    options: dict[str, Any] = {"no_verify": True}
-    if task.OPTION:
-
-        def context() -> ssl.SSLContext:
-            return ssl.create_default_context(cafile=task.OPTION)
-
-        options = {"ssl_context_factory": context, "certificate_verifier_factory": aioxmpp.security_layer._NullVerifier}
-    layer = aioxmpp.make_security_layer(task.PASSWORD, **options)
+    layer = aioxmpp.make_security_layer(task.PASSWORD, no_verify=True)
     layer = layer._replace(tls_required=bool(task.OPTION))
     jid = aioxmpp.JID.fromstr(f"{task.USER}@{task.DOMAIN}/{resource}")
     return aioxmpp.PresenceManagedClient(jid, layer, override_peer=[(task.HOST, task.PORT, STARTTLSConnector())])

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-sys.argv[1:1] = ["0", "limits"]  # what the module of the bare client expects to be called with
+sys.argv[1:1] = ["0", "limits", "serve", "1"]  # what the module of the bare client expects to be called with
 
 from client_bare import FIRST_LEVEL, HEADER, MESSAGE, PRESENCE, READ, read_message, read_presence  # noqa: E402
 from lxml import etree  # noqa: E402
@@ -45,7 +45,7 @@ def run(lap: bytes, construct: bool) -> float:
     return spent / count * 1e6
 
 
-for scenario, path in zip(("inbound", "inbound-mix"), sys.argv[3:5], strict=True):
+for scenario, path in zip(("inbound", "inbound-mix"), sys.argv[5:7], strict=True):
     lap = Path(path).read_bytes()
     for client, construct in (("parser alone", False), ("parser, by hand", True)):
         run(lap, construct)
