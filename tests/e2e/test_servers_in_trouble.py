@@ -28,6 +28,7 @@ async def test_a_server_that_crashes_finds_its_clients_back_when_it_is(venue):
     async with venue.person() as ann, venue.person() as ben:
         old = ann.writes(ben, "before")
         await old
+        await ben.reads("before")
         await venue.server.restart()
         for person in (ann, ben):
             await person.lives_through(Suspended, Destroyed, Established)
@@ -57,6 +58,7 @@ async def test_what_is_written_while_the_server_is_down_is_known_not_to_have_arr
 async def test_a_server_that_is_shut_down_in_order_and_comes_back(venue):
     async with venue.person() as ann, venue.person() as ben:
         await ann.writes(ben, "before")
+        await ben.reads("before")
         await venue.server.shutdown()
         await ann.lives_through(Suspended)
         await venue.server.start()
