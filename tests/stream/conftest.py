@@ -85,3 +85,41 @@ async def scene(nursery):
     assert isinstance(trio.lowlevel.current_clock(), trio.testing.MockClock), "use the autojump_clock fixture, too"
     async with AsyncExitStack() as links:
         yield Scene(nursery, links)
+
+
+class Background:
+    """One call in a task of its own, and how it ended."""
+
+    def __init__(self, nursery: trio.Nursery, function, *args, **kwargs) -> None:
+        self.scope = trio.CancelScope()
+        self.ended = trio.Event()
+        self._result: object = None
+        self._error: Exception | None = None
+        nursery.start_soon(self._run, function, args, kwargs)
+
+    async def outcome(self) -> object:
+        """Wait for the end; return or raise what the call did. None if it was cancelled."""
+        await self.ended.wait()
+        if self._error is not None:
+            raise self._error
+        return self._result
+
+    async def _run(self, function, args, kwargs) -> None:
+        with self.scope:
+            try:
+                self._result = await function(*args, **kwargs)
+            except Exception as exc:
+                self._error = exc
+        self.ended.set()
+
+
+@pytest.fixture
+def background(nursery):
+    """Call an async function in the background."""
+    return lambda function, *args, **kwargs: Background(nursery, function, *args, **kwargs)
+
+
+@pytest.fixture
+def sends(scene, background):
+    """Start a `send` of the scene's client in the background."""
+    return lambda *args, **kwargs: background(scene.client.send, *args, **kwargs)

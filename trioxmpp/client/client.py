@@ -140,6 +140,8 @@ class Client:
                 await waiter.wait_settled()
             except trio.Cancelled:
                 token._retract()
+                if inspect.iscoroutine(outcome):
+                    outcome.close()  # the reply came, but nobody is there any more to await what on_reply made of it
                 raise
         if outcome is not None and inspect.isawaitable(outcome):
             return await outcome
