@@ -10,7 +10,7 @@
     ├── SessionLost                the session could not be resumed; .undelivered
     └── DestructionRequested       we were asked to destroy the stream
     StanzaError
-    ├── XMPPError  .condition .text .application
+    ├── XMPPError  .condition .text .application .address .by
     │   └── XMPPAuthError XMPPCancelError XMPPContinueError XMPPModifyError XMPPWaitError
     └── ErroneousStanza            arrived, could not be parsed; .partial
     RuntimeError: StanzaAborted, StanzaDropped, InboxOverflow
@@ -24,7 +24,10 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from .jid import JID
 
 __all__ = [
     "AuthenticationFailure",
@@ -203,17 +206,29 @@ class StanzaError(Exception):
 class XMPPError(StanzaError):
     """A stanza error (RFC 6120 §8.3): a request failed, over there or, raised by a handler, here.
 
-    `application` is the application-specific condition: a typed element, the parsed XML element, or None.
+    `application` is the application-specific condition: a typed element, the parsed XML element, or None. `address` is
+    the URI where to go instead, for *gone* and *redirect*; `by` is the JID of who found the error, if it said so.
     Raise one of the subclasses; their names are the error types. A bare `XMPPError` has type *cancel*.
     """
 
     TYPE: ClassVar[ErrorType] = ErrorType.CANCEL
 
-    def __init__(self, condition: StanzaCondition, text: str | None = None, application: Any = None) -> None:
+    def __init__(
+        self,
+        condition: StanzaCondition,
+        text: str | None = None,
+        application: Any = None,
+        *,
+        address: str | None = None,
+        by: JID | None = None,
+    ) -> None:
         self.condition = condition
         self.text = text
         self.application = application
-        super().__init__(condition.value + (f": {text}" if text else ""))
+        self.address = address
+        self.by = by
+        said = "; ".join(part for part in (text, address) if part)
+        super().__init__(condition.value + (f": {said}" if said else ""))
 
 
 class XMPPAuthError(XMPPError):
@@ -277,11 +292,15 @@ class JIDError(ValueError):
 
 
 class ElementError(ValueError):
-    """An element does not say what its class expects.
+    """An element does not say what its class expects, or a class expects what no element can say.
 
-    `path` names the place, for example ``query/item[2]/@jid``.
+    `path` names the place, for example ``query/item[2]/@jid``; it grows while the error is on its way up.
     """
 
     def __init__(self, message: str, path: str = "") -> None:
         self.path = path
-        super().__init__(f"{path}: {message}" if path else message)
+        super().__init__(message, path)
+
+    def __str__(self) -> str:
+        message = str(self.args[0])
+        return f"{self.path}: {message}" if self.path else message

@@ -4,25 +4,15 @@ A payload is a declaration (`element` and its fields); `parse` and `serialise` a
 registered anywhere: who wants an element read as a class says so.
 """
 
-from .codec import Codec
-from .model import (
-    attr,
-    child,
-    child_text,
-    children,
-    element,
-    find,
-    flag,
-    lang_text,
-    parse,
-    rest,
-    serialise,
-    tag_of,
-    text,
-)
-from .text import Element, equal, escape, escape_attr, fromstring
+from .codec import HEX, LANGUAGE, URI, Codec, integer
+from .fields import attr, child, child_text, children, flag, lang_text, rest, rest_attrs, text
+from .markup import Element, equal, escape, escape_attr, fromstring
+from .model import element, find, parse, parse_any, serialise, tag_of
 
 __all__ = [
+    "HEX",
+    "LANGUAGE",
+    "URI",
     "Codec",
     "Element",
     "attr",
@@ -36,9 +26,12 @@ __all__ = [
     "find",
     "flag",
     "fromstring",
+    "integer",
     "lang_text",
     "parse",
+    "parse_any",
     "rest",
+    "rest_attrs",
     "serialise",
     "tag_of",
     "text",

@@ -6,36 +6,41 @@ import base64
 import enum
 import math
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+import typing
+from collections.abc import Callable, Iterable
+from datetime import date, datetime, time, timezone
+from decimal import Decimal
 from typing import Any, Final, Generic, TypeVar
 
 from ..jid import JID
+from . import times
 
-__all__ = ["Codec", "codec_for", "identity"]
+__all__ = ["HEX", "LANGUAGE", "URI", "Codec", "codec_for", "identity", "integer"]
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
 class Codec(Generic[T]):
     """How a value is written in XML.
 
     `decode` raises ValueError for what is not one; `encode` raises ValueError for what cannot be written, TypeError
-    for what is no such value at all.
+    for what is no such value at all. `is_plain` promises that nothing which `encode` returns needs to be escaped.
     """
 
-    decode: Callable[[str], T]
-    encode: Callable[[T], str]
+    __slots__ = ("decode", "encode", "is_plain")
+
+    def __init__(self, decode: Callable[[str], T], encode: Callable[[T], str], *, is_plain: bool = False) -> None:
+        self.decode = decode
+        self.encode = encode
+        self.is_plain = is_plain
 
 
 _INT: Final = re.compile(r"[+-]?[0-9]{1,400}")
 _FLOAT: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_DECIMAL: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)")
 _NAMED_FLOATS: Final = {"INF": math.inf, "-INF": -math.inf, "NaN": math.nan}
-_TIME: Final = re.compile(
-    r"((?:\d{4}-\d{2}-\d{2}|\d{8})T\d{2}:\d{2}:)(\d{2})((?:\.\d+)?(?:Z|[+-]\d{2}:\d{2})?)", re.ASCII
-)
+_URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s<>\"{}|\\^`\x00-\x20\x7f]*")
+_LANGUAGE: Final = re.compile(r"[A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8})*")
 
 
 def identity(text: str) -> str:
@@ -88,50 +93,95 @@ def _decode_bytes(text: str) -> bytes:
         raise ValueError("not base64") from None
 
 
-def _decode_datetime(text: str) -> datetime:
-    """XEP-0082 §3.2, and the form without dashes of XEP-0091. Without an offset it is UTC."""
-    match = _TIME.fullmatch(text.strip())
-    if match is None:
-        raise ValueError("not a date and time (XEP-0082)")
-    start, second, end = match.groups()
-    # ISO 8601 has leap seconds, Python has not: it is the second after the one before it.
-    is_leap = second == "60"
-    try:
-        value = datetime.fromisoformat(f"{start}59{end}" if is_leap else f"{start}{second}{end}")
-        return (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(UTC) + timedelta(seconds=is_leap)
-    except OverflowError:
-        raise ValueError("out of range") from None
-
-
-def _encode_datetime(value: datetime) -> str:
-    if value.utcoffset() is None:
-        raise ValueError("a date and time needs a time zone (XEP-0082)")
-    try:
-        return value.astimezone(UTC).isoformat().removesuffix("+00:00") + "Z"
-    except OverflowError:
-        raise ValueError(f"{value} is out of range in UTC") from None
-
-
 def _encode_jid(value: JID) -> str:
     if not isinstance(value, JID):
         raise TypeError(f"expected a JID, got {type(value).__name__}")
     return str(value)
 
 
+def _decode_decimal(text: str) -> Decimal:
+    text = text.strip()
+    if not _DECIMAL.fullmatch(text):
+        raise ValueError("not a decimal number")
+    return Decimal(text)
+
+
+def _encode_decimal(value: Decimal) -> str:
+    if not isinstance(value, Decimal):
+        raise TypeError(f"expected a Decimal, got {type(value).__name__}")
+    if not value.is_finite():
+        raise ValueError(f"{value} is not a number that XML Schema can write as a decimal")
+    return f"{value:f}"
+
+
+def _decode_hex(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text.strip())
+    except ValueError:
+        raise ValueError("not hexadecimal") from None
+
+
+def _matching(pattern: re.Pattern[str], what: str) -> Codec[str]:
+    """Of a string that looks like this, white space around it aside."""
+
+    def decode(text: str) -> str:
+        text = text.strip()
+        if not pattern.fullmatch(text):
+            raise ValueError(f"not {what}")
+        return text
+
+    return Codec(decode, decode)
+
+
+def integer(low: int | None = None, high: int | None = None) -> Codec[int]:
+    """Of an int from `low` to `high`, both included; None is no bound."""
+
+    def check(value: int) -> int:
+        if (low is not None and value < low) or (high is not None and value > high):
+            raise ValueError(
+                f"{value} is not between {'-∞' if low is None else low} and {'∞' if high is None else high}"
+            )
+        return value
+
+    return Codec(lambda text: check(_decode_int(text)), lambda value: int.__repr__(check(value)), is_plain=True)
+
+
+#: Of bytes, as hexadecimal digits.
+HEX: Final = Codec(_decode_hex, bytes.hex, is_plain=True)
+#: Of a string: a URI, or an IRI, with its scheme (RFC 3986 §3).
+URI: Final = _matching(_URI, "a URI")
+#: Of a string: a language tag (RFC 5646 §2.1).
+LANGUAGE: Final = _matching(_LANGUAGE, "a language tag")
+
 _CODECS: Final[dict[Any, Codec[Any]]] = {
     str: Codec(identity, identity),
     # Of int itself: whatever a subclass makes of str() is not meant for the wire.
-    int: Codec(_decode_int, int.__repr__),
-    bool: Codec(_decode_bool, _encode_bool),
-    float: Codec(_decode_float, _encode_float),
-    bytes: Codec(_decode_bytes, lambda value: base64.b64encode(value).decode()),
-    datetime: Codec(_decode_datetime, _encode_datetime),
+    int: Codec(_decode_int, int.__repr__, is_plain=True),
+    bool: Codec(_decode_bool, _encode_bool, is_plain=True),
+    float: Codec(_decode_float, _encode_float, is_plain=True),
+    Decimal: Codec(_decode_decimal, _encode_decimal, is_plain=True),
+    bytes: Codec(_decode_bytes, lambda value: base64.b64encode(value).decode(), is_plain=True),
+    datetime: Codec(times.decode_datetime, times.encode_datetime, is_plain=True),
+    date: Codec(times.decode_date, times.encode_date, is_plain=True),
+    time: Codec(times.decode_time, times.encode_time, is_plain=True),
+    timezone: Codec(times.decode_offset, times.encode_offset, is_plain=True),
     JID: Codec(JID.parse_inbound, _encode_jid),
 }
 
 
 def codec_for(cls: Any) -> Codec[Any]:
-    """The codec for values of class `cls`. Raises TypeError if there is none."""
+    """The codec for values of class `cls`: also an enum, ``Literal["a", "b"]``, ``Annotated[str, codec]``, a NewType.
+
+    Raises TypeError if there is none.
+    """
+    if isinstance(cls, typing.NewType):
+        return codec_for(cls.__supertype__)
+    origin = typing.get_origin(cls)
+    if origin is typing.Annotated:
+        given = [extra for extra in cls.__metadata__ if isinstance(extra, Codec)]
+        return given[0] if given else codec_for(cls.__origin__)
+    if origin is typing.Literal and all(isinstance(choice, str) for choice in typing.get_args(cls)):
+        return _codec_for_choice(typing.get_args(cls))
     if cls in _CODECS:
         return _CODECS[cls]
     if isinstance(cls, type) and issubclass(cls, enum.Enum):
@@ -139,19 +189,36 @@ def codec_for(cls: Any) -> Codec[Any]:
     raise TypeError(f"there is no codec for {cls!r}: give the field one")
 
 
-def _codec_for_enum(cls: type[enum.Enum]) -> Codec[Any]:
-    """By value. White space around it is tolerated, unless it belongs to a value."""
-    members = {str(member.value): member for member in cls}
+def _choices(values: Iterable[tuple[str, T]]) -> Callable[[str], T]:
+    """The value that a text stands for. White space around it is tolerated, unless it belongs to the value."""
+    known = dict(values)
 
-    def decode(text: str) -> enum.Enum:
-        for key in (text, text.strip()):
-            if key in members:
-                return members[key]
-        raise ValueError(f"not one of {', '.join(members)}")
+    def decode(text: str) -> T:
+        found = known.get(text)
+        if found is None and (found := known.get(text.strip())) is None:
+            raise ValueError(f"not one of {', '.join(known)}")
+        return found
+
+    return decode
+
+
+def _codec_for_choice(choices: tuple[str, ...]) -> Codec[str]:
+    decode = _choices((choice, choice) for choice in choices)
+
+    def encode(value: str) -> str:
+        if value not in choices:
+            raise TypeError(f"expected one of {', '.join(choices)}, got {value!r}")
+        return value
+
+    return Codec(decode, encode)
+
+
+def _codec_for_enum(cls: type[enum.Enum]) -> Codec[Any]:
+    """By value."""
 
     def encode(member: enum.Enum) -> str:
         if not isinstance(member, cls):
             raise TypeError(f"expected a {cls.__name__}, got {type(member).__name__}")
         return str(member.value)
 
-    return Codec(decode, encode)
+    return Codec(_choices((str(member.value), member) for member in cls), encode)

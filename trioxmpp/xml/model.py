@@ -1,156 +1,146 @@
-"""Saying what an element looks like: `element`, and the kinds of field it may have."""
+"""Saying what an element looks like, and the way from and to XML."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable
+import sys
+import typing
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, cast, dataclass_transform
 
-from .codec import Codec
-from .compile import compile_reader, compile_writer
-from .plan import DECLARATION, Declaration, Kind, Options, Plan, check_name, declaration_of
-from .text import Element, equal, serialise_element
+from ..errors import ElementError
+from .annotations import Scope, Unresolved, annotations_of
+from .fields import Field, attr, child, child_text, text
+from .instance import METHODS, constructor
+from .markup import Element, serialise_element
+from .plan import DECLARATION, Declaration, Plan, attribute_key, check_name, declaration_of, tag_from
+from .reader import compile_reader
+from .writer import compile_writer
 
-__all__ = [
-    "attr",
-    "child",
-    "child_text",
-    "children",
-    "element",
-    "find",
-    "flag",
-    "lang_text",
-    "parse",
-    "rest",
-    "serialise",
-    "tag_of",
-    "text",
-]
+__all__ = ["element", "find", "parse", "parse_any", "serialise", "tag_of"]
 
 T = TypeVar("T")
 
-_REQUIRED: Any = dataclasses.MISSING
-
-
-def _field(options: Options, default: Any) -> Any:
-    return dataclasses.field(default=default, metadata={DECLARATION: options})
-
-
-def attr(name: str | None = None, *, default: Any = _REQUIRED, codec: Codec[Any] | None = None) -> Any:
-    """An attribute, called like the field unless `name` says otherwise.
-
-    In the name of a field ``_`` stands for ``-``, and one ``_`` at its end for nothing: ``from_`` is ``from``. A
-    `name` may also be ``xml:lang`` or ``{namespace}name``. The codec is chosen by the annotation unless one is given.
-    An attribute that has its default value is not written.
-    """
-    return _field(Options(Kind.ATTR, name=name, codec=codec), default)
-
-
-def text(*, default: Any = _REQUIRED, codec: Codec[Any] | None = None) -> Any:
-    """The text of the element itself.
-
-    XML cannot tell no text from empty text. A field with the default None reads both as None; one with another default
-    reads both as the empty value, if its codec has one.
-    """
-    return _field(Options(Kind.TEXT, codec=codec), default)
-
-
-def child(cls: type[Any] | None = None, *, default: Any = _REQUIRED) -> Any:
-    """One child element, of the class that the annotation names: ``Item``, ``Item | None``, ``This | That``."""
-    return _field(Options(Kind.CHILD, cls=cls), default)
-
-
-def child_text(
-    name: str | None = None, *, ns: str | None = None, default: Any = _REQUIRED, codec: Codec[Any] | None = None
-) -> Any:
-    """The text of one child element, in the namespace of the element unless `ns` says otherwise."""
-    return _field(Options(Kind.CHILD_TEXT, name=name, ns=ns, codec=codec), default)
-
-
-# The kinds from here on are no field specifiers: to a type checker a call is their default value, which they have.
-
-
-def children(cls: type[Any] | None = None) -> Any:
-    """All child elements of the class, or one of the classes, that the annotation names: ``tuple[Item, ...]``."""
-    return _field(Options(Kind.CHILDREN, cls=cls), ())
-
-
-def flag(name: str | None = None, *, ns: str | None = None) -> Any:
-    """Whether there is a child element of this name."""
-    return _field(Options(Kind.FLAG, name=name, ns=ns), False)
-
-
-def lang_text(name: str | None = None, *, ns: str | None = None) -> Any:
-    """The texts of all child elements of this name, ``Mapping[str, str]`` by xml:lang; ``""`` stands for none.
-
-    The field takes part in comparing objects, but not in their hash.
-    """
-    options = Options(Kind.LANG_TEXT, name=name, ns=ns)
-    return dataclasses.field(default_factory=dict, hash=False, metadata={DECLARATION: options})
-
-
-def rest() -> Any:
-    """All child elements that no other field takes, ``tuple[xml.Element, ...]``; they survive a round trip.
-
-    Objects are compared by what these elements say (`equal`), in their order. The field has no part in the hash.
-    """
-    # Not compared by the dataclass, which would ask whether they are the very same elements: see `_compare_rest`.
-    return dataclasses.field(default=(), compare=False, metadata={DECLARATION: Options(Kind.REST)})
-
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(attr, text, child, child_text))
-def element(ns: str, name: str) -> Callable[[type[T]], type[T]]:
+def element(ns: str, name: str, *, fixed: Mapping[str, str] | None = None) -> Callable[[type[T]], type[T]]:
     """Declare that the class describes the element `name` of the namespace `ns`.
 
-    The class becomes a frozen, slotted, keyword-only dataclass; nothing is registered anywhere. The functions that read
-    and write it are generated when they are first needed: that is when annotations are resolved, by the names of the
-    module that the class is defined in, and when a declaration that makes no sense raises TypeError or ValueError.
+    `fixed` are attributes that have the same value in each such element: they are written, and what has others is
+    another element. So classes can share a tag: ``fixed={"type": "form"}``.
 
-    The one thing that is checked at once is `name`: ValueError if no element can be called so.
+    The class becomes frozen, slotted and keyword-only, as a dataclass; nothing is registered anywhere. A declaration
+    that makes no sense raises ElementError, whose `path` is the field. The functions that read and write the element
+    are generated when they are first needed. If an annotation names what is not there yet, that is also when it is
+    looked up again, and what is wrong with it then is a TypeError, which nobody takes for a wrong element.
     """
     check_name(name, "an element")
-    tag = f"{{{ns}}}{name}" if ns else name
+    tag = tag_from(ns, name)
+    attributes = {attribute_key(key, f"fixed of {name}"): value for key, value in (fixed or {}).items()}
 
     def declare(cls: type[T]) -> type[T]:
-        made = dataclasses.dataclass(frozen=True, slots=True, kw_only=True)(cls)
-
-        # Both replace themselves by what they generate.
-        def read(source: Element) -> T:
-            declaration.read = compile_reader(made, Plan.of(made))
-            return cast(T, declaration.read(source))
-
-        def write(payload: T, default: str) -> str:
-            declaration.write = compile_writer(made, Plan.of(made), serialise)
-            return declaration.write(payload, default)
-
-        declaration = Declaration(tag, read, write)
+        frame = sys._getframe(1)
+        local_names = {} if frame.f_locals is frame.f_globals else frame.f_locals
+        made = _made(cls)
+        declaration = Declaration(made, tag, attributes, _inherited(made))
+        scope = Scope(made, frame.f_globals, local_names)
+        for field in made.__dict__["__slots__"]:
+            declaration.fields[field] = cls.__dict__[field], annotations_of(cls)[field], scope
+        declaration.is_plain = made.__new__ is object.__new__ and not hasattr(made, "__post_init__")
         setattr(made, DECLARATION, declaration)
-        _compare_rest(made)
+        setattr(made, "__match_args__", tuple(declaration.fields))  # noqa: B010  (which no type knows)
+        if "__init__" in cls.__dict__:
+            declaration.is_plain = False
+        else:
+            _construct_later(made)
+        _compile_later(declaration)
         return made
 
     return declare
 
 
-def _compare_rest(cls: type[Any]) -> None:
-    """Let equality look into the elements that a `rest` field keeps."""
-    names = [
-        field.name
-        for field in dataclasses.fields(cls)
-        if (options := field.metadata.get(DECLARATION)) is not None and options.kind is Kind.REST
-    ]
-    if not names:
-        return
-    others_equal: Callable[[Any, object], Any] = cls.__dict__["__eq__"]
+def _made(cls: type[T]) -> type[T]:
+    """The class again, frozen and with slots: they cannot be given to one that exists."""
+    names = {key: value for key, value in cls.__dict__.items() if key not in ("__dict__", "__weakref__")}
+    fields = []
+    for field, annotation in annotations_of(cls).items():
+        if isinstance(names.get(field), Field):
+            fields.append(field)
+            del names[field]
+        elif not _is_class_variable(annotation):
+            where = f"{cls.__qualname__}.{field}"
+            raise ElementError("not a field of an element: give it xml.attr(), xml.text(), ...", where)
+    for name, value in names.items():
+        if isinstance(value, Field):
+            raise ElementError("a field needs an annotation", f"{cls.__qualname__}.{name}")
+    names = {**METHODS, **names, "__slots__": tuple(fields)}
+    if names["__hash__"] is None:  # as Python leaves it where only __eq__ is defined
+        names["__hash__"] = METHODS["__hash__"]
+    make: Callable[..., type[T]] = type(cls)
+    made = make(cls.__name__, cls.__bases__, names)
+    made.__qualname__ = cls.__qualname__
+    _rebind(cls, made)
+    return made
 
-    def __eq__(self: Any, other: object) -> Any:
-        result = others_equal(self, other)
-        if result is not True:
-            return result
-        pairs = [(getattr(self, name), getattr(other, name)) for name in names]
-        return all(len(a) == len(b) and all(map(equal, a, b)) for a, b in pairs)
 
-    __eq__.__qualname__ = f"{cls.__qualname__}.__eq__"
-    cls.__eq__ = __eq__  # type: ignore[assignment]
+def _rebind(old: type[Any], new: type[Any]) -> None:
+    """Let ``super()`` in the methods mean the class that there is now."""
+    for value in old.__dict__.values():
+        function = getattr(value, "__func__", getattr(value, "fget", value))
+        for cell in getattr(function, "__closure__", None) or ():
+            if cell.cell_contents is old:
+                cell.cell_contents = new
+
+
+def _is_class_variable(annotation: Any) -> bool:
+    if isinstance(annotation, str):
+        return annotation.removeprefix("typing.").startswith("ClassVar")
+    return annotation is typing.ClassVar or typing.get_origin(annotation) is typing.ClassVar
+
+
+def _inherited(cls: type[Any]) -> dict[str, tuple[Field, Any, Scope]]:
+    fields: dict[str, tuple[Field, Any, Scope]] = {}
+    for base in reversed(cls.__mro__[1:]):
+        declaration = base.__dict__.get(DECLARATION)
+        if declaration is not None:
+            fields |= declaration.fields
+    return fields
+
+
+def _construct_later(cls: Any) -> None:
+    def __init__(self: Any, /, **values: Any) -> None:
+        cls.__init__ = constructor(cls)
+        cls.__init__(self, **values)
+
+    __init__.__qualname__ = f"{cls.__qualname__}.__init__"
+    cls.__init__ = __init__
+
+
+def _compile_later(declaration: Declaration) -> None:
+    """Work out what the class says, and give it functions that replace themselves by what they generate."""
+    try:
+        plan: Plan | None = Plan(declaration)
+    except Unresolved:
+        plan = None
+
+    def planned() -> Plan:
+        try:
+            return plan or Plan(declaration)
+        except (ElementError, Unresolved) as exc:
+            raise TypeError(f"{declaration.cls.__qualname__} makes no sense: {exc}") from exc
+
+    def read(source: Element) -> Any:
+        declaration.read, declaration.load = compile_reader(planned())
+        return declaration.read(source)
+
+    def load(source: Element) -> Any:
+        declaration.read, declaration.load = compile_reader(planned())
+        return declaration.load(source)
+
+    def write(payload: Any, default: str) -> str:
+        declaration.write = compile_writer(planned(), serialise)
+        return declaration.write(payload, default)
+
+    declaration.read, declaration.load, declaration.write = read, load, write
 
 
 def tag_of(cls: type[Any]) -> str:
@@ -168,6 +158,20 @@ def parse(cls: type[T], element: Element) -> T:
     return cast(T, declaration_of(cls).read(element))
 
 
+def parse_any(element: Element, *classes: type[T]) -> T:
+    """`element` as an object of that one of `classes` which describes such elements.
+
+    If several do, it is the one with most `fixed` attributes. Raises ElementError as `parse` does, or if none does.
+    """
+    found = [declaration for declaration in map(declaration_of, classes) if declaration.matches(element)]
+    if not found:
+        expected = " or ".join(dict.fromkeys(map(tag_of, classes)))
+        raise ElementError(
+            f"expected {expected}, got {str(element.tag)[:200]}", str(element.tag).rpartition("}")[2][:200]
+        )
+    return cast(T, max(found, key=lambda declaration: len(declaration.fixed)).load(element))
+
+
 def serialise(payload: Any, ns: str = "jabber:client") -> str:
     """An object of a declared class, or an element, as XML to be written where `ns` is the default namespace.
 
@@ -181,5 +185,8 @@ def serialise(payload: Any, ns: str = "jabber:client") -> str:
 
 def find(parent: Element, cls: type[T]) -> T | None:
     """The first child of `parent` that `cls` describes, or None. Raises ElementError if it is malformed."""
-    found = next(parent.iterchildren(tag_of(cls)), None)
-    return None if found is None else parse(cls, found)
+    declaration = declaration_of(cls)
+    for candidate in parent.iterchildren(declaration.tag):
+        if declaration.matches(candidate):
+            return cast(T, declaration.load(candidate))
+    return None

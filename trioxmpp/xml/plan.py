@@ -2,92 +2,107 @@
 
 from __future__ import annotations
 
-import dataclasses
-import enum
 import re
-import types
-import typing
 from collections.abc import Callable
 from typing import Any, Final
 
-from .codec import Codec, codec_for
-from .text import XML_NS, Element
+from ..errors import ElementError
+from .annotations import Scope, alternatives, type_arguments
+from .codec import Codec, codec_for, identity
+from .fields import REQUIRED, Field, Kind
+from .markup import XML_NS, Element
 
-__all__ = ["DECLARATION", "Declaration", "Kind", "Options", "Plan", "PlannedField", "check_name", "declaration_of"]
+__all__ = ["DECLARATION", "Declaration", "Plan", "PlannedField", "attribute_key", "check_name", "declaration_of"]
 
-# The attribute of a declared class, and the key of the metadata of its fields.
+#: The attribute of a declared class that holds its `Declaration`.
 DECLARATION: Final = "__xml__"
 
 # NCName of Namespaces in XML, but for some letters of no living script.
 _NAME: Final = re.compile(r"[^\W\d][\w.\-\u00b7]*")
 _KEY: Final = re.compile(r"(?:xml:|\{([^{}]+)\})?([^{}:]+)")
 
-
-class Kind(enum.Enum):
-    """The kinds of field."""
-
-    ATTR = "attr"
-    TEXT = "text"
-    CHILD = "child"
-    CHILDREN = "children"
-    CHILD_TEXT = "child_text"
-    FLAG = "flag"
-    LANG_TEXT = "lang_text"
-    REST = "rest"
-
-
 VALUES: Final = frozenset({Kind.ATTR, Kind.TEXT, Kind.CHILD_TEXT})
 ELEMENTS: Final = frozenset({Kind.CHILD, Kind.CHILDREN})
-SINGLE: Final = frozenset({Kind.TEXT, Kind.REST})
+SINGLE: Final = frozenset({Kind.TEXT, Kind.REST, Kind.REST_ATTRS})
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Options:
-    """What was said of a field where it was declared."""
-
-    kind: Kind
-    name: str | None = None
-    ns: str | None = None
-    codec: Codec[Any] | None = None
-    cls: type[Any] | None = None
-
-
-@dataclasses.dataclass(slots=True)
 class Declaration:
-    """What `element` keeps of a class: its tag and, once they are needed, the functions generated for it."""
+    """What `element` keeps of a class.
 
-    tag: str
+    `fields` are all it has, those of the declared classes above it first, each with its annotation and the scope to
+    read that in; `fixed` are the attributes that tell it from others of its tag. `read` checks that an element is
+    one, `load` takes that for granted, `write` writes one where a namespace is the default; they are generated when
+    they are first needed. `is_plain` says that nothing but the declaration has a say in how an object is made.
+    """
+
+    __slots__ = ("cls", "fields", "fixed", "is_plain", "load", "read", "tag", "write")
+
+    is_plain: bool
     read: Callable[[Element], Any]
+    load: Callable[[Element], Any]
     write: Callable[[Any, str], str]
+
+    def __init__(
+        self, cls: type[Any], tag: str, fixed: dict[str, str], fields: dict[str, tuple[Field, Any, Scope]]
+    ) -> None:
+        self.cls = cls
+        self.tag = tag
+        self.fixed = fixed
+        self.fields = fields
+
+    def matches(self, element: Element) -> bool:
+        """Whether an element is one of those that the class describes, well-formed or not."""
+        return element.tag == self.tag and all(element.get(key) == value for key, value in self.fixed.items())
 
 
 def declaration_of(cls: type[Any]) -> Declaration:
     """What was declared of this very class. TypeError if nothing was."""
-    try:
-        declaration: Declaration = cls.__dict__[DECLARATION]
-    except (KeyError, AttributeError):
+    declaration: Declaration | None = getattr(cls, DECLARATION, None)
+    if declaration is None or declaration.cls is not cls:
         name = getattr(cls, "__qualname__", cls)
-        raise TypeError(f"{name} does not describe an element: it is not declared with @xml.element") from None
+        raise TypeError(f"{name} does not describe an element: it is not declared with @xml.element")
     return declaration
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
 class PlannedField:
     """One field, as the generated code needs to know it.
 
-    `keys` are what it is found by: the name of an attribute, the tags of children. `classes` are those of the
-    children, in the same order. `ns` and `name` are what a child of text is written as.
+    `field` is its name in Python, `name` and `ns` are what it is called in XML. `keys` are what it is found by: the
+    name of an attribute, the tags of children. `nested` are the declarations of the children, in the same order.
     """
 
-    field: str
-    kind: Kind
-    name: str
-    ns: str
-    keys: tuple[str, ...]
-    is_required: bool
-    default: Any
-    codec: Codec[Any] | None
-    classes: tuple[type[Any], ...]
+    __slots__ = (
+        "codec",
+        "default",
+        "factory",
+        "field",
+        "is_required",
+        "keys",
+        "kind",
+        "name",
+        "nested",
+        "ns",
+        "validate",
+    )
+
+    def __init__(self, field: str, said: Field, own_ns: str, where: str) -> None:
+        self.field = field
+        self.kind = said.kind
+        self.name = said.xml_name(field)
+        self.ns = own_ns if said.ns is None else said.ns
+        self.is_required = said.is_required
+        self.default = None if said.default is REQUIRED else said.default
+        self.factory = said.factory
+        self.validate = said.validate
+        self.codec: Codec[Any] | None = said.codec
+        self.nested: tuple[Declaration, ...] = ()
+        self.keys: tuple[str, ...] = ()
+        if self.kind is Kind.ATTR:
+            self.keys = (attribute_key(self.name, where),)
+        elif self.kind in SINGLE:
+            self.keys = (f"{self.kind.value}()",)
+        elif self.kind not in ELEMENTS:
+            self.keys = (tag_from(self.ns, check_name(self.name, where)),)
 
     @property
     def takes_empty(self) -> bool:
@@ -105,106 +120,103 @@ class PlannedField:
             return False
         return True
 
+    @property
+    def is_text(self) -> bool:
+        """Whether its value is the text itself."""
+        assert self.codec is not None
+        return self.codec.decode is identity
 
-@dataclasses.dataclass(frozen=True, slots=True)
+
 class Plan:
-    """One class."""
+    """One class: what it is called, and its fields in order."""
 
-    ns: str
-    name: str
-    tag: str
-    fields: tuple[PlannedField, ...]
+    __slots__ = ("declaration", "fields", "name", "ns", "tag")
 
-    @classmethod
-    def of(cls, described: type[Any]) -> Plan:
-        """What `described` declares. Raises TypeError if that makes no sense."""
-        tag = declaration_of(described).tag
-        ns, _, name = tag.rpartition("}")
-        hints = typing.get_type_hints(described)
-        fields: list[PlannedField] = []
-        for field in dataclasses.fields(described):
-            options = field.metadata.get(DECLARATION)
-            where = f"{described.__qualname__}.{field.name}"
-            if options is None:
-                raise TypeError(f"{where} is not a field of an element: give it xml.attr(), xml.text(), ...")
-            fields.append(_planned(field, options, hints[field.name], ns[1:], where))
-        _refuse_doubles(fields, described.__qualname__)
-        return cls(ns[1:], name, tag, tuple(fields))
+    def __init__(self, declaration: Declaration) -> None:
+        """Raises ElementError if what is declared makes no sense, Unresolved if that cannot be known yet."""
+        cls, self.declaration, self.tag = declaration.cls, declaration, declaration.tag
+        ns, _, self.name = self.tag.rpartition("}")
+        self.ns = ns[1:]
+        self.fields: list[PlannedField] = []
+        for field, (said, hint, scope) in declaration.fields.items():
+            where = f"{cls.__qualname__}.{field}"
+            try:
+                planned = PlannedField(field, said, self.ns, where)
+                self.fields.append(planned)
+                if said.kind in VALUES or said.kind in ELEMENTS:
+                    _plan_value(planned, said, _Hint(hint, scope, cls))
+            except TypeError as exc:
+                raise ElementError(str(exc), where) from None
+        self._refuse_doubles(cls.__qualname__)
 
     def only(self, *kinds: Kind) -> list[PlannedField]:
         """The fields of these kinds, in order."""
         return [field for field in self.fields if field.kind in kinds]
 
+    def _refuse_doubles(self, where: str) -> None:
+        taken = {(True, key, frozenset[Any]()): "what is fixed" for key in self.declaration.fixed}
+        for field in self.fields:
+            for index, key in enumerate(field.keys):
+                told_apart = frozenset(field.nested[index].fixed.items()) if field.nested else frozenset[Any]()
+                other = taken.setdefault((field.kind is Kind.ATTR, key, told_apart), f"{field.field}{index or ''}")
+                if other != f"{field.field}{index or ''}":
+                    raise ElementError(f"{other} and {field.field} both take {key}", f"{where}.{field.field}")
+
+
+class _Hint:
+    """The annotation of one field."""
+
+    def __init__(self, hint: Any, scope: Scope, cls: type[Any]) -> None:
+        self._hint = hint
+        self._scope = scope
+        self._cls = cls
+
+    def alternatives(self, *, is_many: bool = False) -> list[Any]:
+        """What it lists, without None."""
+        known = type_arguments(self._cls, self._scope)
+        found = alternatives(self._hint, self._scope, known, self._cls, is_many=is_many)
+        self.has_none = type(None) in found or Any in found
+        return [cls for cls in found if cls is not type(None)]
+
+
+def _plan_value(field: PlannedField, said: Field, hint: _Hint) -> None:
+    if field.kind in ELEMENTS:
+        classes = [said.cls] if said.cls is not None else hint.alternatives(is_many=field.kind is Kind.CHILDREN)
+        # Those that more is known of are tried first.
+        nested = sorted(map(declaration_of, classes), key=lambda declaration: -len(declaration.fixed))
+        field.nested = tuple(nested)
+        field.keys = tuple(declaration.tag for declaration in nested)
+        field.name = field.keys[0].rpartition("}")[2]
+        if said.cls is not None:
+            return
+    elif field.codec is None:
+        found = hint.alternatives()
+        if len(found) != 1:
+            names = [getattr(cls, "__name__", str(cls)) for cls in found]
+            raise TypeError(f"there is no codec for {' | '.join(names)}: give the field one")
+        field.codec = codec_for(found[0])
+    else:
+        return
+    if field.kind is not Kind.CHILDREN and not field.is_required and field.default is None and not hint.has_none:
+        raise TypeError("its default is None, its annotation does not say so")
+
 
 def check_name(name: str, where: str) -> str:
-    """`name`, if an element or attribute can have it; ValueError if not."""
+    """`name`, if an element or attribute can have it; ElementError if not."""
     if not _NAME.fullmatch(name):
-        raise ValueError(f"{where}: {name!r} is not an XML name")
+        raise ElementError(f"{name!r} is not an XML name", where)
     return name
 
 
-def _planned(field: dataclasses.Field[Any], options: Options, hint: Any, own_ns: str, where: str) -> PlannedField:
-    name = options.name or field.name.removesuffix("_").replace("_", "-")
-    ns = own_ns if options.ns is None else options.ns
-    classes: tuple[type[Any], ...] = ()
-    codec = options.codec
-    keys: tuple[str, ...]
-    if options.kind in ELEMENTS:
-        classes = (options.cls,) if options.cls else _alternatives(hint, options.kind is Kind.CHILDREN)
-        keys = tuple(declaration_of(cls).tag for cls in classes)
-        name = keys[0].rpartition("}")[2]
-    elif options.kind is Kind.ATTR:
-        keys = (_attribute_key(name, where),)
-    elif options.kind in SINGLE:
-        keys = (f"{options.kind.value}()",)
-    else:
-        keys = (_tag(ns, check_name(name, where)),)
-    if options.kind in VALUES and codec is None:
-        alternatives = _alternatives(hint, False)
-        codec = codec_for(alternatives[0] if len(alternatives) == 1 else hint)
-    missing = dataclasses.MISSING
-    return PlannedField(
-        field=field.name,
-        kind=options.kind,
-        name=name,
-        ns=ns,
-        keys=keys,
-        is_required=field.default is missing and field.default_factory is missing,
-        default=None if field.default is missing else field.default,
-        codec=codec,
-        classes=classes,
-    )
-
-
-def _tag(ns: str, name: str) -> str:
+def tag_from(ns: str, name: str) -> str:
+    """The tag as lxml has it."""
     return f"{{{ns}}}{name}" if ns else name
 
 
-def _attribute_key(name: str, where: str) -> str:
+def attribute_key(name: str, where: str) -> str:
     """The name of an attribute as lxml has it. ``xml:lang`` may be written as everybody does."""
     match = _KEY.fullmatch(name)
     if match is None:
-        raise ValueError(f"{where}: {name!r} is not the name of an attribute: name, xml:name or {{namespace}}name")
+        raise ElementError(f"{name!r} is not the name of an attribute: name, xml:name or {{namespace}}name", where)
     check_name(match[2], where)
     return f"{{{XML_NS}}}{match[2]}" if name.startswith("xml:") else name
-
-
-def _alternatives(hint: Any, is_many: bool) -> tuple[type[Any], ...]:
-    """The classes in ``X``, ``X | None``, ``X | Y`` and, for many, ``tuple[X, ...]`` or the like."""
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        return tuple(cls for option in arguments if option is not type(None) for cls in _alternatives(option, is_many))
-    if is_many:
-        if not arguments:
-            raise TypeError(f"{hint!r} does not say of what: annotate children with tuple[Item, ...]")
-        return _alternatives(arguments[0], False)
-    return (hint,)
-
-
-def _refuse_doubles(fields: list[PlannedField], where: str) -> None:
-    seen: dict[tuple[bool, str], str] = {}
-    for field in fields:
-        for key in field.keys:
-            other = seen.setdefault((field.kind is Kind.ATTR, key), field.field)
-            if other != field.field:
-                raise TypeError(f"{where}: {other} and {field.field} both take {key}")

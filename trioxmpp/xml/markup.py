@@ -10,18 +10,27 @@ from lxml import etree
 
 from ..errors import ElementError
 
-__all__ = ["XML_NS", "Element", "equal", "escape", "escape_attr", "fromstring", "serialise_element", "text_of"]
+__all__ = [
+    "XML_NS",
+    "Element",
+    "equal",
+    "escape",
+    "escape_attr",
+    "fromstring",
+    "is_plain",
+    "language_of",
+    "serialise_element",
+    "text_of",
+]
 
 Element: TypeAlias = etree._Element
 
 XML_NS: Final = "http://www.w3.org/XML/1998/namespace"
+_LANG: Final = f"{{{XML_NS}}}lang"
 SPACE: Final = " \t\r\n"
 
-# The complement of the production Char of XML 1.0.
-_ILLEGAL: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-# What may stand there as it is; everything else is escaped, or illegal.
-_PLAIN_TEXT: Final = re.compile("[\t\n\x20-%'-;=?-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]*")
-_PLAIN_ATTR: Final = re.compile("[\x20-%(-;=?-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]*")
+# What the production Char of XML 1.0 leaves out; a set of all that it has would take milliseconds to compile.
+_ILLEGAL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 _PARSER: Final = etree.XMLParser(encoding="utf-8", no_network=True, huge_tree=False, resolve_entities=False)
 # May find some in text as well, which only means to take the longer way.
@@ -30,19 +39,27 @@ _NO_NAMESPACE: Final = "{}*"
 _NOT_ELEMENTS: Final = (etree.Comment, etree.ProcessingInstruction, etree.Entity)
 
 
+def is_plain(text: str) -> bool:
+    """Whether a text can stand anywhere as it is. Some that can are not seen to; they only take the longer way.
+
+    What is printable is legal in XML; of white space only the space is. TypeError if it is no text.
+    """
+    return str.isprintable(text) and "&" not in text and "<" not in text and ">" not in text and "'" not in text
+
+
 def escape(text: str) -> str:
     """`text` as the content of an element.
 
     Raises ValueError for a character that XML 1.0 cannot carry, naming its code point.
     """
-    if _PLAIN_TEXT.fullmatch(text):
+    if is_plain(text):
         return text
     return _escape_markup(text)
 
 
 def escape_attr(text: str) -> str:
     """`text` as the value of an attribute in single quotes. Raises ValueError as `escape` does."""
-    if _PLAIN_ATTR.fullmatch(text):
+    if is_plain(text):
         return text
     return _escape_markup(text).replace("'", "&apos;").replace("\t", "&#9;").replace("\n", "&#10;")
 
@@ -83,6 +100,17 @@ def text_of(element: Element) -> str:
         if not text.strip(SPACE):
             return ""
     return text
+
+
+def language_of(element: Element) -> str:
+    """The language of what an element says: its own xml:lang, or that of the nearest element around it, or ``""``."""
+    around: Element | None = element
+    while around is not None:
+        lang = around.get(_LANG)
+        if lang is not None:
+            return lang
+        around = around.getparent()
+    return ""
 
 
 def serialise_element(element: Element, ns: str) -> str:

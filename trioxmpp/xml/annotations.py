@@ -1,0 +1,86 @@
+"""What the annotations of a class mean, as far as that can be known yet."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import types
+import typing
+from typing import Any
+
+__all__ = ["Scope", "Unresolved", "alternatives", "annotations_of", "type_arguments"]
+
+
+class Unresolved(Exception):
+    """An annotation names something that is not there, or not yet."""
+
+
+class Scope:
+    """The names that the annotations of one class are made of."""
+
+    def __init__(self, cls: type[Any], global_names: dict[str, Any], local_names: dict[str, Any]) -> None:
+        self.cls = cls
+        self._globals = global_names
+        # A class sees itself by its name before the name is bound.
+        self._locals = {**local_names, cls.__name__: cls}
+
+    def evaluate(self, hint: Any) -> Any:
+        """The object that an annotation, or a string in it, stands for. Raises Unresolved."""
+        while True:
+            if isinstance(hint, typing.ForwardRef):
+                hint = hint.__forward_arg__
+            if not isinstance(hint, str):
+                return hint
+            try:
+                hint = eval(hint, self._globals, self._locals)
+            except (NameError, AttributeError) as exc:
+                raise Unresolved(str(exc)) from None
+
+
+def annotations_of(cls: type[Any]) -> dict[str, Any]:
+    """The annotations in the body of `cls` itself, in order; those that cannot be evaluated yet as strings."""
+    if sys.version_info >= (3, 14):
+        import annotationlib
+
+        return annotationlib.get_annotations(cls, format=annotationlib.Format.FORWARDREF)
+    return inspect.get_annotations(cls)
+
+
+def type_arguments(cls: type[Any], scope: Scope) -> dict[Any, Any]:
+    """What the type variables of the generic classes above `cls` are: ``class Places(Listing[Place])``."""
+    known: dict[Any, Any] = {}
+    for ancestor in cls.__mro__:
+        for base in ancestor.__dict__.get("__orig_bases__", ()):
+            variables = getattr(typing.get_origin(base), "__parameters__", ())
+            for variable, argument in zip(variables, typing.get_args(base), strict=False):
+                argument = known.get(argument, argument)
+                if not isinstance(argument, typing.TypeVar):
+                    known.setdefault(variable, (scope, argument))
+    return known
+
+
+def alternatives(hint: Any, scope: Scope, known: dict[Any, Any], cls: type[Any], *, is_many: bool) -> tuple[Any, ...]:
+    """The classes in ``X``, ``X | None``, ``X | Y`` and, for many, ``tuple[X, ...]`` or the like.
+
+    ``Self`` is `cls`; type variables are looked up in `known`. None is among them if the annotation says so.
+    """
+    hint = scope.evaluate(hint)
+    if isinstance(hint, typing.TypeVar):
+        if hint not in known:
+            raise Unresolved(f"{hint} stands for no class: subclass it, and say for which")
+        where, argument = known[hint]
+        return alternatives(argument, where, known, cls, is_many=is_many)
+    if hint is typing.Self:
+        return (cls,)
+    if hint is None:
+        return (type(None),)
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return tuple(
+            found for option in arguments for found in alternatives(option, scope, known, cls, is_many=is_many)
+        )
+    if is_many and hint is not type(None):
+        if not arguments:
+            raise TypeError(f"{hint!r} does not say of what: annotate children with tuple[Item, ...]")
+        return alternatives(arguments[0], scope, known, cls, is_many=False)
+    return (hint,)
