@@ -217,24 +217,26 @@ class Lifecycle:
         ended_by = EndedBy.of(closing=incarnation.closing, cause=cause)
         management = Management.of(self.session)
         effect = END_OF_RUN[ended_by, management]
-        if effect.destroy:
-            text = "close() called" if incarnation.closing else "stop() called, and the stream is not resumable"
-            self._destroy(cause if cause is not None and not incarnation.closing else DestructionRequested(text))
-            if incarnation.closing:
-                self.session = closed_session()
-        if ended_by is EndedBy.FAILURE:
-            ours = cause if isinstance(cause, StreamError) and cause.by_us else None
-            hopeless = isinstance(cause, StreamTimeout) or (management is Management.RESUMABLE and ours is None)
-            if not hopeless:
-                await xmlstream.say_goodbye(ours)
-        if ended_by is EndedBy.CLOSE:
-            if incarnation.gave_up:
+        try:
+            if effect.destroy:
+                text = "close() called" if incarnation.closing else "stop() called, and the stream is not resumable"
+                self._destroy(cause if cause is not None and not incarnation.closing else DestructionRequested(text))
+                if incarnation.closing:
+                    self.session = closed_session()
+            if ended_by is EndedBy.FAILURE:
+                ours = cause if isinstance(cause, StreamError) and cause.by_us else None
+                hopeless = isinstance(cause, StreamTimeout) or (management is Management.RESUMABLE and ours is None)
+                if not hopeless:
+                    await xmlstream.say_goodbye(ours)
+            if ended_by is EndedBy.CLOSE:
+                if incarnation.gave_up:
+                    await xmlstream.aclose()
+                else:
+                    await xmlstream.close_gracefully()
+            elif ended_by is EndedBy.FAILURE or xmlstream.closed:
                 await xmlstream.aclose()
-            else:
-                await xmlstream.close_gracefully()
-        elif ended_by is EndedBy.FAILURE or xmlstream.closed:
-            await xmlstream.aclose()
-        self._detach(incarnation)
+        finally:
+            self._detach(incarnation)  # whatever happens: there are those who wait for it
         if not effect.report:
             return None
         assert cause is not None
