@@ -79,6 +79,7 @@ async def connect(
         async with trio.open_nursery() as nursery:
             try:
                 await nursery.start(keeper.run)
+                keeper.begin()
                 with keeper.body:
                     async with AsyncExitStack() as stack:
                         for service in services:
@@ -130,29 +131,25 @@ class _Keeper:
         client.stream._lifecycle.on_session_ending.connect(self._session_ending)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        keeper = self
-
-        class Begun:
-            is_set = False
-
-            def started(self, value: None = None) -> None:
-                # From now on what is around us must not cut the stream: the body is ended first, and then we say
-                # goodbye.
-                keeper._engine.shield = self.is_set = True
-                task_status.started()
-
-        begun = Begun()
         with self._engine:
             async with self._client.stream:
                 try:
-                    await self._supervisor.run(task_status=begun)
+                    await self._supervisor.run(task_status=task_status)
+                    self._client._state.end(DestructionRequested("the stream was closed"))
                 except Exception as exc:
-                    if not begun.is_set:
+                    if self._supervisor.is_first:
                         raise
                     self._fail(exc)
 
+    def begin(self) -> None:
+        """The body begins. What is around us must not cut the stream any more: first the body is ended, and then we
+        say goodbye.
+        """
+        # Not a moment sooner: whoever is cancelled while he starts us waits for us to end.
+        self._engine.shield = True
+
     def _session_ending(self, reason: Exception) -> None:
-        if self._supervisor.is_fatal(reason):
+        if not isinstance(reason, DestructionRequested) and self._supervisor.is_fatal(reason):
             self.body.cancel(reason=f"the XMPP session has ended: {reason}")
 
     def _fail(self, exc: Exception) -> None:
@@ -163,7 +160,8 @@ class _Keeper:
     async def close(self) -> None:
         """End everything, in `GRACE` seconds at most."""
         self._client._state.end(self.failure or DestructionRequested("the client was closed"))
-        await self._client.stream._lifecycle.close(GRACE / 2)
-        for dispatcher in (self._client.messages, self._client.presences):
-            dispatcher.close(self.failure)
-        self._engine.cancel(reason="the block of connect() was left")
+        try:
+            await self._client.stream._lifecycle.close(GRACE / 2)
+            self._client.stream._router.close(self.failure)
+        finally:
+            self._engine.cancel(reason="the block of connect() was left")

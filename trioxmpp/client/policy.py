@@ -38,10 +38,15 @@ class ReconnectPolicy:
     maximum: float = 60.0
     stable: float = 30.0
 
+    def __post_init__(self) -> None:
+        if not 0 < self.initial <= self.maximum:
+            raise ValueError("0 < initial <= maximum: without a delay, a server that is down would be stormed")
+
     def delays(self, rng: random.Random | None = None) -> Iterator[float]:
         """The delays before one attempt after the other, in seconds: exponential backoff, decorrelated by chance."""
         draw = (rng or random).uniform
-        delay = min(self.initial, self.maximum)
+        delay = self.initial
         while True:
-            yield delay
+            # Also the first: all that a server has lost in one moment must not be back in one moment.
             delay = min(self.maximum, draw(self.initial, delay * 3))
+            yield delay

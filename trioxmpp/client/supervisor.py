@@ -10,11 +10,12 @@ import trio
 
 from ..errors import (
     AuthenticationFailure,
-    DestructionRequested,
     SessionLost,
+    StanzaCondition,
     StreamCondition,
     StreamError,
     StreamNegotiationFailure,
+    XMPPError,
 )
 from ..protocol.features import StreamFeatures
 from ..stream.bare import bare
@@ -44,7 +45,8 @@ class Supervisor:
         self._dialler = dialler
         self._sm = sm
         self._reconnect = reconnect
-        self._destroyed: Exception | None = None
+        self._destroyed: Destroyed | None = None
+        self._linked_since: float | None = None
         self._started: Callable[[], None] | None = None
         self._stream.on_stream_destroyed.connect(self._stream_destroyed)
 
@@ -53,31 +55,37 @@ class Supervisor:
         self._started = task_status.started
         delays = None if self._reconnect is None else self._reconnect.delays()
         while True:
-            since = trio.current_time()
             cause = await self._one_link()
             if cause is None:
                 return
+            was_stable = self._was_stable()
+            lost = self._destroyed
             self._report_loss(cause)
-            if self._reconnect is None or delays is None or _is_hopeless(cause):
+            if self.is_first or self._reconnect is None or delays is None or _is_hopeless(cause):
                 raise cause
-            if self._destroyed is not None and not self._reconnect.renew:
-                raise self._session_lost(cause)
-            if trio.current_time() - since >= self._reconnect.stable:
+            if lost is not None and not self._reconnect.renew:
+                raise SessionLost(f"the session is lost: {cause}", lost.undelivered) from cause
+            if was_stable:
                 delays = self._reconnect.delays()
             delay = next(delays)
             logger.info("the link is broken (%s); next attempt in %.1f s", cause, delay)
             await trio.sleep(delay)
 
+    @property
+    def is_first(self) -> bool:
+        """Whether there never was a session: who connects is there to decide what to do."""
+        return self._started is not None
+
     async def _one_link(self) -> Exception | None:
-        """One attempt and the link that comes of it, if any: what ended it, or None if we did."""
+        """One attempt and the link that comes of it, if any: what ended it, or None if we did, for good."""
         try:
             xmlstream, features = await self._dialler.dial(self._location())
         except ConnectionError as exc:
-            if self._started is not None:
-                raise
             return exc
         try:
             return await self._on(xmlstream, features)
+        except ConnectionError as exc:
+            return exc
         finally:
             with trio.CancelScope(shield=True):
                 await xmlstream.aclose()
@@ -87,24 +95,18 @@ class Supervisor:
         return self._stream.sm_location if self._stream.sm_enabled else None
 
     async def _on(self, xmlstream: XmlStream, features: StreamFeatures) -> Exception | None:
-        if self._stream.sm_enabled and not features.sm:
-            self._stream.stop_sm()
+        """Resume or bind, and live."""
         if self._stream.sm_enabled:
             try:
-                return await self._incarnation(self._stream.resume, xmlstream, self._resumed)
+                if features.sm:
+                    return await self._incarnation(self._stream.resume, xmlstream, self._resumed)
+                self._stream.stop_sm()
             except ResumptionRefused as refusal:
-                if xmlstream.closed:
+                if xmlstream.closed or self._ends_with_its_session:
                     return refusal
-                if self._reconnect is not None and not self._reconnect.renew:
-                    raise self._session_lost(refusal) from refusal
-            except ConnectionError as exc:
-                return exc
-        try:
-            jid = await self._dialler.within_deadline(bind, xmlstream, features, self._dialler.resource)
-        except ConnectionError as exc:
-            if self._started is not None or isinstance(exc, StreamNegotiationFailure):
-                raise
-            return exc
+            if self._ends_with_its_session:
+                return StreamNegotiationFailure("the server does not offer stream management any more")
+        jid = await self._dialler.within_deadline(bind, xmlstream, features, self._dialler.resource)
         self._client._jid = jid
         self._stream.local_jid = jid.bare
         self._report_destroyed()
@@ -140,22 +142,31 @@ class Supervisor:
 
         with bare():
             async with trio.open_nursery() as nursery:
-                await nursery.start(live)
+                await self._dialler.within_deadline(nursery.start, live)
                 try:
                     await ready()
-                except ConnectionError:
-                    logger.debug("the link broke before it could be used")  # and `live` knows why
-        return ended_with
+                except ConnectionError as exc:  # before it could be used; if it broke, `live` knows why
+                    self._stream.stop()
+                    failure = exc
+                else:
+                    failure = ConnectionAbortedError("the stream was stopped")
+        if ended_with is None and self._stream._session.ended is not None:
+            return None  # it was closed
+        return ended_with or failure
 
     async def _enable_sm(self, features: StreamFeatures) -> None:
         if self._sm is None or not features.sm:
             return
         try:
-            await self._stream.start_sm(resume=self._sm.resume, max=self._sm.max)
+            await self._dialler.within_deadline(self._start_sm, self._sm)
         except StreamNegotiationFailure as exc:
             logger.warning("going on without stream management: %s", exc)
 
+    async def _start_sm(self, policy: SMPolicy) -> None:
+        await self._stream.start_sm(resume=policy.resume, max=policy.max)
+
     def _established(self) -> None:
+        self._linked_since = trio.current_time()
         self._client._state.set_ready(True)
         self._emit(Established(self._client.jid))
         if self._started is not None:
@@ -163,34 +174,40 @@ class Supervisor:
             self._started = None
 
     async def _resumed(self) -> None:
+        self._linked_since = trio.current_time()
         self._emit(Resumed())
         await trio.lowlevel.checkpoint()
 
+    def _was_stable(self) -> bool:
+        """Whether the link that has just ended had lasted for long enough to begin with short delays again."""
+        if self._reconnect is None or self._linked_since is None:
+            return False
+        return trio.current_time() - self._linked_since >= self._reconnect.stable
+
     def _stream_destroyed(self, reason: Exception) -> None:
-        self._client._state.set_ready(False)
-        self._destroyed = reason
+        if self._client._state.ready:  # it has been told of
+            self._client._state.set_ready(False)
+            self._destroyed = Destroyed(reason, self._stream.undelivered)
+
+    @property
+    def _ends_with_its_session(self) -> bool:
+        return self._reconnect is None or not self._reconnect.renew
 
     def is_fatal(self, cause: Exception) -> bool:
         """Whether the end of a session for this reason is the end of the client."""
-        if self._reconnect is None or not self._reconnect.renew:
-            return True
-        return _is_hopeless(cause)
+        return self._ends_with_its_session or _is_hopeless(cause)
 
     def _report_loss(self, cause: Exception) -> None:
-        if self._client._state.ready or self._destroyed is not None:
+        if self._linked_since is not None:
+            self._linked_since = None
             self._emit(Suspended(cause))
         self._report_destroyed()
 
     def _report_destroyed(self) -> None:
         """Tell, after Suspended, that the session is over."""
         if self._destroyed is not None:
-            reason, self._destroyed = self._destroyed, None
-            self._emit(Destroyed(reason, self._stream.undelivered))
-
-    def _session_lost(self, cause: Exception) -> SessionLost:
-        lost = SessionLost(f"the session is lost: {cause}", self._stream.undelivered)
-        lost.__cause__ = cause
-        return lost
+            event, self._destroyed = self._destroyed, None
+            self._emit(event)
 
     def _emit(self, event: Event) -> None:
         logger.info("%s: %s", self._client._jid, event)
@@ -201,4 +218,8 @@ def _is_hopeless(cause: Exception) -> bool:
     """Whether trying again cannot help, or would only throw somebody else out."""
     if isinstance(cause, StreamError):
         return cause.condition is StreamCondition.CONFLICT
-    return not isinstance(cause, ConnectionError) or isinstance(cause, (AuthenticationFailure, DestructionRequested))
+    if isinstance(cause, AuthenticationFailure):
+        return cause.condition != "temporary-auth-failure"
+    if isinstance(cause.__cause__, XMPPError):  # what a refusal to bind says
+        return cause.__cause__.condition is StanzaCondition.CONFLICT
+    return not isinstance(cause, ConnectionError)
