@@ -271,7 +271,7 @@ async def venue(open_venue: OpenVenue) -> AsyncIterator[Venue]:
 
 @pytest.fixture
 def impatient() -> dict[str, Any]:
-    """Options for somebody who notices soon that nobody is there any more. A busy machine may take a second to answer."""
+    """Options for somebody who notices soon that nobody is there. A busy machine may take a second to answer."""
     return {"liveness": Liveness(0.2, 1.0), "connect_timeout": 2.0}
 
 
