@@ -165,7 +165,7 @@ async def test_a_text_keeps_its_language(autojump_clock, scene):
     await trio.testing.wait_all_tasks_blocked()
     (message,) = had
     assert message.lang == "en"
-    assert message.bodies == {"": "Good night", "it": "Buona notte"}
+    assert message.bodies == {"en": "Good night", "it": "Buona notte"}
     assert (message.body, message.subject) == ("Good night", "Addio")
 
 

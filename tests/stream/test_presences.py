@@ -76,7 +76,7 @@ async def test_what_a_presence_says(autojump_clock, scene):
         "<status xml:lang='it'>Occupata</status><priority>-7</priority></presence>",
     )
     assert presence.show is PresenceShow.DND
-    assert presence.statuses == {"": "Wooing Romeo", "it": "Occupata"}
+    assert presence.statuses == {"en": "Wooing Romeo", "it": "Occupata"}
     assert (presence.status, presence.priority, presence.lang) == ("Wooing Romeo", -7, "en")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Self, TypeVar, cast
+from typing import Any, ClassVar, Self, TypeVar
 
 from ... import xml
 from ...errors import ElementError, XMPPError
@@ -28,12 +28,14 @@ class Stanza:
     """What the three stanzas have in common (RFC 6120 §8.1).
 
     `to` and `from_` are JIDs or None, `id` is a string or None (the stream fills it in when the stanza is enqueued),
-    `lang` is the stanza's own xml:lang. `error` is the `XMPPError` that a stanza of type error carries.
+    `lang` is the stanza's own xml:lang, which its texts inherit. `error` is the `XMPPError` that a stanza of type error
+    carries.
     """
 
     __slots__ = ("_element", "_error", "_payloads", "from_", "id", "lang", "to")
 
     NAME: ClassVar[str]
+    TYPES: ClassVar[type[enum.Enum]]
 
     to: JID | None
     from_: JID | None
@@ -59,7 +61,7 @@ class Stanza:
         self._error = error
 
     def __repr__(self) -> str:
-        kind = cast(enum.Enum, self.type).name  # type: ignore[attr-defined]  # every subclass has a type
+        kind = getattr(self.type, "name", self.type)  # type: ignore[attr-defined]  # every subclass has a type
         fields = {"to": self.to, "from_": self.from_, "id": self.id}
         shown = "".join(f" {name}={str(value)!r}" for name, value in fields.items() if value is not None)
         return f"<{type(self).__name__} {kind}{shown}>"
@@ -110,7 +112,13 @@ class Stanza:
         return found
 
     def validate(self) -> None:
-        """Raise ValueError (or JIDError) if this stanza may not be sent; addresses given as strings become JIDs."""
+        """Raise ValueError (or JIDError) if this stanza may not be sent; addresses given as strings become JIDs.
+
+        TypeError if its type is not one.
+        """
+        kind: Any = self.type  # type: ignore[attr-defined]
+        if not isinstance(kind, self.TYPES):
+            raise TypeError(f"{kind!r} is not a {self.TYPES.__name__}")
         self.to = _as_jid(self.to)
         self.from_ = _as_jid(self.from_)
 
@@ -182,15 +190,17 @@ def lang_texts(value: str | Mapping[str, str] | None) -> dict[str, str]:
     return {"": value} if isinstance(value, str) else dict(value)
 
 
-def preferred(texts: Mapping[str, str]) -> str | None:
-    """The text without a language of its own, else the first one."""
+def preferred(texts: Mapping[str, str], own: str | None) -> str | None:
+    """The text in the stanza's own language, else the one without any, else the first one."""
+    if own is not None and own in texts:
+        return texts[own]
     return texts.get("", next(iter(texts.values()), None))
 
 
-def serialise_texts(name: str, texts: Mapping[str, str]) -> str:
-    """The children of this name, one for each language."""
+def serialise_texts(name: str, texts: Mapping[str, str], own: str | None) -> str:
+    """The children of this name, one for each language; the stanza's own one goes without saying."""
     pieces = []
     for lang, text in texts.items():
-        attribute = f" xml:lang='{xml.escape_attr(lang)}'" if lang else ""
+        attribute = f" xml:lang='{xml.escape_attr(lang)}'" if lang and lang != own else ""
         pieces.append(f"<{name}{attribute}>{xml.escape(text)}</{name}>")
     return "".join(pieces)

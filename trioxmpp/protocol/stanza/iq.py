@@ -23,6 +23,7 @@ class IQ(Stanza):
 
     __slots__ = ("type",)
     NAME = "iq"
+    TYPES = IQType
     type: IQType
 
     def __init__(

@@ -21,12 +21,14 @@ _BODY, _SUBJECT, _THREAD = (f"{{{ns.CLIENT}}}{name}" for name in ("body", "subje
 class Message(Stanza):
     """A message (RFC 6121 §5).
 
-    `bodies` and `subjects` map languages to texts, with ``""`` for a text without xml:lang; `body` and `subject` are
-    the one text that most applications want. `thread` is the conversation's opaque id, `parent_thread` its parent.
+    `bodies` and `subjects` map languages to texts, with ``""`` for a text without xml:lang in a stanza without; `body`
+    and `subject` are the one text that most applications want. `thread` is the conversation's opaque id,
+    `parent_thread` its parent.
     """
 
     __slots__ = ("_bodies", "_parent_thread", "_subjects", "_thread", "type")
     NAME = "message"
+    TYPES = MessageType
     type: MessageType
 
     def __init__(
@@ -60,8 +62,8 @@ class Message(Stanza):
 
     @property
     def body(self) -> str | None:
-        """The text of the message: the one without xml:lang, else the first one, else None."""
-        return preferred(self.bodies)
+        """The text of the message: the one in its own language, else one without any, else the first one, else None."""
+        return preferred(self.bodies, self.lang)
 
     @body.setter
     def body(self, value: str | Mapping[str, str] | None) -> None:
@@ -77,8 +79,8 @@ class Message(Stanza):
 
     @property
     def subject(self) -> str | None:
-        """The subject: the one without xml:lang, else the first one, else None."""
-        return preferred(self.subjects)
+        """The subject: the one in its own language, else one without any, else the first one, else None."""
+        return preferred(self.subjects, self.lang)
 
     @subject.setter
     def subject(self, value: str | Mapping[str, str] | None) -> None:
@@ -105,6 +107,12 @@ class Message(Stanza):
             self._read()
         return self._parent_thread
 
+    @parent_thread.setter
+    def parent_thread(self, value: str | None) -> None:
+        if self._element is not None:
+            self._read()
+        self._parent_thread = value
+
     def reply(self, body: str | Mapping[str, str] | None = None, *, payloads: Iterable[Any] = ()) -> Message:
         """A message of the same type and thread to whom this one came from; to the room, for a groupchat message."""
         to = self.from_
@@ -125,9 +133,9 @@ class Message(Stanza):
     def _serialise_own(self) -> str:
         pieces = ""
         if self._subjects:
-            pieces += serialise_texts("subject", self._subjects)
+            pieces += serialise_texts("subject", self._subjects, self.lang)
         if self._bodies:
-            pieces += serialise_texts("body", self._bodies)
+            pieces += serialise_texts("body", self._bodies, self.lang)
         if self._thread is not None:
             parent = f" parent='{xml.escape_attr(self._parent_thread)}'" if self._parent_thread is not None else ""
             pieces += f"<thread{parent}>{xml.escape(self._thread)}</thread>"
@@ -136,9 +144,9 @@ class Message(Stanza):
     def _read_own(self, child: xml.Element) -> bool:
         tag = child.tag
         if tag == _BODY:
-            self._bodies.setdefault(child.get(LANG, ""), "".join(child.itertext()))
+            self._bodies.setdefault(child.get(LANG, self.lang or ""), "".join(child.itertext()))
         elif tag == _SUBJECT:
-            self._subjects.setdefault(child.get(LANG, ""), "".join(child.itertext()))
+            self._subjects.setdefault(child.get(LANG, self.lang or ""), "".join(child.itertext()))
         elif tag == _THREAD and self._thread is None:
             self._thread = child.text or ""
             self._parent_thread = child.get("parent")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
@@ -16,6 +17,7 @@ __all__ = ["Presence"]
 
 _TYPES = {member.value: member for member in PresenceType}
 _SHOWS = {member.value: member for member in PresenceShow}
+_PRIORITY_VALUE = re.compile(r"[+-]?[0-9]{1,10}")
 _SHOW, _STATUS, _PRIORITY = (f"{{{ns.CLIENT}}}{name}" for name in ("show", "status", "priority"))
 
 
@@ -28,6 +30,7 @@ class Presence(Stanza):
 
     __slots__ = ("_priority", "_show", "_statuses", "type")
     NAME = "presence"
+    TYPES = PresenceType
     type: PresenceType
 
     def __init__(
@@ -72,8 +75,13 @@ class Presence(Stanza):
 
     @property
     def status(self) -> str | None:
-        """The text of the presence: the one without xml:lang, else the first one, else None."""
-        return preferred(self.statuses)
+        """The text: the one in the presence's own language, else one without any, else the first one, else None."""
+        return preferred(self.statuses, self.lang)
+
+    @status.setter
+    def status(self, value: str | Mapping[str, str] | None) -> None:
+        self.statuses.clear()
+        self.statuses.update(lang_texts(value))
 
     @property
     def priority(self) -> int:
@@ -105,7 +113,7 @@ class Presence(Stanza):
         if self._show is not None:
             pieces += f"<show>{self._show.value}</show>"
         if self._statuses:
-            pieces += serialise_texts("status", self._statuses)
+            pieces += serialise_texts("status", self._statuses, self.lang)
         if self._priority:
             pieces += f"<priority>{self._priority}</priority>"
         return pieces
@@ -115,13 +123,11 @@ class Presence(Stanza):
         if tag == _SHOW:
             self._show = _SHOWS.get((child.text or "").strip(), self._show)
         elif tag == _STATUS:
-            self._statuses.setdefault(child.get(LANG, ""), "".join(child.itertext()))
+            self._statuses.setdefault(child.get(LANG, self.lang or ""), "".join(child.itertext()))
         elif tag == _PRIORITY:
-            try:
-                priority = int((child.text or "")[:8])
-            except ValueError:
-                return True
-            self._priority = priority if -128 <= priority <= 127 else 0
+            text = (child.text or "").strip()
+            if _PRIORITY_VALUE.fullmatch(text) and -128 <= (priority := int(text)) <= 127:
+                self._priority = priority
         else:
             return False
         return True
