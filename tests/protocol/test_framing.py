@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import tracemalloc
 from collections.abc import Iterable
 
@@ -388,6 +389,24 @@ def test_elements_outlive_the_framing() -> None:
     assert len(kept) == 1 + sum(range(200))
 
 
+def test_stanzas_that_came_together_outlive_their_parser() -> None:
+    chat = b"<message><body>hi</body><x xmlns='urn:example:x'><y z='1'>t</y></x></message>"
+    framing, kept = Framing(), []
+    framing.feed(HEADER + chat)
+    for _ in range(300):
+        events, error = framing.feed(chat * 100 + chat[:40])
+        assert error is None
+        kept.append(events[7])
+        more, error = framing.feed(chat[40:])
+        assert error is None
+        assert len(events) + len(more) == 101
+        if len(kept) % 50 == 0:
+            gc.collect()
+    assert {etree.tostring(copy.copy(e)) for e in kept if isinstance(e, etree._Element)} == {
+        b'<message xmlns="jabber:client"><body>hi</body><x xmlns="urn:example:x"><y z="1">t</y></x></message>'
+    }
+
+
 def test_a_heavy_stanza_among_light_ones() -> None:
     heavy = b"<message><body>" + b"x>" * 200_000 + b"</body></message>"
     stream = HEADER + (GOOD + heavy + MORE) * 3 + FOOTER
@@ -395,3 +414,15 @@ def test_a_heavy_stanza_among_light_ones() -> None:
     assert condition is None
     assert len(events) == 11
     assert len(etree.fromstring(events[2])[0].text or "") == 400_000
+
+
+def test_elements_of_one_name_within_each_other_after_an_odd_one() -> None:
+    odd = b"<presence a='>'/>"
+    forwarded = b"<message><x xmlns='urn:x'><message xmlns='jabber:client'/></x></message>"
+    nested = b"<message><x xmlns='urn:x'><message xmlns='jabber:client'></message></x></message>"
+    for inner in (forwarded, nested):
+        framing = Framing()
+        events, error = framing.feed(HEADER + odd + inner + b"\n" + inner + b"<!-- -->")
+        assert error is not None
+        assert error.condition is C.RESTRICTED_XML
+        assert [event.tail for event in events if isinstance(event, etree._Element)] == [None, None, None]

@@ -69,6 +69,37 @@ def test_how_the_bytes_are_cut_makes_no_difference(data: bytes, draw: st.DataObj
     assert read_one_by_one(stream, limits) == outcome
 
 
+CHAT = b"<message from='juliet@example.org'><body>hi? &amp; ho!</body></message>"
+FORWARDED = b"<message><result xmlns='urn:x'><message xmlns='jabber:client'><body/></message></result></message>"
+MANY = st.lists(
+    st.sampled_from([CHAT, FORWARDED, GOOD, b"\n", b"<r xmlns='urn:xmpp:sm:3'/>"]), min_size=60, max_size=75
+)
+
+
+@given(MANY.map(b"".join), st.lists(NASTY, max_size=6).map(b"".join), st.data())
+@settings(max_examples=100, deadline=None)
+def test_many_stanzas_at_once_are_read_like_one_after_the_other(many: bytes, data: bytes, draw: st.DataObject) -> None:
+    where = draw.draw(st.integers(0, len(many)))
+    stream = HEADER + many[:where] + data + many[where:]
+    cut = draw.draw(st.integers(len(HEADER), len(stream)))
+    outcome = read([HEADER + GOOD + CHAT, *(stream[i : i + 1] for i in range(len(HEADER), len(stream)))])
+    assert read([HEADER + GOOD + CHAT, stream[len(HEADER) : cut], stream[cut:]]) == outcome
+
+
+@given(st.integers(1, 9000), st.integers(0, 100))
+@settings(max_examples=100, deadline=None)
+def test_the_end_of_many_stanzas_may_be_anywhere(size: int, name: int) -> None:
+    nested = b"<message><message/><m:message xmlns:m='jabber:client'/><messages/><x a='message'>message</x>"
+    stream = HEADER + (CHAT + FORWARDED) * 30 + nested + b"<a/>" * name + b"</message>" + CHAT * 70 + FOOTER
+    framing, events = Framing(), []
+    for i in range(0, len(stream), size):
+        new, error = framing.feed(stream[i : i + size])
+        assert error is None
+        events += canonical(new)
+    assert len(events) == 1 + 60 + 1 + 70 + 1
+    assert events == read([stream])[0]
+
+
 @given(st.binary(max_size=60))
 @settings(max_examples=150, deadline=None)
 def test_any_bytes(data: bytes) -> None:

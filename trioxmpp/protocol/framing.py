@@ -75,6 +75,7 @@ class Framing:
         self._tree = LiveTree(self._limits, namespaces)
         self._handed_out: list[Event] = []  # by the tree, but not by us
         self._error: StreamError | None = None
+        self._in_bulk = False  # whether to try to read much at once
         self._declared = False  # whether there was an XML declaration
         self._rest = bytearray()  # the piece that is not complete yet
         self._between = True  # not inside of any first-level element, nor of any tag
@@ -114,6 +115,7 @@ class Framing:
             data = bytes(self._rest + data)
             self._rest.clear()
         position, end = 0, len(data)
+        self._in_bulk = all_of_it
         try:
             while position < end and not tree.ended and (all_of_it or not tree.events):
                 position = self._step(data, position, all_of_it)
@@ -134,7 +136,7 @@ class Framing:
                 position = match.start()
                 if data[position] != _LESS_THAN:
                     raise self._stray(data[position])
-            if self._tree.depth and (end := self._feed_small(data, position, all_of_it)) > position:
+            if self._tree.depth and (end := self._feed_whole(data, position, all_of_it)) > position:
                 return end
         end = self._end_of_piece(data, position)
         limit = self._limits.stanza if self._tree.depth else self._limits.header
@@ -150,6 +152,14 @@ class Framing:
             return len(data)
         self._feed(data[position:end])
         return end
+
+    def _feed_whole(self, data: bytes, position: int, all_of_it: bool) -> int:
+        """Read first-level elements that are whole, if that can be done in a fast way; return where the rest begins."""
+        if self._in_bulk:
+            self._in_bulk = False  # who tries again and again makes it slow
+            if octets := self._tree.feed_bulk(data[position:]):
+                return position + octets
+        return self._feed_small(data, position, all_of_it)
 
     def _feed_small(self, data: bytes, position: int, all_of_it: bool) -> int:
         """Read first-level elements, as long as they are whole and small; return where the rest begins."""
@@ -189,9 +199,10 @@ class Framing:
         if len(tree.events) > before:
             self._between, self._closing, self._quote, self._size = True, b"", b"", 0
         elif tree.depth > 1:
-            name = _NAME.match(self._opening, 1)
-            assert name is not None
-            self._closing = b"</" + name[0]
+            if not self._closing:
+                name = _NAME.match(self._opening, 1)
+                assert name is not None
+                self._closing = b"</" + name[0]
         else:
             self._quote = _unclosed(piece, self._quote)
 

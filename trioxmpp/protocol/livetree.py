@@ -24,7 +24,8 @@ from lxml import etree
 from .. import xml
 from ..errors import StreamCondition
 from . import ns
-from .pullparser import check_log, new_parser, refuse, syntax_error
+from .bulk import BULK, read_bulk
+from .pullparser import MAX_DEPTH, check_log, new_parser, refuse, syntax_error
 
 __all__ = ["Event", "Limits", "LiveTree", "StreamFooter", "StreamHeader"]
 
@@ -46,13 +47,13 @@ class Limits:
     """Octets of the stream header, the XML declaration included."""
     stanza: int = 1 << 20
     """Octets of a first-level element, complete or not."""
-    depth: int = 100
-    """Elements within each other, the stream itself being the first. libxml2 has its own limit of 256."""
+    depth: int = MAX_DEPTH
+    """Elements within each other, the stream itself being the first. A lower limit makes reading slower."""
     attributes: int = 256
     """Attributes of one element, namespace declarations not counted."""
     children: int = 50_000
     """Elements within one first-level element, at all depths."""
-    name: int = 1024
+    name: int = 2048
     """Characters of the name of an element or attribute, its namespace included."""
 
 
@@ -93,6 +94,7 @@ class LiveTree:
         """Whether the stream was closed."""
         self.small = 0
         """Octets of a first-level element that is too short to exceed any limit."""
+        self._longest_tag = 0  # octets of a tag that is too short to exceed any limit
         self._limits = limits
         self._namespaces = namespaces
         self._parser = new_parser()
@@ -143,15 +145,35 @@ class LiveTree:
         if failure is not None:
             raise syntax_error(failure.code, failure.msg)
 
+    def feed_bulk(self, data: bytes) -> int:
+        """Read the first-level elements that `data` begins with, if they are beyond doubt; return their octets, or 0.
+
+        To be called between two of them only.
+        """
+        limits = self._limits
+        if len(data) > min(limits.stanza, 4 * limits.children) or len(data) < BULK or limits.depth < MAX_DEPTH:
+            return 0
+        bulk = read_bulk(self._header, data, longest=self._longest_tag, allowed=self._plain)
+        if bulk is None:
+            return 0
+        elements, end = bulk
+        self._settle()
+        self.events += elements
+        return end
+
     def hand_out(self) -> list[Event]:
         """The `events`, which belong to the caller from now on."""
+        self._settle()
         events, self.events = self.events, []
+        return events
+
+    def _settle(self) -> None:
+        """Have none of the `events` in the way of the parser, which may write behind the one that ended last."""
         if self._lent:
             self._lent = False
             assert self._last is not None
-            index = -1 if events[-1] is self._last else -2  # behind it there can only be the footer
-            events[index] = copy.copy(self._last)  # a deep one; that is what lxml does
-        return events
+            index = -1 if self.events[-1] is self._last else -2  # behind it there can only be the footer
+            self.events[index] = copy.copy(self._last)  # a deep one; that is what lxml does
 
     def _walk(self, events: list[tuple[str, xml.Element]]) -> None:
         """Look at each element that began or ended."""
@@ -205,6 +227,8 @@ class LiveTree:
         self.small = min(
             limits.stanza, 7 * limits.depth, 4 * limits.children, 5 * limits.attributes, limits.name - longest
         )
+        # One tag may declare a namespace, and another one have the rest of the name.
+        self._longest_tag = min(5 * limits.attributes, limits.name // 2, limits.name - longest)
 
     def _end(self, element: xml.Element) -> None:
         """Take the closing tag of a first-level element."""

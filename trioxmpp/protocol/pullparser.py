@@ -7,14 +7,20 @@ namespaces in a log that nobody reads.
 from __future__ import annotations
 
 import re
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, Literal, TypeAlias
 
 from lxml import etree
 
 from .. import xml
 from ..errors import StreamCondition, StreamError
 
-__all__ = ["check_declaration", "check_log", "new_parser", "refuse", "syntax_error"]
+__all__ = ["MAX_DEPTH", "check_declaration", "check_log", "new_parser", "refuse", "syntax_error"]
+
+EventName: TypeAlias = Literal["start", "end", "comment", "pi"]
+
+#: How many elements may stand within each other; for more, libxml2 would have to be told to be careless.
+MAX_DEPTH: Final = 256
 
 _NAMESPACE_ERRORS: Final[dict[int, StreamCondition]] = {
     etree.ErrorTypes.NS_ERR_XML_NAMESPACE: StreamCondition.BAD_NAMESPACE_PREFIX,
@@ -36,10 +42,13 @@ _DECLARATION: Final = re.compile(
 )
 
 
-def new_parser() -> etree.XMLPullParser[xml.Element]:
-    """Make a pull parser for UTF-8 that tells of opening and closing tags, comments and processing instructions."""
+def new_parser(
+    events: Sequence[EventName] = ("start", "end", "comment", "pi"), tags: Sequence[str] | None = None
+) -> etree.XMLPullParser[xml.Element]:
+    """Make a pull parser for UTF-8 that tells of `events`; `tags` are those of which openings and closings are told."""
     return etree.XMLPullParser(
-        ("start", "end", "comment", "pi"),
+        events,
+        tag=tags,
         encoding="utf-8",  # whatever the peer declares
         resolve_entities="internal",  # False would let undeclared entities pass
         no_network=True,
