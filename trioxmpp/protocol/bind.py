@@ -14,7 +14,7 @@ __all__ = ["Bind", "Bound", "LegacySession"]
 class Bound:
     """The full JID that is ours from now on: what the server says, not what we asked for."""
 
-    jid: JID = xml.child_text(codec=xml.Codec(JID.parse_inbound, str))
+    jid: JID = xml.child_text()
 
 
 @xml.element(ns.BIND, "bind")

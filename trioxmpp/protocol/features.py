@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .. import xml
+from ..errors import ElementError
 from . import ns
 
 __all__ = ["StreamFeatures", "parse_features"]
@@ -17,6 +18,8 @@ class StreamFeatures:
     starttls: bool = False
     starttls_required: bool = False
     mechanisms: tuple[str, ...] = ()
+    channel_bindings: tuple[str, ...] | None = None
+    """The types of channel binding for those mechanisms (XEP-0440); None: the server does not tell."""
     bind: bool = False
     session_required: bool = False
     """A legacy session is to be established: offered, and not ``<optional/>``."""
@@ -29,17 +32,70 @@ class StreamFeatures:
         return tag in self.tags
 
 
+@xml.element(ns.TLS, "starttls")
+class _StartTLS:
+    required: bool = xml.flag()
+
+
+@xml.element(ns.SASL, "mechanism")
+class _Mechanism:
+    name: str = xml.text()
+
+
+@xml.element(ns.SASL, "mechanisms")
+class _Mechanisms:
+    each: tuple[_Mechanism, ...] = xml.children()
+
+
+@xml.element(ns.BIND, "bind")
+class _Bind:
+    pass
+
+
+@xml.element(ns.SESSION, "session")
+class _Session:
+    optional: bool = xml.flag()
+
+
+@xml.element(ns.SM, "sm")
+class _SM:
+    pass
+
+
+@xml.element(ns.STREAM, "features")
+class _Features:
+    """All of them may come twice: a server that says so twice says nothing else."""
+
+    starttls: tuple[_StartTLS, ...] = xml.children()
+    mechanisms: tuple[_Mechanisms, ...] = xml.children()
+    bind: tuple[_Bind, ...] = xml.children()
+    session: tuple[_Session, ...] = xml.children()
+    sm: tuple[_SM, ...] = xml.children()
+
+
 def parse_features(element: xml.Element) -> StreamFeatures:
     """What is offered. Never raises: what cannot be understood is not offered."""
-    tls = element.find(f"{{{ns.TLS}}}starttls")
-    session = element.find(f"{{{ns.SESSION}}}session")
-    mechanisms = element.findall(f"{{{ns.SASL}}}mechanisms/{{{ns.SASL}}}mechanism")
+    tags = frozenset(str(child.tag) for child in element)
+    try:
+        offered = xml.parse(_Features, element)
+    except ElementError:
+        return StreamFeatures(tags=tags)
+    names = [mechanism.name.strip() for mechanisms in offered.mechanisms for mechanism in mechanisms.each]
     return StreamFeatures(
-        starttls=tls is not None,
-        starttls_required=tls is not None and tls.find(f"{{{ns.TLS}}}required") is not None,
-        mechanisms=tuple(name for mechanism in mechanisms if (name := (mechanism.text or "").strip())),
-        bind=element.find(f"{{{ns.BIND}}}bind") is not None,
-        session_required=session is not None and session.find(f"{{{ns.SESSION}}}optional") is None,
-        sm=element.find(f"{{{ns.SM}}}sm") is not None,
-        tags=frozenset(str(child.tag) for child in element),
+        starttls=bool(offered.starttls),
+        starttls_required=any(starttls.required for starttls in offered.starttls),
+        mechanisms=tuple(filter(None, names)),
+        channel_bindings=_channel_bindings(element),
+        bind=bool(offered.bind),
+        session_required=any(not session.optional for session in offered.session),
+        sm=bool(offered.sm),
+        tags=tags,
     )
+
+
+def _channel_bindings(element: xml.Element) -> tuple[str, ...] | None:
+    announced = element.find(f"{{{ns.SASL_BINDINGS}}}sasl-channel-binding")
+    if announced is None:
+        return None
+    types = announced.findall(f"{{{ns.SASL_BINDINGS}}}channel-binding")
+    return tuple(name for each in types if (name := each.get("type")))

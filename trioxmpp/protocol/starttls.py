@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
+from .. import xml
 from . import ns
 
 __all__ = ["FAILURE", "PROCEED", "REQUEST"]
 
-REQUEST = f"<starttls xmlns='{ns.TLS}'/>"
-PROCEED = f"{{{ns.TLS}}}proceed"
-FAILURE = f"{{{ns.TLS}}}failure"
+
+@xml.element(ns.TLS, "starttls")
+class _StartTLS:
+    pass
+
+
+@xml.element(ns.TLS, "proceed")
+class _Proceed:
+    pass
+
+
+@xml.element(ns.TLS, "failure")
+class _Failure:
+    pass
+
+
+REQUEST = xml.serialise(_StartTLS())
+PROCEED = xml.tag_of(_Proceed)
+FAILURE = xml.tag_of(_Failure)

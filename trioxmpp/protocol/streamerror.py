@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from lxml import etree
-
 from .. import xml
 from ..errors import StreamCondition, StreamError
 from . import ns
@@ -14,7 +12,7 @@ from . import ns
 __all__ = ["parse_stream_error", "stream_error"]
 
 _CONDITIONS: Final = {condition.value: condition for condition in StreamCondition}
-_NOT_XML: Final = re.compile("[^\\t\\n\\r\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
+_NOT_XML: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
 def stream_error(error: StreamError) -> bytes:
@@ -31,25 +29,51 @@ def stream_error(error: StreamError) -> bytes:
     return f"<stream:error>{condition}{error.application or ''}</stream:error>".encode()
 
 
+@xml.element(ns.STREAM_ERRORS, "text")
+class _Text:
+    text: str = xml.text()
+
+
+@xml.element(ns.STREAM, "error")
+class _Error:
+    """The others are a condition and, perhaps, one of an application (RFC 6120 §4.9.4)."""
+
+    texts: tuple[_Text, ...] = xml.children()
+    others: tuple[xml.Element, ...] = xml.rest()
+
+
+@xml.element(ns.STREAM_ERRORS, "text")
+class _Text:
+    text: str = xml.text()
+
+
+@xml.element(ns.STREAM, "error")
+class _Error:
+    """The others are a condition and, perhaps, one of an application (RFC 6120 §4.9.4)."""
+
+    texts: tuple[_Text, ...] = xml.children()
+    others: tuple[xml.Element, ...] = xml.rest()
+
+
 def parse_stream_error(element: xml.Element) -> StreamError:
     """Read a stream error (RFC 6120 §4.9). Never raises; what it does not know is *undefined-condition*.
 
     What stands in the condition itself is the text if there is no ``<text/>``. In *see-other-host* it is the host,
     and always the text.
     """
+    said = xml.parse(_Error, element)
     condition: StreamCondition | None = None
-    text = inside = application = None
-    for child in element.iterchildren(etree.Element):
-        namespace, _, name = str(child.tag)[1:].rpartition("}")
+    inside = application = None
+    for other in said.others:
+        namespace, _, name = str(other.tag)[1:].rpartition("}")
         if namespace != ns.STREAM_ERRORS:
-            application = application or etree.tostring(child, encoding="unicode", with_tail=False)
-        elif name == "text":
-            text = text or child.text
+            application = application or xml.serialise(other, "")
         elif condition is None:
             condition = _CONDITIONS.get(name, StreamCondition.UNDEFINED_CONDITION)
-            inside = (child.text or "").strip() or None
+            inside = (other.text or "").strip() or None
     if condition is None:
         condition = StreamCondition.UNDEFINED_CONDITION
+    text = next(filter(None, [text.text for text in said.texts]), None)
     if condition is StreamCondition.SEE_OTHER_HOST and inside:
         text = inside
     return StreamError(condition, text or inside, application=application)

@@ -4,7 +4,7 @@ A payload is a declaration (`element` and its fields); `parse` and `serialise` a
 registered anywhere: who wants an element read as a class says so.
 """
 
-from .codec import HEX, LANGUAGE, URI, Codec, integer
+from .codec import HEX, LANGUAGE, URI, Codec, integer, lenient
 from .fields import attr, child, child_text, children, flag, lang_text, rest, rest_attrs, text
 from .markup import Element, equal, escape, escape_attr, fromstring
 from .model import element, find, parse, parse_any, serialise, tag_of
@@ -28,6 +28,7 @@ __all__ = [
     "fromstring",
     "integer",
     "lang_text",
+    "lenient",
     "parse",
     "parse_any",
     "rest",

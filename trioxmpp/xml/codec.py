@@ -10,12 +10,12 @@ import typing
 from collections.abc import Callable, Iterable
 from datetime import date, datetime, time, timezone
 from decimal import Decimal
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar, cast
 
 from ..jid import JID
 from . import times
 
-__all__ = ["HEX", "LANGUAGE", "URI", "Codec", "codec_for", "identity", "integer"]
+__all__ = ["HEX", "LANGUAGE", "URI", "Codec", "codec_for", "identity", "integer", "lenient"]
 
 T = TypeVar("T")
 
@@ -144,6 +144,20 @@ def integer(low: int | None = None, high: int | None = None) -> Codec[int]:
         return value
 
     return Codec(lambda text: check(_decode_int(text)), lambda value: int.__repr__(check(value)), is_plain=True)
+
+
+def lenient(of: type[T] | Codec[T]) -> Codec[T | None]:
+    """The same, but None for what cannot be read: as good as absent, where that is the better answer."""
+    codec: Codec[T] = of if isinstance(of, Codec) else codec_for(of)
+
+    def decode(text: str) -> T | None:
+        try:
+            return codec.decode(text)
+        except ValueError:
+            return None
+
+    # None is never written.
+    return Codec(decode, cast(Callable[[T | None], str], codec.encode), is_plain=codec.is_plain)
 
 
 #: Of bytes, as hexadecimal digits.
