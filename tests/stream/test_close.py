@@ -31,6 +31,13 @@ def told(scene):
     return told
 
 
+async def closing(scene, nursery) -> None:
+    """Begin to close, and return when nothing is written of it yet."""
+    nursery.start_soon(scene.stream.aclose)
+    for _ in range(2):
+        await trio.lowlevel.checkpoint()
+
+
 def closed(scene, told) -> None:
     """Check that everything is as it has to be after a close, and that nothing was told of it but that."""
     (reason,) = told
@@ -103,7 +110,7 @@ async def test_an_ack_that_crosses_our_footer_still_counts(autojump_clock, scene
 
 async def test_footers_that_cross_are_fine(autojump_clock, scene, told, nursery):
     peer = await scene.starts()
-    nursery.start_soon(scene.stream.aclose)
+    await closing(scene, nursery)
     await peer.says_footer()
     assert await scene.outcome() is None
     await peer.expects_footer()
@@ -138,7 +145,7 @@ async def test_only_who_waited_for_it_knows_that_it_was_delivered(autojump_clock
 async def test_a_close_by_itself_promises_nothing(autojump_clock, scene, nursery):
     peer = await scene.starts(sm="sm-1")
     tokens = [scene.client.enqueue(message()) for _ in range(100)]
-    nursery.start_soon(scene.stream.aclose)
+    await closing(scene, nursery)
     await peer.says_footer()
     await scene.outcome()
     assert StanzaState.ACKED not in {token.state for token in tokens}
@@ -185,7 +192,7 @@ async def test_a_managed_stanza_that_our_last_ack_does_not_cover_is_left_to_the_
 @pytest.mark.parametrize("sm", [None, "sm-1"])
 async def test_nonsense_in_the_meantime_is_ignored(autojump_clock, scene, told, nursery, sm, nonsense):
     peer = await scene.starts(sm=sm)
-    nursery.start_soon(scene.stream.aclose)
+    await closing(scene, nursery)
     await peer.says(nonsense)
     if sm is not None:
         await peer.expects(ack(0))
@@ -197,7 +204,7 @@ async def test_nonsense_in_the_meantime_is_ignored(autojump_clock, scene, told, 
 
 async def test_a_stream_error_in_the_meantime_is_no_failure(autojump_clock, scene, told, nursery):
     peer = await scene.starts()
-    nursery.start_soon(scene.stream.aclose)
+    await closing(scene, nursery)
     await peer.says("<stream:error><reset xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>")
     await peer.says_footer()
     assert await scene.outcome() is None
@@ -270,6 +277,26 @@ async def test_a_failure_before_the_close_is_told_once_and_raised(autojump_clock
     await scene.stream.aclose()
     assert isinstance(failure, ConnectionResetError)
     assert told == [failure, failure]  # it destroyed the session, too
+    with pytest.raises(DestructionRequested):
+        scene.client.enqueue(message())
+
+
+async def test_a_failure_in_the_moment_before_a_close_is_still_told(autojump_clock, scene):
+    told = []
+    peer = await scene.starts(sm="sm-1")
+    scene.stream.on_failure.connect(told.append)
+
+    def breaks(stanza):
+        scene.nursery.start_soon(scene.stream.aclose)
+        raise LookupError("x")
+
+    with scene.stream.app_inbound_message_filter.context_register(breaks):
+        await peer.says(AY_ME)
+        failure = await scene.outcome()
+    assert told == [failure]
+    assert isinstance(failure, LookupError)
+    await trio.testing.wait_all_tasks_blocked()
+    assert not scene.stream.sm_enabled
     with pytest.raises(DestructionRequested):
         scene.client.enqueue(message())
 
@@ -357,7 +384,7 @@ async def test_closing_twice_tells_nothing_new_and_forgets_nothing(autojump_cloc
 
 async def test_after_a_close_the_stream_may_start_again(autojump_clock, scene, told, nursery):
     peer = await scene.starts(sm="sm-1")
-    nursery.start_soon(scene.stream.aclose)
+    await closing(scene, nursery)
     await peer.says_footer()
     await scene.outcome()
     peer = await scene.starts(sm="sm-2")

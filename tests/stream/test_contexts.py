@@ -135,7 +135,7 @@ async def test_messages_are_filtered_inside_only(autojump_clock, scene, argument
     assert seen == ["AY ME!", "Ay me!"]
 
 
-async def test_the_old_ways_to_say_it_are_not_there() -> None:
+def test_the_old_ways_to_say_it_are_not_there() -> None:
     import trioxmpp.stream
 
     for name in ("iq_handler", "message_handler", "presence_handler", "stanza_filter"):

@@ -19,10 +19,10 @@ class EndedBy(enum.Enum):
 
     @classmethod
     def of(cls, *, closing: bool, cause: Exception | None) -> EndedBy:
-        """Who it was; once the stream is being closed, no failure counts any more."""
-        if closing:
-            return cls.CLOSE
-        return cls.STOP if cause is None else cls.FAILURE
+        """Who it was; a failure has a cause only if it came before anything else."""
+        if cause is not None:
+            return cls.FAILURE
+        return cls.CLOSE if closing else cls.STOP
 
 
 class Management(enum.Enum):

@@ -54,7 +54,7 @@ class Incarnation:
         self.negotiation_scope = trio.CancelScope()
         self.scope = trio.CancelScope()
         self.cause: Exception | None = None
-        """Why it ended, if it was neither stopped nor closed."""
+        """Why it ended, if nobody had stopped or closed it before."""
         self.stopped = False
         """Somebody called stop(): nothing more is written, nothing more is processed."""
         self.closing = False
@@ -108,8 +108,8 @@ class Incarnation:
             self.fail(exc)
 
     def fail(self, cause: Exception) -> None:
-        """End because of `cause`. The first one counts."""
-        if self.cause is None and not self.stopped:
+        """End because of `cause`. The first one counts, and none that comes after stop() or close()."""
+        if self.cause is None and not self.stopped and not self.closing:
             self.cause = cause
         self.scope.cancel(reason=f"the stream has failed: {cause}")
 

@@ -220,7 +220,7 @@ class Lifecycle:
         try:
             if effect.destroy:
                 text = "close() called" if incarnation.closing else "stop() called, and the stream is not resumable"
-                self._destroy(cause if cause is not None and not incarnation.closing else DestructionRequested(text))
+                self._destroy(DestructionRequested(text) if cause is None else cause)
                 if incarnation.closing:
                     self.session = closed_session()
             if ended_by is EndedBy.FAILURE:
