@@ -2,10 +2,11 @@
 
 PYTHON ?= python3
 SERVER ?=
+BENCH ?=
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: all demo test check ruff async types floors proof bench docs servers clean
+.PHONY: all demo test check ruff async types floors proof bench bench-scale docs servers clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -43,8 +44,13 @@ floors: $(VENV)/.installed-dev
 proof: $(VENV)/.installed-dev
 	TRIOXMPP_PROOF=1 $(RUN) -m pytest tests/proof
 
+# What a stanza costs, here, in other libraries, and at the limit; `make bench BENCH=--quick` takes a minute.
 bench: $(VENV)/.installed-bench
-	$(RUN) -m tests.benchmarks
+	$(RUN) -m tests.benchmarks $(BENCH)
+
+# 5,000 sessions in one process, and what one more session, handler, request or subscription costs.
+bench-scale: $(VENV)/.installed-bench
+	$(RUN) -m tests.benchmarks.scale $(BENCH)
 
 docs: $(VENV)/.installed-docs
 	$(RUN) -m sphinx -W docs build/docs

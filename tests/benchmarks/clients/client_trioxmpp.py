@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import resource
 import time
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -12,13 +13,13 @@ import task
 import trio
 
 import trioxmpp
-from trioxmpp import Client, Message, MessageType, Presence, PresenceType
+from trioxmpp import Client, Liveness, Message, MessageType, Presence, PresenceType
 from trioxmpp.protocol.ping import Ping
 
 
-def connect(resource: str, **options: Any) -> AbstractAsyncContextManager[Client]:
+def connect(name: str, **options: Any) -> AbstractAsyncContextManager[Client]:
     return trioxmpp.connect(
-        f"{task.USER}@{task.DOMAIN}/{resource}",
+        f"{task.USER}@{task.DOMAIN}/{name}",
         task.PASSWORD,
         endpoint=f"xmpp://{task.HOST}:{task.PORT}",
         allow_plaintext=True,
@@ -122,13 +123,16 @@ async def come_and_go(number: int) -> None:
 
 
 async def idle(number: int) -> None:
-    """As many sessions as wanted; twenty of them log in at a time."""
+    """As many sessions as wanted; twenty of them log in at a time. The option is how much silence they bear."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    options = {"liveness": Liveness(float(task.OPTION), 30)} if task.OPTION else {}
     limit = trio.CapacityLimiter(20)
 
     async def session(index: int) -> None:
         async with contextlib.AsyncExitStack() as stack:
             async with limit:
-                client = await stack.enter_async_context(connect(f"{task.RESOURCE}.{index}"))
+                client = await stack.enter_async_context(connect(f"{task.RESOURCE}.{index}", **options))
                 await client.send(Presence())
             await trio.sleep_forever()
 
