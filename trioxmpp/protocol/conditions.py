@@ -5,7 +5,6 @@ from __future__ import annotations
 from .. import xml
 from ..errors import (
     ErrorType,
-    JIDError,
     StanzaCondition,
     XMPPAuthError,
     XMPPCancelError,
@@ -19,13 +18,27 @@ from . import ns
 
 __all__ = ["parse_error", "serialise_error"]
 
-_TEXT = f"{{{ns.STANZA_ERRORS}}}text"
 _CONDITIONS = {f"{{{ns.STANZA_ERRORS}}}{member.value}": member for member in StanzaCondition}
-#: The text of these is a URI (RFC 6120 §8.3.3.5, §8.3.3.14).
-_ADDRESSED = frozenset({StanzaCondition.GONE, StanzaCondition.REDIRECT})
-_CLASSES: dict[str, type[XMPPError]] = {
-    cls.TYPE.value: cls for cls in (XMPPAuthError, XMPPCancelError, XMPPContinueError, XMPPModifyError, XMPPWaitError)
+# Whose content is the URI of where to go instead (RFC 6120 §8.3.3.5, §8.3.3.14).
+_ADDRESSED = (StanzaCondition.GONE, StanzaCondition.REDIRECT)
+_CLASSES: dict[ErrorType | None, type[XMPPError]] = {
+    cls.TYPE: cls for cls in (XMPPAuthError, XMPPCancelError, XMPPContinueError, XMPPModifyError, XMPPWaitError)
 }
+
+
+@xml.element(ns.STANZA_ERRORS, "text")
+class _Text:
+    text: str = xml.text()
+
+
+@xml.element(ns.CLIENT, "error")
+class _Error:
+    """The condition is one of the others: there are too many for a class each, and who knows which will be added."""
+
+    type: ErrorType | None = xml.attr(default=None, codec=xml.lenient(ErrorType))
+    by: JID | None = xml.attr(default=None, codec=xml.lenient(JID))
+    texts: tuple[_Text, ...] = xml.children()
+    others: tuple[xml.Element, ...] = xml.rest()
 
 
 def parse_error(element: xml.Element) -> XMPPError:
@@ -33,20 +46,18 @@ def parse_error(element: xml.Element) -> XMPPError:
 
     The children may come in any order (RFC 6120 §8.3.2).
     """
-    condition, text, address, application = None, None, None, None
-    for child in element:
-        if condition is None and (known := _CONDITIONS.get(str(child.tag))) is not None:
+    said = xml.parse(_Error, element)
+    condition = address = application = None
+    for other in said.others:
+        if condition is None and (known := _CONDITIONS.get(str(other.tag))) is not None:
             condition = known
             if condition in _ADDRESSED:
-                address = (child.text or "").strip() or None
-        elif child.tag == _TEXT:
-            text = text or child.text
-        elif application is None and not str(child.tag).startswith(f"{{{ns.STANZA_ERRORS}}}"):
-            application = child
-    cls = _CLASSES.get(element.get("type", ""), XMPPCancelError)
-    return cls(
-        condition or StanzaCondition.UNDEFINED_CONDITION, text, application, address=address, by=_parse_by(element)
-    )
+                address = (other.text or "").strip() or None
+        elif application is None and not str(other.tag).startswith(f"{{{ns.STANZA_ERRORS}}}"):
+            application = other
+    text = next(filter(None, [text.text for text in said.texts]), None)
+    cls = _CLASSES.get(said.type, XMPPCancelError)
+    return cls(condition or StanzaCondition.UNDEFINED_CONDITION, text, application, address=address, by=said.by)
 
 
 def serialise_error(error: XMPPError) -> str:
@@ -60,11 +71,3 @@ def serialise_error(error: XMPPError) -> str:
         inner += xml.serialise(error.application, ns.CLIENT)
     by = f" by='{xml.escape_attr(str(error.by))}'" if error.by is not None else ""
     return f"<error type='{kind.value}'{by}>{inner}</error>"
-
-
-def _parse_by(element: xml.Element) -> JID | None:
-    by = element.get("by")
-    try:
-        return None if by is None else JID.parse_inbound(by)
-    except JIDError:
-        return None

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from .. import xml
-from ..errors import ElementError, StreamCondition, StreamError
+from ..errors import StreamCondition, StreamError
 from . import ns
 
 __all__ = [
@@ -34,8 +34,6 @@ T = TypeVar("T")
 
 #: Counters wrap around to zero after 2**32 - 1 (XEP-0198 §4).
 MODULUS = 2**32
-
-REQUEST = f"<r xmlns='{ns.SM}'/>"
 
 TAG_ACK = f"{{{ns.SM}}}a"
 TAG_REQUEST = f"{{{ns.SM}}}r"
@@ -117,70 +115,9 @@ class StreamManagement(Generic[T]):
         return tuple(self.unacked)
 
 
-def enable(*, resume: bool, max: int | None = None) -> str:
-    """The request to manage the stream, resumable or not, for at least `max` seconds without a link."""
-    wanted = " resume='true'" if resume else ""
-    limit = f" max='{max}'" if resume and max is not None else ""
-    return f"<enable xmlns='{ns.SM}'{wanted}{limit}/>"
-
-
-def resume(previd: str, h: int) -> str:
-    """The request to resume the session that the server calls `previd`."""
-    return f"<resume xmlns='{ns.SM}' h='{h}' previd='{xml.escape_attr(previd)}'/>"
-
-
-def ack(h: int) -> str:
-    """The answer to ``<r/>``: we handled `h` stanzas."""
-    return f"<a xmlns='{ns.SM}' h='{h}'/>"
-
-
-def parse_ack(element: xml.Element) -> int:
-    """The h of ``<a/>``. Raises ElementError."""
-    h = _count(element, "a")
-    if h is None:
-        raise ElementError("missing", "a/@h")
-    return h
-
-
-def parse_enabled(element: xml.Element) -> Enabled:
-    """What ``<enabled/>`` grants. What cannot be read is not granted."""
-    max_ = element.get("max", "")
-    return Enabled(
-        id=element.get("id") or None,
-        resumable=element.get("resume") in ("true", "1"),
-        max=int(max_) if max_.isascii() and max_.isdigit() and len(max_) < 10 else None,
-        location=_location(element.get("location", "")),
-    )
-
-
-def parse_resumed(element: xml.Element) -> tuple[str | None, int]:
-    """The previd and the h of ``<resumed/>``. Raises ElementError."""
-    h = _count(element, "resumed")
-    if h is None:
-        raise ElementError("missing", "resumed/@h")
-    return element.get("previd"), h
-
-
-def parse_failed(element: xml.Element) -> Failed:
-    """Why the server refused, by ``<failed/>``.
-
-    Never raises: some servers wrap the condition in an ``<error/>``, and a refusal is a refusal however it is spelt.
-    """
-    try:
-        h = _count(element, "failed")
-    except ElementError:
-        h = None
-    for child in element.iter(f"{{{ns.STANZA_ERRORS}}}*"):
-        return Failed(str(child.tag).rpartition("}")[2], h)
-    return Failed("undefined-condition", h)
-
-
-def _count(element: xml.Element, name: str) -> int | None:
-    text = element.get("h")
-    if text is None:
-        return None
+def _decode_count(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 10 and int(text) < MODULUS):
-        raise ElementError(f"not a count modulo 2**32: {text[:20]!r}", f"{name}/@h")
+        raise ValueError(f"not a count modulo 2**32: {text[:20]!r}")
     return int(text)
 
 
@@ -198,3 +135,97 @@ def _location(text: str) -> tuple[str, int | None] | None:
     if not host or (port and not (port.isascii() and port.isdigit() and len(port) < 6 and 0 < int(port) < 65536)):
         return None
     return host, int(port) if port else None
+
+
+_COUNT = xml.Codec(_decode_count, str, is_plain=True)
+_BOOL = xml.Codec(lambda text: text in ("true", "1"), lambda value: "true" if value else "false", is_plain=True)
+
+
+@xml.element(ns.SM, "enable")
+class _Enable:
+    resume: bool = xml.attr(default=False)
+    max: int | None = xml.attr(default=None)
+
+
+@xml.element(ns.SM, "enabled")
+class _Enabled:
+    """What cannot be read is not granted."""
+
+    id: str | None = xml.attr(default=None)
+    resume: bool = xml.attr(default=False, codec=_BOOL)
+    max: int | None = xml.attr(default=None, codec=xml.lenient(xml.integer(0, 999_999_999)))
+    location: tuple[str, int | None] | None = xml.attr(default=None, codec=xml.Codec(_location, str))
+
+
+@xml.element(ns.SM, "resume")
+class _Resume:
+    h: int = xml.attr(codec=_COUNT)
+    previd: str = xml.attr()
+
+
+@xml.element(ns.SM, "resumed")
+class _Resumed:
+    h: int = xml.attr(codec=_COUNT)
+    previd: str | None = xml.attr(default=None)
+
+
+@xml.element(ns.SM, "failed")
+class _Failed:
+    """Some servers wrap the condition in an ``<error/>``, so it may be anywhere in the others."""
+
+    h: int | None = xml.attr(default=None, codec=xml.lenient(_COUNT))
+    others: tuple[xml.Element, ...] = xml.rest()
+
+
+@xml.element(ns.SM, "a")
+class _Ack:
+    h: int = xml.attr(codec=_COUNT)
+
+
+@xml.element(ns.SM, "r")
+class _Request:
+    pass
+
+
+REQUEST = xml.serialise(_Request())
+
+
+def enable(*, resume: bool, max: int | None = None) -> str:
+    """The request to manage the stream, resumable or not, for at least `max` seconds without a link."""
+    return xml.serialise(_Enable(resume=resume, max=max if resume else None))
+
+
+def resume(previd: str, h: int) -> str:
+    """The request to resume the session that the server calls `previd`."""
+    return xml.serialise(_Resume(h=h, previd=previd))
+
+
+def ack(h: int) -> str:
+    """The answer to ``<r/>``: we handled `h` stanzas."""
+    return xml.serialise(_Ack(h=h))
+
+
+def parse_ack(element: xml.Element) -> int:
+    """The h of ``<a/>``. Raises ElementError."""
+    return xml.parse(_Ack, element).h
+
+
+def parse_enabled(element: xml.Element) -> Enabled:
+    """What ``<enabled/>`` grants. What cannot be read is not granted."""
+    said = xml.parse(_Enabled, element)
+    return Enabled(id=said.id or None, resumable=said.resume, max=said.max, location=said.location)
+
+
+def parse_resumed(element: xml.Element) -> tuple[str | None, int]:
+    """The previd and the h of ``<resumed/>``. Raises ElementError."""
+    said = xml.parse(_Resumed, element)
+    return said.previd, said.h
+
+
+def parse_failed(element: xml.Element) -> Failed:
+    """Why the server refused, by ``<failed/>``. Never raises: a refusal is a refusal however it is spelt."""
+    said = xml.parse(_Failed, element)
+    for other in said.others:
+        for condition in other.iter(f"{{{ns.STANZA_ERRORS}}}*"):
+            return Failed(str(condition.tag).rpartition("}")[2], said.h)
+    return Failed("undefined-condition", said.h)
