@@ -99,6 +99,7 @@ async def test_what_its_awaitable_raises_is_raised(autojump_clock, scene, sends,
     error = LookupError("x")
 
     async def breaks(stanza):
+        await trio.lowlevel.checkpoint()
         raise error
 
     peer = await scene.starts()
@@ -188,6 +189,7 @@ async def test_nothing_is_left_of_what_it_returned_if_nobody_awaits_it_any_more(
 
     async def digest(stanza):
         begun.append(stanza)
+        await trio.lowlevel.checkpoint()
 
     def on_reply(stanza):
         sending.scope.cancel()

@@ -81,8 +81,10 @@ class Lifecycle:
 
     def start_handler(self, function: Callable[..., Awaitable[Any]], *args: Any) -> None:
         """Start a handler where it may outlive the incarnation: in our block, or beside the task that runs us."""
-        assert self._runner is not None
-        nursery = self._handlers or self._runner.parent_nursery
+        nursery = self._handlers
+        if nursery is None:
+            assert self._runner is not None
+            nursery = self._runner.parent_nursery
         assert nursery is not None
         nursery.start_soon(function, *args)
 

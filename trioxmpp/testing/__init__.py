@@ -25,6 +25,7 @@ from .account import Account
 from .acknowledgements import Delivery, ServerQueue
 from .clock import hold_clock_for_threads
 from .faults import Direction, Faults, FaultyStream
+from .feed import feed
 from .link import Link
 from .memory import MemoryStream, memory_link
 from .peer import ScriptedPeer, ScriptedServer, open_peer_pair
@@ -53,6 +54,7 @@ __all__ = [
     "Session",
     "Sessions",
     "StartTLS",
+    "feed",
     "hold_clock_for_threads",
     "memory_link",
     "open_peer_pair",

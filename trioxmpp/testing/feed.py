@@ -1,0 +1,29 @@
+"""Stanzas without a link: what a handler or a filter does with them can be tested without any I/O."""
+
+from __future__ import annotations
+
+from ..errors import ErroneousStanza
+from ..protocol.stanza import IQ, Message, Presence, parse_stanza
+from ..stream.stanzastream import StanzaStream
+from .transcript import parse_script
+
+__all__ = ["feed"]
+
+
+def feed(stream: StanzaStream, *stanzas: Message | Presence | IQ | str) -> None:
+    """Have `stream` process these stanzas now, in order, as if they had just arrived, whether or not it runs.
+
+    A string is XML, with any number of stanzas. All has happened on return, but for what async handlers do: they need
+    the stream to run, or to be an open ``async with`` block. Answers to requests wait in the queue for a link. Nothing
+    is counted by stream management. Raises what a filter raises, and ValueError for what is no stanza.
+    """
+    for stanza in stanzas:
+        for element in parse_script(stanza if isinstance(stanza, str) else stanza.serialise()):
+            try:
+                parsed = parse_stanza(element)
+            except ErroneousStanza as problem:
+                stream._router.refuse(problem, stream._session)
+                continue
+            if parsed is None:
+                raise ValueError(f"not a stanza: {element.tag}")
+            stream._router.route(parsed, stream._session)
