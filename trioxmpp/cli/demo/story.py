@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -12,9 +13,11 @@ from ... import Client, Liveness, ReconnectPolicy, Resumed, Suspended, connect
 from ...stream.bare import bare
 from ..output import Output, Tone
 from .ledger import Direction, Ledger, Outage
-from .relay import Relay, open_relay
 from .stage import Stage
 from .talker import Talker
+
+if TYPE_CHECKING:
+    from ...testing.servers import Relay
 
 __all__ = ["CUTS", "Cut", "Tempo", "perform"]
 
@@ -100,6 +103,8 @@ class Story:
 
     async def play(self) -> None:
         """All of it. Raises ConnectionError if a session is lost, or there never was one."""
+        from ...testing.servers import open_relay  # the command line does without, but for the demo
+
         stage, tempo = self._stage, self._tempo
         self.tell("server", f"{stage.title} serves {stage.domain}, with TLS")
         async with (

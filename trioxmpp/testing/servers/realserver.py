@@ -218,12 +218,6 @@ class RealServer(abc.ABC):
 
     # --- how it is done
 
-    @property
-    def _unwanted_mechanisms(self) -> list[str]:
-        """Those that the server shall not offer, though it may know them."""
-        unwanted = [name for name in MECHANISMS if name not in self.mechanisms]
-        return ["DIGEST-MD5", "X-OAUTH2", *unwanted, *(f"{name}-PLUS" for name in unwanted if name != "PLAIN")]
-
     def _fill(self, template: str, **more: str) -> str:
         """The template with every @NAME@ replaced."""
         values = {
@@ -235,7 +229,7 @@ class RealServer(abc.ABC):
             "HTTP_PORT": self.http_port,
             "HTTPS_PORT": self.https_port,
             "SM_TIMEOUT": self.sm_timeout,
-            "NOT_OFFERED": ", ".join(f'"{name}"' for name in self._unwanted_mechanisms),
+            "NOT_OFFERED": ", ".join(f'"{name}"' for name in _all_but(self.mechanisms)),
         }
         for name, value in values.items():
             template = template.replace(f"@{name}@", str(value))
@@ -308,6 +302,12 @@ class RealServer(abc.ABC):
             except (OSError, trio.BrokenResourceError):
                 return False
         return STARTTLS in received
+
+
+def _all_but(mechanisms: Sequence[str]) -> list[str]:
+    """The SASL mechanisms that the server shall not offer, though it may know them."""
+    unwanted = [name for name in MECHANISMS if name not in mechanisms]
+    return ["DIGEST-MD5", "X-OAUTH2", *unwanted, *(f"{name}-PLUS" for name in unwanted if name != "PLAIN")]
 
 
 def _unprivileged() -> pwd.struct_passwd | None:

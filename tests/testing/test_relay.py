@@ -1,4 +1,4 @@
-"""The wire of the demo: that it carries, and that each way of cutting it looks like what it says."""
+"""The wire that can be cut: that it carries, and that each way of cutting it looks like what it says."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 import trio
 
-from trioxmpp.cli.demo.relay import Relay, open_relay
+from trioxmpp.testing.servers import Relay, open_relay
 
 Connect = Callable[[], Awaitable[tuple[trio.SocketStream, trio.SocketStream]]]
 
@@ -99,6 +99,32 @@ async def test_a_black_hole_swallows_bytes_and_the_news_of_the_end():
         with trio.move_on_after(0.1) as silence:
             await server.receive_some()
         assert silence.cancelled_caught
+
+
+@pytest.mark.parametrize("direction", ["in", "out"])
+async def test_a_black_hole_may_swallow_one_direction_only(direction):
+    async with wired() as (relay, connect):
+        client, server = await connect()
+        relay.black_hole(direction)
+        source, sink = (client, server) if direction == "in" else (server, client)
+        await source.send_all(b"anybody there?")
+        with trio.move_on_after(0.1) as silence:
+            await sink.receive_some()
+        assert silence.cancelled_caught
+        await sink.send_all(b"I am")
+        assert await source.receive_some() == b"I am"
+
+
+async def test_while_it_is_blocked_nobody_gets_through():
+    async with wired() as (relay, connect):
+        await connect()
+        relay.blocked = True
+        async with await trio.open_tcp_stream("127.0.0.1", relay.port) as client:
+            assert await client.receive_some() == b""
+        assert relay.connections == 1
+        relay.blocked = False
+        await connect()
+        assert relay.connections == 2
 
 
 async def test_the_next_connection_is_in_order_again():
