@@ -10,10 +10,10 @@ the first byte of a task is sent to it until its application's answer has been r
 Wall time includes the way through the kernel, and the server, which is in C and needs a fraction of what any client
 does; how much it was is told below the tables, for this very run.
 
-Each round starts fresh processes and takes every client in turn through every scenario, so that what is compared was
-measured within seconds of each other. On a machine that others use too, read the *ratios*: each is the median of the
-ratios within rounds, with the lowest and the highest in parentheses. A ratio whose parentheses span the target
-proves nothing.
+Each round starts fresh processes and takes every client in turn through every scenario, three short times each, so
+that what is compared was measured within seconds of each other. On a machine that others use too, read the *ratios*:
+each is the median of the ratios within rounds, with the lowest and the highest in parentheses. A ratio whose
+parentheses span the target proves nothing.
 
 ``bare limit`` is a trio loop with lxml's pull parser and code written by hand for just this traffic, which checks
 nothing: what Python and lxml allow. ``parser alone`` and ``parser, by hand`` are the same without a network. ``mix``

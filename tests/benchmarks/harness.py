@@ -146,6 +146,11 @@ class Client:
         self._process.stdin.write(b"go\n")
         self._process.stdin.flush()
 
+    def check(self) -> None:
+        """Raise ChildProcessError if it is there no more."""
+        if self._process.poll() is not None:
+            raise ChildProcessError(f"{self.kind.name} has ended; see {self._log.name}")
+
     def rss(self) -> int:
         """Resident memory in octets."""
         for line in Path(f"/proc/{self.pid}/smaps_rollup").read_text().splitlines():
@@ -188,7 +193,13 @@ def log_in(server: Server, client: Client, resource: str) -> None:
     """Let the client begin, and wait until it is there."""
     client.wait_up()
     client.go()
-    client.conn = server.expect("ready", lambda event: event["resource"] == resource, 60)["conn"]
+    for _ in range(60):
+        try:
+            client.conn = server.expect("ready", lambda event: event["resource"] == resource, 1)["conn"]
+            return
+        except TimeoutError:
+            client.check()
+    raise TimeoutError(f"{client.kind.name} did not log in within a minute")
 
 
 def blast(server: Server, client: Client, lap: Path, laps: int, stanzas: int) -> Measurement:

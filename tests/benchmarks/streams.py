@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import statistics
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,9 @@ from .results import Results
 #: The same library, with its other way to hand stanzas over.
 INBOX = Kind("trioxmpp inbox", (*OWN.command,))
 
-Task = Callable[[Server, Client, int], Measurement]
+#: In how many turns a client is measured within a round. One for which a lap is long has but one.
+TURNS = 3
+SLOW = 300
 
 
 @dataclass(frozen=True)
@@ -59,15 +62,12 @@ def measure(
             # Another order in each round, so that nobody always comes after the same one.
             clients = clients[turn % len(clients) :] + clients[: turn % len(clients)]
             for scenario in SCENARIOS:
-                for client, role in clients:
-                    if role != scenario.role or (client.kind is INBOX and not scenario.lap):
-                        continue
-                    if client.kind not in kinds:
-                        continue
-                    try:
-                        _one(results, server, laps, client, scenario, seconds)
-                    except (ChildProcessError, TimeoutError, OSError) as exc:
-                        _failed(results, kinds, client.kind, f"failed in {scenario.name}: {exc}")
+                takers = [
+                    client
+                    for client, role in clients
+                    if role == scenario.role and (scenario.lap or client.kind is not INBOX) and client.kind in kinds
+                ]
+                _compare(results, kinds, server, laps, scenario, takers, seconds)
         server.forget()
 
 
@@ -99,23 +99,55 @@ def _failed(results: Results, kinds: list[Kind], kind: Kind, why: str) -> None:
         kinds.remove(kind)
 
 
-def _one(
-    results: Results, server: Server, laps: dict[str, Path], client: Client, scenario: Scenario, seconds: float
+def _compare(
+    results: Results,
+    kinds: list[Kind],
+    server: Server,
+    laps: dict[str, Path],
+    scenario: Scenario,
+    clients: list[Client],
+    seconds: float,
 ) -> None:
+    """Have each client warm up; then measure one after the other, in several short turns; note the medians."""
+    numbers: dict[Client, int] = {}
+    measured: dict[Client, list[Measurement]] = {}
+    for turn in range(1 + TURNS):
+        for client in clients:
+            try:
+                if not turn:
+                    numbers[client] = _warm_up(server, laps, client, scenario, seconds / TURNS)
+                elif client.kind in kinds and (numbers[client] >= SLOW or turn == 1):
+                    measured.setdefault(client, []).append(scenario.run(server, client, laps, numbers[client]))
+            except (ChildProcessError, TimeoutError) as exc:
+                _failed(results, kinds, client.kind, f"failed in {scenario.name}: {exc}")
+                numbers[client] = 0
+                measured.pop(client, None)
+    for client, turns in measured.items():
+        results.add(scenario.name, client.kind.name, **_medians(turns))
+
+
+def _warm_up(server: Server, laps: dict[str, Path], client: Client, scenario: Scenario, seconds: float) -> int:
+    """Do it for a while; return how many will take so long."""
     first = scenario.run(server, client, laps, 200 if scenario.task else traffic.LAP)
     if first.wall < client.kind.warm_up:
         first = scenario.run(server, client, laps, _fitting(first, client.kind.warm_up))
-    measured = scenario.run(server, client, laps, _fitting(first, seconds))
-    quantities = {
-        "cpu": measured.cpu_us,
-        "wall": measured.wall_us,
-        "server": measured.server / measured.count * 1e6,
-        "server-busy": measured.server / measured.wall,
-    }
-    if scenario.task == "ping":
-        p50, p99 = map(float, measured.text.split()[1:3])
-        quantities |= {"p50": p50, "p99": p99}
-    results.add(scenario.name, client.kind.name, **quantities)
+    return _fitting(first, seconds)
+
+
+def _medians(turns: list[Measurement]) -> dict[str, float]:
+    quantities: dict[str, list[float]] = {}
+    for turn in turns:
+        for name, value in {
+            "cpu": turn.cpu_us,
+            "wall": turn.wall_us,
+            "server": turn.server / turn.count * 1e6,
+            "server-busy": turn.server / turn.wall,
+        }.items():
+            quantities.setdefault(name, []).append(value)
+        if len(words := turn.text.split()) == 3:  # done p50 p99
+            for name, word in zip(("p50", "p99"), words[1:], strict=True):
+                quantities.setdefault(name, []).append(float(word))
+    return {name: statistics.median(values) for name, values in quantities.items()}
 
 
 def _fitting(before: Measurement, seconds: float) -> int:
