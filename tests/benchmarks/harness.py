@@ -125,9 +125,8 @@ class Client:
         self.kind = kind
         self.conn = -1
         self._log = (log or BUILD / f"{kind.name.replace(' ', '-')}.log").open("ab")
-        environment = {**os.environ, "NODE_EXTRA_CA_CERTS": str(CA)} if CA.exists() else None
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, env=environment
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, env=environment()
         )
         self._lines = Lines(self._process)
 
@@ -246,6 +245,15 @@ def compile_c(source: Path, name: str, flags: Sequence[str]) -> Path:
     if made.returncode:
         raise Unavailable(f"{source.name} cannot be compiled: {made.stderr.strip().splitlines()[0]}")
     return binary
+
+
+def environment() -> dict[str, str]:
+    """The environment of clients: modules are compiled once, as those of an installed library are, whatever ours says."""
+    given = {**os.environ, "PYTHONPYCACHEPREFIX": str(BUILD / "pycache")}
+    given.pop("PYTHONDONTWRITEBYTECODE", None)
+    if CA.exists():
+        given["NODE_EXTRA_CA_CERTS"] = str(CA)
+    return given
 
 
 def certificate() -> tuple[Path, Path, Path]:

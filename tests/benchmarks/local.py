@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from .harness import CLIENTS
+from .harness import CLIENTS, environment
 from .results import Results
 
 _IMPORT = """
@@ -21,7 +21,8 @@ print((time.perf_counter() - wall) * 1e3, (time.process_time() - cpu) * 1e3)
 def importing(results: Results, rounds: int) -> None:
     """Milliseconds that ``import trioxmpp`` takes when trio and lxml are there already."""
     for _ in range(rounds + 1):
-        made = subprocess.run([sys.executable, "-c", _IMPORT], capture_output=True, text=True, check=True)
+        command = [sys.executable, "-c", _IMPORT]
+        made = subprocess.run(command, capture_output=True, text=True, check=True, env=environment())
         wall, cpu = map(float, made.stdout.split())
         results.add("import", "trioxmpp", cpu=cpu, wall=wall)
     for values in results.numbers["import"]["trioxmpp"].values():
