@@ -112,7 +112,7 @@ def _server(results: Results) -> tuple[Server, Path | None]:
         *pair, ca = certificate()
         return Server(pair), ca
     except (ImportError, Unavailable) as exc:
-        results.note(f"no TLS: {exc} (Debian: libssl-dev)")
+        results.note(f"no TLS: {exc}")
         return Server(), None
 
 

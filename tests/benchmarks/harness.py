@@ -48,6 +48,9 @@ class Lines:
         self._selector.register(process.stdout, selectors.EVENT_READ)
         self._buffer = b""
 
+    def close(self) -> None:
+        self._selector.close()
+
     def next(self, patience: float) -> str:
         assert self._process.stdout is not None
         deadline = time.monotonic() + patience
@@ -101,8 +104,14 @@ class Server:
         self._kept.clear()
 
     def close(self) -> None:
-        self.tell("quit")
-        self._process.wait(10)
+        self._lines.close()
+        self._process.communicate(b"quit\n", timeout=10)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 @dataclass(frozen=True)
@@ -158,6 +167,7 @@ class Client:
         raise ChildProcessError("no such process")
 
     def close(self) -> None:
+        self._lines.close()
         self._process.kill()
         self._process.communicate()
         self._log.close()
@@ -233,9 +243,11 @@ TLS_FLAGS = ["-DWITH_TLS", "-lssl", "-lcrypto"]
 
 
 def compile_c(source: Path, name: str, flags: Sequence[str]) -> Path:
-    compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
-    if compiler is None:
-        raise Unavailable("there is no C compiler (Debian: gcc libc6-dev)")
+    """Compile a program, if it is not there yet. Raises Unavailable if that cannot be done."""
+    if _compiler() is None:
+        apt_install(["gcc", "libc6-dev"])
+    compiler = _compiler()
+    assert compiler is not None
     BUILD.mkdir(parents=True, exist_ok=True)
     binary = BUILD / name
     newest = max(path.stat().st_mtime for path in (source, *source.parent.glob("*.h")))
@@ -247,8 +259,28 @@ def compile_c(source: Path, name: str, flags: Sequence[str]) -> Path:
     return binary
 
 
+def _compiler() -> str | None:
+    return shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+
+
+def apt_install(packages: Sequence[str]) -> None:
+    """Install from Debian what is missing there; Unavailable if we are not root, or this is not Debian."""
+    if (
+        shutil.which("dpkg-query")
+        and not subprocess.run(["dpkg-query", "-W", *packages], capture_output=True).returncode
+    ):
+        return
+    if os.geteuid() or shutil.which("apt-get") is None:
+        raise Unavailable(f"as root: apt-get install --no-install-recommends {' '.join(packages)}")
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for arguments in (["update"], ["install", "-y", "--no-install-recommends", *packages]):
+        made = subprocess.run(["apt-get", "-qq", *arguments], capture_output=True, text=True, env=environment)
+    if made.returncode:
+        raise Unavailable(f"apt-get could not install {' '.join(packages)}")
+
+
 def environment() -> dict[str, str]:
-    """The environment of clients: modules are compiled once, as those of an installed library are, whatever ours says."""
+    """What clients run in. Modules are compiled once, as those of an installed library are, whatever our own says."""
     given = {**os.environ, "PYTHONPYCACHEPREFIX": str(BUILD / "pycache")}
     given.pop("PYTHONDONTWRITEBYTECODE", None)
     if CA.exists():
@@ -257,7 +289,12 @@ def environment() -> dict[str, str]:
 
 
 def certificate() -> tuple[Path, Path, Path]:
-    """A throw-away certificate for the domain, its key, and the CA that vouches for it."""
+    """A throw-away certificate for the domain, its key, and the CA that vouches for it.
+
+    Raises Unavailable, or ImportError, if there is no TLS to be had.
+    """
+    if not Path("/usr/include/openssl/ssl.h").exists():
+        apt_install(["libssl-dev"])
     import trustme
 
     BUILD.mkdir(parents=True, exist_ok=True)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from .harness import CLIENTS, ROOT, Kind, Unavailable, compile_c
+from .harness import CLIENTS, ROOT, Kind, Unavailable, apt_install, compile_c
 
 PEERS = ROOT / "build" / "peers"
 #: Seconds that an installation may take.
@@ -54,7 +53,7 @@ def xmppjs() -> tuple[Kind, str]:
 
 def libstrophe() -> tuple[Kind, str]:
     if not Path("/usr/include/strophe.h").exists():
-        _apt(["gcc", "libc6-dev", "libstrophe-dev"])
+        apt_install(["gcc", "libc6-dev", "libstrophe-dev"])
     binary = compile_c(CLIENTS / "client_strophe.c", "strophe", ["-lstrophe"])
     query = subprocess.run(["dpkg-query", "-W", "-f=${Version}", "libstrophe-dev"], capture_output=True, text=True)
     return Kind("libstrophe", (str(binary),)), f"{query.stdout or 'of unknown version'}, C"
@@ -84,7 +83,7 @@ def _from_pip(name: str, requirements: list[str], debian: list[str] | None = Non
 
     def install() -> None:
         if debian:
-            _apt(debian)
+            apt_install(debian)
         _run([sys.executable, "-m", "venv", "--clear", str(folder)], PEERS)
         for requirement in requirements:
             _run([str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", requirement], PEERS)
@@ -125,16 +124,3 @@ def _run(command: list[str], folder: Path) -> None:
         said = [line.strip() for line in (made.stderr or made.stdout).splitlines() if line.strip()]
         errors = [line for line in said if line.lower().startswith(("error", "npm err"))] or said or ["it failed"]
         raise Unavailable(errors[-1][:120])
-
-
-def _apt(packages: list[str]) -> None:
-    installed = (
-        subprocess.run(["dpkg-query", "-W", *packages], capture_output=True) if shutil.which("dpkg-query") else None
-    )
-    if installed is not None and installed.returncode == 0:
-        return
-    if os.geteuid() or shutil.which("apt-get") is None:
-        raise Unavailable(f"as root: apt-get install --no-install-recommends {' '.join(packages)}")
-    os.environ["DEBIAN_FRONTEND"] = "noninteractive"
-    _run(["apt-get", "update", "-qq"], ROOT)
-    _run(["apt-get", "install", "-qq", "-y", "--no-install-recommends", *packages], ROOT)

@@ -1,0 +1,45 @@
+"""That the benchmarks still run: what they measure is for `make bench`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.benchmarks import harness, report, traffic
+from tests.benchmarks.harness import MANAGED, OWN, PLAIN_TCP, Server, ask, blast, log_in
+from tests.benchmarks.results import Results
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    if harness._compiler() is None:
+        pytest.skip("there is no C compiler")
+    with Server() as server:
+        yield server
+
+
+@pytest.mark.parametrize("role", [PLAIN_TCP, MANAGED])
+def test_our_client_does_all_tasks(server: Server, role: int, tmp_path: Path) -> None:
+    laps = traffic.write(tmp_path)
+    with OWN.start(server.ports[role], "test", log=tmp_path / "log") as client:
+        log_in(server, client, "test")
+        inbound = blast(server, client, laps["mix-sm" if role == MANAGED else "mix"], 1, traffic.LAP)
+        outbound = ask(server, client, "out", 200, messages=200)
+        requests = ask(server, client, "ping", 20)
+        ask(server, client, "flood", 200)
+    assert inbound.count == traffic.LAP
+    assert all(measured.cpu > 0 and measured.wall > 0 for measured in (inbound, outbound, requests))
+    assert len(requests.text.split()) == 3  # done, and the percentiles
+
+
+def test_a_ratio_is_the_median_of_the_ratios_of_the_rounds() -> None:
+    results = Results()
+    for mine, theirs in ((2, 1), (9, 3), (40, 10)):
+        results.add("inbound-mix-sm", "trioxmpp", cpu=mine)
+        results.add("inbound-mix-sm", "slixmpp", cpu=theirs)
+    ratio = results.ratio("inbound-mix-sm", "trioxmpp", "slixmpp")
+    assert ratio is not None
+    assert (ratio.median, ratio.low, ratio.high) == (3, 2, 4)
+    assert "NOT reached" in report.render(results)
