@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def _run(results: Results, wanted: set[str], options: argparse.Namespace) -> None:
-    quick, rounds = options.quick, options.rounds or (3 if options.quick else 5)
+    quick, rounds = options.quick, options.rounds or (2 if options.quick else 4)
     others = _peers(results, options) if wanted & {"streams", "queue", "connect", "idle"} else []
     BUILD.mkdir(parents=True, exist_ok=True)
     laps = traffic.write(BUILD)
@@ -70,13 +70,15 @@ def _run(results: Results, wanted: set[str], options: argparse.Namespace) -> Non
 
     def idle() -> None:
         for number in (1, 200, 1000):
-            for kind in (BARE, OWN, *(others if number == 200 and not quick else ())):
+            for kind in (BARE, OWN):
                 sessions.idle(results, server, kind, number)
+        for kind in () if quick else others:
+            sessions.idle(results, server, kind, 100)
 
     sections: dict[str, Callable[[], None]] = {
         "streams": lambda: streams.measure(results, server, laps, others, rounds, 0.15 if quick else 0.3),
         "queue": lambda: streams.deep_queue(results, server, [] if quick else others, 20_000 if quick else 100_000),
-        "connect": lambda: sessions.connecting(results, server, others, 1 if quick else 3, 6 if quick else 15, ca),
+        "connect": lambda: sessions.connecting(results, server, others, 1 if quick else 2, 6 if quick else 15, ca),
         "idle": idle,
         "growth": lambda: sessions.growth(results, server, laps, 100_000 if quick else 1_000_000),
         "import": lambda: local.importing(results, 5 if quick else 11),
