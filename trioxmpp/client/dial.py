@@ -18,7 +18,6 @@ from ..transport.base import Transport
 from ..transport.discovery import discover
 from ..transport.endpoint import Endpoint
 from ..transport.tcp import StreamTransport, open_transport
-from ..transport.tls import default_context
 
 __all__ = ["Dialler", "EndpointLike"]
 
@@ -69,7 +68,7 @@ class Dialler:
                     return await self._try(endpoint)
                 except AuthenticationFailure:
                     raise
-                except OSError as exc:
+                except (OSError, trio.BrokenResourceError, trio.ClosedResourceError) as exc:
                     attempts.append((_name(endpoint), exc))
             if attempt.cancelled_caught:
                 attempts.append((_name(endpoint), TimeoutError("no answer in time")))
@@ -87,17 +86,14 @@ class Dialler:
         return await discover(self.domain)
 
     async def _try(self, endpoint: Endpoint | Dial) -> tuple[XmlStream, StreamFeatures]:
-        tls = self._tls
-        if tls is None:
-            tls = self._tls = await trio.to_thread.run_sync(default_context)
         transport: Transport
         if isinstance(endpoint, Endpoint):
-            transport = await open_transport(endpoint, domain=self.domain, tls=tls)
+            transport = await open_transport(endpoint, domain=self.domain, tls=self._tls)
         else:
             transport = StreamTransport(await endpoint())
         xmlstream = XmlStream(transport, self.domain)
         try:
-            return xmlstream, await negotiate(xmlstream, self._terms, tls)
+            return xmlstream, await negotiate(xmlstream, self._terms, self._tls)
         except BaseException as exc:
             with trio.CancelScope(shield=True):
                 if isinstance(exc, StreamError) and exc.by_us:

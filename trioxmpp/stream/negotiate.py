@@ -18,6 +18,7 @@ from ..protocol.bind import Bind, Bound, LegacySession
 from ..protocol.features import StreamFeatures
 from ..protocol.sasl import Credentials, choose
 from ..protocol.stanza import IQ, IQType, parse_stanza
+from ..transport.tls import usual_context
 from .session import new_id
 from .xmlstream import XmlStream
 
@@ -33,8 +34,10 @@ class Terms:
     allow_plaintext: bool = False
 
 
-async def negotiate(xmlstream: XmlStream, terms: Terms, tls: ssl.SSLContext) -> StreamFeatures:
+async def negotiate(xmlstream: XmlStream, terms: Terms, tls: ssl.SSLContext | None = None) -> StreamFeatures:
     """Open the stream, secure it, log in; return what is offered to us then.
+
+    `tls` None trusts what the system trusts.
 
     Raises ConnectionError, in particular TLSFailure and AuthenticationFailure. Cancelling leaves a stream that is
     good for nothing but `XmlStream.aclose`.
@@ -46,7 +49,9 @@ async def negotiate(xmlstream: XmlStream, terms: Terms, tls: ssl.SSLContext) -> 
     return await xmlstream.open(from_=_from(xmlstream, terms))
 
 
-async def _secure(xmlstream: XmlStream, features: StreamFeatures, terms: Terms, tls: ssl.SSLContext) -> StreamFeatures:
+async def _secure(
+    xmlstream: XmlStream, features: StreamFeatures, terms: Terms, tls: ssl.SSLContext | None
+) -> StreamFeatures:
     if not features.starttls:
         raise TLSFailure(
             "the server does not offer TLS, or somebody in between took the offer away; if this link needs no TLS, "
@@ -56,7 +61,7 @@ async def _secure(xmlstream: XmlStream, features: StreamFeatures, terms: Terms, 
     answer = await xmlstream.receive_element()
     if answer.tag != starttls.PROCEED:
         raise TLSFailure("the server offered TLS, but refused to begin it")
-    await xmlstream.start_tls(tls)
+    await xmlstream.start_tls(tls or await usual_context())
     return await xmlstream.open(from_=_from(xmlstream, terms))
 
 

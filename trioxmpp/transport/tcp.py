@@ -12,7 +12,7 @@ import trio
 
 from ..errors import ConnectError, TLSFailure
 from .endpoint import Endpoint, to_ascii
-from .tls import default_context, explain
+from .tls import explain, usual_context
 
 __all__ = ["StreamTransport", "open_transport"]
 
@@ -127,7 +127,7 @@ async def open_transport(endpoint: Endpoint, *, domain: str, tls: ssl.SSLContext
     if endpoint.scheme not in ("xmpp", "xmpps"):
         raise ConnectError("WebSocket is not supported yet; use xmpp:// or xmpps://")
     if endpoint.scheme == "xmpps" and tls is None:
-        tls = await trio.to_thread.run_sync(default_context, abandon_on_cancel=True)
+        tls = await usual_context()
     try:
         transport = StreamTransport(await trio.open_tcp_stream(to_ascii(endpoint.host), endpoint.port))
     except OSError as exc:

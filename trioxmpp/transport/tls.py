@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ssl
 
+import trio
+
 from ..errors import TLSFailure
 
-__all__ = ["default_context", "explain"]
+__all__ = ["default_context", "explain", "usual_context"]
 
 ALPN = "xmpp-client"
 
@@ -44,6 +46,22 @@ def default_context() -> ssl.SSLContext:
     context.hostname_checks_common_name = False  # RFC 9525 §2: only subjectAltName names a server
     context.set_alpn_protocols([ALPN])
     return context
+
+
+_usual: ssl.SSLContext | None = None
+
+
+async def usual_context() -> ssl.SSLContext:
+    """The one `default_context` that all links share which were given none: it is large, and slow to make.
+
+    Cancelling is safe.
+    """
+    global _usual
+    if _usual is None:
+        _usual = await trio.to_thread.run_sync(default_context, abandon_on_cancel=True)
+    else:
+        await trio.lowlevel.checkpoint()
+    return _usual
 
 
 def explain(exc: BaseException, domain: str) -> TLSFailure:
