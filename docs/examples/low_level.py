@@ -23,7 +23,12 @@ async def log_in(jid: JID, password: str, endpoint: str) -> tuple[XmlStream, Str
     tls = ssl.create_default_context()
     transport = await open_transport(Endpoint.parse(endpoint), domain=jid.domain, tls=tls)
     xmlstream = XmlStream(transport, jid.domain)
-    return xmlstream, await negotiate(xmlstream, Terms(jid.bare, Credentials.of(jid, password)), tls)
+    try:
+        return xmlstream, await negotiate(xmlstream, Terms(jid.bare, Credentials.of(jid, password)), tls)
+    except BaseException:
+        with trio.CancelScope(shield=True):
+            await xmlstream.aclose()
+        raise
 
 
 async def main(address: str, endpoint: str) -> None:

@@ -85,7 +85,8 @@ async def test_a_session_by_hand(venue, program, nursery):
     user = venue.guest()
     run = partial(program.run, password=venue.password(user))
     await nursery.start(run, "low_level.py", f"{user}@{venue.domain}/hand", venue.endpoint)
-    await program.until(lambda log: program.ended.is_set())
+    with trio.fail_after(30):
+        await program.ended.wait()
     assert program.log.splitlines() == [
         f"bound to {user}@{venue.domain}/hand, session can be resumed",
         "resumed",
