@@ -4,7 +4,7 @@
     ├── ConnectError               no endpoint let us in; .attempts says why, one by one
     ├── StreamNegotiationFailure   the server would not have us on our terms
     │   ├── TLSFailure             not offered, not trusted, wrong name
-    │   └── AuthenticationFailure  .condition; fatal, never retried blindly
+    │   └── AuthenticationFailure  .condition .retry; fatal, never retried blindly
     ├── StreamError                .condition .text: the stream was ended with a stream error, by them or by us
     ├── StreamTimeout              silence longer than soft_timeout + round_trip_time
     ├── SessionLost                the session could not be resumed; .undelivered
@@ -145,14 +145,26 @@ class TLSFailure(StreamNegotiationFailure):
 
 
 class AuthenticationFailure(StreamNegotiationFailure):
-    """We could not log in. Fatal: trying again with the same credentials would only lock the account.
+    """We could not log in. Trying again with the same credentials would only lock the account, unless `retry`.
 
     `condition` is the SASL error condition of RFC 6120 §6.5 as the server sent it, or None when it was us who
-    refused the server (say, because it does not know the password either).
+    refused the server (say, because it does not know the password either). `offered` are the mechanisms that the
+    server offered, `tried` those of them that were begun. `retry` tells whether the same may succeed later.
     """
 
-    def __init__(self, message: str, condition: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        condition: str | None = None,
+        *,
+        offered: Sequence[str] = (),
+        tried: Sequence[str] = (),
+        retry: bool | None = None,
+    ) -> None:
         self.condition = condition
+        self.offered = tuple(offered)
+        self.tried = tuple(tried)
+        self.retry = condition == "temporary-auth-failure" if retry is None else retry
         super().__init__(message)
 
 

@@ -12,7 +12,7 @@ from trioxmpp import xml
 from trioxmpp.errors import AuthenticationFailure
 from trioxmpp.protocol import ns
 from trioxmpp.protocol.auth import Dialogue
-from trioxmpp.protocol.sasl import Credentials, choose
+from trioxmpp.protocol.sasl import Channel, Credentials, Offer, choose
 
 NONCE = "fyko+d2lbbFgONRv9qkxdawL"
 SERVER_FIRST = b"r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,s=QSXCR+Q6sek8bf92,i=4096"
@@ -35,7 +35,7 @@ def said(dialogue: Dialogue) -> tuple[str, bytes]:
 
 def new(name: str = "SCRAM-SHA-1") -> Dialogue:
     credentials = Credentials("user", "pencil", allow_plain=True)
-    return Dialogue(*choose([name], credentials, secure=True, nonce=NONCE))
+    return Dialogue(choose(Offer((name,)), credentials, Channel(secure=True), nonce=NONCE))
 
 
 def proved() -> Dialogue:
@@ -192,7 +192,7 @@ def test_anything_else_is_no_answer(text: str) -> None:
 
 def test_credentials_that_cannot_be_used_fail_at_once() -> None:
     with pytest.raises(AuthenticationFailure, match="empty"):
-        Dialogue(*choose(["SCRAM-SHA-1"], Credentials("", "x"), secure=True, nonce=NONCE))
+        Dialogue(choose(Offer(("SCRAM-SHA-1",)), Credentials("", "x"), Channel(), nonce=NONCE))
 
 
 STEPS = st.tuples(

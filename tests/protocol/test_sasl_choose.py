@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Iterable
 
 import pytest
 from hypothesis import given
@@ -10,27 +11,38 @@ from hypothesis import strategies as st
 
 from trioxmpp.errors import AuthenticationFailure
 from trioxmpp.jid import JID
-from trioxmpp.protocol.sasl import Credentials, choose
+from trioxmpp.protocol.sasl import Attempt, Channel, Credentials, Offer, Strength, choose
 from trioxmpp.protocol.sasl.plain import plain
 
 STRICT = Credentials("user", "s3cret")
 LAX = Credentials("user", "s3cret", allow_plain=True)
-NAMES = ["SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN"]
+NAMES = ["SCRAM-SHA-512", "SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN"]
 FOREIGN = ["ANONYMOUS", "EXTERNAL", "DIGEST-MD5", "CRAM-MD5", "SCRAM-SHA-1-PLUS", "X-OAUTH2", "scram-sha-1", ""]
 
 
+def chosen(
+    offered: Iterable[str], credentials: Credentials, *, secure: bool = True, pinned: Strength | None = None
+) -> Attempt:
+    return choose(Offer(tuple(offered)), credentials, Channel(secure), nonce="n", pinned=pinned)
+
+
 @pytest.mark.parametrize(
-    ("offered", "credentials", "secure", "chosen"),
+    ("offered", "credentials", "secure", "name"),
     [
+        (["PLAIN", "SCRAM-SHA-1", "SCRAM-SHA-512", "SCRAM-SHA-256"], LAX, True, "SCRAM-SHA-512"),
         (["PLAIN", "SCRAM-SHA-1", "SCRAM-SHA-256"], LAX, True, "SCRAM-SHA-256"),
         (["PLAIN", "SCRAM-SHA-1"], LAX, True, "SCRAM-SHA-1"),
-        (["PLAIN", "ANONYMOUS"], LAX, True, "PLAIN"),
+        (["PLAIN", "ANONYMOUS", "EXTERNAL"], LAX, True, "PLAIN"),
         (["SCRAM-SHA-1"], STRICT, False, "SCRAM-SHA-1"),
+        (["SCRAM-SHA-1", "EXTERNAL", "PLAIN"], Credentials.external(), True, "EXTERNAL"),
+        (["SCRAM-SHA-1", "ANONYMOUS"], Credentials.anonymous(), True, "ANONYMOUS"),
+        (["ANONYMOUS"], Credentials.anonymous(), False, "ANONYMOUS"),
+        (["SCRAM-SHA-1", "OAUTHBEARER", "PLAIN"], Credentials.oauth("token"), True, "OAUTHBEARER"),
     ],
 )
-def test_the_choice_is_ours(offered: list[str], credentials: Credentials, secure: bool, chosen: str) -> None:
-    assert choose(offered, credentials, secure=secure, nonce="n")[0] == chosen
-    assert choose(iter(offered[::-1]), credentials, secure=secure, nonce="n")[0] == chosen
+def test_the_choice_is_ours(offered: list[str], credentials: Credentials, secure: bool, name: str) -> None:
+    assert chosen(offered, credentials, secure=secure).name == name
+    assert chosen(offered[::-1], credentials, secure=secure).name == name
 
 
 @pytest.mark.parametrize(
@@ -42,49 +54,59 @@ def test_the_choice_is_ours(offered: list[str], credentials: Credentials, secure
         (["EXTERNAL"], LAX, False, "may want TLS first"),
         ([], LAX, True, "offers nothing"),
         (["X\x1b[2J" + "Y" * 10_000], LAX, True, "offers X "),
+        (["PLAIN", "SCRAM-SHA-1"], Credentials.external(), True, "these credentials are for EXTERNAL"),
+        (["PLAIN", "SCRAM-SHA-1", "EXTERNAL"], Credentials.anonymous(), True, "these credentials are for ANONYMOUS"),
+        (["PLAIN", "X-OAUTH2"], Credentials.oauth("token"), True, "these credentials are for OAUTHBEARER"),
+        (["OAUTHBEARER"], Credentials.oauth("token"), False, "OAUTHBEARER is never used without TLS"),
+        (["EXTERNAL"], Credentials.external(), False, "EXTERNAL is never used without TLS"),
     ],
 )
 def test_nothing_acceptable(offered: list[str], credentials: Credentials, secure: bool, why: str) -> None:
     with pytest.raises(AuthenticationFailure, match=why) as caught:
-        choose(offered, credentials, secure=secure, nonce="n")
+        chosen(offered, credentials, secure=secure)
     assert caught.value.condition is None  # it was us who refused
+    assert caught.value.offered == tuple(offered)
+    assert caught.value.tried == ()
+    assert not caught.value.retry
     assert "\x1b" not in str(caught.value)
     assert len(str(caught.value)) < 1000
 
 
-@pytest.mark.parametrize("minimum", NAMES)
-def test_a_pinned_minimum_is_the_weakest_that_will_do(minimum: str) -> None:
-    for index, name in enumerate(NAMES):
-        if index <= NAMES.index(minimum):
-            assert choose([name], LAX, secure=True, nonce="n", minimum=minimum)[0] == name
-        else:
-            with pytest.raises(AuthenticationFailure, match=f"nothing weaker than {minimum}"):
-                choose([name], LAX, secure=True, nonce="n", minimum=minimum)
+def test_once_a_password_was_not_given_away_it_never_is() -> None:
+    assert chosen(["PLAIN"], LAX, pinned=Strength.DISCLOSED).name == "PLAIN"
+    for pinned in (Strength.PROVED, Strength.BOUND):
+        with pytest.raises(AuthenticationFailure, match="earlier logins did not give the password away"):
+            chosen(["PLAIN"], LAX, pinned=pinned)
+    assert chosen(["PLAIN", "SCRAM-SHA-1"], LAX, pinned=Strength.PROVED).name == "SCRAM-SHA-1"
 
 
-def test_an_unknown_minimum_is_a_mistake_of_the_program() -> None:
-    with pytest.raises(ValueError, match="minimum"):
-        choose(NAMES, LAX, secure=True, nonce="n", minimum="SCRAM-SHA-3")
+def test_who_requires_a_binding_gets_no_plain() -> None:
+    credentials = Credentials("user", "s3cret", allow_plain=True, require_binding=True)
+    with pytest.raises(AuthenticationFailure, match="require_binding"):
+        chosen(["PLAIN"], credentials)
 
 
 @given(
     offered=st.lists(st.sampled_from(NAMES + FOREIGN) | st.text(max_size=8)),
     secure=st.booleans(),
     allow_plain=st.booleans(),
-    minimum=st.none() | st.sampled_from(NAMES),
+    pinned=st.none() | st.sampled_from(Strength),
 )
 def test_what_is_chosen_was_offered_and_is_allowed(
-    offered: list[str], secure: bool, allow_plain: bool, minimum: str | None
+    offered: list[str], secure: bool, allow_plain: bool, pinned: Strength | None
 ) -> None:
     credentials = Credentials("user", "s3cret", allow_plain=allow_plain)
     try:
-        name, _ = choose(offered, credentials, secure=secure, nonce="n", minimum=minimum)
+        attempt = chosen(offered, credentials, secure=secure, pinned=pinned)
     except AuthenticationFailure:
-        assert not secure or not set(offered) & set(NAMES) or minimum or not allow_plain
+        scram = {name for name in offered if name in NAMES[:-1]}
+        assert not scram
+        assert "PLAIN" not in offered or not secure or not allow_plain or pinned
         return
-    assert name in offered
-    assert name in NAMES[: NAMES.index(minimum or "PLAIN") + 1]
-    assert name != "PLAIN" or (secure and allow_plain)
+    assert attempt.name in offered
+    assert attempt.name in NAMES
+    assert attempt.name != "PLAIN" or (secure and allow_plain and not pinned)
+    assert attempt.offered == tuple(offered)
 
 
 def test_plain() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 import trio
@@ -12,7 +13,7 @@ from ..errors import AuthenticationFailure, ConnectError, StreamError, StreamNeg
 from ..jid import JID
 from ..protocol.features import StreamFeatures
 from ..protocol.sasl import Credentials
-from ..stream.negotiate import Terms, negotiate
+from ..stream.negotiate import CredentialsLike, Terms, ask, negotiate
 from ..stream.xmlstream import XmlStream
 from ..transport.base import Transport
 from ..transport.discovery import discover
@@ -33,7 +34,7 @@ class Dialler:
     def __init__(
         self,
         jid: JID,
-        credentials: Credentials,
+        credentials: CredentialsLike,
         *,
         endpoint: EndpointLike | Sequence[EndpointLike] | None,
         tls: ssl.SSLContext | None,
@@ -44,6 +45,7 @@ class Dialler:
         self.resource = jid.resource
         self._endpoints = None if endpoint is None else _parse_endpoints(endpoint)
         self._tls = tls
+        self._credentials = credentials
         self._terms = Terms(jid.bare, credentials, allow_plaintext)
         self._timeout = timeout
         self._deadline = 0.0
@@ -56,6 +58,7 @@ class Dialler:
         StreamError or StreamNegotiationFailure there was, or ConnectError. Cancelling leaves nothing open.
         """
         self._deadline = trio.current_time() + self._timeout
+        self._terms = replace(self._terms, credentials=_Once(self._credentials))
         attempts: list[tuple[str, BaseException]] = []
         endpoints = await self.within_deadline(self._discover)
         if preferred is not None:
@@ -111,6 +114,17 @@ class Dialler:
         if attempts:
             error.__cause__ = attempts[-1][1]
         return error
+
+
+class _Once:
+    """Credentials that are asked for when the first endpoint wants them, and not again for the others."""
+
+    def __init__(self, given: CredentialsLike) -> None:
+        self._given = given
+
+    async def __call__(self) -> Credentials:
+        self._given = await ask(self._given)
+        return self._given
 
 
 def _parse_endpoints(given: EndpointLike | Sequence[EndpointLike]) -> list[Endpoint | Dial]:

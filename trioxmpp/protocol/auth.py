@@ -8,7 +8,7 @@ import binascii
 from .. import xml
 from ..errors import AuthenticationFailure
 from . import ns
-from .sasl import Derivation, Mechanism
+from .sasl import Attempt, Credentials, Derivation
 from .sasl.mechanism import printable
 
 __all__ = ["Dialogue"]
@@ -44,15 +44,20 @@ class Dialogue:
     A failure is final. Who tries again does so with a new dialogue, and a new nonce.
     """
 
-    def __init__(self, name: str, mechanism: Mechanism) -> None:
+    def __init__(self, attempt: Attempt) -> None:
         self.say: str | None = None
         self.derivation: Derivation | None = None
-        self._mechanism = mechanism
+        self._attempt = attempt
+        self._mechanism = attempt.mechanism
         self._finished = False
         self._failed = False
-        first = next(mechanism)
+        try:
+            first = next(self._mechanism)
+        except AuthenticationFailure as failure:
+            self._annotate(failure)
+            raise
         assert isinstance(first, bytes)
-        self.say = f"<auth xmlns='{ns.SASL}' mechanism='{name}'>{_encode(first)}</auth>"
+        self.say = f"<auth xmlns='{ns.SASL}' mechanism='{attempt.name}'>{_encode(first)}</auth>"
 
     def receive(self, element: xml.Element) -> bool:
         """Take what the server said. Raises AuthenticationFailure; what it says does not reveal our secrets."""
@@ -62,8 +67,9 @@ class Dialogue:
         self.say = None
         try:
             return self._take(element)
-        except AuthenticationFailure:
+        except AuthenticationFailure as failure:
             self._failed = True
+            self._annotate(failure)
             raise
 
     def _take(self, element: xml.Element) -> bool:
@@ -79,13 +85,18 @@ class Dialogue:
                 raise AuthenticationFailure("the server let us in before it had proved who it is")
             return True
         if element.tag == _FAILURE:
-            raise _failure(element)
+            failure = _failure(element, self._attempt.credentials)
+            self._mechanism.throw(failure)  # which may say more about it
+            raise failure
         raise AuthenticationFailure(f"the server answered the login with {printable(str(element.tag), 200)}")
 
     def derived(self, key: bytes) -> None:
         """The key that `derivation` asked for."""
         self.derivation = None
         self._advance(key)
+
+    def _annotate(self, failure: AuthenticationFailure) -> None:
+        failure.offered, failure.tried = self._attempt.offered, (self._attempt.name,)
 
     def _advance(self, said: bytes | None) -> None:
         if self._finished:
@@ -113,11 +124,13 @@ def _decode(element: xml.Element) -> bytes:
         raise AuthenticationFailure("the server sent something that is not base64") from None
 
 
-def _failure(element: xml.Element) -> AuthenticationFailure:
+def _failure(element: xml.Element, credentials: Credentials) -> AuthenticationFailure:
     prefix = f"{{{ns.SASL}}}"
     names = [str(child.tag).removeprefix(prefix) for child in element if str(child.tag).startswith(prefix)]
-    condition = printable(next((name for name in names if name != "text"), "not-authorized"), 100)
-    text = printable(element.findtext(f"{prefix}text") or "")
+    # Whoever gets a password or a token may be so unwise as to repeat it.
+    condition = next((name for name in names if name != "text"), "not-authorized")
+    condition = condition if condition in _ADVICE else printable(credentials.hide(condition), 100)
+    text = printable(credentials.hide(element.findtext(f"{prefix}text") or ""))
     advice = _ADVICE.get(condition, "check the address and the password")
     said = f": {text}" if text else ""
     return AuthenticationFailure(f"the server refused the login ({condition}{said}); {advice}", condition)

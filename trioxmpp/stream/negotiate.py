@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import secrets
 import ssl
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 import trio
 
@@ -16,22 +17,26 @@ from ..protocol import starttls
 from ..protocol.auth import Dialogue
 from ..protocol.bind import Bind, Bound, LegacySession
 from ..protocol.features import StreamFeatures
-from ..protocol.sasl import Credentials, choose
+from ..protocol.sasl import Channel, Credentials, LoginMemory, Offer, choose
 from ..protocol.stanza import IQ, IQType, parse_stanza
 from ..transport.tls import usual_context
-from .session import new_id
+from .ids import new_id
 from .xmlstream import XmlStream
 
-__all__ = ["Terms", "bind", "negotiate"]
+__all__ = ["CredentialsLike", "Terms", "ask", "bind", "negotiate"]
+
+CredentialsLike: TypeAlias = Credentials | Callable[[], Credentials | Awaitable[Credentials]]
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """Who we are, and what we insist on."""
+    """Who we are, and what we insist on. `credentials` may be a function, which is called when they are needed."""
 
     jid: JID
-    credentials: Credentials
+    credentials: CredentialsLike
     allow_plaintext: bool = False
+    memory: LoginMemory = field(default_factory=LoginMemory)
+    """What is kept in mind from login to login: the same for all of one client."""
 
 
 async def negotiate(xmlstream: XmlStream, terms: Terms, tls: ssl.SSLContext | None = None) -> StreamFeatures:
@@ -66,24 +71,44 @@ async def _secure(
 
 
 def _from(xmlstream: XmlStream, terms: Terms) -> str | None:
-    """Our address, once nobody else can read it (RFC 6120 §4.7.1)."""
-    return str(terms.jid) if xmlstream.secure else None
+    """Our address, if we have one already, once nobody else can read it (RFC 6120 §4.7.1)."""
+    return str(terms.jid) if xmlstream.secure and terms.jid.local is not None else None
 
 
 async def _authenticate(xmlstream: XmlStream, features: StreamFeatures, terms: Terms) -> None:
-    name, mechanism = choose(
-        features.mechanisms, terms.credentials, secure=xmlstream.secure, nonce=secrets.token_urlsafe(24)
-    )
-    dialogue = Dialogue(name, mechanism)
+    credentials = await ask(terms.credentials)
+    transport, memory = xmlstream.transport, terms.memory
+    offer = Offer(features.mechanisms, features.channel_bindings)
+    channel = Channel(xmlstream.secure, transport.channel_bindings(), transport.tls_version)
+    nonce = secrets.token_urlsafe(24)
+    attempt = choose(offer, credentials, channel, nonce=nonce, pinned=memory.strength)
+    dialogue = Dialogue(attempt)
+    derivation, key = None, None
     while True:
         if dialogue.say is not None:
             await xmlstream.send(dialogue.say.encode())
         if dialogue.receive(await xmlstream.receive_element()):
+            memory.succeeded(attempt.strength, derivation, key)
             return
         if dialogue.derivation is not None:
-            # Milliseconds to seconds of arithmetic, which nobody else should have to wait for.
-            key = await trio.to_thread.run_sync(dialogue.derivation.compute, abandon_on_cancel=True)
+            derivation = dialogue.derivation
+            key = memory.key(derivation)
+            if key is None:
+                # Milliseconds to seconds of arithmetic, which nobody else should have to wait for.
+                key = await trio.to_thread.run_sync(derivation.compute, abandon_on_cancel=True)
             dialogue.derived(key)
+
+
+async def ask(given: CredentialsLike) -> Credentials:
+    """The credentials that were given, or those that the function gives which was."""
+    if isinstance(given, Credentials):
+        return given
+    credentials = given()
+    if isinstance(credentials, Awaitable):
+        credentials = await credentials
+    if not isinstance(credentials, Credentials):  # whoever wrote that is not told what it was: it may be a password
+        raise TypeError(f"the function for the credentials must give Credentials, not {type(credentials).__name__}")
+    return credentials
 
 
 async def bind(xmlstream: XmlStream, features: StreamFeatures, resource: str | None) -> JID:

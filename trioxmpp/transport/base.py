@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Mapping
 from typing import Protocol
 
 __all__ = ["Transport"]
@@ -17,6 +18,15 @@ class Transport(Protocol):
     @property
     def secure(self) -> bool:
         """Whether TLS protects the link."""
+        ...
+
+    @property
+    def tls_version(self) -> str | None:
+        """``TLSv1.3``, say; None without TLS, and where it need not be that of the XMPP server, as for WebSocket."""
+        ...
+
+    def channel_bindings(self) -> Mapping[str, bytes]:
+        """What a login can be bound to (RFC 5056), by type; nothing where `tls_version` is None."""
         ...
 
     async def send(self, data: bytes) -> None:

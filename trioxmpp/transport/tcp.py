@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 import trio
 
 from ..errors import ConnectError, TLSFailure
+from .channelbinding import channel_bindings
 from .endpoint import Endpoint, to_ascii
 from .tls import explain, usual_context
 
@@ -48,6 +49,18 @@ class StreamTransport:
     def secure(self) -> bool:
         """Whether TLS protects the link."""
         return isinstance(self._stream, trio.SSLStream)
+
+    @property
+    def tls_version(self) -> str | None:
+        """See `Transport.tls_version`."""
+        if not isinstance(self._stream, trio.SSLStream):
+            return None
+        version: str | None = self._stream.version()
+        return version
+
+    def channel_bindings(self) -> Mapping[str, bytes]:
+        """See `Transport.channel_bindings`."""
+        return channel_bindings(self._stream) if isinstance(self._stream, trio.SSLStream) else {}
 
     async def send(self, data: bytes) -> None:
         """See `Transport.send`."""

@@ -2,51 +2,108 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from ...errors import AuthenticationFailure
-from .mechanism import Credentials, Mechanism, printable
+from .mechanism import Channel, Credentials, Kind, Mechanism, Strength, printable
+from .memory import LoginMemory
 from .plain import plain
-from .scram import Derivation, scram
+from .rules import SCRAM, Choice, Offer, choose_scram
+from .scram import Derivation, Terms, scram
+from .simple import anonymous, external, oauthbearer
 
-__all__ = ["Credentials", "Derivation", "Mechanism", "choose"]
+__all__ = [
+    "Attempt",
+    "Channel",
+    "Choice",
+    "Credentials",
+    "Derivation",
+    "Kind",
+    "LoginMemory",
+    "Mechanism",
+    "Offer",
+    "Strength",
+    "choose",
+    "choose_scram",
+]
 
-_SCRAM = {"SCRAM-SHA-256": "sha256", "SCRAM-SHA-1": "sha1"}
-_PREFERENCE = (*_SCRAM, "PLAIN")
+# What credentials of a kind are for, if they are not a password; whether it takes TLS; and what it gives away.
+_SIMPLE = {
+    Kind.CERTIFICATE: ("EXTERNAL", external, True, Strength.PROVED),
+    Kind.TOKEN: ("OAUTHBEARER", oauthbearer, True, Strength.DISCLOSED),
+    Kind.NOTHING: ("ANONYMOUS", anonymous, False, Strength.DISCLOSED),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A login that is about to be tried: with which mechanism, how strong it is, and what else was offered."""
+
+    name: str
+    mechanism: Mechanism = field(repr=False)
+    credentials: Credentials = field(repr=False)
+    strength: Strength = Strength.DISCLOSED
+    offered: tuple[str, ...] = ()
 
 
 def choose(
-    offered: Iterable[str], credentials: Credentials, *, secure: bool, nonce: str, minimum: str | None = None
-) -> tuple[str, Mechanism]:
+    offer: Offer, credentials: Credentials, channel: Channel, *, nonce: str, pinned: Strength | None = None
+) -> Attempt:
     """The best of the mechanisms that are offered, by our preference and not the server's (RFC 6120 §6.3.3).
 
-    `secure` tells whether TLS protects the link, `nonce` is one that nobody can guess. `minimum` names the weakest
-    mechanism that will do, say, the one that this account used the last time.
+    `nonce` is one that nobody can guess. `pinned` is the best strength of earlier logins with these credentials.
 
     Raises AuthenticationFailure if there is none that we are willing to use: there is no silent fallback to a weaker
-    one. Raises ValueError if `minimum` is no mechanism that we know.
+    one, and none to another kind of credentials.
     """
-    if minimum is not None and minimum not in _PREFERENCE:
-        raise ValueError(f"minimum must be one of {', '.join(_PREFERENCE)}")
-    acceptable = _PREFERENCE if minimum is None else _PREFERENCE[: _PREFERENCE.index(minimum) + 1]
-    names = set(offered)
-    for name in acceptable:
-        if name not in names:
-            continue
-        if name in _SCRAM:
-            return name, scram(_SCRAM[name], credentials, nonce)
-        if secure and credentials.allow_plain:
-            return name, plain(credentials)
-    raise AuthenticationFailure(
-        f"no acceptable way to log in: the server offers {printable(', '.join(sorted(names))) or 'nothing'}, "
-        f"we know {', '.join(_PREFERENCE)}; {_advice(names, acceptable, secure)}"
-    )
+    try:
+        if credentials.kind is not Kind.PASSWORD:
+            return _simple(offer, credentials, channel)
+        choice = choose_scram(offer, channel.bindings, pinned=pinned, require_binding=credentials.require_binding)
+        if choice is not None:
+            return _scram(choice, offer, credentials, channel, nonce)
+        return _plain(offer, credentials, channel, pinned)
+    except AuthenticationFailure as failure:
+        failure.offered = offer.mechanisms
+        raise
 
 
-def _advice(names: set[str], acceptable: tuple[str, ...], secure: bool) -> str:
-    """What a person may do when nothing of what is offered is acceptable."""
-    if names & set(_PREFERENCE) - set(acceptable):
-        return f"nothing weaker than {acceptable[-1]} will do here, so somebody may be weakening the offer"
-    if "PLAIN" not in names:
-        return "ask who runs the server to enable SCRAM" if secure else "the server may want TLS first"
-    return "PLAIN would need Credentials(..., allow_plain=True)" if secure else "PLAIN is never used without TLS"
+def _simple(offer: Offer, credentials: Credentials, channel: Channel) -> Attempt:
+    name, mechanism, takes_tls, strength = _SIMPLE[credentials.kind]
+    if takes_tls and not channel.secure:
+        raise AuthenticationFailure(f"{name} is never used without TLS")
+    if name not in offer.mechanisms:
+        raise AuthenticationFailure(f"{_offers(offer)}, and these credentials are for {name}")
+    return Attempt(name, mechanism(credentials), credentials, strength, offer.mechanisms)
+
+
+def _scram(choice: Choice, offer: Offer, credentials: Credentials, channel: Channel, nonce: str) -> Attempt:
+    binding = b"" if choice.binding is None else channel.bindings[choice.binding]
+    terms = Terms(choice.flag, binding, offer, channel.tls_version, choice.unproven)
+    strength = Strength.PROVED if choice.binding is None else Strength.BOUND
+    mechanism = scram(choice.algorithm, credentials, nonce, terms)
+    return Attempt(choice.mechanism, mechanism, credentials, strength, offer.mechanisms)
+
+
+def _plain(offer: Offer, credentials: Credentials, channel: Channel, pinned: Strength | None) -> Attempt:
+    # Types of channel binding without SCRAM are no sign of an attack: some servers announce them for PLAIN alone. Who
+    # permits PLAIN has nothing to lose but the password, and that to anybody who can take away the offer of SCRAM.
+    if "PLAIN" in offer.mechanisms and channel.secure and credentials.allow_plain:
+        if credentials.require_binding:
+            advice = "but the credentials require a login that is bound to the TLS link (require_binding)"
+        elif pinned is not None and pinned > Strength.DISCLOSED:
+            advice = "but earlier logins did not give the password away, so somebody may be weakening the offer"
+        else:
+            return Attempt("PLAIN", plain(credentials), credentials, Strength.DISCLOSED, offer.mechanisms)
+    elif "PLAIN" not in offer.mechanisms:
+        advice = "ask who runs the server to enable SCRAM" if channel.secure else "the server may want TLS first"
+    elif channel.secure:
+        advice = "PLAIN would need Credentials(..., allow_plain=True)"
+    else:
+        advice = "PLAIN is never used without TLS"
+    known = ", ".join((*SCRAM, "PLAIN"))
+    raise AuthenticationFailure(f"no acceptable way to log in: {_offers(offer)}, we know {known}; {advice}")
+
+
+def _offers(offer: Offer) -> str:
+    return f"the server offers {printable(', '.join(sorted(offer.mechanisms))) or 'nothing'}"

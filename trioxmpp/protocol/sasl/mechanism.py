@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import enum
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
@@ -11,11 +12,32 @@ from ...jid import JID
 if TYPE_CHECKING:
     from .scram import Derivation
 
-__all__ = ["Credentials", "Mechanism", "printable"]
+__all__ = ["Channel", "Credentials", "Kind", "Mechanism", "Strength", "printable"]
 
 #: Yields what we say and is sent what they say, None for a success that says nothing; or yields a `Derivation` and is
-#: sent the key. When it ends, the server is who it should be.
+#: sent the key. When it ends, the server is who it should be. An AuthenticationFailure is thrown into it when the
+#: server refuses; it may say more about it, and raises it in any case.
 Mechanism = Generator["bytes | Derivation", "bytes | None", None]
+
+
+class Strength(enum.IntEnum):
+    """What a login gives away to somebody in between who has a certificate that we trust."""
+
+    DISCLOSED = 0
+    """The password itself."""
+    PROVED = 1
+    """Nothing that would do to log in elsewhere, but this login, and all that follows."""
+    BOUND = 2
+    """Nothing: it fails there."""
+
+
+class Kind(enum.Enum):
+    """What there is to prove who we are."""
+
+    PASSWORD = "password"
+    CERTIFICATE = "certificate"
+    TOKEN = "token"
+    NOTHING = "nothing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +45,19 @@ class Credentials:
     """Who logs in, and how.
 
     `authcid` is the user name, `authzid` whom to act as, if it is somebody else. `allow_plain` permits PLAIN, under
-    TLS only: whoever runs the server, or breaks into it, then gets the password itself.
+    TLS only: whoever runs the server, or breaks into it, then gets the password itself. `require_binding` permits
+    nothing but a login that is bound to the TLS link (SCRAM-*-PLUS): then not even somebody in between with a
+    certificate that we trust gets in, but old servers, and those behind a proxy that ends TLS, do not have that.
+
+    For other ways than a password there are `external`, `oauth` and `anonymous`.
     """
 
     authcid: str
     password: str = field(repr=False)
     authzid: str | None = None
     allow_plain: bool = False
+    require_binding: bool = False
+    kind: Kind = Kind.PASSWORD
 
     @classmethod
     def of(cls, jid: JID, password: str | None) -> Self:
@@ -37,6 +65,39 @@ class Credentials:
         if password is None or jid.local is None:
             raise ValueError("logging in takes an address with a local part, and a password or credentials")
         return cls(jid.local, password)
+
+    @classmethod
+    def external(cls, authzid: JID | str | None = None) -> Self:
+        """Those of the client certificate (EXTERNAL, XEP-0178) that the SSL context shows to the server.
+
+        `authzid` is the bare address to act as. It is to be given if the certificate holds several addresses, or none
+        that the server knows; and not to be given if it holds one alone, which is ours.
+        """
+        return cls("", "", None if authzid is None else str(authzid), kind=Kind.CERTIFICATE)
+
+    @classmethod
+    def oauth(cls, token: str, authzid: JID | str | None = None) -> Self:
+        """An access token of OAuth 2.0 (OAUTHBEARER, RFC 7628), which is given to nobody without TLS."""
+        return cls("", token, None if authzid is None else str(authzid), kind=Kind.TOKEN)
+
+    @classmethod
+    def anonymous(cls) -> Self:
+        """None: the server makes up an address for as long as the session lasts (ANONYMOUS, RFC 4505, XEP-0175)."""
+        return cls("", "", kind=Kind.NOTHING)
+
+    def hide(self, text: str) -> str:
+        """`text` without the password or token, in case a server repeats it."""
+        return text.replace(self.password, "…") if self.password else text
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """The link that a login happens on: `bindings` are what it can be bound to, by type (RFC 5056)."""
+
+    secure: bool = False
+    bindings: Mapping[str, bytes] = field(default_factory=dict)
+    tls_version: str | None = None
+    """As the ssl module has it, ``TLSv1.3``; None without TLS, and if only somebody else can know."""
 
 
 def printable(text: str, limit: int = 500) -> str:

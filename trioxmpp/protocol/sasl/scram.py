@@ -1,4 +1,4 @@
-"""SCRAM (RFC 5802, RFC 7677), the client's side, without channel binding."""
+"""SCRAM (RFC 5802, RFC 7677), the client's side, bound to the TLS link or not, and safe from a weakened offer."""
 
 from __future__ import annotations
 
@@ -11,16 +11,29 @@ from dataclasses import dataclass, field
 
 from ...errors import AuthenticationFailure
 from .mechanism import Credentials, Mechanism, printable
+from .rules import Offer
 from .saslprep import saslprep
 
-__all__ = ["Derivation", "scram"]
+__all__ = ["Derivation", "Terms", "scram"]
 
 #: Fewer iterations make the password too easy to guess from what we send; more are an attack on our time.
 MIN_ITERATIONS = 4096
 MAX_ITERATIONS = 10_000_000
 
 # Extensions are opaque (RFC 5802 §7).
-_SERVER_FIRST = re.compile(rb"r=([\x21-\x2b\x2d-\x7e]+),s=([A-Za-z0-9+/=]+),i=([1-9][0-9]{0,9})(?:,.*)?", re.DOTALL)
+_SERVER_FIRST = re.compile(rb"r=([\x21-\x2b\x2d-\x7e]+),s=([A-Za-z0-9+/=]+),i=([1-9][0-9]{0,9})((?:,.*)?)", re.DOTALL)
+
+# RFC 5802 §7, of those that do not mean a wrong name or password.
+_ERRORS = {
+    "channel-bindings-dont-match": "its end of the TLS link is not ours: somebody in between ends TLS, be it a proxy",
+    "server-does-support-channel-binding": "it can bind logins, which was kept from us: somebody is in between",
+    "channel-binding-not-supported": "it does not bind logins, though it was shown to us that it does",
+    "unsupported-channel-binding-type": "it cannot bind the login to that after all",
+    "no-resources": "it is too busy; try again later",
+}
+
+# How XEP-0515 writes the versions of TLS.
+_VERSIONS = {"TLSv1": b"0301", "TLSv1.1": b"0302", "TLSv1.2": b"0303", "TLSv1.3": b"0304"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +50,27 @@ class Derivation:
         return hashlib.pbkdf2_hmac(self.algorithm, self.password, self.salt, self.iterations)
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a login is about beside the password.
+
+    `flag` is ``n`` (we cannot bind), ``y`` (we could, but the server does not offer it) or ``p=`` and the type of the
+    channel binding whose data is in `binding`. `offer` and `tls_version`, if they are given, are what the server has
+    to have meant, if it says so (XEP-0474, XEP-0515). `unproven` tells why it must say so, if it must.
+    """
+
+    flag: str = "n"
+    binding: bytes = field(default=b"", repr=False)
+    offer: Offer | None = None
+    tls_version: str | None = None
+    unproven: str | None = None
+
+
 def scram(
     algorithm: str,
     credentials: Credentials,
     nonce: str,
+    terms: Terms = Terms(),
     *,
     min_iterations: int = MIN_ITERATIONS,
     max_iterations: int = MAX_ITERATIONS,
@@ -54,7 +84,7 @@ def scram(
         username = saslprep(credentials.authcid)
         password = saslprep(credentials.password, stored=True).encode()
         authzid = f"a={_name(credentials.authzid)}" if credentials.authzid else ""
-        header = f"n,{authzid},".encode()
+        header = f"{terms.flag},{authzid},".encode()
     except ValueError as exc:
         raise AuthenticationFailure(f"the user name or the password cannot be used: {exc}") from None
     if not username:
@@ -63,11 +93,12 @@ def scram(
     client_first = f"n={_name(username)},r={nonce}".encode()
     server_first = _said((yield header + client_first))
 
-    combined_nonce, salt, iterations = _read_server_first(server_first, nonce.encode())
+    combined_nonce, salt, iterations, extensions = _read_server_first(server_first, nonce.encode())
     _check_iterations(iterations, min_iterations, max_iterations)
+    _check_offer(extensions, terms, algorithm)
     salted = _said((yield Derivation(algorithm, password, salt, iterations)))
     client_key = hmac.digest(salted, b"Client Key", algorithm)
-    unproven = b"c=" + base64.b64encode(header) + b",r=" + combined_nonce
+    unproven = b"c=" + base64.b64encode(header + terms.binding) + b",r=" + combined_nonce
     auth_message = b",".join([client_first, server_first, unproven])
     signature = hmac.digest(hashlib.new(algorithm, client_key).digest(), auth_message, algorithm)
     proof = bytes(a ^ b for a, b in zip(client_key, signature, strict=True))
@@ -82,7 +113,7 @@ def scram(
         )
 
 
-def _read_server_first(message: bytes, nonce: bytes) -> tuple[bytes, bytes, int]:
+def _read_server_first(message: bytes, nonce: bytes) -> tuple[bytes, bytes, int, list[bytes]]:
     _check_message(message)
     match = _SERVER_FIRST.fullmatch(message)
     if match is None:
@@ -91,7 +122,7 @@ def _read_server_first(message: bytes, nonce: bytes) -> tuple[bytes, bytes, int]
     if not combined_nonce.startswith(nonce) or len(combined_nonce) == len(nonce):
         raise AuthenticationFailure("the server did not extend our nonce: its answer is not an answer to us")
     try:
-        return combined_nonce, base64.b64decode(salt, validate=True), iterations
+        return combined_nonce, base64.b64decode(salt, validate=True), iterations, match[4].split(b",")[1:]
     except binascii.Error:
         raise AuthenticationFailure("the server's first SCRAM message is malformed: its salt is not base64") from None
 
@@ -107,11 +138,38 @@ def _check_iterations(iterations: int, least: int, most: int) -> None:
         )
 
 
+def _check_offer(extensions: list[bytes], terms: Terms, algorithm: str) -> None:
+    """Refuse a server that meant to offer something else than what we read (XEP-0474 §5.2, XEP-0515 §4.2).
+
+    What it says here is under its proof and ours: whoever changes that, too, will not get further.
+    """
+    meant = [part[2:] for part in extensions if part.startswith(b"h=")]
+    if terms.offer is not None and any(digest != terms.offer.digest(algorithm) for digest in meant):
+        raise AuthenticationFailure(
+            "the mechanisms that we were offered are not those that the server offers: somebody in between has changed "
+            "them (XEP-0474)"
+        )
+    if terms.unproven is not None and not meant:
+        raise AuthenticationFailure(
+            f"{terms.unproven}, and it does not prove that this is its own will (XEP-0474): somebody in between may be "
+            "weakening the login"
+        )
+    version = _VERSIONS.get(terms.tls_version or "")
+    if version is not None and any(part.startswith(b"t=") and part[2:] != version for part in extensions):
+        raise AuthenticationFailure(
+            f"our link has {terms.tls_version}, the server's has another version of TLS: somebody is in between "
+            "(XEP-0515)"
+        )
+
+
 def _check_message(message: bytes) -> None:
     """Refuse what ends the dialogue in any message: an error, or an extension that must be understood (§5.1)."""
     if message.startswith(b"e="):
-        reason = printable(message[2:].partition(b",")[0].decode("ascii", "replace"), 100)
-        raise AuthenticationFailure(f"the server refused the login ({reason}); check the address and the password")
+        reason = message[2:].partition(b",")[0].decode("ascii", "replace")
+        advice = _ERRORS.get(reason, "check the address and the password")
+        raise AuthenticationFailure(
+            f"the server refused the login ({printable(reason, 100)}); {advice}", retry=reason == "no-resources"
+        )
     if any(part.startswith(b"m=") for part in message.split(b",")):
         raise AuthenticationFailure("the server demands an extension of SCRAM that we do not know")
 

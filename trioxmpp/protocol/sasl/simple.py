@@ -1,0 +1,61 @@
+"""The mechanisms of one message: EXTERNAL (RFC 4422), ANONYMOUS (RFC 4505) and OAUTHBEARER (RFC 7628)."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from ...errors import AuthenticationFailure
+from .mechanism import Credentials, Mechanism, printable
+
+__all__ = ["anonymous", "external", "oauthbearer"]
+
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # RFC 6750 §2.1
+
+_ERROR_SEEN = b"\x01"
+
+
+def external(credentials: Credentials) -> Mechanism:
+    """EXTERNAL as XEP-0178 has it: nobody to act as, where the certificate alone tells who we are."""
+    authzid = credentials.authzid or ""
+    if "\0" in authzid or any("\ud800" <= char <= "\udfff" for char in authzid):
+        raise AuthenticationFailure("nobody has an address with NUL or half a character in it")
+    try:
+        yield authzid.encode()
+    except AuthenticationFailure as failure:
+        if failure.condition == "invalid-authzid" and not authzid:
+            advice = "say which of the certificate's addresses to log in as: Credentials.external(address)"
+            raise AuthenticationFailure(f"{failure}; {advice}", failure.condition) from None
+        raise
+
+
+def anonymous(credentials: Credentials) -> Mechanism:
+    """ANONYMOUS, without a trace of who it may be (XEP-0175 §6)."""
+    yield b""
+
+
+def oauthbearer(credentials: Credentials) -> Mechanism:
+    """OAUTHBEARER. What the server has against the token comes as a challenge, which has to be answered."""
+    if not _TOKEN.fullmatch(credentials.password):
+        raise AuthenticationFailure("this cannot be an access token: it has characters that none has, or is empty")
+    authzid = credentials.authzid or ""
+    if not authzid.isprintable():
+        raise AuthenticationFailure("nobody has an address with such characters in it")
+    header = f"n,{'a=' + authzid.replace('=', '=3D').replace(',', '=2C') if authzid else ''},"
+    complaint = yield f"{header}\x01auth=Bearer {credentials.password}\x01\x01".encode()
+    if complaint is None:
+        return
+    status = printable(credentials.hide(_status(complaint)), 100)
+    try:
+        yield _ERROR_SEEN
+    except AuthenticationFailure as failure:
+        raise AuthenticationFailure(f"{failure}; the token: {status}", failure.condition) from None
+    raise AuthenticationFailure(f"the server had something against the token ({status}), and let us in all the same")
+
+
+def _status(complaint: bytes) -> str:
+    """What RFC 7628 §3.2.2 calls the status: ``invalid_token``, say."""
+    try:
+        return str(json.loads(complaint)["status"])
+    except (ValueError, RecursionError, TypeError, KeyError):
+        return "no reason was given"

@@ -1,0 +1,124 @@
+"""What a login can be bound to: data that both ends of one TLS link know, and nobody in between (RFC 5056)."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Protocol
+
+__all__ = ["TLSLink", "channel_bindings", "server_end_point"]
+
+_OLD = ("TLSv1", "TLSv1.1", "TLSv1.2")
+
+
+class TLSLink(Protocol):
+    """What has to be known of a TLS link; an `ssl.SSLObject` tells it."""
+
+    def version(self) -> str | None:
+        """``TLSv1.3``, say."""
+        ...
+
+    def getpeercert(self, binary_form: bool = False) -> object:
+        """The other end's certificate; as DER, if `binary_form` is True."""
+        ...
+
+    def get_channel_binding(self, cb_type: str = "tls-unique") -> bytes | None:
+        """The data of one type, or None. Raises ValueError for types it does not know."""
+        ...
+
+
+def channel_bindings(link: TLSLink) -> dict[str, bytes]:
+    """All that the client's end of an established TLS link can be bound to, by the registered names of the types.
+
+    ``tls-exporter`` (RFC 9266) only is there if the link can tell it: those of the ssl module cannot, see `exporter`.
+    """
+    # RFC 5929 defines tls-unique for these alone; the ssl module answers for later ones, too. TLS 1.2 exports keys as
+    # well, but safely only with an extension that cannot be asked for (RFC 9266 §4.2).
+    name = "tls-unique" if link.version() in _OLD else "tls-exporter"
+    bindings = {}
+    try:
+        data = link.get_channel_binding(name)
+    except ValueError:
+        data = None
+    if data:
+        bindings[name] = data
+    certificate = link.getpeercert(binary_form=True)
+    if isinstance(certificate, bytes) and (data := server_end_point(certificate)):
+        bindings["tls-server-end-point"] = data
+    return bindings
+
+
+def server_end_point(certificate: bytes) -> bytes | None:
+    """The data of ``tls-server-end-point`` for a certificate in DER (RFC 5929 §4.1).
+
+    That is its hash, by the hash that it was signed with, but SHA-256 in place of MD5 and SHA-1. None for those whose
+    signature knows no hash, or several, as with Ed25519: the type is not defined for them.
+    """
+    try:
+        name = _signature_hash(certificate)
+    except (IndexError, ValueError):
+        return None  # not a certificate
+    return None if name is None else hashlib.new(name, certificate).digest()
+
+
+# --- as much of X.509 (RFC 5280) and DER as that takes
+
+_SEQUENCE, _OBJECT_IDENTIFIER, _FIRST_PARAMETER = 0x30, 0x06, 0xA0
+_RSA, _ECDSA, _DSA, _NIST = "2a864886f70d0101", "2a8648ce3d04", "2a8648ce3804", "6086480165030402"
+
+_HASHES = {
+    f"{_RSA}04": "sha256",  # with MD5
+    f"{_RSA}05": "sha256",  # with SHA-1
+    f"{_RSA}0e": "sha224",
+    f"{_RSA}0b": "sha256",
+    f"{_RSA}0c": "sha384",
+    f"{_RSA}0d": "sha512",
+    f"{_ECDSA}01": "sha256",  # with SHA-1
+    f"{_ECDSA}0301": "sha224",
+    f"{_ECDSA}0302": "sha256",
+    f"{_ECDSA}0303": "sha384",
+    f"{_ECDSA}0304": "sha512",
+    f"{_DSA}03": "sha256",  # with SHA-1
+    f"{_NIST}0301": "sha224",  # DSA
+    f"{_NIST}0302": "sha256",  # DSA
+}
+"""Algorithms of signatures that have one hash."""
+
+_RSA_PSS = f"{_RSA}0a"
+_PSS_HASHES = {
+    "2b0e03021a": "sha256",  # SHA-1
+    f"{_NIST}04": "sha224",
+    f"{_NIST}01": "sha256",
+    f"{_NIST}02": "sha384",
+    f"{_NIST}03": "sha512",
+}
+
+
+def _signature_hash(certificate: bytes) -> str | None:
+    """The hash that the certificate was signed with. Raises ValueError or IndexError for what is none."""
+    contents, _ = _read(certificate, _SEQUENCE)
+    _, after = _read(contents, _SEQUENCE)  # what was signed
+    algorithm, _ = _read(after, _SEQUENCE)
+    identifier, parameters = _read(algorithm, _OBJECT_IDENTIFIER)
+    if identifier.hex() != _RSA_PSS:
+        return _HASHES.get(identifier.hex())
+    # The parameters of RSASSA-PSS (RFC 4055 §3.1) tell the hash first, or leave it out, which means SHA-1.
+    parameters, _ = _read(parameters, _SEQUENCE)
+    if not parameters or parameters[0] != _FIRST_PARAMETER:
+        return "sha256"
+    explicit, _ = _read(parameters, _FIRST_PARAMETER)
+    algorithm, _ = _read(explicit, _SEQUENCE)
+    identifier, _ = _read(algorithm, _OBJECT_IDENTIFIER)
+    return _PSS_HASHES.get(identifier.hex())
+
+
+def _read(data: bytes, tag: int) -> tuple[bytes, bytes]:
+    """The contents of the element of DER that `data` begins with, and what follows it."""
+    if data[0] != tag:
+        raise ValueError("another element was expected")
+    length, start = data[1], 2
+    if length & 0x80:
+        start += length & 0x7F
+        length = int.from_bytes(data[2:start], "big")
+    if start + length > len(data):
+        raise ValueError("the element is cut off")
+    return data[start : start + length], data[start + length :]
