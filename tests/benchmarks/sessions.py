@@ -46,6 +46,7 @@ def _connect(
                 ready.append(server.expect("ready", lambda event: event["resource"] == "cycle", 10))
         except (ChildProcessError, TimeoutError):
             if kind is OWN:
+                client.check()
                 raise
             results.note(f"{kind.name} cannot {scenario} here")
             return
