@@ -97,12 +97,12 @@ async def serve() -> None:
 
 
 async def _enter(nursery: trio.Nursery, subscription: AbstractAsyncContextManager[Any]) -> Any:
-    async def hold(*, task_status: trio.TaskStatus[Any]) -> None:
+    async def live(*, task_status: trio.TaskStatus[Any]) -> None:
         async with subscription as inbox:
             task_status.started(inbox)
             await trio.sleep_forever()
 
-    return await nursery.start(hold)
+    return await nursery.start(live)
 
 
 async def _consume(inbox: Any, take: Any) -> None:
