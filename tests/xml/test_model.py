@@ -8,12 +8,9 @@ import enum
 import linecache
 import math
 import pickle
-import subprocess
-import sys
 import traceback
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Optional
 
 import pytest
@@ -450,50 +447,3 @@ def test_classes_of_one_name_do_not_share_their_source() -> None:
     sources = ["".join(linecache.getlines(name)) for name in names]
     assert any("element.get(b'a')" in source for source in sources)
     assert any("element.get(b'b')" in source for source in sources)
-
-
-def test_type_checkers_understand_declarations(tmp_path: Path) -> None:
-    program = tmp_path / "declared.py"
-    program.write_text(
-        f"""
-from trioxmpp import xml
-from trioxmpp.protocol.stanza import Get
-
-@xml.element({NS!r}, "report")
-class Report:
-    celsius: float = xml.child_text()
-    note: str | None = xml.child_text(default=None)
-    windy: bool = xml.flag()
-    bodies: dict[str, str] = xml.lang_text("body")
-    others: tuple[xml.Element, ...] = xml.rest()
-
-@xml.element({NS!r}, "query")
-class Query(Get[Report]):
-    place: str = xml.attr()
-    reports: tuple[Report, ...] = xml.children()
-
-Query(place="Ulm")
-Query(place="Ulm", reports=(Report(celsius=1.5), Report(celsius=1.5, note="", windy=True)))
-place: str = xml.parse(Query, xml.fromstring("<query/>")).place
-Query()  # refused
-Query("Ulm")  # refused
-Query(place=1)  # refused
-Query(place="Ulm").place = "Bonn"  # refused
-"""
-    )
-    root = Path(__file__).parent.parent.parent
-    command = [
-        sys.executable,
-        "-m",
-        "mypy",
-        "--strict",
-        "--follow-imports=silent",
-        f"--cache-dir={tmp_path}",
-        str(program),
-    ]
-    result = subprocess.run(command, cwd=root, capture_output=True, text=True)
-    refused = {n for n, line in enumerate(program.read_text().splitlines(), 1) if line.endswith("# refused")}
-    errors = [line for line in result.stdout.splitlines() if "declared.py:" in line and ": error:" in line]
-    assert {int(line.split("declared.py:")[1].split(":")[0]) for line in errors} == refused, (
-        result.stdout + result.stderr
-    )

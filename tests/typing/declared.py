@@ -1,0 +1,104 @@
+"""What type checkers make of declared elements. Read, not run: the comments say what each line is, or that it is wrong.
+
+`# is:` is what both checkers reveal, `# wrong` what both refuse.
+"""
+
+# pyright: strict, reportUnusedExpression=false
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Self
+
+from trioxmpp import JID, Client, xml
+from trioxmpp.protocol.stanza import Get, Set
+
+NS = "https://example.org/weather"
+
+
+@xml.element(NS, "report")
+class Report:
+    measured: datetime = xml.attr()
+    celsius: float = xml.child_text()
+    note: str | None = xml.child_text(default=None)
+    windy: bool = xml.flag()
+    remarks: Mapping[str, str] = xml.lang_text("remark")
+    others: tuple[xml.Element, ...] = xml.rest()
+    attributes: Mapping[str, str] = xml.rest_attrs()
+
+
+@xml.element(NS, "query")
+class Query(Get[Report]):
+    place: str = xml.attr()
+    days: int = xml.attr(default=1, codec=xml.integer(1, 14))
+
+
+@xml.element(NS, "forget")
+class Forget(Set[None]):
+    who: JID | None = xml.attr(default=None)
+
+
+@xml.element(NS, "place")
+class Place:
+    name: str = xml.attr()
+    places: tuple[Self, ...] = xml.children()
+
+
+@xml.element(NS, "village")
+class Village(Place):
+    square: Place | Report | None = xml.child(default=None)
+
+
+def constructors(now: datetime) -> None:
+    reveal_type(Query(place="Ulm"))  # is: Query
+    Query(place="Ulm", days=3)
+    Report(measured=now, celsius=1.5, windy=True, remarks={"de": "kalt"})
+    Village(name="Ulm", places=(), square=Place(name="Markt"))
+    Query()  # wrong
+    Query("Ulm")  # wrong
+    Query(place=1)  # wrong
+    Query(place="Ulm", hours=1)  # wrong
+    Report(measured=now, celsius="warm")  # wrong
+
+
+def fields(report: Report, village: Village, query: Query) -> None:
+    reveal_type(report.measured)  # is: datetime
+    reveal_type(report.celsius)  # is: float
+    reveal_type(report.note)  # is: str | None
+    reveal_type(report.windy)  # is: bool
+    reveal_type(report.remarks)  # is: Mapping[str, str]
+    reveal_type(village.name)  # is: str
+    reveal_type(village.square)  # is: Place | Report | None
+    reveal_type(village.places)  # is: tuple[Village, ...]
+    reveal_type(dataclasses.replace(query, place="Bonn"))  # is: Query
+    query.place = "Bonn"  # wrong
+    report.remarks["de"] = "warm"  # wrong
+    query.temperature  # wrong
+
+
+def reading(element: xml.Element) -> None:
+    reveal_type(xml.parse(Query, element))  # is: Query
+    reveal_type(xml.find(element, Report))  # is: Report | None
+    reveal_type(xml.serialise(Query(place="Ulm")))  # is: str
+
+
+def matching(village: Village) -> str:
+    match village:
+        case Village(name=name, square=Report(celsius=celsius)):
+            reveal_type(name)  # is: str
+            reveal_type(celsius)  # is: float
+            return name
+        case _:
+            return ""
+
+
+async def requests(client: Client, station: JID) -> None:
+    reveal_type(await client.request(Query(place="Ulm"), to=station))  # is: Report
+    reveal_type(await client.request(Forget()))  # is: None
+    await client.request(Report(measured=datetime.now(), celsius=0))  # wrong
+    async with client.messages.subscribe() as inbox:
+        async for message in inbox:
+            reveal_type(message.get(Report))  # is: Report | None
+            reveal_type(message.get_all(Report))  # is: list[Report]
