@@ -15,9 +15,9 @@ from ..errors import ElementError, ErroneousStanza
 from ..jid import JID
 from ..protocol.stanza import IQ, Get, IQType, Message, Presence, Set, response_type
 from ..stream.bare import bare
+from ..stream.ids import new_id
 from ..stream.inbox import DEFAULT_CAPACITY, Inbox, Subscription
 from ..stream.requests import Handler, Request
-from ..stream.session import new_id
 from ..stream.signal import Signal
 from ..stream.stanzastream import StanzaStream
 from ..stream.token import StanzaState, StanzaToken
@@ -28,6 +28,8 @@ __all__ = ["Client"]
 logger = logging.getLogger(__name__)
 
 R = TypeVar("R")
+
+_ON_ITS_WAY = frozenset({StanzaState.SENT, StanzaState.ACKED})
 
 
 class Client:
@@ -74,7 +76,7 @@ class Client:
         session = self.stream._session
         if session.ended is not None:
             raise session.ended
-        if not self.established:
+        if not (self._state.ready and session.established):
             raise self._state.ended or ConnectionError("there is no session at the moment")
         stanza.validate()
         return session.enqueue(stanza, StanzaToken(stanza, on_state_change=on_state_change))
@@ -119,19 +121,20 @@ class Client:
 
         iq.validate()
         iq.id = iq.id or new_id()
-        written = trio.Event()
+        written = None if timeout is None else trio.Event()
         session = self.stream._session
         with session.replies.expect(iq.to, iq.id, self.stream.local_jid, deliver) as waiter:
             token = self.enqueue(iq)
 
             def changed(state: StanzaState) -> None:
-                written.set()
-                if token.exception is not None:
+                if written is not None:
+                    written.set()
+                if state not in _ON_ITS_WAY and token.exception is not None:
                     waiter.fail(token.exception)
 
             token._watchers.append(changed)
             try:
-                if timeout is not None:
+                if timeout is not None and written is not None:
                     await written.wait()
                     with trio.move_on_after(timeout):
                         await waiter.wait_settled()

@@ -8,7 +8,6 @@ piece by piece, to tell exactly what is wrong, and where.
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from lxml import etree
@@ -28,8 +27,6 @@ _TAGS: Final = (
     *(f"{{{ns.CLIENT}}}{name}" for name in ("message", "presence", "iq")),
     f"{{{ns.SM}}}*",
 )
-# A comment, a processing instruction, CDATA. Besides there are character references: white space in disguise.
-_DOUBTFUL: Final = re.compile(rb"<[!?]")
 _SPACE: Final = " \t\r\n"
 _MAX_LOG: Final = 100  # entries; then libxml2 notes nothing any more
 
@@ -43,7 +40,8 @@ def read_bulk(
     be longer than `longest` octets, so that it cannot exceed a limit; `allowed` are the first-level elements to expect.
     """
     end = data.rfind(b">") + 1
-    if _DOUBTFUL.search(data) or (b"&" in data and b"&#" in data) or max(map(len, data.split(b"<"))) > longest:
+    # Comments, processing instructions and CDATA; and character references, which may be white space in disguise.
+    if b"<!" in data or b"<?" in data or (b"&" in data and b"&#" in data) or not _has_short_tags(data, longest):
         return None
     parser = new_parser(("start", "end"), _TAGS)
     try:
@@ -71,6 +69,17 @@ def read_bulk(
     if len(root) > len(stanzas):
         end = _beginning_of(root[-1], data[:end])
     return (stanzas, end) if stanzas else None
+
+
+def _has_short_tags(data: bytes, longest: int) -> bool:
+    """Whether from each ``<`` it is no more than `longest` octets to the next one, or to the end. In long jumps."""
+    position, last = 0, len(data) - longest
+    while position < last:
+        position_of_next = data.rfind(b"<", position + 1, position + longest + 1)
+        if position_of_next < 0:
+            return False
+        position = position_of_next
+    return True
 
 
 def _beginning_of(unfinished: xml.Element, data: bytes) -> int:

@@ -66,6 +66,7 @@ class Dispatcher(Generic[S]):
         self._local_jid = local_jid
         self._any_type = any_type
         self._callbacks: dict[Slot, Callable[[S], object]] = {}
+        self._of_a_sender = 0  # how many of them are
         # The inboxes in order of subscription; dicts, so that one more costs nothing, be there however many.
         self._subscriptions: dict[Interest, dict[Inbox[S], None]] = {}
 
@@ -89,12 +90,15 @@ class Dispatcher(Generic[S]):
         if slot in self._callbacks:
             raise ValueError(f"only one listener allowed for {type_!r} from {from_!r}")
         self._callbacks[slot] = callback
+        self._of_a_sender += slot[1] is not None
 
     def unregister_callback(
         self, type_: enum.Enum | None, from_: JID | str | None, *, wildcard_resource: bool = True
     ) -> None:
         """Free exactly this slot. KeyError if nobody has it."""
-        del self._callbacks[self._slot(type_, from_, wildcard_resource)]
+        slot = self._slot(type_, from_, wildcard_resource)
+        del self._callbacks[slot]
+        self._of_a_sender -= slot[1] is not None
 
     @contextmanager
     def handler(
@@ -146,7 +150,7 @@ class Dispatcher(Generic[S]):
                     inbox.put(stanza)
         if not self._callbacks:
             return
-        for slot in candidate_slots(stanza.type, sender):
+        for slot in candidate_slots(stanza.type, sender if self._of_a_sender else None):
             callback = self._callbacks.get(slot)
             if callback is not None:
                 try:

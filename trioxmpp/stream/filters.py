@@ -77,6 +77,8 @@ class Filter(Generic[S]):
 
     def filter(self, stanza: S, *args: Any, **kwargs: Any) -> S | None:
         """Send `stanza` down the chain, with the other arguments unchanged for each function; None if one drops it."""
+        if not self._chain:
+            return stanza
         result: S | None = stanza
         for token in self._chain:
             result = token.function(result, *args, **kwargs)

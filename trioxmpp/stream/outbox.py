@@ -44,7 +44,8 @@ class Outbox:
 
     def wake(self) -> None:
         """Have the writer look at the queue and the flags."""
-        self._writer.unpark()
+        if self._writer:
+            self._writer.unpark()
 
     @property
     def has_work(self) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
-
 import trio
 
 from ..errors import DestructionRequested
@@ -11,19 +9,15 @@ from ..jid import JID
 from ..protocol.ping import Ping
 from ..protocol.sm import StreamManagement
 from ..protocol.stanza import IQ, IQType, Message, Presence
+from .ids import new_id
 from .outbox import Outbox
 from .replies import ReplyTable
 from .token import StanzaState, StanzaToken
 
-__all__ = ["Session", "new_id"]
+__all__ = ["Session"]
 
 #: What is in flight: a token, and the bytes to send again after a resumption (filters have seen them already).
 Sent = tuple[StanzaToken, bytes]
-
-
-def new_id() -> str:
-    """An id that nobody can guess: 120 bits of randomness, in characters that an NMTOKEN allows (RFC 6120 §8.1.3)."""
-    return secrets.token_urlsafe(15)
 
 
 class Session:

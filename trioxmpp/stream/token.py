@@ -21,6 +21,9 @@ logger = logging.getLogger(__name__)
 class StanzaState(enum.Enum):
     """The states of an outgoing stanza. All but ACTIVE and SENT are final."""
 
+    # There is one of each, and the hash of its name, which is the default, costs much more.
+    __hash__ = object.__hash__
+
     ACTIVE = "active"
     """Enqueued, not yet taken by the stream."""
     SENT = "sent"
@@ -44,8 +47,11 @@ class StanzaState(enum.Enum):
         return self is not StanzaState.ACTIVE and self is not StanzaState.SENT
 
 
-_AFTER_ACTIVE = frozenset(StanzaState) - {StanzaState.ACTIVE, StanzaState.ACKED}
-_AFTER_SENT = frozenset({StanzaState.ACKED, StanzaState.SENT_WITHOUT_SM, StanzaState.DISCONNECTED})
+_NEXT: dict[StanzaState, frozenset[StanzaState]] = {
+    StanzaState.ACTIVE: frozenset(StanzaState) - {StanzaState.ACTIVE, StanzaState.ACKED},
+    StanzaState.SENT: frozenset({StanzaState.ACKED, StanzaState.SENT_WITHOUT_SM, StanzaState.DISCONNECTED}),
+}
+_NONE: frozenset[StanzaState] = frozenset()
 
 
 class StanzaToken:
@@ -155,8 +161,7 @@ class StanzaToken:
     def _set_state(self, state: StanzaState, exception: Exception | None = None) -> None:
         if state is self._state:
             return  # retransmission, or settled twice in the same way: nothing anybody could see
-        legal = _AFTER_ACTIVE if self._state is StanzaState.ACTIVE else _AFTER_SENT
-        if self._state.is_final or state not in legal:
+        if state not in _NEXT.get(self._state, _NONE):
             raise RuntimeError(f"trioxmpp bug: {self!r} cannot become {state.name}")
         self._state = state
         self._exception = exception

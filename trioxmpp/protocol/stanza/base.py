@@ -12,7 +12,7 @@ from ...jid import JID
 from .. import ns
 from ..conditions import parse_error, serialise_error
 
-__all__ = ["LANG", "Stanza", "lang_texts", "preferred", "serialise_texts"]
+__all__ = ["LANG", "Stanza", "inner_text", "lang_texts", "preferred", "serialise_texts"]
 
 P = TypeVar("P")
 
@@ -57,7 +57,7 @@ class Stanza:
         self.id = id
         self.lang = lang
         self._element: xml.Element | None = None
-        self._payloads: list[Any] = list(payloads)
+        self._payloads: list[Any] = [*payloads]
         self._error = error
 
     def __repr__(self) -> str:
@@ -129,7 +129,9 @@ class Stanza:
         """
         if self._element is not None:
             self._read()
-        inner = "".join([self._serialise_own(), *(xml.serialise(payload, ns.CLIENT) for payload in self._payloads)])
+        inner = self._serialise_own()
+        for payload in self._payloads:
+            inner += xml.serialise(payload, ns.CLIENT)
         if self._error is not None:
             inner += serialise_error(self._error)
         start = f"<{self.NAME}{self._attributes()}"
@@ -143,8 +145,8 @@ class Stanza:
             text += f" to='{xml.escape_attr(str(self.to))}'"
         if self.id is not None:
             text += f" id='{xml.escape_attr(self.id)}'"
-        if self.type.value:  # type: ignore[attr-defined]
-            text += f" type='{self.type.value}'"  # type: ignore[attr-defined]
+        if value := self.type._value_:  # type: ignore[attr-defined]  # as `value`, which costs more
+            text += f" type='{value}'"
         if self.lang is not None:
             text += f" xml:lang='{xml.escape_attr(self.lang)}'"
         return text
@@ -157,11 +159,12 @@ class Stanza:
         """Read the children of the element that we came from; it is forgotten afterwards."""
         element, self._element = self._element, None
         assert element is not None
-        for child in element:
-            if child.tag == _ERROR and self._error is None:
-                self._error = parse_error(child)
-            elif not self._read_own(child):
-                self._payloads.append(child)
+        for child in element.iterchildren():
+            if not self._read_own(child):
+                if child.tag == _ERROR and self._error is None:
+                    self._error = parse_error(child)
+                else:
+                    self._payloads.append(child)
 
     def _read_own(self, child: xml.Element) -> bool:
         """Take `child` if it is one that RFC 6121 defines for this kind of stanza."""
@@ -171,7 +174,7 @@ class Stanza:
     def _from_element(cls, element: xml.Element) -> Self:
         """A stanza with the attributes of `element`, whose children are read later. Raises JIDError."""
         stanza = cls.__new__(cls)
-        get = element.attrib.get
+        get = element.get
         to, from_ = get("to"), get("from")
         stanza.to = None if to is None else JID.parse_inbound(to)
         stanza.from_ = None if from_ is None else JID.parse_inbound(from_)
@@ -181,6 +184,11 @@ class Stanza:
         stanza._error = None
         stanza._element = element
         return stanza
+
+
+def inner_text(element: xml.Element) -> str:
+    """All characters in an element, in its children too."""
+    return "".join(element.itertext()) if len(element) else element.text or ""
 
 
 def lang_texts(value: str | Mapping[str, str] | None) -> dict[str, str]:
@@ -199,8 +207,8 @@ def preferred(texts: Mapping[str, str], own: str | None) -> str | None:
 
 def serialise_texts(name: str, texts: Mapping[str, str], own: str | None) -> str:
     """The children of this name, one for each language; the stanza's own one goes without saying."""
-    pieces = []
+    pieces = ""
     for lang, text in texts.items():
         attribute = f" xml:lang='{xml.escape_attr(lang)}'" if lang and lang != own else ""
-        pieces.append(f"<{name}{attribute}>{xml.escape(text)}</{name}>")
-    return "".join(pieces)
+        pieces += f"<{name}{attribute}>{xml.escape(text)}</{name}>"
+    return pieces

@@ -71,7 +71,7 @@ class IQ(Stanza):
 
     @classmethod
     def _from_element(cls, element: xml.Element) -> Self:
-        kind = _TYPES.get(element.attrib.get("type", ""))
+        kind = _TYPES.get(element.get("type", ""))
         if kind is None:
             raise ElementError("no such type of IQ", "iq/@type")
         iq = super()._from_element(element)

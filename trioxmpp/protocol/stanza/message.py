@@ -9,7 +9,7 @@ from ... import xml
 from ...errors import XMPPError
 from ...jid import JID
 from .. import ns
-from .base import LANG, Stanza, lang_texts, preferred, serialise_texts
+from .base import LANG, Stanza, inner_text, lang_texts, preferred, serialise_texts
 from .types import MessageType
 
 __all__ = ["Message"]
@@ -63,6 +63,11 @@ class Message(Stanza):
     @property
     def body(self) -> str | None:
         """The text of the message: the one in its own language, else one without any, else the first one, else None."""
+        if self._element is not None:
+            # Mostly there is one, and it is all that is wanted: no need to look at the other children.
+            texts = [inner_text(child) for child in self._element.iterchildren(_BODY)]
+            if len(texts) < 2:
+                return texts[0] if texts else None
         return preferred(self.bodies, self.lang)
 
     @body.setter
@@ -144,9 +149,9 @@ class Message(Stanza):
     def _read_own(self, child: xml.Element) -> bool:
         tag = child.tag
         if tag == _BODY:
-            self._bodies.setdefault(child.get(LANG, self.lang or ""), "".join(child.itertext()))
+            self._bodies.setdefault(child.get(LANG, self.lang or ""), inner_text(child))
         elif tag == _SUBJECT:
-            self._subjects.setdefault(child.get(LANG, self.lang or ""), "".join(child.itertext()))
+            self._subjects.setdefault(child.get(LANG, self.lang or ""), inner_text(child))
         elif tag == _THREAD and self._thread is None:
             self._thread = child.text or ""
             self._parent_thread = child.get("parent")
@@ -157,7 +162,7 @@ class Message(Stanza):
     @classmethod
     def _from_element(cls, element: xml.Element) -> Self:
         message = super()._from_element(element)
-        message.type = _TYPES.get(element.attrib.get("type", "normal"), MessageType.NORMAL)
+        message.type = _TYPES.get(element.get("type", "normal"), MessageType.NORMAL)
         message._bodies, message._subjects = {}, {}
         message._thread = message._parent_thread = None
         return message

@@ -24,7 +24,7 @@ def parse_stanza(element: xml.Element) -> Message | Presence | IQ | None:
     read: a stanza whose ``from`` is malformed has *no known sender*, which is not the same as coming from our own
     server, so nobody may act on it.
     """
-    cls = _STANZAS.get(str(element.tag))
+    cls = _STANZAS.get(element.tag)  # type: ignore[arg-type]
     if cls is None:
         return None
     try:

@@ -10,7 +10,7 @@ from ... import xml
 from ...errors import ElementError, XMPPError
 from ...jid import JID
 from .. import ns
-from .base import LANG, Stanza, lang_texts, preferred, serialise_texts
+from .base import LANG, Stanza, inner_text, lang_texts, preferred, serialise_texts
 from .types import PresenceShow, PresenceType
 
 __all__ = ["Presence"]
@@ -57,6 +57,9 @@ class Presence(Stanza):
     def show(self) -> PresenceShow | None:
         """How available the resource is; None: simply available."""
         if self._element is not None:
+            shows = [*self._element.iterchildren(_SHOW)]
+            if len(shows) < 2:
+                return _SHOWS.get((shows[0].text or "").strip()) if shows else None
             self._read()
         return self._show
 
@@ -123,7 +126,7 @@ class Presence(Stanza):
         if tag == _SHOW:
             self._show = _SHOWS.get((child.text or "").strip(), self._show)
         elif tag == _STATUS:
-            self._statuses.setdefault(child.get(LANG, self.lang or ""), "".join(child.itertext()))
+            self._statuses.setdefault(child.get(LANG, self.lang or ""), inner_text(child))
         elif tag == _PRIORITY:
             text = (child.text or "").strip()
             if _PRIORITY_VALUE.fullmatch(text) and -128 <= (priority := int(text)) <= 127:
@@ -134,7 +137,7 @@ class Presence(Stanza):
 
     @classmethod
     def _from_element(cls, element: xml.Element) -> Self:
-        kind = _TYPES.get(element.attrib.get("type", ""))
+        kind = _TYPES.get(element.get("type", ""))
         if kind is None:
             raise ElementError("no such type of presence", "presence/@type")
         presence = super()._from_element(element)

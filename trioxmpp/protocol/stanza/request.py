@@ -27,8 +27,17 @@ class Set(Generic[R]):
     IQ_TYPE: ClassVar[IQType] = IQType.SET
 
 
+_known: dict[type[Any], tuple[type[Any] | None, bool]] = {}
+
+
 def response_type(payload_cls: type[Any]) -> tuple[type[Any] | None, bool]:
     """What answers a request of this class: the payload class (None: nothing), and whether it may be absent."""
+    if payload_cls not in _known:
+        _known[payload_cls] = _response_type(payload_cls)
+    return _known[payload_cls]
+
+
+def _response_type(payload_cls: type[Any]) -> tuple[type[Any] | None, bool]:
     for base in getattr(payload_cls, "__orig_bases__", ()):
         if typing.get_origin(base) in (Get, Set):
             (answer,) = typing.get_args(base)
