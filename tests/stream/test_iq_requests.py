@@ -478,3 +478,17 @@ async def test_a_handler_may_make_requests_itself(autojump_clock, scene):
     await peer.expects("<iq type='get' id='$1' to='juliet@example.test/balcony'><ping xmlns='urn:xmpp:ping'/></iq>")
     await peer.says("<iq type='result' id='$1' from='juliet@example.test/balcony'/>")
     await peer.expects(SUNNY)
+
+
+async def test_requests_that_share_an_id_are_answered_each(autojump_clock, scene):
+    """An id is the requester's: another one may have it, too, and even the same one."""
+    peer = await scene.starts()
+    scene.stream.register_iq_request_handler(IQType.GET, Query, slow_forecast)
+    await peer.says(ULM + ULM + ULM.replace("juliet", "tybalt"))
+    answers = [await peer.hears() for _ in range(3)]
+    assert sorted(answer.get("to") for answer in answers) == [
+        "juliet@example.test/balcony",
+        "juliet@example.test/balcony",
+        "tybalt@example.test/balcony",
+    ]
+    assert {answer.get("id") for answer in answers} == {"1"}

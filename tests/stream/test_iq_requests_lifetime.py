@@ -251,6 +251,33 @@ async def test_a_handler_that_is_cancelled_though_the_session_goes_on_owes_an_an
         scene.stream.stop()
 
 
+async def test_what_a_handler_raises_while_others_cancel_it_stays_inside_too(autojump_clock, scene, caplog):
+    async def fail_when_cancelled():
+        try:
+            await trio.sleep_forever()
+        finally:
+            raise ValueError("while cleaning up")
+
+    async def handler(iq):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(fail_when_cancelled)
+            nursery.start_soon(trio.sleep_forever)
+
+    scene.stream.register_iq_request_handler(IQType.GET, Dream, handler)
+    async with trio.open_nursery() as scene.nursery:
+        peer = await scene.starts(sm="sm-1")
+        await peer.says(DREAM)
+        await trio.sleep(1)
+        scene.nursery.cancel_scope.cancel()
+    assert "while cleaning up" in caplog.text
+    async with trio.open_nursery() as scene.nursery:
+        peer = await scene.resumes(handled=1)
+        await peer.expects(UNDEFINED)
+        await peer.expects(R)
+        await peer.expects_nothing(60)
+        scene.stream.stop()
+
+
 async def test_work_that_was_handed_on_survives(autojump_clock, scene, nursery):
     """S089: what is not to be cancelled with the session belongs into a nursery of the application's."""
     done = []
