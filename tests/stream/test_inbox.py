@@ -29,6 +29,24 @@ async def test_what_arrives_is_had_in_order(autojump_clock, scene):
         assert len(inbox) == 0
 
 
+async def test_what_waits_can_be_had_all_at_once(autojump_clock, scene):
+    peer = await scene.starts()
+    async with scene.client.messages.subscribe() as inbox:
+        await peer.says(messages("1", "2", "3"))
+        await trio.testing.wait_all_tasks_blocked()
+        batches = inbox.batches()
+        assert [message.id for message in await anext(batches)] == ["1", "2", "3"]
+        with trio.move_on_after(1) as patience:
+            await anext(batches)
+        assert patience.cancelled_caught
+        await peer.says(messages("4"))
+        assert [message.id for message in await anext(batches)] == ["4"]
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await anext(batches)
+    assert [batch async for batch in batches] == []
+
+
 async def test_only_what_arrives_during_the_block_is_had(autojump_clock, scene):
     peer = await scene.starts()
     await peer.says(messages("before"))
