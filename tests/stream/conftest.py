@@ -29,6 +29,10 @@ class Scene:
         self._outcome: Exception | None = None
         self._ended = trio.Event()
 
+    def another(self) -> Scene:
+        """A fresh scene in the same test."""
+        return Scene(self.nursery, self._links)
+
     async def link(self, *, capacity: float = math.inf) -> tuple[XmlStream, ScriptedPeer]:
         """Both ends of another link, authenticated, on which nothing runs yet."""
         return await self._links.enter_async_context(open_peer_pair(capacity=capacity))
