@@ -6,7 +6,7 @@ BENCH ?=
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: all demo test check ruff async types floors proof bench bench-scale docs servers clean
+.PHONY: all demo test check ruff async types floors proof bench bench-scale bench-profile docs servers clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -51,6 +51,10 @@ bench: $(VENV)/.installed-bench
 # 5,000 sessions in one process, and what one more session, handler, request or subscription costs.
 bench-scale: $(VENV)/.installed-bench
 	$(RUN) -m tests.benchmarks.scale $(BENCH)
+
+# Where the time goes: 100,000 stanzas each way, and requests.
+bench-profile: $(VENV)/.installed-bench
+	$(RUN) -m tests.benchmarks.profile $(BENCH)
 
 docs: $(VENV)/.installed-docs
 	$(RUN) -m sphinx -W docs build/docs
