@@ -1,4 +1,4 @@
-"""The server's side of SASL: SCRAM (RFC 5802, RFC 7677) and PLAIN (RFC 4616)."""
+"""The server's side of SASL: SCRAM (RFC 5802, RFC 7677), bound to the TLS link or not, and what is simpler."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Callable, Generator, Mapping
-from functools import lru_cache
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
 
+from ..protocol.sasl import Channel, Offer
 from ..protocol.sasl.saslprep import saslprep
+from ..protocol.sasl.scram import TLS_VERSIONS
 
-__all__ = ["MECHANISMS", "Exchange", "Refused", "exchange"]
+__all__ = ["MECHANISMS", "Exchange", "Refused", "Setting", "exchange"]
 
 #: The least that clients accept (RFC 7677 §4): a login should cost a test as little as it may.
 ITERATIONS = 4096
@@ -29,14 +32,28 @@ class Refused(Exception):
         super().__init__(condition)
 
 
-def exchange(mechanism: str, passwords: Mapping[str, str]) -> Exchange:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """What a login depends on, beside the passwords by user name and what the client says.
+
+    `offer` is what the client was offered, `channel` what it can be bound to, `certificate` are the users that the
+    client's certificate is for. `protect` tells whether the offer is to be proved (XEP-0474, XEP-0515).
+    """
+
+    offer: Offer = field(default_factory=lambda: Offer(()))
+    channel: Channel = field(default_factory=Channel)
+    certificate: tuple[str, ...] = ()
+    protect: bool = False
+
+
+def exchange(mechanism: str, passwords: Mapping[str, str], setting: Setting = Setting()) -> Exchange:
     """A started dialogue of that mechanism, one of `MECHANISMS`: send it what the client says. It raises Refused."""
-    dialogue = MECHANISMS[mechanism](passwords)
+    dialogue = MECHANISMS[mechanism](passwords, setting)
     next(dialogue)
     return dialogue
 
 
-def _plain(passwords: Mapping[str, str]) -> Exchange:
+def _plain(passwords: Mapping[str, str], setting: Setting) -> Exchange:
     said = yield b""
     try:
         authzid, name, password = said.decode().split("\0")
@@ -49,20 +66,53 @@ def _plain(passwords: Mapping[str, str]) -> Exchange:
     return name, None
 
 
-def _scram(algorithm: str, passwords: Mapping[str, str]) -> Exchange:
+def _anonymous(passwords: Mapping[str, str], setting: Setting) -> Exchange:
+    yield b""
+    return f"anonymous-{secrets.token_hex(6)}", None
+
+
+def _external(passwords: Mapping[str, str], setting: Setting) -> Exchange:
+    """XEP-0178 §3: the certificate tells who it is, and the client which of several."""
+    said = (yield b"").decode("utf-8", "replace")
+    wanted = said.partition("@")[0] or (setting.certificate[0] if len(setting.certificate) == 1 else None)
+    if not setting.certificate:
+        raise Refused
+    if wanted is None or wanted not in setting.certificate:
+        raise Refused("invalid-authzid")
+    if wanted not in passwords:
+        raise Refused
+    return wanted, None
+
+
+def _oauthbearer(passwords: Mapping[str, str], setting: Setting) -> Exchange:
+    """RFC 7628. The token of a user is the name and the password with a period in between: nothing issues any."""
+    said = yield b""
+    header, _, pairs = said.decode("utf-8", "replace").partition("\x01")
+    if not header.startswith("n,") or not pairs.endswith("\x01\x01"):
+        raise Refused("malformed-request")
+    name, _, password = pairs.removeprefix("auth=Bearer ").rstrip("\x01").partition(".")
+    if passwords.get(name) != password:
+        if (yield b'{"status":"invalid_token"}') != b"\x01":
+            raise Refused("malformed-request")
+        raise Refused
+    return name, None
+
+
+def _scram(algorithm: str, plus: bool, passwords: Mapping[str, str], setting: Setting) -> Exchange:
     client_first = yield b""
     header, bare, fields = _client_first(client_first)
+    binding = _binding(header, plus, setting)
     name = fields["n"].replace("=2C", ",").replace("=3D", "=")
     # Whoever is unknown fails as late as whoever has a wrong password, so that nobody can ask who has an account.
     salted = _salted(algorithm, name, passwords.get(name, ""))
     nonce = fields["r"] + secrets.token_urlsafe(12)
     salt = base64.b64encode(_salt(name)).decode()
-    server_first = f"r={nonce},s={salt},i={ITERATIONS}".encode()
+    server_first = f"r={nonce},s={salt},i={ITERATIONS}".encode() + _protection(algorithm, setting)
 
     client_final = yield server_first
     unproven, _, proof = client_final.rpartition(b",p=")
-    if unproven.split(b",")[:2] != [b"c=" + base64.b64encode(header), f"r={nonce}".encode()]:
-        raise Refused("malformed-request")
+    if unproven.split(b",")[:2] != [b"c=" + base64.b64encode(header + binding), f"r={nonce}".encode()]:
+        raise Refused("not-authorized" if plus else "malformed-request")
     auth_message = b",".join([bare, server_first, unproven])
     client_key = hmac.digest(salted, b"Client Key", algorithm)
     stored_key = hashlib.new(algorithm, client_key).digest()
@@ -74,10 +124,33 @@ def _scram(algorithm: str, passwords: Mapping[str, str]) -> Exchange:
     return name, b"v=" + base64.b64encode(hmac.digest(server_key, auth_message, algorithm))
 
 
+def _protection(algorithm: str, setting: Setting) -> bytes:
+    """What proves that this was really the offer (XEP-0474), and this the version of TLS (XEP-0515)."""
+    if not setting.protect:
+        return b""
+    version = TLS_VERSIONS.get(setting.channel.tls_version or "")
+    return b",h=" + setting.offer.digest(algorithm) + (b"" if version is None else b",t=" + version)
+
+
+def _binding(header: bytes, plus: bool, setting: Setting) -> bytes:
+    """The data that the flag of the client asks for (RFC 5802 §6)."""
+    flag = header.partition(b",")[0]
+    if flag == b"y" and any(name.endswith("-PLUS") for name in setting.offer.mechanisms):
+        raise Refused  # somebody took them out of the offer
+    if flag.startswith(b"p=") != plus:
+        raise Refused("malformed-request")
+    if not plus:
+        return b""
+    data = setting.channel.bindings.get(flag[2:].decode("ascii", "replace"))
+    if data is None:
+        raise Refused
+    return data
+
+
 def _client_first(message: bytes) -> tuple[bytes, bytes, dict[str, str]]:
-    """Header, bare message and fields of a client's first message. Channel binding is not supported."""
+    """Header, bare message and fields of a client's first message."""
     parts = message.split(b",", 2)
-    if len(parts) != 3 or parts[0] not in (b"n", b"y"):
+    if len(parts) != 3 or not (parts[0] in (b"n", b"y") or parts[0].startswith(b"p=")):
         raise Refused("malformed-request")
     try:
         fields = {key: value for key, _, value in (part.partition("=") for part in parts[2].decode().split(","))}
@@ -105,9 +178,14 @@ def _salted(algorithm: str, name: str, password: str) -> bytes:
     return hashlib.pbkdf2_hmac(algorithm, saslprep(password).encode(), _salt(name), ITERATIONS)
 
 
-MECHANISMS: dict[str, Callable[[Mapping[str, str]], Exchange]] = {
-    "SCRAM-SHA-256": lambda passwords: _scram("sha256", passwords),
-    "SCRAM-SHA-1": lambda passwords: _scram("sha1", passwords),
+_SCRAM = {"SCRAM-SHA-512": "sha512", "SCRAM-SHA-256": "sha256", "SCRAM-SHA-1": "sha1"}
+
+MECHANISMS: dict[str, Callable[[Mapping[str, str], Setting], Exchange]] = {
+    **{f"{name}-PLUS": partial(_scram, algorithm, True) for name, algorithm in _SCRAM.items()},
+    **{name: partial(_scram, algorithm, False) for name, algorithm in _SCRAM.items()},
     "PLAIN": _plain,
+    "EXTERNAL": _external,
+    "OAUTHBEARER": _oauthbearer,
+    "ANONYMOUS": _anonymous,
 }
 """The mechanisms that the server can be asked to offer."""

@@ -20,6 +20,7 @@ class Authority:
         self._trusted = trustme.CA()
         self._untrusted: Any = None
         self._contexts: dict[Certificate, ssl.SSLContext] = {}
+        self._certificates: dict[Certificate, bytes] = {}
 
     def server_context(self, certificate: Certificate) -> ssl.SSLContext:
         """For the server's side of TLS."""
@@ -34,12 +35,23 @@ class Authority:
         name = "wrong." + self._domain if certificate == "wrong-name" else self._domain
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        issuer.issue_cert(name).configure_cert(context)
+        issued = issuer.issue_cert(name)
+        issued.configure_cert(context)
+        self._certificates[certificate] = ssl.PEM_cert_to_DER_cert(issued.cert_chain_pems[0].bytes().decode())
+        context.verify_mode = ssl.CERT_OPTIONAL  # clients may have one, for EXTERNAL
+        self._trusted.configure_trust(context)
         return context
 
-    def client_context(self) -> ssl.SSLContext:
-        """For a client: trusts this authority, and nobody else."""
+    def certificate(self, certificate: Certificate) -> bytes:
+        """The server's certificate, in DER."""
+        self.server_context(certificate)
+        return self._certificates[certificate]
+
+    def client_context(self, *addresses: str) -> ssl.SSLContext:
+        """For a client: trusts this authority, and nobody else; with a certificate for these addresses, if any."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         self._trusted.configure_trust(context)
+        if addresses:
+            self._trusted.issue_cert(*addresses).configure_cert(context)
         return context

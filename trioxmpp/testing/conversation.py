@@ -19,6 +19,7 @@ from ..protocol.framing import Event, StreamFooter, StreamHeader, header
 from .account import Account
 from .authentication import MECHANISMS, Exchange, Refused, exchange
 from .link import Link
+from .login import features, offer, setting
 from .policy import Policy, StartTLS
 from .session import Session
 from .sessions import NotResumed, Sessions
@@ -45,6 +46,14 @@ class Host(Protocol):
 
     def tls_context(self) -> ssl.SSLContext:
         """For the server's side of TLS."""
+        ...
+
+    def end_point(self) -> bytes | None:
+        """What the certificate that it shows binds a login to."""
+        ...
+
+    def add_account(self, name: str, password: str) -> Account:
+        """A new one."""
         ...
 
     def accepted(self, session: Session, stanza: xml.Element) -> None:
@@ -104,13 +113,12 @@ class Conversation:
 
     def _features_outside(self) -> str:
         tls = self._starttls if not self._link.secure else "none"
-        offer = ""
+        offered = ""
         if tls != "none":
-            offer = f"<starttls xmlns='{ns.TLS}'>{'<required/>' if tls == 'required' else ''}</starttls>"
+            offered = f"<starttls xmlns='{ns.TLS}'>{'<required/>' if tls == 'required' else ''}</starttls>"
         if tls != "required":
-            names = "".join(f"<mechanism>{name}</mechanism>" for name in self._host.policy.mechanisms)
-            offer += f"<mechanisms xmlns='{ns.SASL}'>{names}</mechanisms>"
-        return offer
+            offered += features(self._host.policy, self._link)
+        return offered
 
     def _features_inside(self) -> str:
         session = f"<session xmlns='{ns.SESSION}'/>" if self._host.policy.session_required else ""
@@ -157,10 +165,13 @@ class Conversation:
             raise Refused(self._link.faults.refuse_login)
         if self._starttls == "required" and not self._link.secure:
             raise Refused("encryption-required")
-        if name not in self._host.policy.mechanisms or name not in MECHANISMS:
+        if name not in offer(self._host.policy, self._link).mechanisms or name not in MECHANISMS:
             raise Refused("invalid-mechanism")
         passwords = {local: account.password for local, account in self._host.accounts.items()}
-        local, last_words = await self._exchange(exchange(name, passwords), auth)
+        circumstances = setting(self._host.policy, self._link, self._host.domain, self._host.end_point())
+        local, last_words = await self._exchange(exchange(name, passwords, circumstances), auth)
+        if local not in self._host.accounts:
+            self._host.add_account(local, secrets.token_hex())  # of somebody anonymous
         said = base64.b64encode(last_words).decode() if last_words is not None else ""
         self._link.write(f"<success xmlns='{ns.SASL}'>{said}</success>")
         return self._host.accounts[local]

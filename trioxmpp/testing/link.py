@@ -49,6 +49,8 @@ class Link:
         """The session that is on it, once a resource is bound or a session resumed."""
         self.secure = False
         """Whether TLS protects it."""
+        self.tls: trio.SSLStream[trio.abc.Stream] | None = None
+        """Its TLS, if so."""
         self.closed = False
         """Whether it is over."""
         self.keep_session = True
@@ -166,7 +168,7 @@ class Link:
         tls: trio.SSLStream[trio.abc.Stream] = trio.SSLStream(self._wire, context, server_side=True)
         await tls.do_handshake()
         self._top.put_on(tls)
-        self.secure = True
+        self.tls, self.secure = tls, True
         self.restart()
 
     async def receive(self) -> Event:

@@ -22,7 +22,12 @@ class Policy:
     starttls: StartTLS | None = None
     """Whether STARTTLS is offered, and nothing else works before it. None: required over TCP, none in memory."""
     mechanisms: tuple[str, ...] = ("SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN")
-    """The SASL mechanisms that are offered, on any link."""
+    """The SASL mechanisms that are offered; those that need TLS (EXTERNAL, -PLUS), only there."""
+    channel_bindings: tuple[str, ...] | None = ("tls-server-end-point",)
+    """What a login can be bound to, and is said to be (XEP-0440), where a -PLUS is offered. None: tls-unique on TLS
+    1.2, without a word, as before there was that XEP."""
+    prove_offer: bool = True
+    """Whether SCRAM proves what was offered (XEP-0474), and the version of TLS (XEP-0515)."""
     session_required: bool = False
     """Whether the session of RFC 3921 §3 is mandatory, as on some old servers."""
     resume_h_in_failed: bool = True

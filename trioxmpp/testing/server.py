@@ -17,6 +17,7 @@ from .. import xml
 from ..errors import StreamCondition, StreamError
 from ..jid import JID
 from ..stream.bare import bare
+from ..transport.channelbinding import server_end_point
 from .account import Account
 from .acknowledgements import Delivery
 from .certificates import Authority
@@ -146,13 +147,22 @@ class Server:
             raise RuntimeError("the server does not listen; await server.listen()")
         return self._ports
 
-    def client_tls_context(self) -> ssl.SSLContext:
-        """What a client needs to trust this server. Needs `trustme`, the extra ``trioxmpp[testing]``."""
-        return self._authorities().client_context()
+    def client_tls_context(self, *addresses: str) -> ssl.SSLContext:
+        """What a client needs to trust this server. Needs `trustme`, the extra ``trioxmpp[testing]``.
+
+        `addresses` are those of a client certificate, for a login by EXTERNAL.
+        """
+        return self._authorities().client_context(*addresses)
 
     def tls_context(self) -> ssl.SSLContext:
         """The server's own, with the certificate that `Policy.certificate` asks for."""
         return self._authorities().server_context(self.policy.certificate)
+
+    def end_point(self) -> bytes | None:
+        """What that certificate binds a login to (``tls-server-end-point``, RFC 5929)."""
+        if self._authority is None:
+            return None
+        return server_end_point(self._authority.certificate(self.policy.certificate))
 
     def _authorities(self) -> Authority:
         if self._authority is None:
@@ -286,6 +296,8 @@ async def open_server(
     sm: bool = True,
     starttls: StartTLS | None = None,
     mechanisms: tuple[str, ...] = ("SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN"),
+    channel_bindings: tuple[str, ...] | None = ("tls-server-end-point",),
+    prove_offer: bool = True,
     session_required: bool = False,
     resume_h_in_failed: bool = True,
     ack_requests: bool = True,
@@ -313,6 +325,8 @@ async def open_server(
         sm=sm,
         starttls=starttls,
         mechanisms=mechanisms,
+        channel_bindings=channel_bindings,
+        prove_offer=prove_offer,
         session_required=session_required,
         resume_h_in_failed=resume_h_in_failed,
         ack_requests=ack_requests,

@@ -63,7 +63,7 @@ def server_end_point(certificate: bytes) -> bytes | None:
 # --- as much of X.509 (RFC 5280) and DER as that takes
 
 _SEQUENCE, _OBJECT_IDENTIFIER, _FIRST_PARAMETER = 0x30, 0x06, 0xA0
-_RSA, _ECDSA, _DSA, _NIST = "2a864886f70d0101", "2a8648ce3d04", "2a8648ce3804", "6086480165030402"
+_RSA, _ECDSA, _DSA, _NIST = "2a864886f70d0101", "2a8648ce3d04", "2a8648ce3804", "60864801650304"
 
 _HASHES = {
     f"{_RSA}04": "sha256",  # with MD5
@@ -86,10 +86,10 @@ _HASHES = {
 _RSA_PSS = f"{_RSA}0a"
 _PSS_HASHES = {
     "2b0e03021a": "sha256",  # SHA-1
-    f"{_NIST}04": "sha224",
-    f"{_NIST}01": "sha256",
-    f"{_NIST}02": "sha384",
-    f"{_NIST}03": "sha512",
+    f"{_NIST}0204": "sha224",
+    f"{_NIST}0201": "sha256",
+    f"{_NIST}0202": "sha384",
+    f"{_NIST}0203": "sha512",
 }
 
 

@@ -32,8 +32,8 @@ _ERRORS = {
     "no-resources": "it is too busy; try again later",
 }
 
-# How XEP-0515 writes the versions of TLS.
-_VERSIONS = {"TLSv1": b"0301", "TLSv1.1": b"0302", "TLSv1.2": b"0303", "TLSv1.3": b"0304"}
+#: How XEP-0515 writes the versions of TLS.
+TLS_VERSIONS = {"TLSv1": b"0301", "TLSv1.1": b"0302", "TLSv1.2": b"0303", "TLSv1.3": b"0304"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +154,7 @@ def _check_offer(extensions: list[bytes], terms: Terms, algorithm: str) -> None:
             f"{terms.unproven}, and it does not prove that this is its own will (XEP-0474): somebody in between may be "
             "weakening the login"
         )
-    version = _VERSIONS.get(terms.tls_version or "")
+    version = TLS_VERSIONS.get(terms.tls_version or "")
     if version is not None and any(part.startswith(b"t=") and part[2:] != version for part in extensions):
         raise AuthenticationFailure(
             f"our link has {terms.tls_version}, the server's has another version of TLS: somebody is in between "
