@@ -44,7 +44,7 @@ floors: $(VENV)/.installed-dev
 proof: $(VENV)/.installed-dev
 	TRIOXMPP_PROOF=1 $(RUN) -m pytest tests/proof
 
-# What a stanza costs, here, in other libraries, and at the limit; `make bench BENCH=--quick` takes a minute.
+# What a stanza costs, here, in other libraries, and at the limit; `make bench BENCH=--quick` takes a minute or two.
 bench: $(VENV)/.installed-bench
 	$(RUN) -m tests.benchmarks $(BENCH)
 

@@ -120,7 +120,7 @@ def _server(results: Results) -> tuple[Server, Path | None]:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description="What a stanza costs.")
-    parser.add_argument("--quick", action="store_true", help="a minute or so: fewer rounds, fewer stanzas")
+    parser.add_argument("--quick", action="store_true", help="a minute or two: fewer rounds, fewer stanzas")
     parser.add_argument(
         "--only", action="append", choices=SECTIONS, metavar="SECTION", help=f"one of {', '.join(SECTIONS)}"
     )
