@@ -53,6 +53,10 @@ VirtualHost "@DOMAIN@"
     authentication = "internal_plain"
     ssl = certificate
 
+VirtualHost "@ANONYMOUS@"
+    authentication = "anonymous"
+    ssl = certificate
+
 Component "conference.@DOMAIN@" "muc"
     restrict_room_creation = false
 """

@@ -20,9 +20,10 @@ from typing import Any, ClassVar
 
 import trio
 
-__all__ = ["DOMAIN", "RealServer", "ServerError"]
+__all__ = ["ANONYMOUS", "DOMAIN", "RealServer", "ServerError"]
 
 DOMAIN = "example.test"
+ANONYMOUS = f"anonymous.{DOMAIN}"
 READY_TIMEOUT = 60.0
 SHUTDOWN_TIMEOUT = 10.0
 POLL_INTERVAL = 0.02
@@ -59,6 +60,8 @@ class RealServer(abc.ABC):
 
     domain = DOMAIN
     """The domain served; the certificate is valid for it, for ``localhost`` and for 127.0.0.1."""
+    anonymous_domain = ANONYMOUS
+    """Another, where everybody is let in, without a name (XEP-0175)."""
 
     def __init__(
         self,
@@ -224,6 +227,7 @@ class RealServer(abc.ABC):
             **more,
             "DIR": self.directory,
             "DOMAIN": DOMAIN,
+            "ANONYMOUS": ANONYMOUS,
             "PORT": self.port,
             "TLS_PORT": self.tls_port,
             "HTTP_PORT": self.http_port,
