@@ -124,7 +124,7 @@ class Framing:
                 raise refuse(condition, "a NUL")
         except StreamError as exc:
             self._error = exc.with_traceback(None)  # it is kept, and should keep nothing else
-        self._handed_out += tree.hand_out()
+        self._handed_out += tree.hand_out(nothing_is_open=self._between)
         return data[position:] + nul + beyond
 
     def _step(self, data: bytes, position: int, all_of_it: bool) -> int:

@@ -2,12 +2,12 @@
 
 Three decisions keep it safe:
 
-- libxml2 goes on writing behind the first-level element that ended last: to take that out of the tree before the next
-  one has begun corrupts the heap. So what came last is handed out as a copy, and removed once it is not the last any
-  more; what has come with others behind it is handed out as it is, in the tree of a parser that is soon renewed.
+- libxml2 goes on writing behind the first-level element that ended last: who moves that, or hands it to somebody who
+  may, corrupts the heap. So whenever nothing is open the parser goes, and its tree belongs to those who have got
+  something of it. That also keeps the tree small, and an idle stream has no parser at all.
 - What libxml2 only notes, and XML namespaces forbid, is looked up: unbound prefixes in the names themselves, all else
-  in the error log, once per first-level element. The log takes 100 entries and then no more, so the parser is
-  renewed, between two elements, long before that.
+  in the error log, once per first-level element. The log takes 100 entries and then no more, so the parser goes,
+  between two elements, long before that.
 - Most stanzas are whole, plain, and too short to exceed any limit, whatever is in them. For those nobody looks at each
   single element (`LiveTree.feed_small`).
 """
@@ -25,7 +25,7 @@ from .. import xml
 from ..errors import StreamCondition
 from . import ns
 from .bulk import BULK, read_bulk
-from .pullparser import MAX_DEPTH, check_log, new_parser, refuse, syntax_error
+from .pullparser import MAX_DEPTH, Parser, check_log, new_parser, refuse, syntax_error
 
 __all__ = ["Event", "Limits", "LiveTree", "StreamFooter", "StreamHeader"]
 
@@ -97,10 +97,9 @@ class LiveTree:
         self._longest_tag = 0  # octets of a tag that is too short to exceed any limit
         self._limits = limits
         self._namespaces = namespaces
-        self._parser = new_parser()
+        self._parser: Parser | None = None
         self._root: xml.Element | None = None
-        self._last: xml.Element | None = None  # the first-level element that ended last, still in the tree
-        self._lent = False  # whether it is among the `events`, which may not leave us as long as it is there
+        self._last: xml.Element | None = None  # the first-level element behind which the parser may write
         self._weight = 0  # octets of the first-level elements in the tree
         self._size = 0  # octets of the one that is open
         self._children = 0  # elements in it
@@ -111,15 +110,16 @@ class LiveTree:
 
     def feed(self, piece: bytes) -> None:
         """Read some XML. Raises StreamError; what was complete before the error is among the `events`."""
-        if self._root is None:
+        parser = self._parser or self._new_parser()
+        if not self.depth:
             self._header += piece
         self._size += len(piece)
         failure: etree.XMLSyntaxError | None = None
         try:
-            self._parser.feed(piece)
+            parser.feed(piece)
         except etree.XMLSyntaxError as exc:
             failure = exc
-        self._walk([*self._parser.read_events()])
+        self._walk([*parser.read_events()])
         if failure is not None:
             raise syntax_error(failure.code, failure.msg)
 
@@ -128,17 +128,17 @@ class LiveTree:
 
         To be called between two of them only, and only without comments, processing instructions and CDATA.
         """
+        parser = self._parser or self._new_parser()
         self._size += len(piece)
         failure: etree.XMLSyntaxError | None = None
         try:
-            self._parser.feed(piece)
+            parser.feed(piece)
         except etree.XMLSyntaxError as exc:
             failure = exc
-        events = [*self._parser.read_events()]
+        events = [*parser.read_events()]
         if failure is None and events:
             kind, element = events[-1]
             if kind == "end" and element.tag in self._plain and element.getparent() is self._root:
-                self._next_has_begun()
                 self._end(element)
                 return
         self._walk(events)
@@ -157,23 +157,34 @@ class LiveTree:
         if bulk is None:
             return 0
         elements, end = bulk
-        self._settle()
+        self._let_go()
         self.events += elements
         return end
 
-    def hand_out(self) -> list[Event]:
-        """The `events`, which belong to the caller from now on."""
-        self._settle()
+    def hand_out(self, *, nothing_is_open: bool) -> list[Event]:
+        """The `events`, which belong to the caller from now on. Whether anything is open, only the caller knows."""
         events, self.events = self.events, []
+        if nothing_is_open and self.depth == 1:
+            self._let_go()
+        elif self._last is not None and events:
+            # Half an opening tag was fed. A copy is a deep one; that is what lxml does.
+            events = [copy.copy(event) if event is self._last else event for event in events]
         return events
 
-    def _settle(self) -> None:
-        """Have none of the `events` in the way of the parser, which may write behind the one that ended last."""
-        if self._lent:
-            self._lent = False
-            assert self._last is not None
-            index = -1 if self.events[-1] is self._last else -2  # behind it there can only be the footer
-            self.events[index] = copy.copy(self._last)  # a deep one; that is what lxml does
+    def _let_go(self) -> None:
+        """Have no parser, now that nothing is open."""
+        self._parser = self._root = self._last = None
+        self._weight = 0
+
+    def _new_parser(self) -> Parser:
+        """A parser that has read the header, as far as there was one, and nothing else."""
+        self._parser = parser = new_parser()
+        if self._header:
+            parser.feed(self._header)
+            for _, root in parser.read_events():
+                self._root = root
+        self._logged = len(parser.feed_error_log)
+        return parser
 
     def _walk(self, events: list[tuple[str, xml.Element]]) -> None:
         """Look at each element that began or ended."""
@@ -191,7 +202,7 @@ class LiveTree:
                     self._open(element)
                 elif depth == 2:
                     self._check_first_level(str(element.tag))
-                    self._next_has_begun()
+                    self._last = None
             elif kind == "end":
                 depth -= 1
                 if depth == 1:
@@ -211,7 +222,7 @@ class LiveTree:
             raise refuse(StreamCondition.BAD_FORMAT, f"the stream begins with {name.localname!r:.80}")
         if (content := root.nsmap.get(None)) != ns.CLIENT:
             raise refuse(StreamCondition.INVALID_NAMESPACE, f"the content namespace is {content!r:.80}")
-        self._logged = check_log(self._parser, self._logged)
+        self._check_log()
         version = root.get("version")
         if version is not None and not re.fullmatch(r"0*1(\.[0-9]+)?", version):
             raise refuse(StreamCondition.UNSUPPORTED_VERSION, f"version {version!r:.40}")
@@ -232,31 +243,23 @@ class LiveTree:
 
     def _end(self, element: xml.Element) -> None:
         """Take the closing tag of a first-level element."""
-        self._logged = check_log(self._parser, self._logged)
+        self._check_log()
+        self.events.append(element)
+        self._last = element
         self._weight += self._size
         if self._weight > _HEAVY or self._logged > _LOG_ENTRIES:
-            self.events.append(copy.copy(element))
-            self._renew()
-        else:
-            self.events.append(element)
-            self._last, self._lent = element, True
+            self._let_go()
         self._size = self._children = 0
+
+    def _check_log(self) -> None:
+        assert self._parser is not None
+        self._logged = check_log(self._parser, self._logged)
 
     def _close(self) -> None:
         """Take the closing tag of the stream."""
-        self._logged = check_log(self._parser, self._logged)
+        self._check_log()
         self.ended = True
         self.events.append(StreamFooter())
-
-    def _next_has_begun(self) -> None:
-        """Leave alone what ended last, or remove it if a copy of it was handed out.
-
-        Only now is that safe: the parser writes behind the new element, no longer behind the old one.
-        """
-        if self._last is not None and not self._lent:
-            assert self._root is not None
-            self._root.remove(self._last)
-        self._last, self._lent = None, False
 
     def _check_names(self, element: xml.Element) -> None:
         """Refuse a name that is over-long, or whose prefix is bound to nothing: lxml reports it as ``x:name``."""
@@ -278,12 +281,3 @@ class LiveTree:
             raise refuse(StreamCondition.UNSUPPORTED_STANZA_TYPE, f"{tag!r:.80}")
         if len(self._plain) < _KNOWN_NAMES:
             self._plain.add(tag)
-
-    def _renew(self) -> None:
-        """Go on with a fresh parser, which has read the header and nothing else."""
-        self._parser = new_parser()
-        self._parser.feed(self._header)
-        for _, root in self._parser.read_events():
-            self._root = root
-        self._last, self._lent, self._weight = None, False, 0
-        self._logged = len(self._parser.feed_error_log)

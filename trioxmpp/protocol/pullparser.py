@@ -15,8 +15,9 @@ from lxml import etree
 from .. import xml
 from ..errors import StreamCondition, StreamError
 
-__all__ = ["MAX_DEPTH", "check_declaration", "check_log", "new_parser", "refuse", "syntax_error"]
+__all__ = ["MAX_DEPTH", "Parser", "check_declaration", "check_log", "new_parser", "refuse", "syntax_error"]
 
+Parser: TypeAlias = "etree.XMLPullParser[xml.Element]"
 EventName: TypeAlias = Literal["start", "end", "comment", "pi"]
 
 #: How many elements may stand within each other; for more, libxml2 would have to be told to be careless.
@@ -44,7 +45,7 @@ _DECLARATION: Final = re.compile(
 
 def new_parser(
     events: Sequence[EventName] = ("start", "end", "comment", "pi"), tags: Sequence[str] | None = None
-) -> etree.XMLPullParser[xml.Element]:
+) -> Parser:
     """Make a pull parser for UTF-8 that tells of `events`; `tags` are those of which openings and closings are told."""
     return etree.XMLPullParser(
         events,
@@ -78,7 +79,7 @@ def check_declaration(piece: bytes) -> None:
         raise refuse(StreamCondition.UNSUPPORTED_ENCODING, f"the encoding {encoding.decode()!r:.40}")
 
 
-def check_log(parser: etree.XMLPullParser[xml.Element], seen: int) -> int:
+def check_log(parser: Parser, seen: int) -> int:
     """Refuse what libxml2 noted, beyond the first `seen` entries, without raising an exception; return their number."""
     log = parser.feed_error_log
     if len(log) == seen:
