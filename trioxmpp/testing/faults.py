@@ -123,6 +123,11 @@ class FaultyStream(trio.abc.Stream):
         for course in self._courses(direction):
             course.hole = course.passed
 
+    def cut_after(self, count: int, direction: Direction) -> None:
+        """Break, as by the plan, when `count` more bytes have passed in that direction, at least one."""
+        for course in self._courses(direction):
+            course.cut = course.passed + max(count, 1)
+
     def stall(self, direction: Direction) -> None:
         """From now on nothing is read, or written; the buffers in between fill up."""
         for course in self._courses(direction):

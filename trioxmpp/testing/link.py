@@ -62,6 +62,7 @@ class Link:
         self._park = park
         self._wire = FaultyStream(raw, faults if faults.below_tls else NO_FAULTS, self._cut)
         self._top = FaultyStream(self._wire, NO_FAULTS if faults.below_tls else faults, self._cut)
+        self._abruptly = faults.abruptly
         self._scope = trio.CancelScope()
         self._framing = Framing()
         self._unread = b""
@@ -81,6 +82,14 @@ class Link:
     def close(self) -> None:
         """Close it without closing the stream: the client reads the end of the link, but no footer (FIN)."""
         self._kill(abruptly=False)
+
+    def cut_after(self, count: int, direction: Direction = "both", *, abruptly: bool = True) -> None:
+        """Break it when `count` more bytes have passed in that direction; `abruptly` as in `Faults`.
+
+        ``in`` is what the client sends. That is how to cut a stanza in half.
+        """
+        self._abruptly = abruptly
+        (self._wire if self.faults.below_tls else self._top).cut_after(count, direction)
 
     def black_hole(self, direction: Direction = "both") -> None:
         """From now on, what is sent in that direction vanishes, and so does the news that the link has ended.
@@ -214,7 +223,7 @@ class Link:
             await self._top.send_all(data)
 
     def _cut(self) -> None:
-        self._kill(abruptly=self.faults.abruptly)
+        self._kill(abruptly=self._abruptly)
 
     def _kill(self, *, abruptly: bool) -> None:
         if self.closed:
