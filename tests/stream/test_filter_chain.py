@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import trio
 
 from trioxmpp.stream import AppFilter, Filter
 
@@ -134,6 +135,7 @@ def test_a_decorator_registers_and_leaves_the_function_as_it_is() -> None:
 
 def test_an_async_function_is_refused(chain) -> None:
     async def slow(stanza):
+        await trio.lowlevel.checkpoint()
         return stanza
 
     with pytest.raises(TypeError, match="plain function"):
