@@ -102,6 +102,17 @@ async def test_the_ways_to_disconnected(autojump_clock, scene, way):
         await token
 
 
+async def test_what_went_out_in_one_piece_that_was_cut_is_not_said_to_be_lost(autojump_clock, scene):
+    """The peer has the first as a whole. To send that again, because we say that it was not sent, would double it."""
+    peer = await scene.starts(capacity=150)
+    tokens = [scene.client.enqueue(message(body * 60)) for body in "abc"]
+    await peer.expects(f"<message to='juliet@example.test' type='normal'><body>{'a' * 60}</body></message>")
+    peer.reset()
+    await scene.outcome()
+    assert [token.state for token in tokens] == [SENT_WITHOUT_SM, SENT_WITHOUT_SM, DISCONNECTED]
+    assert scene.stream.undelivered == tuple(tokens)
+
+
 @pytest.mark.parametrize("acked", [0, 1, 2])
 @pytest.mark.parametrize("end", ["aclose", "stop_sm"])
 async def test_each_token_goes_one_legal_way(autojump_clock, scene, acked, end):

@@ -17,12 +17,25 @@ class Outbox:
     It belongs to the session: what is queued while there is no link waits for the next one.
     """
 
-    __slots__ = ("_writer", "enable", "footer", "gated", "in_hand", "owe_ack", "queue", "said_goodbye", "want_ack")
+    __slots__ = (
+        "_writer",
+        "enable",
+        "footer",
+        "gated",
+        "in_hand",
+        "offered",
+        "owe_ack",
+        "queue",
+        "said_goodbye",
+        "want_ack",
+    )
 
     def __init__(self) -> None:
         self.queue: deque[StanzaToken] = deque()
         self.in_hand: list[StanzaToken] = []
         """What the writer is just writing without stream management; it stays here if the link breaks meanwhile."""
+        self.offered = False
+        """The link may have carried some of what is in hand."""
         self.owe_ack = False
         """The peer asked how much we handled."""
         self.want_ack = False
@@ -67,9 +80,15 @@ class Outbox:
         self.enable = None
 
     def disconnect(self) -> None:
-        """The session is over: what still waits in the queue was never sent, and what is in hand not as a whole."""
-        in_hand, self.in_hand = self.in_hand, []
-        for token in in_hand:
+        """The session is over: what still waits in the queue was never sent.
+
+        Of what the writer was just writing, the last was not written as a whole. Of those before it nobody knows.
+        """
+        unknown = self.in_hand[:-1] if self.offered else []
+        unsent, self.in_hand, self.offered = self.in_hand[len(unknown) :], [], False
+        for token in unknown:
+            token._set_state(StanzaState.SENT_WITHOUT_SM)
+        for token in unsent:
             token._set_state(StanzaState.DISCONNECTED)
         while self.queue:
             token = self.queue.popleft()

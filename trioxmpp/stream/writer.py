@@ -50,6 +50,7 @@ class Writer:
             await self._outbox.wait()
             batch = self._next_batch()
             if batch and not self._incarnation.over:
+                self._outbox.offered = True
                 await self._xmlstream.send(batch)
                 self._written()
             if self._failure is not None:
@@ -152,6 +153,6 @@ class Writer:
             return None
 
     def _written(self) -> None:
-        tokens, self._outbox.in_hand = self._outbox.in_hand, []
+        tokens, self._outbox.in_hand, self._outbox.offered = self._outbox.in_hand, [], False
         for token in tokens:
             token._set_state(StanzaState.SENT_WITHOUT_SM)
