@@ -25,5 +25,5 @@ def feed(stream: StanzaStream, *stanzas: Message | Presence | IQ | str) -> None:
                 stream._router.refuse(problem, stream._session)
                 continue
             if parsed is None:
-                raise ValueError(f"not a stanza: {element.tag}")
+                raise ValueError(f"not a stanza: {element.tag!r}")
             stream._router.route(parsed, stream._session)
