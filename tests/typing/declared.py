@@ -4,6 +4,7 @@
 """
 
 # pyright: strict, reportUnusedExpression=false
+# ruff: noqa: F821, B018  (`reveal_type` is for type checkers, and some expressions are there to be refused)
 
 from __future__ import annotations
 
