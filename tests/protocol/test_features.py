@@ -27,6 +27,15 @@ def test_starttls(inner: str, required: bool) -> None:
     assert (found.starttls, found.starttls_required) == (True, required)
 
 
+def test_no_types_of_channel_binding_are_something_else_than_none_at_all() -> None:
+    assert features("").channel_bindings is None
+    assert features("<sasl-channel-binding xmlns='u:x'/>").channel_bindings is None
+    announced = "<sasl-channel-binding xmlns='urn:xmpp:sasl-cb:0'>{}</sasl-channel-binding>"
+    assert features(announced.format("")).channel_bindings == ()
+    types = "<channel-binding type='b'/><channel-binding/><x type='c'/><channel-binding type='a'/>"
+    assert features(announced.format(types)).channel_bindings == ("b", "a")
+
+
 def test_mechanisms_in_the_order_of_the_server() -> None:
     found = features(
         f"<mechanisms xmlns='{ns.SASL}'><mechanism>PLAIN</mechanism><mechanism/><mechanism>\n SCRAM-SHA-1\n</mechanism>"

@@ -17,7 +17,7 @@ from trioxmpp.protocol.sasl import Credentials, Derivation, Mechanism
 from trioxmpp.protocol.sasl.saslprep import saslprep
 from trioxmpp.protocol.sasl.scram import scram
 
-ALGORITHMS = ["sha1", "sha256"]
+ALGORITHMS = ["sha1", "sha256", "sha512"]
 NONCE = "fyko+d2lbbFgONRv9qkxdawL"
 PENCIL = Credentials("user", "pencil")
 
