@@ -15,7 +15,7 @@ from lxml import etree
 from .. import xml
 from ..errors import StreamError
 from . import ns
-from .pullparser import check_log, new_parser
+from .pullparser import Parser, check_log, let_go, new_parser
 
 __all__ = ["BULK", "read_bulk"]
 
@@ -39,22 +39,28 @@ def read_bulk(
     `header` is what the stream began with, and `data` begins between two first-level elements, with ``<``. No tag may
     be longer than `longest` octets, so that it cannot exceed a limit; `allowed` are the first-level elements to expect.
     """
-    end = data.rfind(b">") + 1
     # Comments, processing instructions and CDATA; and character references, which may be white space in disguise.
     if b"<!" in data or b"<?" in data or (b"&" in data and b"&#" in data) or not _has_short_tags(data, longest):
         return None
     parser = new_parser(("start", "end"), _TAGS)
     try:
-        parser.feed(header)
-        ((_, root),) = parser.read_events()
-        parser.feed(data[:end])
-        events = [*parser.read_events()]
-        if check_log(parser, 0) >= _MAX_LOG:
-            return None
+        return _read(parser, header, data[: data.rfind(b">") + 1], allowed)
     except (etree.XMLSyntaxError, StreamError, ValueError):
         return None
+    finally:
+        let_go(parser)
+
+
+def _read(
+    parser: Parser, header: bytes, data: bytes, allowed: frozenset[str] | set[str]
+) -> tuple[list[xml.Element], int] | None:
+    parser.feed(header)
+    ((_, root),) = parser.read_events()
+    parser.feed(data)
+    if check_log(parser, 0) >= _MAX_LOG:
+        return None
     stanzas = []
-    for kind, element in events:
+    for kind, element in parser.read_events():
         if element is root:
             return None  # the footer
         if kind == "end" and element.getparent() is root:
@@ -64,11 +70,9 @@ def read_bulk(
             if tail is not None:
                 element.tail = None
             stanzas.append(element)
-    if len(root) > len(stanzas) + 1:
-        return None  # something else among them
-    if len(root) > len(stanzas):
-        end = _beginning_of(root[-1], data[:end])
-    return (stanzas, end) if stanzas else None
+    if not stanzas or len(root) > len(stanzas) + 1:
+        return None  # too much of one, or something else among them
+    return stanzas, len(data) if len(root) == len(stanzas) else _beginning_of(root[-1], data)
 
 
 def _has_short_tags(data: bytes, longest: int) -> bool:

@@ -25,7 +25,7 @@ from .. import xml
 from ..errors import StreamCondition
 from . import ns
 from .bulk import BULK, read_bulk
-from .pullparser import MAX_DEPTH, Parser, check_log, new_parser, refuse, syntax_error
+from .pullparser import MAX_DEPTH, Parser, check_log, let_go, new_parser, refuse, syntax_error
 
 __all__ = ["Event", "Limits", "LiveTree", "StreamFooter", "StreamHeader"]
 
@@ -173,6 +173,8 @@ class LiveTree:
 
     def _let_go(self) -> None:
         """Have no parser, now that nothing is open."""
+        if self._parser is not None:
+            let_go(self._parser)
         self._parser = self._root = self._last = None
         self._weight = 0
 

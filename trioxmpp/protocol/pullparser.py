@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final, Literal, TypeAlias
 
 from lxml import etree
@@ -15,7 +16,7 @@ from lxml import etree
 from .. import xml
 from ..errors import StreamCondition, StreamError
 
-__all__ = ["MAX_DEPTH", "Parser", "check_declaration", "check_log", "new_parser", "refuse", "syntax_error"]
+__all__ = ["MAX_DEPTH", "Parser", "check_declaration", "check_log", "let_go", "new_parser", "refuse", "syntax_error"]
 
 Parser: TypeAlias = "etree.XMLPullParser[xml.Element]"
 EventName: TypeAlias = Literal["start", "end", "comment", "pi"]
@@ -56,6 +57,12 @@ def new_parser(
         huge_tree=False,
         collect_ids=False,
     )
+
+
+def let_go(parser: Parser) -> None:
+    """Have a parser forget its tree. Left to itself it would keep it until the garbage collector finds both."""
+    with suppress(etree.XMLSyntaxError):
+        parser.close()
 
 
 def refuse(condition: StreamCondition, text: str) -> StreamError:
