@@ -1,0 +1,95 @@
+"""Codecs that a field asks for, and those of dates, times and offsets."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta, timezone
+from decimal import Decimal
+from typing import Annotated, Any, Literal, NewType
+
+import pytest
+
+from trioxmpp import xml
+from trioxmpp.xml.codec import codec_for
+
+Seconds = NewType("Seconds", int)
+Byte = Annotated[int, xml.integer(0, 255)]
+WEST = timezone(timedelta(hours=-3, minutes=-30))
+
+
+def codec(of: Any) -> xml.Codec[Any]:
+    return of if isinstance(of, xml.Codec) else codec_for(of)
+
+
+@pytest.mark.parametrize(
+    ("of", "text", "value"),
+    [
+        (Decimal, "-1.50", Decimal("-1.50")),
+        (date, "1776-07-04", date(1776, 7, 4)),
+        (time, "16:00:00", time(16)),
+        (time, "16:00:00.500000Z", time(16, microsecond=500000, tzinfo=UTC)),
+        (time, "16:00:00-03:30", time(16, tzinfo=WEST)),
+        (timezone, "-03:30", WEST),
+        (timezone, "+05:45", timezone(timedelta(hours=5, minutes=45))),
+        (timezone, "Z", UTC),
+        (Seconds, "7", 7),
+        (Byte, "255", 255),
+        (Literal["get", "set"], "set", "set"),
+        (xml.integer(low=-1), "-1", -1),
+        (xml.HEX, "00ff", b"\0\xff"),
+        (xml.URI, "xmpp:juliet@example.org?message", "xmpp:juliet@example.org?message"),
+        (xml.LANGUAGE, "zh-Hant-TW", "zh-Hant-TW"),
+        (xml.lenient(int), "7", 7),
+    ],
+)
+def test_both_ways(of: Any, text: str, value: object) -> None:
+    decoded = codec(of).decode(f" {text}\n")
+    assert (decoded, type(decoded)) == (value, type(value))
+    written = codec(of).encode(value)
+    assert codec(of).decode(written) == value
+    assert written == text
+
+
+@pytest.mark.parametrize(
+    ("of", "texts"),
+    [
+        (Decimal, ["", "1e3", "INF", "1,5", "NaN", "."]),
+        (date, ["", "2026-2-3", "20260203", "2026-02-30", "2026-02-03Z"]),
+        (time, ["", "16:00", "25:00:00", "16:00:00+1"]),
+        (timezone, ["", "0", "+24:00", "-03:60", "z", "0330", "+3:30"]),
+        (Byte, ["-1", "256", "x"]),
+        (Literal["get", "set"], ["", "result", "GET"]),
+        (xml.HEX, ["0", "0g", "0x00"]),
+        (xml.URI, ["", "example.org", "http://a b", "1:x", "x:<y>", "x:\n y"]),
+        (xml.LANGUAGE, ["", "de_DE", "-de", "deutschland", "de-"]),
+    ],
+)
+def test_what_is_no_value(of: Any, texts: list[str]) -> None:
+    for text in texts:
+        with pytest.raises(ValueError):  # noqa: PT011  (any message will do)
+            codec(of).decode(text)
+
+
+@pytest.mark.parametrize(
+    ("of", "value", "error"),
+    [
+        (Decimal, Decimal("Infinity"), ValueError),
+        (Decimal, 1.5, TypeError),
+        (date, datetime(2026, 2, 3), TypeError),
+        (time, "16:00:00", TypeError),
+        (timezone, timezone(timedelta(seconds=30)), ValueError),
+        (timezone, "Z", TypeError),
+        (Byte, 256, ValueError),
+        (Byte, "1", TypeError),
+        (Literal["get", "set"], "result", TypeError),
+        (xml.HEX, "00", TypeError),
+        (xml.URI, "example.org", ValueError),
+    ],
+)
+def test_what_is_not_written(of: Any, value: object, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        codec(of).encode(value)
+
+
+def test_a_lenient_codec_takes_what_is_no_value_for_none() -> None:
+    assert xml.lenient(int).decode("soon") is None
+    assert xml.lenient(xml.integer(0, 9)).decode("10") is None
