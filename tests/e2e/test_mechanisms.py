@@ -108,22 +108,27 @@ async def test_a_bound_client_comes_back_bound(offering):
                 pass
 
 
-async def test_anonymous(real_server):
+@pytest.fixture
+def anonymous_domain(real_server) -> str:
+    return f"anonymous.{real_server.domain}"
+
+
+async def test_anonymous(real_server, anonymous_domain):
     async with trioxmpp.connect(
-        real_server.anonymous_domain,
+        anonymous_domain,
         credentials=Credentials.anonymous(),
         endpoint=real_server.endpoint,
         tls=real_server.ssl_context(),
     ) as client:
-        assert client.jid.domain == real_server.anonymous_domain
+        assert client.jid.domain == anonymous_domain
         assert client.jid.local
         assert client.jid.resource
 
 
-async def test_nobody_is_anonymous_without_having_asked_for_it(real_server):
+async def test_nobody_is_anonymous_without_having_asked_for_it(real_server, anonymous_domain):
     with pytest.raises(AuthenticationFailure) as failure:
         async with trioxmpp.connect(
-            f"romeo@{real_server.anonymous_domain}",
+            f"romeo@{anonymous_domain}",
             "montague",
             endpoint=real_server.endpoint,
             tls=real_server.ssl_context(),

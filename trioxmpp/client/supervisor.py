@@ -219,7 +219,7 @@ def _is_hopeless(cause: Exception) -> bool:
     if isinstance(cause, StreamError):
         return cause.condition is StreamCondition.CONFLICT
     if isinstance(cause, AuthenticationFailure):
-        return cause.condition != "temporary-auth-failure"
+        return not cause.retry
     if isinstance(cause.__cause__, XMPPError):  # what a refusal to bind says
         return cause.__cause__.condition is StanzaCondition.CONFLICT
     return not isinstance(cause, ConnectionError)

@@ -175,7 +175,8 @@ class _Object:
         """See `ssl.SSLObject.get_channel_binding`, and RFC 9266 for ``tls-exporter``."""
         if cb_type == "tls-unique":
             # What the client says last in a handshake; only a resumed session would begin with what the server says.
-            return self._connection.get_finished()
+            finished: bytes | None = self._connection.get_finished()
+            return finished
         if cb_type == "tls-exporter":
             return bytes(self._connection.export_keying_material(_LABEL, _LENGTH, b""))
         raise ValueError(f"{cb_type} is not known")

@@ -11,8 +11,8 @@ from trioxmpp.testing.servers.realserver import RealServer, ServerError
 __all__ = ["Ejabberd"]
 
 CONFIGURATION = """\
-hosts: ["@DOMAIN@", "@ANONYMOUS@"]
-host_config: {"@ANONYMOUS@": {auth_method: anonymous, anonymous_protocol: sasl_anon}}
+hosts: ["@DOMAIN@", "anonymous.@DOMAIN@"]
+host_config: {"anonymous.@DOMAIN@": {auth_method: anonymous, anonymous_protocol: sasl_anon}}
 loglevel: info
 certfiles: ["@DIR@/full.pem"]
 ca_file: "@DIR@/ca.pem"

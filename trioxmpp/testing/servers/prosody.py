@@ -53,7 +53,7 @@ VirtualHost "@DOMAIN@"
     authentication = "internal_plain"
     ssl = certificate
 
-VirtualHost "@ANONYMOUS@"
+VirtualHost "anonymous.@DOMAIN@"
     authentication = "anonymous"
     ssl = certificate
 

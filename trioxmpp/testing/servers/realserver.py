@@ -20,10 +20,9 @@ from typing import Any, ClassVar
 
 import trio
 
-__all__ = ["ANONYMOUS", "DOMAIN", "RealServer", "ServerError"]
+__all__ = ["DOMAIN", "RealServer", "ServerError"]
 
 DOMAIN = "example.test"
-ANONYMOUS = f"anonymous.{DOMAIN}"
 READY_TIMEOUT = 60.0
 SHUTDOWN_TIMEOUT = 10.0
 POLL_INTERVAL = 0.02
@@ -59,9 +58,8 @@ class RealServer(abc.ABC):
     """The name of the Debian package."""
 
     domain = DOMAIN
-    """The domain served; the certificate is valid for it, for ``localhost`` and for 127.0.0.1."""
-    anonymous_domain = ANONYMOUS
-    """Another, where everybody is let in, without a name (XEP-0175)."""
+    """The domain served; the certificate is valid for it, for ``localhost`` and for 127.0.0.1. Below it there is
+    ``anonymous``, where everybody is let in, without a name (XEP-0175)."""
 
     def __init__(
         self,
@@ -227,7 +225,6 @@ class RealServer(abc.ABC):
             **more,
             "DIR": self.directory,
             "DOMAIN": DOMAIN,
-            "ANONYMOUS": ANONYMOUS,
             "PORT": self.port,
             "TLS_PORT": self.tls_port,
             "HTTP_PORT": self.http_port,
