@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-
 from .. import xml
-from ..errors import AuthenticationFailure
-from . import ns
+from ..errors import AuthenticationFailure, ElementError
 from .sasl import Attempt, Credentials, Derivation
 from .sasl.mechanism import printable
+from .saslelements import Auth, Challenge, Failure, Response, Success
 
 __all__ = ["Dialogue"]
-
-_CHALLENGE, _SUCCESS, _FAILURE = (f"{{{ns.SASL}}}{name}" for name in ("challenge", "success", "failure"))
 
 # RFC 6120 §6.5. What is not here, also what nobody has heard of, is like not-authorized.
 _ADVICE = {
@@ -57,7 +52,7 @@ class Dialogue:
             self._annotate(failure)
             raise
         assert isinstance(first, bytes)
-        self.say = f"<auth xmlns='{ns.SASL}' mechanism='{attempt.name}'>{_encode(first)}</auth>"
+        self.say = xml.serialise(Auth(mechanism=attempt.name, data=first))
 
     def receive(self, element: xml.Element) -> bool:
         """Take what the server said. Raises AuthenticationFailure; what it says does not reveal our secrets."""
@@ -73,22 +68,22 @@ class Dialogue:
             raise
 
     def _take(self, element: xml.Element) -> bool:
-        if element.tag == _CHALLENGE:
-            self._advance(_decode(element))
-            if self._finished:
-                self.say = f"<response xmlns='{ns.SASL}'/>"  # the last message came as a challenge, and was fine
-            return False
-        if element.tag == _SUCCESS:
-            if not self._finished:
-                self._advance(_decode(element) if element.text else None)
-            if not self._finished:
-                raise AuthenticationFailure("the server let us in before it had proved who it is")
-            return True
-        if element.tag == _FAILURE:
-            failure = _failure(element, self._attempt.credentials)
-            self._mechanism.throw(failure)  # which may say more about it
-            raise failure
-        raise AuthenticationFailure(f"the server answered the login with {printable(str(element.tag), 200)}")
+        match _read(element):
+            case Challenge(data=data):
+                self._advance(data)
+                if self._finished:
+                    self.say = xml.serialise(Response())  # the last message came as a challenge, and was fine
+                return False
+            case Success(data=data):
+                if not self._finished:
+                    self._advance(data)
+                if not self._finished:
+                    raise AuthenticationFailure("the server let us in before it had proved who it is")
+                return True
+            case refusal:
+                failure = _failure(refusal, self._attempt.credentials)
+                self._mechanism.throw(failure)  # which may say more about it
+                raise failure
 
     def derived(self, key: bytes) -> None:
         """The key that `derivation` asked for."""
@@ -109,28 +104,24 @@ class Dialogue:
         if isinstance(answer, Derivation):
             self.derivation = answer
         else:
-            self.say = f"<response xmlns='{ns.SASL}'>{_encode(answer)}</response>"
+            self.say = xml.serialise(Response(data=answer))
 
 
-def _encode(data: bytes) -> str:
-    return base64.b64encode(data).decode() or "="
-
-
-def _decode(element: xml.Element) -> bytes:
-    text = element.text or ""
+def _read(element: xml.Element) -> Challenge | Success | Failure:
+    known: tuple[type[Challenge | Success | Failure], ...] = (Challenge, Success, Failure)
+    if str(element.tag) not in map(xml.tag_of, known):
+        raise AuthenticationFailure(f"the server answered the login with {printable(str(element.tag), 200)}")
     try:
-        return b"" if text == "=" else base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
+        return xml.parse_any(element, *known)
+    except ElementError:
         raise AuthenticationFailure("the server sent something that is not base64") from None
 
 
-def _failure(element: xml.Element, credentials: Credentials) -> AuthenticationFailure:
-    prefix = f"{{{ns.SASL}}}"
-    names = [str(child.tag).removeprefix(prefix) for child in element if str(child.tag).startswith(prefix)]
+def _failure(refusal: Failure, credentials: Credentials) -> AuthenticationFailure:
     # Whoever gets a password or a token may be so unwise as to repeat it.
-    condition = next((name for name in names if name != "text"), "not-authorized")
+    condition = refusal.condition
     condition = condition if condition in _ADVICE else printable(credentials.hide(condition), 100)
-    text = printable(credentials.hide(element.findtext(f"{prefix}text") or ""))
+    text = printable(credentials.hide(refusal.text))
     advice = _ADVICE.get(condition, "check the address and the password")
     said = f": {text}" if text else ""
     return AuthenticationFailure(f"the server refused the login ({condition}{said}); {advice}", condition)

@@ -42,19 +42,6 @@ class _Error:
     others: tuple[xml.Element, ...] = xml.rest()
 
 
-@xml.element(ns.STREAM_ERRORS, "text")
-class _Text:
-    text: str = xml.text()
-
-
-@xml.element(ns.STREAM, "error")
-class _Error:
-    """The others are a condition and, perhaps, one of an application (RFC 6120 §4.9.4)."""
-
-    texts: tuple[_Text, ...] = xml.children()
-    others: tuple[xml.Element, ...] = xml.rest()
-
-
 def parse_stream_error(element: xml.Element) -> StreamError:
     """Read a stream error (RFC 6120 §4.9). Never raises; what it does not know is *undefined-condition*.
 
