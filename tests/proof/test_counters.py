@@ -18,6 +18,7 @@ from trioxmpp.protocol import sm
 from trioxmpp.protocol.sm import HandledCountTooHigh, StreamManagement
 
 PROOF = bool(os.environ.get("TRIOXMPP_PROOF"))
+PROGRAMS = int(os.environ.get("TRIOXMPP_PROGRAMS") or (6000 if PROOF else 200))
 WRAP = 2**32
 
 
@@ -146,7 +147,7 @@ start = st.integers(WRAP - 8, WRAP + 2)
 programs = st.integers(1, 60).flatmap(lambda length: st.lists(step, min_size=length, max_size=length))
 
 
-@settings(max_examples=6000 if PROOF else 200, derandomize=not PROOF)
+@settings(max_examples=PROGRAMS, derandomize=not PROOF)
 @given(starts=st.tuples(start, start), program=programs)
 def test_two_machines_agree_with_two_lists(tally, starts, program):
     with tally.program("counters", len(program)):

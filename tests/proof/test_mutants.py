@@ -17,9 +17,10 @@ ROOT = Path(__file__).parents[2]
 PROVED = ["tests/proof/test_counters.py", "tests/proof/test_running_stream.py"]
 
 
-def prove(tree: Path) -> subprocess.CompletedProcess[str]:
-    """Run the proof, of the size it has in `make test`, on the copy in `tree`."""
+def prove(tree: Path, programs: int) -> subprocess.CompletedProcess[str]:
+    """Run the proof on the copy in `tree`, with the programs of `make test` first; they are always the same."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("TRIOXMPP_")}
+    environ["TRIOXMPP_PROGRAMS"] = str(programs)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--hypothesis-profile=planted", *PROVED]
     return subprocess.run(command, cwd=tree, env=environ, capture_output=True, text=True, check=False, timeout=200)
 
@@ -33,7 +34,7 @@ def test_a_planted_defect_is_found(tmp_path, capsys, mutant: Mutant | None):
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     if mutant is not None:
         mutant.plant(tmp_path)
-    result = prove(tmp_path)
+    result = prove(tmp_path, 200 if mutant is None else 2000)
     assert result.returncode == (0 if mutant is None else 1), result.stdout + result.stderr
     found = re.findall(r"^(.*): .* programs.*first to fail was number (\d+)", result.stdout, re.MULTILINE)
     assert mutant is None or found, result.stdout

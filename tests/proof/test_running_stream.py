@@ -22,6 +22,7 @@ from trioxmpp import JID, Client, IQType, Liveness, Message, Presence, StanzaSta
 from trioxmpp.protocol.stanza import IQ
 
 PROOF = bool(os.environ.get("TRIOXMPP_PROOF"))
+PROGRAMS = int(os.environ.get("TRIOXMPP_PROGRAMS") or (6000 if PROOF else 200))
 HEADER = (
     "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0' id='1'"
     " from='example.test'><stream:features/>"
@@ -494,7 +495,7 @@ async def execute(program: list[tuple[str, int, int]], finale: int, happened: Co
     assert trio.lowlevel.current_statistics().tasks_living == tasks
 
 
-@settings(max_examples=6000 if PROOF else 200, derandomize=not PROOF)
+@settings(max_examples=PROGRAMS, derandomize=not PROOF)
 @given(program=programs, finale=st.integers(0, 2), schedule=st.random_module())
 def test_a_running_stream_agrees_with_the_books_of_the_server(tally, program, finale, schedule):
     with tally.program("running stream", len(program)):
