@@ -10,6 +10,7 @@ import trio
 
 from trioxmpp import IQ, IQType, Message, MessageType, StanzaState
 from trioxmpp.protocol.ping import Ping
+from trioxmpp.testing import cancelled_after
 
 R = "<r xmlns='urn:xmpp:sm:3'/>"
 FINAL_WITHOUT_SM = {StanzaState.SENT_WITHOUT_SM, StanzaState.DISCONNECTED}
@@ -17,31 +18,6 @@ FINAL_WITHOUT_SM = {StanzaState.SENT_WITHOUT_SM, StanzaState.DISCONNECTED}
 
 def message(body: str = "Hi") -> Message:
     return Message(to="juliet@example.test", type=MessageType.CHAT, body=body)
-
-
-class CancelAfter(trio.abc.Instrument):
-    """Cancels a scope when the program has made so many steps, whichever task made them."""
-
-    def __init__(self, scope: trio.CancelScope, steps: int) -> None:
-        self._scope = scope
-        self._steps = steps
-
-    def after_task_step(self, task: trio.lowlevel.Task) -> None:
-        self._steps -= 1
-        if self._steps == 0:
-            self._scope.cancel()
-
-
-async def cancelled_after(steps: int, function, *args) -> bool:
-    """Call `function`, and cancel it after so many steps; whether that was before it had ended."""
-    with trio.CancelScope() as scope:
-        instrument = CancelAfter(scope, steps)
-        trio.lowlevel.add_instrument(instrument)
-        try:
-            await function(*args)
-        finally:
-            trio.lowlevel.remove_instrument(instrument)
-    return scope.cancelled_caught
 
 
 class Peer:

@@ -23,6 +23,7 @@ Real servers are in `trioxmpp.testing.servers`.
 
 from .account import Account
 from .acknowledgements import Delivery, ServerQueue
+from .cancelling import cancelled_after
 from .clock import hold_clock_for_threads
 from .faults import Direction, Faults, FaultyStream
 from .feed import feed
@@ -54,6 +55,7 @@ __all__ = [
     "Session",
     "Sessions",
     "StartTLS",
+    "cancelled_after",
     "feed",
     "hold_clock_for_threads",
     "memory_link",
