@@ -12,6 +12,7 @@ import pytest
 
 from trioxmpp import xml
 from trioxmpp.errors import ElementError
+from trioxmpp.protocol.stanza import Get, Set, response_type
 
 NS = "https://example.org/shapes"
 T = TypeVar("T")
@@ -73,6 +74,25 @@ class Secret:
     elements: tuple[xml.Element, ...] = xml.rest()
 
 
+@xml.element(NS, "ask-later")
+class AskLater(Get["Answer"]):
+    pass
+
+
+@xml.element(NS, "answer")
+class Answer:
+    pass
+
+
+class Ask(Set[T], Generic[T]):
+    __slots__ = ()
+
+
+@xml.element(NS, "ask-shape")
+class AskShape(Ask[Shape | None]):
+    pass
+
+
 def read(cls: type[Any], text: str) -> Any:
     return xml.parse(cls, xml.fromstring(text.replace(" ", f" xmlns='{NS}' ", 1)))
 
@@ -124,6 +144,11 @@ def test_a_generic_class_is_one_once_its_variable_is_known() -> None:
     assert known.items == (Circle(radius=1.0),)
     with pytest.raises(TypeError, match="stands for no class"):
         read(Listing, "<listing />")
+
+
+def test_what_answers_a_request_is_found_by_its_name_and_through_generic_bases() -> None:
+    assert response_type(AskLater) == (Answer, False)
+    assert response_type(AskShape) == (Shape, True)
 
 
 def test_validators_refuse_what_is_read_and_what_is_given() -> None:

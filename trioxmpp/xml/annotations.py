@@ -53,9 +53,10 @@ def type_arguments(cls: type[Any], scope: Scope) -> dict[Any, Any]:
         for base in ancestor.__dict__.get("__orig_bases__", ()):
             variables = getattr(typing.get_origin(base), "__parameters__", ())
             for variable, argument in zip(variables, typing.get_args(base), strict=False):
-                argument = known.get(argument, argument)
                 if not isinstance(argument, typing.TypeVar):
                     known.setdefault(variable, (scope, argument))
+                elif argument in known:
+                    known.setdefault(variable, known[argument])
     return known
 
 

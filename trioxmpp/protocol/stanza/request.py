@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import types
-import typing
+import sys
 from typing import Any, ClassVar, Generic, TypeVar
 
+from ...xml.annotations import Scope, Unresolved, alternatives, type_arguments
 from .types import IQType
 
 __all__ = ["Get", "Set", "response_type"]
@@ -38,13 +38,13 @@ def response_type(payload_cls: type[Any]) -> tuple[type[Any] | None, bool]:
 
 
 def _response_type(payload_cls: type[Any]) -> tuple[type[Any] | None, bool]:
-    for base in getattr(payload_cls, "__orig_bases__", ()):
-        if typing.get_origin(base) in (Get, Set):
-            (answer,) = typing.get_args(base)
-            if answer is None or answer is type(None):
-                return None, True
-            if typing.get_origin(answer) in (typing.Union, types.UnionType):
-                options = [option for option in typing.get_args(answer) if option is not type(None)]
-                return options[0], len(options) < len(typing.get_args(answer))
-            return answer, False
-    raise TypeError(f"{payload_cls.__name__} is not a request: it derives neither from Get[...] nor from Set[...]")
+    scope = Scope(payload_cls, getattr(sys.modules.get(payload_cls.__module__), "__dict__", {}), {})
+    known = type_arguments(payload_cls, scope)
+    if R not in known:
+        raise TypeError(f"{payload_cls.__name__} is not a request: it derives neither from Get[...] nor from Set[...]")
+    try:
+        options = alternatives(R, scope, known, payload_cls, is_many=False)
+    except Unresolved as exc:
+        raise TypeError(f"what answers a {payload_cls.__name__} is not known: {exc}") from exc
+    answers = [option for option in options if option is not type(None)]
+    return (answers[0] if answers else None), len(answers) < len(options)
