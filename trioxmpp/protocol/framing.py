@@ -84,6 +84,11 @@ class Framing:
         self._quote = b""  # that is open in an opening tag which is not complete
         self._size = 0  # octets of the current first-level element, or of the header, so far
 
+    @property
+    def between(self) -> bool:
+        """Whether what was fed so far ends where a first-level element may begin, or the header."""
+        return self._between and not self._rest
+
     def feed(self, data: bytes) -> tuple[list[Event], StreamError | None]:
         """Read `data`: everything that it completes, in order, and the stream error that stopped us, if one did.
 

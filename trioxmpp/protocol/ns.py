@@ -1,4 +1,4 @@
-"""The namespaces of RFC 6120 and of the extensions that change how a stream lives."""
+"""The namespaces of RFC 6120, RFC 7395 and of the extensions that change how a stream lives."""
 
 STREAM = "http://etherx.jabber.org/streams"
 CLIENT = "jabber:client"
@@ -11,4 +11,5 @@ BIND = "urn:ietf:params:xml:ns:xmpp-bind"
 SESSION = "urn:ietf:params:xml:ns:xmpp-session"
 SM = "urn:xmpp:sm:3"
 PING = "urn:xmpp:ping"
+FRAMING = "urn:ietf:params:xml:ns:xmpp-framing"
 XML = "http://www.w3.org/XML/1998/namespace"

@@ -29,7 +29,7 @@ class OutboundFilters(Protocol):
 class Writer:
     """Writes one incarnation of a session to one XML stream.
 
-    What is queued when it wakes goes out in one piece. With stream management a stanza counts as sent *before* its
+    What is queued when it wakes goes out at once. With stream management a stanza counts as sent *before* its
     bytes are offered to the transport: its acknowledgement may be here before the call that sends it has returned.
     """
 
@@ -51,7 +51,7 @@ class Writer:
             batch = self._next_batch()
             if batch and not self._incarnation.over:
                 self._outbox.offered = True
-                await self._xmlstream.send(batch)
+                await self._xmlstream.send(*batch)
                 self._written()
             if self._failure is not None:
                 raise self._failure
@@ -65,13 +65,13 @@ class Writer:
             batch.append(data)
             size += len(data)
             if size >= BATCH_BYTES:
-                await self._xmlstream.send(b"".join(batch))
+                await self._xmlstream.send(*batch)
                 batch, size = [], 0
         if batch:
             self._outbox.want_ack = True
-            await self._xmlstream.send(b"".join(batch))
+            await self._xmlstream.send(*batch)
 
-    def _next_batch(self) -> bytes:
+    def _next_batch(self) -> list[bytes]:
         """Everything that is to be written now. No call to the transport, so nothing here can be cut in half."""
         outbox, pieces = self._outbox, list[bytes]()
         if outbox.owe_ack:
@@ -92,7 +92,7 @@ class Writer:
                 pieces.append(sm.ack(self._session.sm.handled).encode())
             pieces.append(framing.FOOTER)
             outbox.said_goodbye = True
-        return b"".join(pieces)
+        return pieces
 
     def _ack_is_due(self) -> bool:
         if self._outbox.want_ack:

@@ -11,8 +11,9 @@ from .. import xml
 from ..errors import StreamCondition, StreamError
 from ..protocol import framing, ns
 from ..protocol.features import StreamFeatures, parse_features
-from ..protocol.framing import Event, Framing, Limits, StreamFooter, StreamHeader
+from ..protocol.framing import Event, Limits, StreamFooter, StreamHeader
 from ..transport.base import Transport
+from .wire import wire_of
 
 __all__ = ["XmlStream"]
 
@@ -36,12 +37,11 @@ class XmlStream:
         self.lang = lang
         self.header: StreamHeader | None = None
         """What the server said in its header."""
-        self.heard = trio.current_time()
-        """When the last byte arrived, on trio's clock."""
         self.closed = False
         """Whether nothing can be said any more: the link is broken, or given up, or a stanza was cut in half."""
         self._limits = limits or Limits()
-        self._framing = Framing(self._limits)
+        self._wire = wire_of(transport)
+        self._inbound = self._wire.inbound(self._limits)
         self._unread = b""
         self._events: deque[Event] = deque()
         self._error: Exception | None = None
@@ -51,14 +51,19 @@ class XmlStream:
         """Whether TLS protects the link."""
         return self.transport.secure
 
+    @property
+    def heard(self) -> float:
+        """When the last byte arrived, on trio's clock."""
+        return self.transport.heard
+
     async def open(self, *, from_: str | None = None) -> StreamFeatures:
         """Begin a stream, or begin it again (RFC 6120 §4.3.3); return what the server offers.
 
         `from_` tells the server who we are going to be; to be given only once TLS protects the link. Raises
         ConnectionError. Cancelling leaves a stream that is good for nothing but `aclose`.
         """
-        self._framing = Framing(self._limits)
-        await self.send(framing.header(to=self.domain, from_=from_, lang=self.lang))
+        self._inbound = self._wire.inbound(self._limits)
+        await self.send(self._wire.header(to=self.domain, from_=from_, lang=self.lang))
         header = await self._receive_event()
         if not isinstance(header, StreamHeader):
             raise self._refuse(StreamCondition.BAD_FORMAT, "the stream did not begin with a stream header")
@@ -81,12 +86,17 @@ class XmlStream:
             raise self._refuse(StreamCondition.POLICY_VIOLATION, "data followed <proceed/> in the clear")
         await self.transport.start_tls(context, self.domain)
 
-    async def send(self, data: bytes) -> None:
-        """Write `data`. Raises ConnectionError. If it is cancelled nothing can be sent on this stream any more."""
+    async def send(self, *pieces: bytes) -> None:
+        """Write `pieces`, each a whole element or the footer, as they stand in a stream of bytes (RFC 6120 §4).
+
+        Raises ConnectionError. If it is cancelled nothing can be sent on this stream any more.
+        """
         if self.closed:
             raise ConnectionAbortedError("the XML stream is closed")
+        messages = self._wire.pack(pieces, self.lang)
         self.closed = True  # until all of it is written: half an element cannot be followed by anything
-        await self.transport.send(data)
+        for message in messages:
+            await self.transport.send(message)
         self.closed = False
 
     async def receive_element(self) -> xml.Element:
@@ -115,7 +125,7 @@ class XmlStream:
             await trio.lowlevel.checkpoint()
             raise self._error
         data = await self._read()
-        events, self._error = self._framing.feed(data)
+        events, self._error = self._inbound.feed(data)
         return events
 
     def unread(self) -> bool:
@@ -127,10 +137,13 @@ class XmlStream:
 
         Never raises ConnectionError, and takes `GOODBYE_TIMEOUT` at most.
         """
-        farewell = (b"" if error is None else framing.stream_error(error)) + framing.FOOTER
+        if self.closed:
+            await trio.lowlevel.checkpoint()
+            return
+        farewell = [framing.FOOTER] if error is None else [framing.stream_error(error), framing.FOOTER]
         with trio.move_on_after(GOODBYE_TIMEOUT):
             try:
-                await self.send(farewell)
+                await self.send(*farewell)
                 self.closed = True
                 await self.transport.close_gracefully()
             except ConnectionError:
@@ -152,7 +165,7 @@ class XmlStream:
     async def _receive_event(self) -> Event:
         while True:
             data = await self._read()
-            event, self._unread, error = self._framing.feed_one(data)
+            event, self._unread, error = self._inbound.feed_one(data)
             if event is not None:
                 return event
             if error is not None:
@@ -171,7 +184,6 @@ class XmlStream:
         if not data:
             self.closed = True
             raise ConnectionAbortedError("the connection was closed by the server, though the stream was not")
-        self.heard = trio.current_time()
         return data
 
     def _refuse(self, condition: StreamCondition, text: str) -> StreamError:

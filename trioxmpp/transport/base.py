@@ -13,7 +13,15 @@ class Transport(Protocol):
     """A two-way link for bytes. What goes wrong with it is a ConnectionError, never one of trio's own errors.
 
     One task may send while another receives; two of one kind are a mistake, which trio calls BusyResourceError.
+
+    Most are a stream of bytes, which arrive in other pieces than they were sent in. A WebSocket keeps its messages:
+    what one call sends is what one call of the other side receives.
     """
+
+    @property
+    def keeps_messages(self) -> bool:
+        """Whether each call of `send` and `receive` is about one message, whole, as RFC 7395 wants it."""
+        ...
 
     @property
     def secure(self) -> bool:
@@ -23,6 +31,11 @@ class Transport(Protocol):
     @property
     def tls_version(self) -> str | None:
         """``TLSv1.3``, say; None without TLS, and where it need not be that of the XMPP server, as for WebSocket."""
+        ...
+
+    @property
+    def heard(self) -> float:
+        """When the last byte arrived, or else when the link was made, on trio's clock. Half a message counts, too."""
         ...
 
     def channel_bindings(self) -> Mapping[str, bytes]:
@@ -49,7 +62,8 @@ class Transport(Protocol):
 
         That is the domain of the address, in whatever script (RFC 6120 §13.7.2.1); it is sent as SNI, too. No other
         task may use the transport meanwhile. Raises TLSFailure, which tells a person what to do. After that, or if it
-        is cancelled, the link is good for nothing but `aclose`: nothing can be sent in the clear by mistake.
+        is cancelled, the link is good for nothing but `aclose`: nothing can be sent in the clear by mistake. A link
+        that keeps messages always raises it, and goes on: for WebSocket, TLS comes first or never (RFC 7395 §3.9).
         """
         ...
 

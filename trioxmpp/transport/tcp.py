@@ -38,7 +38,11 @@ def _as_connection_error() -> Iterator[None]:
 class StreamTransport:
     """A `Transport` over a stream of bytes, which is its own from now on."""
 
+    keeps_messages = False
+
     def __init__(self, stream: trio.abc.Stream) -> None:
+        self.heard = trio.current_time()
+        """See `Transport.heard`."""
         self._stream = stream
         self._unwritable: str | None = None
         """Why nothing can be sent any more, if so."""
@@ -79,7 +83,10 @@ class StreamTransport:
         """See `Transport.receive`."""
         self._check()
         with _as_connection_error():
-            return bytes(await self._stream.receive_some(READ_SIZE))
+            data = bytes(await self._stream.receive_some(READ_SIZE))
+        if data:
+            self.heard = trio.current_time()
+        return data
 
     async def start_tls(self, context: ssl.SSLContext, server_hostname: str) -> None:
         """See `Transport.start_tls`."""
