@@ -289,3 +289,11 @@ async def test_an_unanswered_ping_is_no_obstacle_to_anything_else(autojump_clock
     token = watched.client.enqueue(Message(to="juliet@example.test", type=MessageType.CHAT, body="Hi"))
     await peer.expects("<message to='juliet@example.test' type='chat'><body>Hi</body></message>")
     await token
+
+
+async def test_a_server_that_talks_but_never_answers_a_ping_costs_no_memory(autojump_clock, watched):
+    peer = await watched.starts()
+    for _ in range(50):
+        await peer.expects(PING)
+        await peer.says("<message from='juliet@example.test'><body>Hark</body></message>")
+    assert len(watched.stream._session.replies) == 1

@@ -117,6 +117,10 @@ class ReplyTable:
             waiter.fail(self._ended)
         return waiter
 
+    def expects(self, to: JID | None, id: str, local_jid: JID | None) -> bool:
+        """Whether somebody listens for the reply to a request with this recipient and id."""
+        return reply_key(to, id, local_jid) in self._waiters
+
     def deliver(self, reply: IQ, local_jid: JID | None, malformed: ErroneousStanza | None = None) -> None:
         """Give `reply` to whom it concerns, as an error if it is `malformed`; log it if it concerns nobody."""
         assert reply.id is not None

@@ -23,7 +23,7 @@ Sent = tuple[StanzaToken, bytes]
 class Session:
     """The state of one session. It is replaced, not reset, when the session is over."""
 
-    __slots__ = ("ended", "established", "outbox", "replies", "running", "sm")
+    __slots__ = ("_ping_id", "ended", "established", "outbox", "replies", "running", "sm")
 
     def __init__(self, ended: Exception | None = None) -> None:
         self.outbox = Outbox()
@@ -31,6 +31,7 @@ class Session:
         self.replies = ReplyTable(ended)
         self.running: set[trio.CancelScope] = set()
         """The handlers of requests that have no answer yet."""
+        self._ping_id: str | None = None
         self.established = False
         self.ended = ended
         """Why nothing can be enqueued any more."""
@@ -53,10 +54,11 @@ class Session:
 
     def ping(self, local_jid: JID | None) -> None:
         """Ask the server for a sign of life (XEP-0199). The reply, whatever it says, is not missed and not reported."""
-        stanza = IQ(type=IQType.GET, payload=Ping(), id=new_id())
-        assert stanza.id is not None
-        self.replies.expect(None, stanza.id, local_jid)
-        self.enqueue(stanza)
+        if self._ping_id is None or not self.replies.expects(None, self._ping_id, local_jid):
+            self._ping_id = new_id()
+            self.replies.expect(None, self._ping_id, local_jid)
+        # A server that never answers, but says other things, is asked again in the same words.
+        self.enqueue(IQ(type=IQType.GET, payload=Ping(), id=self._ping_id))
 
     def acked(self, h: int) -> None:
         """The server handled `h` stanzas. Raises HandledCountTooHigh if we never sent so many."""
