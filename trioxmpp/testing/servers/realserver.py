@@ -22,6 +22,7 @@ import trio
 
 __all__ = ["DOMAIN", "RealServer", "ServerError"]
 
+#: Below it there is also "anonymous", where everybody is let in without a name (XEP-0175).
 DOMAIN = "example.test"
 READY_TIMEOUT = 60.0
 SHUTDOWN_TIMEOUT = 10.0
@@ -58,8 +59,7 @@ class RealServer(abc.ABC):
     """The name of the Debian package."""
 
     domain = DOMAIN
-    """The domain served; the certificate is valid for it, for ``localhost`` and for 127.0.0.1. Below it there is
-    ``anonymous``, where everybody is let in, without a name (XEP-0175)."""
+    """The domain served; the certificate is valid for it, for ``localhost`` and for 127.0.0.1."""
 
     def __init__(
         self,
