@@ -14,7 +14,7 @@ from .mechanism import Credentials, Mechanism, printable
 from .rules import Offer
 from .saslprep import saslprep
 
-__all__ = ["Derivation", "Terms", "scram"]
+__all__ = ["Derivation", "Terms", "check_iterations", "scram"]
 
 #: Fewer iterations make the password too easy to guess from what we send; more are an attack on our time.
 MIN_ITERATIONS = 4096
@@ -94,7 +94,7 @@ def scram(
     server_first = _said((yield header + client_first))
 
     combined_nonce, salt, iterations, extensions = _read_server_first(server_first, nonce.encode())
-    _check_iterations(iterations, min_iterations, max_iterations)
+    check_iterations(iterations, min_iterations, max_iterations)
     _check_offer(extensions, terms, algorithm)
     salted = _said((yield Derivation(algorithm, password, salt, iterations)))
     client_key = hmac.digest(salted, b"Client Key", algorithm)
@@ -131,7 +131,8 @@ def _name(text: str) -> str:
     return text.replace("=", "=3D").replace(",", "=2C")
 
 
-def _check_iterations(iterations: int, least: int, most: int) -> None:
+def check_iterations(iterations: int, least: int = MIN_ITERATIONS, most: int = MAX_ITERATIONS) -> None:
+    """Refuse too few, and too many. Raises AuthenticationFailure."""
     if not least <= iterations <= most:
         raise AuthenticationFailure(
             f"the server wants the password hashed {iterations} times; we accept {least} to {most} times"
