@@ -22,7 +22,7 @@ from ..transport.tcp import StreamTransport, open_transport
 
 __all__ = ["Dialler", "EndpointLike"]
 
-Dial = Callable[[], Awaitable[trio.abc.Stream]]
+Dial = Callable[[], Awaitable[trio.abc.Stream | Transport]]
 EndpointLike = str | Endpoint | Dial
 
 T = TypeVar("T")
@@ -50,9 +50,12 @@ class Dialler:
         self._timeout = timeout
         self._deadline = 0.0
 
-    async def dial(self, preferred: tuple[str, int | None] | None = None) -> tuple[XmlStream, StreamFeatures]:
+    async def dial(
+        self, nursery: trio.Nursery, preferred: tuple[str, int | None] | None = None
+    ) -> tuple[XmlStream, StreamFeatures]:
         """An authenticated, unbound XML stream, and what the server offers on it.
 
+        `nursery` has to last for as long as the stream is in use: a WebSocket lives in it, and lets nothing out.
         `preferred` is where the server wants us to resume; it is tried first. Raises AuthenticationFailure at once;
         for what else goes wrong the next endpoint is tried. In the end TLSFailure if that was among it, or the one
         StreamError or StreamNegotiationFailure there was, or ConnectError. Cancelling leaves nothing open.
@@ -68,7 +71,7 @@ class Dialler:
             # An endpoint that never answers leaves the others their share of the time.
             with trio.move_on_after(remaining / (len(endpoints) - index)) as attempt:
                 try:
-                    return await self._try(endpoint)
+                    return await self._try(endpoint, nursery)
                 except AuthenticationFailure:
                     raise
                 except (OSError, trio.BrokenResourceError, trio.ClosedResourceError) as exc:
@@ -88,12 +91,13 @@ class Dialler:
             return self._endpoints
         return await discover(self.domain)
 
-    async def _try(self, endpoint: Endpoint | Dial) -> tuple[XmlStream, StreamFeatures]:
+    async def _try(self, endpoint: Endpoint | Dial, nursery: trio.Nursery) -> tuple[XmlStream, StreamFeatures]:
         transport: Transport
         if isinstance(endpoint, Endpoint):
-            transport = await open_transport(endpoint, domain=self.domain, tls=self._tls)
+            transport = await open_transport(endpoint, domain=self.domain, tls=self._tls, nursery=nursery)
         else:
-            transport = StreamTransport(await endpoint())
+            link = await endpoint()
+            transport = StreamTransport(link) if isinstance(link, trio.abc.Stream) else link
         xmlstream = XmlStream(transport, self.domain)
         try:
             return xmlstream, await negotiate(xmlstream, self._terms, self._tls)

@@ -78,8 +78,16 @@ class Supervisor:
 
     async def _one_link(self) -> Exception | None:
         """One attempt and the link that comes of it, if any: what ended it, or None if we did, for good."""
+        with bare():
+            async with trio.open_nursery() as nursery:  # where a WebSocket lives, and lets nothing out
+                try:
+                    return await self._linked(nursery)
+                finally:
+                    nursery.cancel_scope.cancel(reason="the link has ended")
+
+    async def _linked(self, nursery: trio.Nursery) -> Exception | None:
         try:
-            xmlstream, features = await self._dialler.dial(self._location())
+            xmlstream, features = await self._dialler.dial(nursery, self._location())
         except ConnectionError as exc:
             return exc
         try:
@@ -196,6 +204,11 @@ class Supervisor:
     def is_fatal(self, cause: Exception) -> bool:
         """Whether the end of a session for this reason is the end of the client."""
         return self._ends_with_its_session or _is_hopeless(cause)
+
+    def abandon(self, cause: Exception) -> None:
+        """There will be no link any more: tell whoever waits for something of the session, and that it is over."""
+        self._stream._lifecycle.abandon(cause)
+        self._report_destroyed()
 
     def _report_loss(self, cause: Exception) -> None:
         if self._linked_since is not None:

@@ -47,8 +47,10 @@ async def negotiate(xmlstream: XmlStream, terms: Terms, tls: ssl.SSLContext | No
     Raises ConnectionError, in particular TLSFailure and AuthenticationFailure. Cancelling leaves a stream that is
     good for nothing but `XmlStream.aclose`.
     """
+    if not xmlstream.upgradable and not xmlstream.secure and not terms.allow_plaintext:
+        raise TLSFailure("a WebSocket without TLS is not safe; use wss://, or say allow_plaintext=True")
     features = await xmlstream.open()
-    if not xmlstream.secure and (features.starttls or not terms.allow_plaintext):
+    if xmlstream.upgradable and not xmlstream.secure and (features.starttls or not terms.allow_plaintext):
         features = await _secure(xmlstream, features, terms, tls)
     await _authenticate(xmlstream, features, terms)
     return await xmlstream.open(from_=_from(xmlstream, terms))

@@ -52,6 +52,11 @@ class XmlStream:
         return self.transport.secure
 
     @property
+    def upgradable(self) -> bool:
+        """Whether `start_tls` can do anything: over WebSocket, TLS comes first or never (RFC 7395 §3.9)."""
+        return not self.transport.keeps_messages
+
+    @property
     def heard(self) -> float:
         """When the last byte arrived, on trio's clock."""
         return self.transport.heard

@@ -10,10 +10,11 @@ from contextlib import contextmanager, suppress
 
 import trio
 
-from ..errors import ConnectError, TLSFailure
+from ..errors import TLSFailure
+from .base import Transport
 from .channelbinding import channel_bindings
 from .endpoint import Endpoint, to_ascii
-from .tls import explain, usual_context
+from .tls import ALPN, ALPN_WEBSOCKET, explain, usual_context
 
 __all__ = ["StreamTransport", "open_transport"]
 
@@ -135,8 +136,14 @@ class StreamTransport:
             raise ConnectionAbortedError(reason)
 
 
-async def open_transport(endpoint: Endpoint, *, domain: str, tls: ssl.SSLContext | None) -> StreamTransport:
+async def open_transport(
+    endpoint: Endpoint, *, domain: str, tls: ssl.SSLContext | None, nursery: trio.Nursery | None = None
+) -> Transport:
     """Connect to `endpoint`; if it is ``xmpps``, with TLS, checked against `domain` and never against the host.
+
+    With ``wss`` it is the other way round: who serves the WebSocket need not be the server of the domain. A WebSocket
+    needs a `nursery` to live in, which lasts for as long as the transport is in use; nothing but a cancellation ever
+    comes out of it. ValueError if there is none.
 
     `tls` is used as it is; None means `default_context`. ALPN (XEP-0368 §3) is only offered by the latter: a context
     cannot be copied, its protocols cannot be read, and to set them would change what its owner uses elsewhere.
@@ -144,21 +151,27 @@ async def open_transport(endpoint: Endpoint, *, domain: str, tls: ssl.SSLContext
     Raises OSError: of its kinds TLSFailure, ConnectionRefusedError, `socket.gaierror` and ConnectError say it best.
     Has no deadline of its own. Cancelling leaves nothing open.
     """
-    if endpoint.scheme not in ("xmpp", "xmpps"):
-        raise ConnectError("WebSocket is not supported yet; use xmpp:// or xmpps://")
-    if endpoint.scheme == "xmpps" and tls is None:
-        tls = await usual_context()
+    is_websocket = endpoint.scheme in ("ws", "wss")
+    if is_websocket and nursery is None:
+        raise ValueError("a WebSocket needs a nursery to live in")
+    is_secured = endpoint.scheme in ("xmpps", "wss")
+    if is_secured and tls is None:
+        tls = await usual_context(ALPN_WEBSOCKET if is_websocket else ALPN)
     try:
         transport = StreamTransport(await trio.open_tcp_stream(to_ascii(endpoint.host), endpoint.port))
     except OSError as exc:
         raise _readable(exc, endpoint) from exc
-    if endpoint.scheme == "xmpps" and tls is not None:
-        try:
-            await transport.start_tls(tls, domain)
-        except BaseException:
-            await transport.aclose()
-            raise
-    return transport
+    try:
+        if is_secured and tls is not None:
+            await transport.start_tls(tls, endpoint.host if is_websocket else domain)
+        if nursery is None or not is_websocket:
+            return transport
+        from .websocket import open_websocket
+
+        return await open_websocket(nursery, transport, endpoint)
+    except BaseException:
+        await transport.aclose()
+        raise
 
 
 def _readable(error: OSError, endpoint: Endpoint) -> OSError:

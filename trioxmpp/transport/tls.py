@@ -11,6 +11,7 @@ from ..errors import TLSFailure
 __all__ = ["default_context", "explain", "usual_context"]
 
 ALPN = "xmpp-client"
+ALPN_WEBSOCKET = "http/1.1"
 
 _HOSTNAME_MISMATCH = (62, 63, 64)  # X509_V_ERR_HOSTNAME_MISMATCH and its kin for other kinds of names
 _NOT_YET_VALID, _EXPIRED = 9, 10
@@ -35,33 +36,32 @@ _REASONS = {
 }
 
 
-def default_context() -> ssl.SSLContext:
+def default_context(protocol: str = ALPN) -> ssl.SSLContext:
     """A context that trusts what the system trusts, and demands TLS 1.2 (RFC 7590) and a name in the certificate.
 
-    It offers ``xmpp-client`` as the protocol (XEP-0368 §3), so it is for XMPP over TCP only. Reads the certificates of
-    the system, which takes some time: to be called in a thread.
+    It offers one protocol (RFC 7301): ``xmpp-client`` (XEP-0368 §3) is for XMPP over TCP only, and ``http/1.1`` for
+    WebSocket. Reads the certificates of the system, which takes some time: to be called in a thread.
     """
     context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.hostname_checks_common_name = False  # RFC 9525 §2: only subjectAltName names a server
-    context.set_alpn_protocols([ALPN])
+    context.set_alpn_protocols([protocol])
     return context
 
 
-_usual: ssl.SSLContext | None = None
+_usual: dict[str, ssl.SSLContext] = {}
 
 
-async def usual_context() -> ssl.SSLContext:
+async def usual_context(protocol: str = ALPN) -> ssl.SSLContext:
     """The one `default_context` that all links share which were given none: it is large, and slow to make.
 
     Cancelling is safe.
     """
-    global _usual
-    if _usual is None:
-        _usual = await trio.to_thread.run_sync(default_context, abandon_on_cancel=True)
-    else:
+    if protocol in _usual:
         await trio.lowlevel.checkpoint()
-    return _usual
+    else:
+        _usual[protocol] = await trio.to_thread.run_sync(default_context, protocol, abandon_on_cancel=True)
+    return _usual[protocol]
 
 
 def explain(exc: BaseException, domain: str) -> TLSFailure:

@@ -1,0 +1,271 @@
+"""WebSocket as a transport (RFC 6455, RFC 7395 §3.1), by trio-websocket; this is the only module that knows it.
+
+trio-websocket reads in a task of its own, and has its ways: what goes wrong there is raised in that task, be it an
+error of a library two floors below; and of a link that ends during the handshake it does not tell at all. So it is
+held in a nursery which lets nothing out, over a stream which notices what happens.
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+from collections.abc import Mapping
+from urllib.parse import quote
+
+import trio
+from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_stream
+from wsproto.utilities import LocalProtocolError
+
+from ..errors import StreamCondition, StreamError, TLSFailure
+from .base import Transport
+from .endpoint import Endpoint, to_ascii
+
+__all__ = ["MAX_MESSAGE", "WebSocketTransport", "open_websocket"]
+
+SUBPROTOCOL = "xmpp"
+
+#: Characters of a message; whose octets are counted later, when it is read as XML.
+MAX_MESSAGE = 1 << 20
+
+#: Octets that the answer to the handshake may have, and messages that are kept while nobody receives.
+MAX_ANSWER = 1 << 16
+QUEUE = 16
+
+#: Seconds that the other side may take to say that it closes the WebSocket, too.
+CLOSE_TIMEOUT = 1.0
+
+_NONE_HERE = "there is no WebSocket at this address"
+_BY_US = "the connection was closed by us"
+_NORMAL_CLOSURE, _GOING_AWAY, _NO_CODE, _ABNORMAL_CLOSURE, _TOO_BIG = 1000, 1001, 1005, 1006, 1009
+_STATUS = re.compile(rb"HTTP/1\.[01] +([0-9]{3})[ \t]*([ -~]{0,60})")
+
+
+class _Below(trio.abc.Stream):
+    """A transport of bytes as the stream that trio-websocket wants; it notices what that does not tell."""
+
+    def __init__(self, transport: Transport) -> None:
+        self.transport = transport
+        self.handshake = trio.CancelScope()
+        """Is cancelled when no answer can come any more."""
+        self.answer: bytes | None = b""
+        """What there is of the answer to the handshake; None when there is a WebSocket."""
+        self.failure: ConnectionError | None = None
+        """What broke the link, if something did."""
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        try:
+            await self.transport.send(bytes(data))
+        except ConnectionError as exc:
+            raise self._broken(exc) from exc
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        try:
+            data = await self.transport.receive()
+        except ConnectionError as exc:
+            raise self._broken(exc) from exc
+        if self.answer is not None:
+            self._answered(self.answer + data, is_all=not data)
+        return data
+
+    def _answered(self, answer: bytes, *, is_all: bool) -> None:
+        """Look at what there is of the answer: whether there is going to be a WebSocket, if it goes on like that."""
+        self.answer = answer
+        line, is_whole, _ = answer.partition(b"\n")
+        status = _STATUS.match(line)
+        if is_whole and status is not None and status[1] != b"101":
+            said = b" ".join(filter(None, status.groups())).decode()
+            raise self._broken(ConnectionRefusedError(f"{_NONE_HERE}: the server answered HTTP {said}"))
+        if line[:7] != b"HTTP/1."[: len(line)] or (is_whole and status is None):
+            raise self._broken(ConnectionRefusedError(f"{_NONE_HERE}: the answer was not HTTP"))
+        if is_all:
+            raise self._broken(ConnectionAbortedError("the server closed the connection in the WebSocket handshake"))
+        if len(answer) > MAX_ANSWER:
+            raise self._broken(ConnectionAbortedError("the answer to the WebSocket handshake does not end"))
+
+    async def aclose(self) -> None:
+        # trio-websocket closes what does not keep to the rules, and goes on waiting for the handshake.
+        self.handshake.cancel(reason="the connection is being closed")
+        await self.transport.aclose()
+
+    def _broken(self, exc: ConnectionError) -> trio.BrokenResourceError:
+        self.failure = self.failure or exc
+        self.handshake.cancel(reason="the connection is broken")
+        return trio.BrokenResourceError()
+
+
+class WebSocketTransport:
+    """A `Transport` of messages over another one of bytes, which is its own from now on; `open_websocket` makes one."""
+
+    keeps_messages = True
+    tls_version = None
+
+    def __init__(self, transport: Transport, max_message: int) -> None:
+        self.secure = transport.secure
+        """Whether TLS protects the link."""
+        self._below = _Below(transport)
+        self._max_message = max_message
+        self._scope = trio.CancelScope()
+        self._websocket: WebSocketConnection | None = None
+        self._unwritable: str | None = None
+        """Why nothing can be sent any more, if so."""
+        self._unusable: str | None = None
+        """Why nothing can be sent or received any more, if so."""
+
+    async def run(self, host: str, path: str, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Shake hands, report that, and hold what trio-websocket has running until the link is over.
+
+        Raises ConnectionError for a handshake that fails, and nothing afterwards.
+        """
+        problem: BaseException | None = None
+        try:
+            with self._scope:
+                async with trio.open_nursery() as nursery:
+                    await self._shake_hands(nursery, host, path)
+                    task_status.started()
+        except* Exception as group:
+            problem = group
+        finally:
+            await self._below.transport.aclose()
+        if self._websocket is None:
+            raise self._refusal() from problem
+
+    async def _shake_hands(self, nursery: trio.Nursery, host: str, path: str) -> None:
+        with self._below.handshake:
+            websocket = await wrap_client_stream(
+                nursery,
+                self._below,  # type: ignore[arg-type]  # any stream will do
+                host,
+                path,
+                subprotocols=[SUBPROTOCOL],
+                message_queue_size=QUEUE,
+                max_message_size=self._max_message,
+            )
+            if websocket.subprotocol == SUBPROTOCOL:
+                self._below.answer = None
+                self._websocket = websocket
+                return
+            self._below.failure = ConnectionRefusedError("there is a WebSocket at this address, but none for XMPP")
+        nursery.cancel_scope.cancel(reason="the WebSocket handshake has failed")
+
+    def _refusal(self) -> ConnectionError:
+        """Why there is no WebSocket."""
+        if self._unusable is not None:
+            return ConnectionAbortedError(self._unusable)
+        return self._below.failure or ConnectionRefusedError("the answer to the WebSocket handshake is wrong")
+
+    @property
+    def heard(self) -> float:
+        """See `Transport.heard`."""
+        return self._below.transport.heard
+
+    def channel_bindings(self) -> Mapping[str, bytes]:
+        """See `Transport.channel_bindings`: TLS may end at a web server that knows nothing of XMPP."""
+        return {}
+
+    async def send(self, data: bytes) -> None:
+        """See `Transport.send`."""
+        websocket = self._check(self._unwritable)
+        try:
+            await websocket.send_message(data.decode())
+        except ConnectionClosed as exc:
+            raise self._end(exc) or ConnectionResetError("the server has closed the WebSocket") from exc
+        except LocalProtocolError as exc:
+            raise self._end(None) or ConnectionResetError("the WebSocket is closed") from exc
+        except BaseException:
+            self._unwritable = "a write was cut short, so nothing can follow it"
+            raise
+
+    async def receive(self) -> bytes:
+        """See `Transport.receive`. Raises the StreamError *policy-violation* for a message that is too large."""
+        websocket = self._check()
+        try:
+            message = await websocket.get_message()
+        except ConnectionClosed as exc:
+            if (end := self._end(exc)) is not None:
+                raise end from exc
+            return b""
+        if not isinstance(message, str):
+            raise ConnectionAbortedError("the server sent a binary message, which is not XMPP")
+        if not message:
+            raise ConnectionAbortedError("the server sent an empty message, which is not XMPP")
+        return message.encode()
+
+    async def start_tls(self, context: ssl.SSLContext, server_hostname: str) -> None:
+        """See `Transport.start_tls`."""
+        await trio.lowlevel.checkpoint()
+        raise TLSFailure("TLS cannot begin on a WebSocket that is open already; use wss://")
+
+    async def close_gracefully(self) -> None:
+        """See `Transport.close_gracefully`."""
+        websocket, self._unusable = None if self._unusable else self._websocket, _BY_US
+        try:
+            if websocket is not None:
+                with trio.move_on_after(CLOSE_TIMEOUT):
+                    await websocket.aclose()
+        except LocalProtocolError:
+            pass  # it was being closed already
+        finally:
+            await self.aclose()
+
+    async def aclose(self) -> None:
+        """See `Transport.aclose`."""
+        self._unusable = _BY_US
+        self._scope.cancel(reason="the transport was closed")
+        await self._below.transport.aclose()
+
+    def _check(self, also: str | None = None) -> WebSocketConnection:
+        reason = self._unusable or also
+        if reason is not None or self._websocket is None:
+            raise ConnectionAbortedError(reason or "the WebSocket is not open")
+        return self._websocket
+
+    def _end(self, closed: ConnectionClosed | None) -> ConnectionError | None:
+        """What ended the link; None if it was the other side, properly as far as WebSocket goes."""
+        if self._unusable is not None:
+            return ConnectionAbortedError(self._unusable)
+        if self._below.failure is not None:
+            return self._below.failure
+        reason = None if closed is None else closed.reason
+        if reason is None:
+            return ConnectionAbortedError("the server broke the rules of WebSocket")
+        if reason.code in (_NORMAL_CLOSURE, _GOING_AWAY, _NO_CODE, _ABNORMAL_CLOSURE):
+            return None
+        if reason.code == _TOO_BIG and str(self._max_message) in (reason.reason or ""):
+            text = f"a message of more than {self._max_message} characters"
+            return StreamError(StreamCondition.POLICY_VIOLATION, text, by_us=True)
+        text = f"{reason.code} {reason.reason or ''}".strip()
+        return ConnectionAbortedError(f"the server closed the WebSocket: {text}")
+
+
+async def open_websocket(
+    nursery: trio.Nursery, transport: Transport, endpoint: Endpoint, *, max_message: int = MAX_MESSAGE
+) -> WebSocketTransport:
+    """Open a WebSocket for XMPP to `endpoint` over `transport`, which is connected to it, and secured if it is ``wss``.
+
+    `nursery` is where it lives: it has to last for as long as the transport is in use, and nothing but a cancellation
+    comes out of it. Raises ConnectionError, and closes `transport` then. Has no deadline of its own. Cancelling leaves
+    nothing open.
+    """
+    websocket = WebSocketTransport(transport, max_message)
+    try:
+        await nursery.start(websocket.run, _authority(endpoint), _target(endpoint))
+    except BaseException:
+        await websocket.aclose()
+        raise
+    return websocket
+
+
+def _authority(endpoint: Endpoint) -> str:
+    """What the Host header says (RFC 9110 §7.2)."""
+    host = to_ascii(endpoint.host)
+    host = f"[{host}]" if ":" in host else host
+    return host if endpoint.port == {"ws": 80, "wss": 443}[endpoint.scheme] else f"{host}:{endpoint.port}"
+
+
+def _target(endpoint: Endpoint) -> str:
+    """What is asked for: the path and the query (RFC 9112 §3.2.1)."""
+    path = quote(endpoint.path, safe="/?%:@!$&'()*+,;=-._~")
+    return path if path.startswith("/") else f"/{path}"
