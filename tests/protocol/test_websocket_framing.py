@@ -1,0 +1,226 @@
+"""RFC 7395 §3.3: elements as documents of their own, and what comes out of messages."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trioxmpp import JID, Message, MessageType, Presence, xml
+from trioxmpp.errors import StreamCondition, StreamError
+from trioxmpp.protocol import ns
+from trioxmpp.protocol.framing import FOOTER, Framing, Limits, StreamFooter, StreamHeader, header, stream_error
+from trioxmpp.protocol.streamerror import parse_stream_error
+from trioxmpp.protocol.websocket import CLOSE, DocumentFraming, document, open_
+
+C = StreamCondition
+OPEN = f"<open xmlns='{ns.FRAMING}' from='example.test' id='x1' version='1.0' xml:lang='en'/>".encode()
+MESSAGE = b"<message xmlns='jabber:client'><body>hi</body></message>"
+
+CHARACTERS = st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufffe\uffff")
+TEXT = st.text(CHARACTERS, max_size=40)
+
+
+def read(*messages: bytes, limits: Limits | None = None) -> tuple[list[object], StreamError | None]:
+    framing, events, error = DocumentFraming(limits), list[object](), None
+    for message in messages:
+        new, error = framing.feed(message)
+        events += new
+    return events, error
+
+
+# --- what is written
+
+
+def test_an_open_says_what_a_stream_header_says():
+    written = open_(to="example.test", from_="romeo@example.test", lang="de")
+    assert read(written) == ([StreamHeader("example.test", "romeo@example.test", None, "1.0", "de")], None)
+    assert written.startswith(b"<open xmlns='urn:ietf:params:xml:ns:xmpp-framing'")
+
+
+def test_an_open_carries_any_value_that_xml_can():
+    ((header,), _) = read(open_(to="<&'\">", id="\t", lang=None))
+    assert (header.to, header.id, header.lang, header.from_) == ("<&'\">", "\t", None, None)
+    with pytest.raises(ValueError, match="XML"):
+        open_(to="\0")
+
+
+@pytest.mark.parametrize(
+    ("piece", "written"),
+    [
+        (b"<presence/>", b"<presence xmlns='jabber:client'/>"),
+        (b"<iq id='1'><a xmlns='urn:a'/></iq>", b"<iq xmlns='jabber:client' id='1'><a xmlns='urn:a'/></iq>"),
+        (b"<iq id=' xmlns='/>", b"<iq xmlns='jabber:client' id=' xmlns='/>"),
+        (b'<iq a=">" b="/"/>', b'<iq xmlns=\'jabber:client\' a=">" b="/"/>'),
+        (b"<a xmlns='urn:xmpp:sm:3' h='1'/>", b"<a xmlns='urn:xmpp:sm:3' h='1'/>"),
+        (MESSAGE, MESSAGE),
+        (OPEN, OPEN),
+        (FOOTER, CLOSE),
+    ],
+)
+def test_a_document_declares_what_it_would_inherit(piece, written):
+    assert document(piece) == written
+
+
+@pytest.mark.parametrize("name", ["message", "presence", "iq"])
+def test_the_language_of_the_stream_is_written_on_each_stanza(name):
+    """RFC 6120 §4.7.4 lets stanzas inherit it; here there is nothing to inherit from."""
+    assert document(f"<{name}/>".encode(), lang="de") == f"<{name} xmlns='jabber:client' xml:lang='de'/>".encode()
+    own = f"<{name} xml:lang='fr'/>".encode()
+    assert document(own, lang="de") == own.replace(b" xml:lang", b" xmlns='jabber:client' xml:lang")
+
+
+def test_what_is_no_stanza_has_no_language():
+    piece = b"<r xmlns='urn:xmpp:sm:3'/>"
+    assert document(piece, lang="de") == piece
+
+
+def test_a_stream_error_declares_its_prefix():
+    error = StreamError(C.POLICY_VIOLATION, "too <much>", by_us=True)
+    written = document(stream_error(error), lang="en")
+    ((element,), _) = read(written)
+    assert xml.equal(element, xml.fromstring(written.decode()))  # it needs no stream around it
+    read_again = parse_stream_error(element)
+    assert (read_again.condition, read_again.text) == (C.POLICY_VIOLATION, "too <much>")
+
+
+@pytest.mark.parametrize("piece", [b"", b" ", b"hello", b"</message>", b"<!-- -->", b"<?xml version='1.0'?>"])
+def test_what_is_no_element_is_no_document(piece):
+    with pytest.raises(ValueError, match="not an element"):
+        document(piece)
+
+
+@given(
+    body=TEXT, thread=st.none() | TEXT.filter(bool), id=TEXT, resource=st.none() | st.sampled_from(["x", "a'b", "ü"])
+)
+def test_any_stanza_comes_out_of_its_document_as_it_comes_out_of_a_stream(body, thread, id, resource):
+    stanza = Message(to=JID("juliet", "example.test", resource), type=MessageType.CHAT, body=body, id=id, thread=thread)
+    piece = stanza.serialise().encode()
+    stream = Framing()
+    (_, expected), _ = stream.feed(header(to=None, lang=None) + piece)
+    (element,), error = read(document(piece))
+    assert error is None
+    assert xml.equal(element, expected)
+    assert xml.equal(element, xml.fromstring(document(piece).decode()))
+
+
+# --- what is read
+
+
+def test_each_message_is_an_event():
+    events, error = read(
+        OPEN,
+        f"<stream:features xmlns:stream='{ns.STREAM}'><bind xmlns='{ns.BIND}'/></stream:features>".encode(),
+        f"<features xmlns='{ns.STREAM}'/>".encode(),
+        MESSAGE,
+        f"<r xmlns='{ns.SM}'/>".encode(),
+        CLOSE,
+    )
+    assert error is None
+    assert events[0] == StreamHeader(None, "example.test", "x1", "1.0", "en")
+    assert [event.tag for event in events[1:-1]] == [
+        f"{{{ns.STREAM}}}features",
+        f"{{{ns.STREAM}}}features",
+        f"{{{ns.CLIENT}}}message",
+        f"{{{ns.SM}}}r",
+    ]
+    assert events[-1] == StreamFooter()
+
+
+def test_a_server_may_forget_to_declare_what_everybody_knows():
+    (features, presence), error = read(b"<stream:error><reset xmlns='urn:x'/></stream:error>", b"<presence/>")
+    assert (features.tag, presence.tag) == (f"{{{ns.STREAM}}}error", f"{{{ns.CLIENT}}}presence")
+    assert error is None
+
+
+def test_white_space_may_follow_an_element():
+    assert len(read(MESSAGE + b"\r\n ", MESSAGE)[0]) == 2
+
+
+@pytest.mark.parametrize(
+    ("message", "condition"),
+    [
+        (b"", C.BAD_FORMAT),
+        (b" ", C.BAD_FORMAT),
+        (b" " + MESSAGE, C.BAD_FORMAT),
+        (b"hello", C.BAD_FORMAT),
+        (b"\xef\xbb\xbf" + MESSAGE, C.BAD_FORMAT),
+        (MESSAGE + b"hello", C.BAD_FORMAT),
+        (MESSAGE + MESSAGE, C.BAD_FORMAT),
+        (MESSAGE + b"<iq", C.BAD_FORMAT),
+        (MESSAGE + b"<iq>", C.BAD_FORMAT),
+        (MESSAGE[:-1], C.BAD_FORMAT),
+        (b"<message><body>", C.BAD_FORMAT),
+        (b"<", C.BAD_FORMAT),
+        (FOOTER, C.BAD_FORMAT),
+        (MESSAGE + FOOTER, C.BAD_FORMAT),
+        (FOOTER + MESSAGE, C.BAD_FORMAT),
+        (header(to="example.test"), C.NOT_WELL_FORMED),
+        (header(to="example.test").partition(b"?>")[2], C.UNSUPPORTED_STANZA_TYPE),
+        (b"<!-- comment -->", C.RESTRICTED_XML),
+        (b"<!DOCTYPE a>" + MESSAGE, C.RESTRICTED_XML),
+        (b"<message>&foo;</message>", C.RESTRICTED_XML),
+        (b"<message></iq>", C.NOT_WELL_FORMED),
+        (b"<x:message/>", C.BAD_NAMESPACE_PREFIX),
+        (b"<message x:from='admin@example.test'/>", C.BAD_NAMESPACE_PREFIX),
+        (b"<message>\xff</message>", C.UNSUPPORTED_ENCODING),
+        (b"<message xmlns='jabber:server'/>", C.UNSUPPORTED_STANZA_TYPE),
+        (f"<reopen xmlns='{ns.FRAMING}'/>".encode(), C.UNSUPPORTED_STANZA_TYPE),
+        (f"<open xmlns='{ns.FRAMING}' version='2.0'/>".encode(), C.UNSUPPORTED_VERSION),
+        (b"<message>" + b"<a>" * 300 + b"</a>" * 300 + b"</message>", C.POLICY_VIOLATION),
+    ],
+)
+def test_what_is_not_exactly_one_good_element_ends_the_stream(message, condition):
+    framing = DocumentFraming()
+    framing.feed(OPEN)
+    events, error = framing.feed(message)
+    assert events == []
+    assert error.by_us
+    assert error.condition is condition
+    assert framing.feed(MESSAGE) == ([], error)
+    assert framing.feed_one(MESSAGE) == (None, b"", error)
+
+
+def test_a_message_may_be_as_large_as_a_stanza_may_be():
+    limits = Limits(stanza=len(MESSAGE))
+    assert len(read(MESSAGE, MESSAGE, limits=limits)[0]) == 2
+    events, error = read(MESSAGE + b" " * 1000, MESSAGE.replace(b"hi", b"high"), limits=limits)
+    assert len(events) == 1
+    assert error.condition is C.POLICY_VIOLATION
+
+
+def test_an_open_without_a_version_is_told():
+    """Whoever wants XMPP 1.0 has to look."""
+    ((header,), _) = read(f"<open xmlns='{ns.FRAMING}'/>".encode())
+    assert header.version is None
+
+
+def test_nothing_is_read_after_the_close():
+    assert read(CLOSE, MESSAGE, b"junk") == ([StreamFooter()], None)
+
+
+def test_a_close_that_sends_us_elsewhere_is_a_stream_error():
+    """RFC 7395 §3.6.1."""
+    uri = "wss://other.example.test/xmpp?a=b&c"
+    close = f"<close xmlns='{ns.FRAMING}' see-other-uri='{xml.escape_attr(uri)}'/>".encode()
+    events, error = read(close)
+    assert events == []
+    assert (error.condition, error.text, error.by_us) == (C.SEE_OTHER_HOST, uri, False)
+
+
+def test_one_message_at_a_time_leaves_nothing():
+    framing = DocumentFraming()
+    event, rest, error = framing.feed_one(OPEN)
+    assert isinstance(event, StreamHeader)
+    assert (rest, error) == (b"", None)
+    event, rest, error = framing.feed_one(document(Presence().serialise().encode()))
+    assert (event.tag, rest, error) == (f"{{{ns.CLIENT}}}presence", b"", None)
+
+
+def test_elements_belong_to_whoever_got_them():
+    """However many messages come later, and whatever was done to those before."""
+    framing, elements = DocumentFraming(Limits()), []
+    for n in range(2000):
+        ((element,), _) = framing.feed(f"<message xmlns='jabber:client'><body>{n}</body></message>".encode())
+        elements.append(element)
+    assert [element[0].text for element in elements] == [str(n) for n in range(2000)]
