@@ -191,10 +191,11 @@ class Client:
 
         async with self.events() as events:
             await apply(self)
-            with bare():
+            with bare() as inside:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(again, events)
-                    yield
+                    with inside:
+                        yield
                     nursery.cancel_scope.cancel(reason="the state is no longer desired")
 
     def iq_handler(

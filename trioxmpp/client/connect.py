@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from types import TracebackType
 from typing import Any
 
 import trio
@@ -78,26 +79,18 @@ async def connect(
     )
     client = Client(StanzaStream(address.bare, liveness=liveness, ack_after=(sm or SMPolicy()).ack_after))
     keeper = _Keeper(client, Supervisor(client, dialler, sm, reconnect))
-    with bare():
-        async with trio.open_nursery() as nursery:
-            try:
-                await nursery.start(keeper.run)
-                keeper.begin()
-                with keeper.body:
-                    async with AsyncExitStack() as stack:
-                        for service in services:
-                            await stack.enter_async_context(service(client))
-                        yield client
-                    with trio.move_on_after(close_timeout):
-                        await client.drain()
-                        await client.stream.aclose()
-            except Exception as exc:
-                if keeper.failure is not None:
-                    exc.add_note(f"(the XMPP session had already ended: {keeper.failure!r})")
-                raise
-            finally:
-                with trio.CancelScope(shield=True):
-                    await keeper.close()
+    with bare() as inside:
+        async with trio.open_nursery() as nursery, keeper:
+            await nursery.start(keeper.run)
+            keeper.begin()
+            with inside, keeper.body:
+                async with AsyncExitStack() as stack:
+                    for service in services:
+                        await stack.enter_async_context(service(client))
+                    yield client
+                with trio.move_on_after(close_timeout):
+                    await client.drain()
+                    await client.stream.aclose()
     if keeper.failure is not None and keeper.body.cancelled_caught:
         reraise(keeper.failure)
 
@@ -133,6 +126,17 @@ class _Keeper:
         # one exception that comes out of the block tells it.
         client.stream._lifecycle.on_session_ending.connect(self._session_ending)
 
+    async def __aenter__(self) -> None:
+        pass
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self.failure is not None and isinstance(exc, Exception):
+            exc.add_note(f"(the XMPP session had already ended: {self.failure!r})")
+        with trio.CancelScope(shield=True):
+            await self._close()
+
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         with self._engine:
             async with self._client.stream:
@@ -158,9 +162,10 @@ class _Keeper:
     def _fail(self, exc: Exception) -> None:
         self.failure = exc
         self.body.cancel(reason=f"the XMPP session has ended: {exc}")
+        self._supervisor.abandon(exc)
         self._client._state.end(exc)
 
-    async def close(self) -> None:
+    async def _close(self) -> None:
         """End everything, in `GRACE` seconds at most."""
         self._client._state.end(self.failure or DestructionRequested("the client was closed"))
         try:

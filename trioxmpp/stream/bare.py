@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import TracebackType
 from typing import NoReturn
 
 import trio
@@ -21,21 +22,40 @@ def reraise(exc: BaseException) -> NoReturn:
         del exc, context
 
 
+class Inside:
+    """``with`` block in a nursery that notes what it raised, before the nursery can take a group of it apart."""
+
+    def __init__(self) -> None:
+        self.raised: BaseException | None = None
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.raised = exc
+
+
 @contextmanager
-def bare() -> Iterator[None]:
+def bare() -> Iterator[Inside]:
     """Let the one exception that a nursery of ours can have come out of it alone, as the same object.
 
     To be used right around nurseries whose background tasks raise nothing of their own. What is in the group is then
     what the block itself raised, a cancellation, or a KeyboardInterrupt that struck in one of the tasks; two errors
-    would be a mistake of ours, which RuntimeError says. A group that the block itself raised is left as it is.
+    would be a mistake of ours, which RuntimeError says. A group that the block itself raised is left as it is, as the
+    same object if it passed through the `Inside` that this gives.
     """
+    inside = Inside()
     try:
-        yield
+        yield inside
     except BaseExceptionGroup as group:
         urgent = [exc for exc in group.exceptions if isinstance(exc, (KeyboardInterrupt, SystemExit))]
         errors = [exc for exc in group.exceptions if not _is_cancellation(exc)]
         if len(errors) > 1 and not urgent:
             raise RuntimeError("trioxmpp bug: more than one background task raised") from group
+        if isinstance(inside.raised, BaseExceptionGroup) and not urgent:
+            reraise(inside.raised)
         reraise((urgent or errors or group.exceptions)[0])
 
 

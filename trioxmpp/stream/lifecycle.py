@@ -64,11 +64,12 @@ class Lifecycle:
         """A block with a nursery for handlers, at whose end the stream is closed."""
         if self._handlers is not None:
             raise RuntimeError("this stream is an open block already")
-        with bare():
+        with bare() as inside:
             async with trio.open_nursery() as nursery:
                 self._handlers = nursery
                 try:
-                    yield
+                    with inside:
+                        yield
                 except BaseException:
                     with trio.CancelScope(shield=True):
                         await self.close(CLOSE_GRACE)
@@ -163,6 +164,11 @@ class Lifecycle:
         if incarnation is None:
             await trio.lowlevel.checkpoint()
 
+    def abandon(self, reason: Exception) -> None:
+        """End the session for good, as `reason` says, though there is no link on which it could be closed."""
+        self._destroy(reason)
+        self.session = Session(ended=reason)
+
     async def start_sm(self, resume: bool, max: int | None) -> None:
         """Negotiate stream management on the running stream."""
         if self._incarnation is None or not self._incarnation.live:
@@ -252,6 +258,7 @@ class Lifecycle:
         session, self.session = self.session, Session()
         unsettled = session.unsettled()
         session.end(reason, unacked=unacked)
-        self.undelivered = tuple(unsettled)
+        if session.established or unsettled:
+            self.undelivered = tuple(unsettled)
         if session.established:
             self.on_stream_destroyed.emit(reason)

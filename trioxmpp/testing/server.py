@@ -335,13 +335,14 @@ async def open_server(
         history=history,
     )
     hold_clock_for_threads()
-    with bare():
+    with bare() as inside:
         async with trio.open_nursery() as nursery:
             server = Server(domain, nursery, policy)
             for name, password in ({"romeo": "secret", "juliet": "secret"} if accounts is None else accounts).items():
                 server.add_account(name, password)
             try:
-                yield server
+                with inside:
+                    yield server
             finally:
                 nursery.cancel_scope.cancel()
                 with trio.CancelScope(shield=True):
