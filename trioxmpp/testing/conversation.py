@@ -75,6 +75,8 @@ class Conversation:
             await self._link.drain()
         if self._link.direct_tls:
             await self._link.start_tls(self._host.tls_context())
+        if self._link.websocket:
+            await self._link.start_websocket()
         account = await self._log_in()
         if account is not None:
             await self._open(self._features_inside())

@@ -40,6 +40,7 @@ class Link:
         faults: Faults,
         *,
         direct_tls: bool,
+        websocket: bool = False,
         on_lost: Callable[[Link], None],
         park: Callable[[trio.abc.Stream], None],
     ) -> None:
@@ -57,6 +58,8 @@ class Link:
         """Whether the session may go on elsewhere after this link."""
         self.direct_tls = direct_tls
         """Whether it begins with TLS (XEP-0368)."""
+        self.websocket = websocket
+        """Whether it is a WebSocket (RFC 7395), or shall be one."""
         self._raw = raw
         self._on_lost = on_lost
         self._park = park
@@ -64,6 +67,7 @@ class Link:
         self._top = FaultyStream(self._wire, NO_FAULTS if faults.below_tls else faults, self._cut)
         self._abruptly = faults.abruptly
         self._scope = trio.CancelScope()
+        self._nursery: trio.Nursery | None = None
         self._framing = Framing()
         self._unread = b""
         self._outbox: list[bytes] = []
@@ -137,6 +141,7 @@ class Link:
         with self._scope:
             try:
                 async with trio.open_nursery() as nursery:
+                    self._nursery = nursery
                     nursery.start_soon(self._write_all)
                     await self._converse(converse)
             finally:
@@ -179,6 +184,13 @@ class Link:
         self._top.put_on(tls)
         self.tls, self.secure = tls, True
         self.restart()
+
+    async def start_websocket(self) -> None:
+        """Be the server of a WebSocket from now on. Raises `trio.BrokenResourceError` if the client wants none."""
+        from .gateway import open_gateway  # few need it
+
+        assert self._nursery is not None
+        self._top.put_on(await open_gateway(self._nursery, self._wire))
 
     async def receive(self) -> Event:
         """The next event. Raises StreamError for what is not XMPP, `trio.BrokenResourceError` if the link breaks."""

@@ -17,7 +17,10 @@ from .. import xml
 from ..errors import StreamCondition, StreamError
 from ..jid import JID
 from ..stream.bare import bare
+from ..transport.base import Transport
 from ..transport.channelbinding import server_end_point
+from ..transport.endpoint import Endpoint
+from ..transport.tcp import StreamTransport
 from .account import Account
 from .acknowledgements import Delivery
 from .certificates import Authority
@@ -105,12 +108,26 @@ class Server:
         `capacity` bounds how many bytes may be under way in each direction. Raises ConnectionRefusedError while the
         server is down.
         """
+        return await self._new_link(capacity)
+
+    async def _new_link(self, capacity: float, *, websocket: bool = False) -> MemoryStream:
         await trio.lowlevel.checkpoint()
         if self.down:
             raise ConnectionRefusedError("the server is down")
         ours, theirs = memory_link(capacity)
-        self._nursery.start_soon(partial(self._serve, ours, starttls=self.policy.starttls or "none"))
+        starttls = "none" if websocket else self.policy.starttls or "none"
+        self._nursery.start_soon(partial(self._serve, ours, starttls=starttls, websocket=websocket))
         return theirs
+
+    async def websocket_endpoint(self, *, capacity: float = float("inf")) -> Transport:
+        """Like `endpoint`, but it is a WebSocket (RFC 7395): ``connect(..., endpoint=server.websocket_endpoint)``.
+
+        What `Faults` and `Link` say of bytes is about those of XML, as they would be over TCP, or else on the wire.
+        """
+        from ..transport.websocket import open_websocket  # few need it
+
+        stream = StreamTransport(await self._new_link(capacity, websocket=True))
+        return await open_websocket(self._nursery, stream, Endpoint("ws", self.domain, 80, "/xmpp-websocket"))
 
     async def listen(self, host: str = "127.0.0.1", port: int = 0, tls_port: int = 0) -> int:
         """Listen on TCP too: with STARTTLS on `port` and with TLS from the first byte on `tls_port`.
@@ -263,10 +280,21 @@ class Server:
         self._changed()
 
     async def _serve(
-        self, stream: MemoryStream | trio.SocketStream, starttls: StartTLS, direct_tls: bool = False
+        self,
+        stream: MemoryStream | trio.SocketStream,
+        starttls: StartTLS,
+        direct_tls: bool = False,
+        websocket: bool = False,
     ) -> None:
         faults = self._plans.popleft() if self._plans else self.faults
-        link = Link(stream, faults, direct_tls=direct_tls, on_lost=self._link_lost, park=self._parked.append)
+        link = Link(
+            stream,
+            faults,
+            direct_tls=direct_tls,
+            websocket=websocket,
+            on_lost=self._link_lost,
+            park=self._parked.append,
+        )
         self.links.append(link)
         if self.down:
             link.reset()
