@@ -34,7 +34,8 @@ async def log_in(jid: JID, password: str, endpoint: str) -> tuple[XmlStream, Str
 async def main(address: str, endpoint: str) -> None:
     jid, password = JID.parse(address), os.environ["XMPP_PASSWORD"]
 
-    async with trio.open_nursery() as nursery, StanzaStream(jid.bare) as stream:
+    stream = StanzaStream(jid.bare)
+    async with trio.open_nursery() as nursery:
         xmlstream, features = await log_in(jid, password, endpoint)
         jid = await bind(xmlstream, features, jid.resource)
         await nursery.start(stream.run, xmlstream)
@@ -54,6 +55,7 @@ async def main(address: str, endpoint: str) -> None:
             print("resumed")
             for _ in range(2):
                 print(f"got {(await anext(inbox)).body}")
+        await stream.aclose()
 
 
 if __name__ == "__main__":

@@ -81,9 +81,10 @@ class Supervisor:
         with bare():
             async with trio.open_nursery() as nursery:  # where a WebSocket lives, and lets nothing out
                 try:
-                    return await self._linked(nursery)
+                    ended_with = await self._linked(nursery)
                 finally:
                     nursery.cancel_scope.cancel(reason="the link has ended")
+        return ended_with
 
     async def _linked(self, nursery: trio.Nursery) -> Exception | None:
         try:

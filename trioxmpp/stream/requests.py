@@ -239,7 +239,7 @@ async def _run(request: Request, answer: Awaitable[Any], session: Session, scope
             failure, cancelled = exc.split(Exception)
             if failure is not None and cancelled is not None:
                 _error_for(failure, request)
-                raise cancelled from None
+                raise cancelled from None  # noqa: ASYNC104  (which is what it says)
         raise
     finally:
         session.running.discard(scope)

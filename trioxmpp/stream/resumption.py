@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .. import xml
 from ..errors import ElementError, StreamError, StreamNegotiationFailure
 from ..protocol import sm
 from .session import Session
@@ -34,19 +35,28 @@ async def negotiate_resumption(session: Session, xmlstream: XmlStream) -> None:
     await xmlstream.send(sm.resume(previd, session.sm.handled).encode())
     answer = await xmlstream.receive_element()
     if answer.tag == sm.TAG_RESUMED:
-        try:
-            resumed_id, h = sm.parse_resumed(answer)
-            if resumed_id is not None and resumed_id != previd:
-                raise ElementError("another session was resumed", "resumed/@previd")
-            session.acked(h)
-        except (ElementError, sm.HandledCountTooHigh) as exc:
+        problem = _resumed(session, answer)
+        if problem is not None:
             # The server believes in a session that does not exist: that one is over, too.
-            await xmlstream.say_goodbye(exc if isinstance(exc, StreamError) else None)
-            raise ResumptionRefused(f"the server resumed something else than our session: {exc}") from exc
+            await xmlstream.say_goodbye(problem if isinstance(problem, StreamError) else None)
+            raise ResumptionRefused(f"the server resumed something else than our session: {problem}") from problem
     elif answer.tag == sm.TAG_FAILED:
         raise _refused(session, sm.parse_failed(answer))
     else:
         raise ResumptionRefused(f"the server answered the resumption with {str(answer.tag)[:200]}")
+
+
+def _resumed(session: Session, answer: xml.Element) -> ElementError | sm.HandledCountTooHigh | None:
+    """Take ``<resumed/>`` for what it is; return what is wrong with it."""
+    assert session.sm is not None
+    try:
+        previd, h = sm.parse_resumed(answer)
+        if previd is not None and previd != session.sm.granted.id:
+            raise ElementError("another session was resumed", "resumed/@previd")
+        session.acked(h)
+    except (ElementError, sm.HandledCountTooHigh) as exc:
+        return exc
+    return None
 
 
 def _refused(session: Session, failed: sm.Failed) -> ResumptionRefused:
