@@ -39,7 +39,7 @@ class Link:
         raw: MemoryStream | trio.SocketStream,
         faults: Faults,
         *,
-        direct_tls: bool,
+        direct_tls: bool = False,
         websocket: bool = False,
         on_lost: Callable[[Link], None],
         park: Callable[[trio.abc.Stream], None],

@@ -279,22 +279,9 @@ class Server:
         self._listeners -= 1
         self._changed()
 
-    async def _serve(
-        self,
-        stream: MemoryStream | trio.SocketStream,
-        starttls: StartTLS,
-        direct_tls: bool = False,
-        websocket: bool = False,
-    ) -> None:
+    async def _serve(self, stream: MemoryStream | trio.SocketStream, starttls: StartTLS, **kind: bool) -> None:
         faults = self._plans.popleft() if self._plans else self.faults
-        link = Link(
-            stream,
-            faults,
-            direct_tls=direct_tls,
-            websocket=websocket,
-            on_lost=self._link_lost,
-            park=self._parked.append,
-        )
+        link = Link(stream, faults, on_lost=self._link_lost, park=self._parked.append, **kind)
         self.links.append(link)
         if self.down:
             link.reset()
