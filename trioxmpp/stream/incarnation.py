@@ -57,6 +57,8 @@ class Incarnation:
         """Why it ended, if nobody had stopped or closed it before."""
         self.stopped = False
         """Somebody called stop(): nothing more is written, nothing more is processed."""
+        self.over = False
+        """It was stopped, or has failed: nothing of a stanza may be written any more."""
         self.closing = False
         """The stream is being closed properly."""
         self.gave_up = False
@@ -65,11 +67,6 @@ class Incarnation:
         """Whether its tasks are running: it has got beyond its negotiation, and has not ended."""
         self.ended = trio.Event()
         self._sm_negotiation: SMNegotiation | None = None
-
-    @property
-    def over(self) -> bool:
-        """Whether nothing of a stanza may be written any more: it was stopped, or has failed."""
-        return self.stopped or self.cause is not None
 
     async def run(self, reader: Task, writer: Task, watchdog: Task, started: Callable[[], None]) -> None:
         """Run the three tasks until one of them ends the incarnation."""
@@ -111,11 +108,12 @@ class Incarnation:
         """End because of `cause`. The first one counts, and none that comes after stop() or close()."""
         if self.cause is None and not self.stopped and not self.closing:
             self.cause = cause
+            self.over = True
         self.scope.cancel(reason=f"the stream has failed: {cause}")
 
     def stop(self) -> None:
         """End, at once and quietly."""
-        self.stopped = True
+        self.stopped = self.over = True
         self._cancel("stop() was called")
 
     def give_up(self) -> None:

@@ -103,7 +103,7 @@ class Writer:
         queue, pieces, size = self._outbox.queue, list[bytes](), 0
         while queue and len(pieces) < BATCH_STANZAS and size < BATCH_BYTES and self._may_write():
             token = queue.popleft()
-            if token.state is not StanzaState.ACTIVE:
+            if token._state is not StanzaState.ACTIVE:
                 continue  # aborted while it waited
             data = self._prepare(token)
             if data is None:
@@ -137,10 +137,10 @@ class Writer:
         except Exception as exc:
             # An exception in a filter is fatal for the stream, but what was taken before is still to be sent.
             self._failure = exc
-            if token.state is StanzaState.ACTIVE:
+            if token._state is StanzaState.ACTIVE:
                 token._set_state(StanzaState.FAILED, exc)
             return None
-        if token.state is not StanzaState.ACTIVE:
+        if token._state is not StanzaState.ACTIVE:
             return None  # aborted by a filter, which has the stanza but not the last word
         if stanza is None:
             token._set_state(StanzaState.DROPPED)

@@ -20,10 +20,6 @@ LANG = f"{{{ns.XML}}}lang"
 _ERROR = f"{{{ns.CLIENT}}}error"
 
 
-def _as_jid(value: JID | str | None) -> JID | None:
-    return JID.parse(value) if isinstance(value, str) else value
-
-
 class Stanza:
     """What the three stanzas have in common (RFC 6120 §8.1).
 
@@ -52,8 +48,8 @@ class Stanza:
         payloads: Iterable[Any] = (),
         error: XMPPError | None = None,
     ) -> None:
-        self.to = _as_jid(to)
-        self.from_ = _as_jid(from_)
+        self.to = JID.parse(to) if isinstance(to, str) else to
+        self.from_ = JID.parse(from_) if isinstance(from_, str) else from_
         self.id = id
         self.lang = lang
         self._element: xml.Element | None = None
@@ -117,10 +113,16 @@ class Stanza:
         TypeError if its type is not one.
         """
         kind: Any = self.type  # type: ignore[attr-defined]
+        to: Any = self.to
+        from_: Any = self.from_
         if not isinstance(kind, self.TYPES):
             raise TypeError(f"{kind!r} is not a {self.TYPES.__name__}")
-        self.to = _as_jid(self.to)
-        self.from_ = _as_jid(self.from_)
+        if isinstance(to, str):
+            self.to = JID.parse(to)
+        if isinstance(from_, str):
+            self.from_ = JID.parse(from_)
+        if (kind._value_ == "error") != (self.error is not None):
+            raise ValueError("a stanza carries an error if, and only if, its type is ERROR (RFC 6120 §8.3.1)")
 
     def serialise(self) -> str:
         """The stanza as XML, to be written where ``jabber:client`` is the default namespace.
@@ -134,22 +136,18 @@ class Stanza:
             inner += xml.serialise(payload, ns.CLIENT)
         if self._error is not None:
             inner += serialise_error(self._error)
-        start = f"<{self.NAME}{self._attributes()}"
-        return f"{start}>{inner}</{self.NAME}>" if inner else f"{start}/>"
-
-    def _attributes(self) -> str:
-        text = ""
+        start = f"<{self.NAME}"
         if self.from_ is not None:
-            text += f" from='{xml.escape_attr(str(self.from_))}'"
+            start += f" from='{xml.escape_attr(str(self.from_))}'"
         if self.to is not None:
-            text += f" to='{xml.escape_attr(str(self.to))}'"
+            start += f" to='{xml.escape_attr(str(self.to))}'"
         if self.id is not None:
-            text += f" id='{xml.escape_attr(self.id)}'"
+            start += f" id='{xml.escape_attr(self.id)}'"
         if value := self.type._value_:  # type: ignore[attr-defined]  # as `value`, which costs more
-            text += f" type='{value}'"
+            start += f" type='{value}'"
         if self.lang is not None:
-            text += f" xml:lang='{xml.escape_attr(self.lang)}'"
-        return text
+            start += f" xml:lang='{xml.escape_attr(self.lang)}'"
+        return f"{start}>{inner}</{self.NAME}>" if inner else f"{start}/>"
 
     def _serialise_own(self) -> str:
         """The children that RFC 6121 defines for this kind of stanza."""
@@ -207,6 +205,8 @@ def preferred(texts: Mapping[str, str], own: str | None) -> str | None:
 
 def serialise_texts(name: str, texts: Mapping[str, str], own: str | None) -> str:
     """The children of this name, one for each language; the stanza's own one goes without saying."""
+    if len(texts) == 1 and "" in texts:
+        return f"<{name}>{xml.escape(texts[''])}</{name}>"
     pieces = ""
     for lang, text in texts.items():
         attribute = f" xml:lang='{xml.escape_attr(lang)}'" if lang and lang != own else ""

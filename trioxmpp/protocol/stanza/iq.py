@@ -62,8 +62,6 @@ class IQ(Stanza):
     def validate(self) -> None:
         """Raise ValueError if this IQ may not be sent."""
         super().validate()
-        if (self.type is IQType.ERROR) != (self.error is not None):
-            raise ValueError("an IQ carries an error if, and only if, its type is ERROR (RFC 6120 §8.3.1)")
         if self.type.is_request and len(self.payloads) != 1:
             raise ValueError("an IQ of type get or set has exactly one payload (RFC 6120 §8.2.3)")
         if self.type is IQType.RESULT and len(self.payloads) > 1:

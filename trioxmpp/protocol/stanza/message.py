@@ -48,8 +48,8 @@ class Message(Stanza):
     ) -> None:
         super().__init__(to=to, from_=from_, id=id, lang=lang, payloads=payloads, error=error)
         self.type = type
-        self._bodies = lang_texts(body)
-        self._subjects = lang_texts(subject)
+        self._bodies = {"": body} if isinstance(body, str) else lang_texts(body)
+        self._subjects = {} if subject is None else lang_texts(subject)
         self._thread = thread
         self._parent_thread = parent_thread
 
@@ -128,12 +128,6 @@ class Message(Stanza):
     def make_error(self, error: XMPPError) -> Message:
         """The error stanza that tells the sender of this message why it was refused (RFC 6120 §8.3)."""
         return Message(to=self.from_, from_=self.to, id=self.id, type=MessageType.ERROR, error=error)
-
-    def validate(self) -> None:
-        """Raise ValueError if this message may not be sent."""
-        super().validate()
-        if (self.type is MessageType.ERROR) != (self.error is not None):
-            raise ValueError("a message carries an error if, and only if, its type is ERROR (RFC 6120 §8.3.1)")
 
     def _serialise_own(self) -> str:
         pieces = ""

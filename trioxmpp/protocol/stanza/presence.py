@@ -106,8 +106,6 @@ class Presence(Stanza):
     def validate(self) -> None:
         """Raise ValueError if this presence may not be sent."""
         super().validate()
-        if (self.type is PresenceType.ERROR) != (self.error is not None):
-            raise ValueError("a presence carries an error if, and only if, its type is ERROR (RFC 6120 §8.3.1)")
         if not -128 <= self.priority <= 127:
             raise ValueError("a priority is between -128 and 127 (RFC 6121 §4.7.2.3)")
 
