@@ -124,7 +124,8 @@ class WebSocketTransport:
             with self._scope:
                 async with trio.open_nursery() as nursery:
                     await self._shake_hands(nursery, host, path)
-                    task_status.started()
+                    if self._websocket is not None:
+                        task_status.started()
         except* Exception as group:
             problem = group
         finally:
