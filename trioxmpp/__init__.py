@@ -7,8 +7,14 @@ protocol (``protocol/``, ``xml/``, pure) over a link (``transport/``). ``docs/ar
 from . import xml
 from .client.client import Client
 from .client.connect import connect, serve
+from .client.durable import Posted
 from .client.events import Destroyed, Established, Event, Resumed, Suspended
 from .client.policy import ReconnectPolicy, SMPolicy
+from .client.store.file import FileStore
+from .client.store.memory import MemoryStore
+from .client.store.recorder import Restored
+from .client.store.sqlite import SQLiteStore
+from .client.store.ticket import Change, PendingRequest, SessionStore, StoredStanza, Ticket
 from .errors import (
     AuthenticationFailure,
     ConnectError,
@@ -23,6 +29,7 @@ from .errors import (
     StanzaCondition,
     StanzaDropped,
     StanzaError,
+    StoreError,
     StreamCondition,
     StreamError,
     StreamNegotiationFailure,
@@ -49,6 +56,7 @@ __all__ = [
     "IQ",
     "JID",
     "AuthenticationFailure",
+    "Change",
     "Client",
     "ConnectError",
     "Credentials",
@@ -59,20 +67,27 @@ __all__ = [
     "ErrorType",
     "Established",
     "Event",
+    "FileStore",
     "Get",
     "IQType",
     "InboxOverflow",
     "JIDError",
     "Liveness",
+    "MemoryStore",
     "Message",
     "MessageType",
+    "PendingRequest",
+    "Posted",
     "Presence",
     "PresenceShow",
     "PresenceType",
     "ReconnectPolicy",
+    "Restored",
     "Resumed",
     "SMPolicy",
+    "SQLiteStore",
     "SessionLost",
+    "SessionStore",
     "Set",
     "StanzaAborted",
     "StanzaCondition",
@@ -81,12 +96,15 @@ __all__ = [
     "StanzaState",
     "StanzaStream",
     "StanzaToken",
+    "StoreError",
+    "StoredStanza",
     "StreamCondition",
     "StreamError",
     "StreamNegotiationFailure",
     "StreamTimeout",
     "Suspended",
     "TLSFailure",
+    "Ticket",
     "XMPPAuthError",
     "XMPPCancelError",
     "XMPPContinueError",

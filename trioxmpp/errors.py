@@ -13,7 +13,7 @@
     ├── XMPPError  .condition .text .application .address .by
     │   └── XMPPAuthError XMPPCancelError XMPPContinueError XMPPModifyError XMPPWaitError
     └── ErroneousStanza            arrived, could not be parsed; .partial
-    RuntimeError: StanzaAborted, StanzaDropped, InboxOverflow
+    RuntimeError: StanzaAborted, StanzaDropped, InboxOverflow, StoreError
     ValueError: JIDError, ElementError (.path says where)
 
 What the network does is a `ConnectionError`, so ``except OSError`` catches it. What a peer says about one
@@ -43,6 +43,7 @@ __all__ = [
     "StanzaCondition",
     "StanzaDropped",
     "StanzaError",
+    "StoreError",
     "StreamCondition",
     "StreamError",
     "StreamNegotiationFailure",
@@ -297,6 +298,10 @@ class InboxOverflow(RuntimeError):
 
     The stanzas that did fit were delivered first; at least one after them was not.
     """
+
+
+class StoreError(RuntimeError):
+    """A session cannot be stored, or what is stored cannot be read: it is damaged, newer than this, or in use."""
 
 
 class JIDError(ValueError):

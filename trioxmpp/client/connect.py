@@ -20,6 +20,8 @@ from ..stream.watchdog import Liveness
 from .client import Client
 from .dial import Dialler, EndpointLike
 from .policy import ReconnectPolicy, SMPolicy
+from .store.recorder import Recorder, recording
+from .store.ticket import SessionStore
 from .supervisor import Supervisor
 
 __all__ = ["connect", "serve"]
@@ -42,6 +44,7 @@ async def connect(
     sm: SMPolicy | None = SMPolicy(),
     liveness: Liveness = Liveness(),
     reconnect: ReconnectPolicy | None = ReconnectPolicy(),
+    store: SessionStore | None = None,
     services: Iterable[Service] = (),
     connect_timeout: float = 60.0,
     close_timeout: float = 15.0,
@@ -56,8 +59,10 @@ async def connect(
     XEP-0368). `tls` is an SSL context; the default trusts what the system trusts, demands TLS 1.2, and always
     checks the certificate against the domain of `jid`. `allow_plaintext` permits a link without TLS: for tests,
     Tor, local sockets. `sm` is how XEP-0198 is used (None: not), `liveness` how much silence is tolerated,
-    `reconnect` how a broken link is repaired (None: it is not, the block ends). `services` are called with the
-    client and entered, in order, before the body.
+    `reconnect` how a broken link is repaired (None: it is not, the block ends). `store` is where the session is written
+    down, so that another process can go on with it (`SessionStore`): if there is one in it, it is resumed, and
+    ``client.restored`` tells what came of that. `services` are called with the client and entered, in order, before the
+    body.
 
     Connecting takes `connect_timeout` seconds at most, over all endpoints and steps. Leaving the block waits until
     everything is sent and, with stream management, acknowledged, and closes the stream properly, in `close_timeout`
@@ -78,19 +83,20 @@ async def connect(
         timeout=connect_timeout,
     )
     client = Client(StanzaStream(address.bare, liveness=liveness, ack_after=(sm or SMPolicy()).ack_after))
-    keeper = _Keeper(client, Supervisor(client, dialler, sm, reconnect))
-    with bare() as inside:
-        async with trio.open_nursery() as nursery, keeper:
-            await nursery.start(keeper.run)
-            keeper.begin()
-            with inside, keeper.body:
-                async with AsyncExitStack() as stack:
-                    for service in services:
-                        await stack.enter_async_context(service(client))
-                    yield client
-                with trio.move_on_after(close_timeout):
-                    await client.drain()
-                    await client.stream.aclose()
+    async with recording(store, client.stream, address) as recorder:
+        keeper = _Keeper(client, Supervisor(client, dialler, sm, reconnect, recorder), recorder)
+        with bare() as inside:
+            async with trio.open_nursery() as nursery, keeper:
+                await nursery.start(keeper.run)
+                keeper.begin()
+                with inside, keeper.body:
+                    async with AsyncExitStack() as stack:
+                        for service in services:
+                            await stack.enter_async_context(service(client))
+                        yield client
+                    with trio.move_on_after(close_timeout):
+                        await client.drain()
+                        await client.stream.aclose()
     if keeper.failure is not None and keeper.body.cancelled_caught:
         reraise(keeper.failure)
 
@@ -115,8 +121,13 @@ async def serve(
 class _Keeper:
     """Runs the supervisor beside the body. It raises nothing once the body has begun: it cancels the body."""
 
-    def __init__(self, client: Client, supervisor: Supervisor) -> None:
+    def __init__(self, client: Client, supervisor: Supervisor, recorder: Recorder | None) -> None:
         client._state.set_ready(False)
+        client._recorder = recorder
+        client._suspend = self._suspend
+        self._recorder = recorder
+        self._repair = trio.CancelScope()
+        self._suspended = trio.Event()
         self._client = client
         self._supervisor = supervisor
         self._engine = trio.CancelScope()
@@ -141,12 +152,33 @@ class _Keeper:
         with self._engine:
             async with self._client.stream:
                 try:
-                    await self._supervisor.run(task_status=task_status)
+                    with self._repair:
+                        await self._supervisor.run(task_status=task_status)
+                    if self._repair.cancel_called:
+                        await self._keep()
                     self._client._state.end(DestructionRequested("the stream was closed"))
                 except Exception as exc:
                     if self._supervisor.is_first:
                         raise
+                    await self._keep()
                     self._fail(exc)
+                finally:
+                    if self._supervisor.is_first:
+                        await self._keep()
+                    self._suspended.set()
+
+    async def _suspend(self) -> None:
+        """End the link without a word, and leave the session for another process."""
+        self._client._state.end(DestructionRequested("the session was suspended"))
+        self._client.stream.stop()
+        self._repair.cancel(reason="the session was suspended")
+        await self._suspended.wait()
+
+    async def _keep(self) -> None:
+        """What the store has is to stay: the server may still know the session."""
+        if self._recorder is not None:
+            with trio.move_on_after(GRACE, shield=True):
+                await self._recorder.keep()
 
     def begin(self) -> None:
         """The body begins. What is around us must not cut the stream any more: first the body is ended, and then we

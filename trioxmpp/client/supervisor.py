@@ -26,10 +26,14 @@ from .client import Client
 from .dial import Dialler
 from .events import Destroyed, Established, Event, Resumed, Suspended
 from .policy import ReconnectPolicy, SMPolicy
+from .store.recorder import Recorder
 
 __all__ = ["Supervisor"]
 
 logger = logging.getLogger(__name__)
+
+#: For how many seconds the messages of a session that another process began wait for somebody who wants them.
+CLAIM_TIME = 60.0
 
 Start = Callable[..., Awaitable[None]]
 
@@ -38,13 +42,19 @@ class Supervisor:
     """The background task of `connect`. Whatever ends it for good, it raises."""
 
     def __init__(
-        self, client: Client, dialler: Dialler, sm: SMPolicy | None, reconnect: ReconnectPolicy | None
+        self,
+        client: Client,
+        dialler: Dialler,
+        sm: SMPolicy | None,
+        reconnect: ReconnectPolicy | None,
+        recorder: Recorder | None = None,
     ) -> None:
         self._client = client
         self._stream = client.stream
         self._dialler = dialler
         self._sm = sm
         self._reconnect = reconnect
+        self._recorder = recorder
         self._destroyed: Destroyed | None = None
         self._linked_since: float | None = None
         self._started: Callable[[], None] | None = None
@@ -113,11 +123,15 @@ class Supervisor:
             except ResumptionRefused as refusal:
                 if xmlstream.closed or self._ends_with_its_session:
                     return refusal
+            if self._recorder is not None and self.is_first:
+                self._recorder.not_resumed()
             if self._ends_with_its_session:
                 return StreamNegotiationFailure("the server does not offer stream management any more")
         jid = await self._dialler.within_deadline(bind, xmlstream, features, self._dialler.resource)
         self._client._jid = jid
         self._stream.local_jid = jid.bare
+        if self._recorder is not None:
+            self._recorder.jid = jid
         self._report_destroyed()
 
         async def bound() -> None:
@@ -176,15 +190,29 @@ class Supervisor:
 
     def _established(self) -> None:
         self._linked_since = trio.current_time()
+        if self._recorder is not None:
+            self._recorder.established()
         self._client._state.set_ready(True)
         self._emit(Established(self._client.jid))
+        self._report_started()
+
+    def _report_started(self) -> None:
         if self._started is not None:
             self._started()
             self._started = None
 
+    async def _let_go(self) -> None:
+        await trio.sleep(CLAIM_TIME)
+        self._client.messages.let_go()
+
     async def _resumed(self) -> None:
         self._linked_since = trio.current_time()
+        if self._recorder is not None and self.is_first:  # it is the session of another process
+            self._client._jid = self._recorder.jid
+            self._client._state.set_ready(True)
+            self._stream._lifecycle.start_handler(self._let_go)
         self._emit(Resumed())
+        self._report_started()
         await trio.lowlevel.checkpoint()
 
     def _was_stable(self) -> bool:
@@ -200,6 +228,11 @@ class Supervisor:
 
     @property
     def _ends_with_its_session(self) -> bool:
+        # If it is that of a process which is gone, who connects may as well have a new one.
+        return not self.is_first and self._cannot_renew
+
+    @property
+    def _cannot_renew(self) -> bool:
         return self._reconnect is None or not self._reconnect.renew
 
     def is_fatal(self, cause: Exception) -> bool:

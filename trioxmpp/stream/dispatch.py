@@ -7,11 +7,14 @@ import inspect
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar, overload
 
 from ..jid import JID
 from ..protocol.stanza import Message, Presence
+from .holding import Hold
+from .holdinginbox import HoldingInbox, HoldingSubscription
 from .inbox import DEFAULT_CAPACITY, Inbox, Subscription
+from .waiting import Waiting
 
 __all__ = ["Dispatcher", "candidate_slots"]
 
@@ -65,6 +68,9 @@ class Dispatcher(Generic[S]):
         self._types = types
         self._local_jid = local_jid
         self._any_type = any_type
+        self.hold: Callable[[], Hold | None] = lambda: None
+        """Holds back the count of the stanza that is just being dispatched."""
+        self._waiting: Waiting[S] | None = None
         self._callbacks: dict[Slot, Callable[[S], object]] = {}
         self._of_a_sender = 0  # how many of them are
         # The inboxes in order of subscription; dicts, so that one more costs nothing, be there however many.
@@ -91,6 +97,7 @@ class Dispatcher(Generic[S]):
             raise ValueError(f"only one listener allowed for {type_!r} from {from_!r}")
         self._callbacks[slot] = callback
         self._of_a_sender += slot[1] is not None
+        self._hand_out_waiting()
 
     def unregister_callback(
         self, type_: enum.Enum | None, from_: JID | str | None, *, wildcard_resource: bool = True
@@ -116,13 +123,40 @@ class Dispatcher(Generic[S]):
         finally:
             self.unregister_callback(type_, from_, wildcard_resource=wildcard_resource)
 
+    @overload
     def subscribe(
-        self, type_: enum.Enum | None = None, from_: JID | str | None = None, *, capacity: float = DEFAULT_CAPACITY
+        self,
+        type_: enum.Enum | None = None,
+        from_: JID | str | None = None,
+        *,
+        capacity: float = DEFAULT_CAPACITY,
+        hold: Literal[False] = False,
+    ) -> Subscription[S]: ...
+    @overload
+    def subscribe(
+        self,
+        type_: enum.Enum | None = None,
+        from_: JID | str | None = None,
+        *,
+        capacity: float = DEFAULT_CAPACITY,
+        hold: Literal[True],
+    ) -> HoldingSubscription[S]: ...
+    def subscribe(
+        self,
+        type_: enum.Enum | None = None,
+        from_: JID | str | None = None,
+        *,
+        capacity: float = DEFAULT_CAPACITY,
+        hold: bool = False,
     ) -> Subscription[S]:
         """``async with`` block that gives an `Inbox` of what arrives while it runs; any number may coexist.
 
         `type_` and `from_` narrow it down; a bare `from_` stands for all resources. Iterating raises `InboxOverflow`
         when more than `capacity` stanzas waited; nothing else suffers from that.
+
+        With `hold`, the server is not told that a stanza was handled before you have finished with it: when you ask the
+        inbox for the next one, or call ``inbox.done(stanza)``. What a crash, or an exception, leaves unfinished, the
+        server sends again (`HoldingInbox`).
         """
         if type_ is not None:
             self._check_type(type_)
@@ -130,6 +164,7 @@ class Dispatcher(Generic[S]):
 
         def attach(inbox: Inbox[S]) -> None:
             self._subscriptions.setdefault(interest, {})[inbox] = None
+            self._hand_out_waiting()
 
         def detach(inbox: Inbox[S]) -> None:
             inboxes = self._subscriptions[interest]
@@ -137,10 +172,36 @@ class Dispatcher(Generic[S]):
             if not inboxes:
                 del self._subscriptions[interest]
 
+        if hold:
+            return HoldingSubscription(attach, detach, HoldingInbox(self._hold, capacity))
         return Subscription(attach, detach, capacity)
 
     def dispatch(self, stanza: S) -> None:
         """Hand `stanza` to whom it concerns."""
+        if not self._dispatched(stanza) and self._waiting is not None:
+            self._waiting.add(stanza, self.hold())
+
+    def keep_waiting(self) -> None:
+        """From now on what concerns nobody waits until somebody comes, or until `let_go`."""
+        self._waiting = self._waiting or Waiting()
+
+    def let_go(self) -> None:
+        """What still waits concerns nobody."""
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            waiting.let_go()
+
+    def _hold(self) -> Hold | None:
+        if self._waiting is not None and self._waiting.handing_out:
+            return self._waiting.share()
+        return self.hold()
+
+    def _hand_out_waiting(self) -> None:
+        if self._waiting is not None:
+            self._waiting.hand_out(self._dispatched)
+
+    def _dispatched(self, stanza: S) -> bool:
+        claimed = False
         sender = stanza.from_
         if sender is None and (local_jid := self._local_jid()) is not None:
             sender = local_jid.bare
@@ -148,8 +209,9 @@ class Dispatcher(Generic[S]):
             for interest in matching_interests(stanza.type, sender):
                 for inbox in self._subscriptions.get(interest, ()):
                     inbox.put(stanza)
+                    claimed = True
         if not self._callbacks:
-            return
+            return claimed
         for slot in candidate_slots(stanza.type, sender if self._of_a_sender else None):
             callback = self._callbacks.get(slot)
             if callback is not None:
@@ -157,7 +219,8 @@ class Dispatcher(Generic[S]):
                     callback(stanza)
                 except Exception:
                     logger.exception("the callback for %r failed", stanza)
-                return
+                return True
+        return claimed
 
     def close(self, reason: Exception | None) -> None:
         """End all subscriptions, once their consumers had what is in them, with `reason` or without one."""

@@ -71,6 +71,11 @@ class Inbox(Generic[T]):
         """
         return Batches(self)
 
+    def _take_all(self) -> list[T]:
+        items = [*self._items]
+        self._items.clear()
+        return items
+
     async def _wait(self) -> None:
         """Wait until there is an item. A checkpoint in any case."""
         await trio.lowlevel.checkpoint()
@@ -94,9 +99,7 @@ class Batches(Generic[T]):
     async def __anext__(self) -> list[T]:
         """The next items; cancelling loses none. Raises what the inbox was closed with, once it is empty."""
         await self._inbox._wait()
-        items = [*self._inbox._items]
-        self._inbox._items.clear()
-        return items
+        return self._inbox._take_all()
 
 
 class Subscription(Generic[T]):

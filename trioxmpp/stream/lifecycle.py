@@ -21,7 +21,7 @@ from .incarnation import Incarnation
 from .reader import Reader
 from .resumption import ResumptionRefused, negotiate_resumption
 from .router import Router
-from .session import Session, closed_session
+from .session import Journal, Session, closed_session
 from .signal import Signal
 from .token import StanzaState, StanzaToken
 from .watchdog import LivenessKnobs, Watchdog
@@ -40,6 +40,8 @@ class Lifecycle:
 
     def __init__(self, knobs: LivenessKnobs, ack_after: int, logger: logging.Logger) -> None:
         self.session = Session()
+        self.journal: Journal | None = None
+        """Where what is to outlive the process is written down, if it is."""
         self.undelivered: tuple[StanzaToken, ...] = ()
         """What was not delivered when the last session ended."""
         self.on_session_ending: Signal[Exception] = Signal()
@@ -96,7 +98,7 @@ class Lifecycle:
             # Bound afresh: what the server knew of the old session is of no use any more.
             self._destroy(ConnectionError("a new session was started in place of the old one"))
         if self.session.ended is not None:
-            self.session = Session()
+            self.session = Session(journal=self.journal)
         incarnation.session = self.session
         if not self.session.established:
             self.session.established = True
@@ -255,7 +257,7 @@ class Lifecycle:
     def _destroy(self, reason: Exception, *, unacked: StanzaState = StanzaState.SENT_WITHOUT_SM) -> None:
         """The session is over; a new one takes its place."""
         self.on_session_ending.emit(reason)
-        session, self.session = self.session, Session()
+        session, self.session = self.session, Session(journal=self.journal)
         unsettled = session.unsettled()
         session.end(reason, unacked=unacked)
         if session.established or unsettled:

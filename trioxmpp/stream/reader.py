@@ -76,7 +76,14 @@ class Reader:
         if management is not None:
             if self._outbox.said_goodbye:
                 return  # our last <a/> does not cover it: the server keeps it, and would deliver it twice
-            management.received()
+            if not self._session.holding.arrived(management):
+                return  # the server repeats what the application still has in hand
+        try:
+            self._route(element)
+        finally:
+            self._session.holding.processed()
+
+    def _route(self, element: xml.Element) -> None:
         try:
             stanza = parse_stanza(element)
         except ErroneousStanza as problem:
@@ -89,6 +96,7 @@ class Reader:
         if self._session.sm is None:
             logger.warning("the server asks how much we handled, but the stream is not managed")
             return
+        self._session.holding.asked()
         self._outbox.owe_ack = True
         self._outbox.wake()
 

@@ -117,6 +117,10 @@ class ReplyTable:
             waiter.fail(self._ended)
         return waiter
 
+    def pending(self) -> list[ReplyKey]:
+        """The peers and ids of the replies that are missing, the oldest first."""
+        return list(self._waiters)
+
     def expects(self, to: JID | None, id: str, local_jid: JID | None) -> bool:
         """Whether somebody listens for the reply to a request with this recipient and id."""
         return reply_key(to, id, local_jid) in self._waiters

@@ -32,7 +32,7 @@ async def negotiate_resumption(session: Session, xmlstream: XmlStream) -> None:
     assert session.sm is not None
     assert session.sm.granted.id is not None
     previd = session.sm.granted.id
-    await xmlstream.send(sm.resume(previd, session.sm.handled).encode())
+    await xmlstream.send(sm.resume(previd, await session.resuming()).encode())
     answer = await xmlstream.receive_element()
     if answer.tag == sm.TAG_RESUMED:
         problem = _resumed(session, answer)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import trio
 
 from ..errors import DestructionRequested
@@ -9,25 +11,39 @@ from ..jid import JID
 from ..protocol.ping import Ping
 from ..protocol.sm import StreamManagement
 from ..protocol.stanza import IQ, IQType, Message, Presence
+from .holding import Holding
 from .ids import new_id
 from .outbox import Outbox
 from .replies import ReplyTable
 from .token import StanzaState, StanzaToken
 
-__all__ = ["Session"]
+__all__ = ["Journal", "Session"]
 
 #: What is in flight: a token, and the bytes to send again after a resumption (filters have seen them already).
 Sent = tuple[StanzaToken, bytes]
 
 
+class Journal(Protocol):
+    """Writes down what is to outlive the process, before anybody else hears of it."""
+
+    def enqueued(self, token: StanzaToken, session: Session) -> None:
+        """Take note of a stanza that was enqueued in `session`."""
+
+    async def commit(self) -> None:
+        """Write down what is new. What is sent from now on may rely on it."""
+
+
 class Session:
     """The state of one session. It is replaced, not reset, when the session is over."""
 
-    __slots__ = ("_ping_id", "ended", "established", "outbox", "replies", "running", "sm")
+    __slots__ = ("_ping_id", "ended", "established", "holding", "journal", "outbox", "replies", "running", "sm")
 
-    def __init__(self, ended: Exception | None = None) -> None:
+    def __init__(self, ended: Exception | None = None, journal: Journal | None = None) -> None:
         self.outbox = Outbox()
         self.sm: StreamManagement[Sent] | None = None
+        self.holding = Holding(self.outbox)
+        """The stanzas that arrived, but are not counted before the application has finished with them."""
+        self.journal = journal
         self.replies = ReplyTable(ended)
         self.running: set[trio.CancelScope] = set()
         """The handlers of requests that have no answer yet."""
@@ -50,6 +66,8 @@ class Session:
             token._set_state(StanzaState.DISCONNECTED)
         else:
             self.outbox.put(token)
+            if self.journal is not None:
+                self.journal.enqueued(token, self)
         return token
 
     def ping(self, local_jid: JID | None) -> None:
@@ -59,6 +77,15 @@ class Session:
             self.replies.expect(None, self._ping_id, local_jid)
         # A server that never answers, but says other things, is asked again in the same words.
         self.enqueue(IQ(type=IQType.GET, payload=Ping(), id=self._ping_id))
+
+    async def resuming(self) -> int:
+        """How many stanzas we handled, to be said in the request to resume. The server will send the others again."""
+        assert self.sm is not None
+        handled = self.sm.handled
+        self.holding.resuming()
+        if self.journal is not None:
+            await self.journal.commit()  # another process must not say less: what was acknowledged is gone over there
+        return handled
 
     def acked(self, h: int) -> None:
         """The server handled `h` stanzas. Raises HandledCountTooHigh if we never sent so many."""
@@ -79,6 +106,7 @@ class Session:
         server said in ``<failed h=.../>`` that it never had them (XEP-0198 §5).
         """
         self.ended = reason
+        self.holding.end()
         failure = reason if isinstance(reason, ConnectionError) else ConnectionError(str(reason))
         self.replies.fail_all(failure)
         for scope in list(self.running):

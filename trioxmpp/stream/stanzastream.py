@@ -52,6 +52,7 @@ class StanzaStream(SMView, LivenessKnobs):
         own_logger = (logger or logging.getLogger("trioxmpp")).getChild("StanzaStream")
         self._lifecycle = lifecycle = Lifecycle(self, ack_after, own_logger)
         self._router = router = Router(lambda: self.local_jid, lifecycle.start_handler, own_logger)
+        router.messages.hold = router.presences.hold = lambda: lifecycle.session.holding.hold()
         self._block: AbstractAsyncContextManager[None] | None = None
 
         self.on_failure = lifecycle.on_failure

@@ -49,6 +49,8 @@ class Writer:
         while not self._outbox.said_goodbye:
             await self._outbox.wait()
             batch = self._next_batch()
+            if batch and self._session.journal is not None:
+                await self._session.journal.commit()  # before the server hears of it
             if batch and not self._incarnation.over:
                 self._outbox.offered = True
                 await self._xmlstream.send(*batch)

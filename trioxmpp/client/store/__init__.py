@@ -1,0 +1,1 @@
+"""Sessions that outlive the process: what is written down of one, and where."""

@@ -1,0 +1,371 @@
+"""Writes a session into a store while it lives, and brings it back to life in another process.
+
+The order in which things are written down is what makes it safe: a stanza before its bytes are offered to the
+transport, so that the server never counts one that the store does not know; the count of what we handled before the
+server is told, so that it never forgets one that the store would ask for again. Both are one and the same moment:
+before the writer sends a batch it has everything written down that is new. So the cost is one write for each batch.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import trio
+
+from ... import xml
+from ...errors import StoreError
+from ...jid import JID
+from ...protocol import ns
+from ...protocol.sm import Enabled, StreamManagement
+from ...protocol.stanza import IQ, Message, Presence, parse_stanza
+from ...stream.lifecycle import Lifecycle
+from ...stream.session import Sent, Session
+from ...stream.stanzastream import StanzaStream
+from ...stream.token import StanzaState, StanzaToken
+from ..durable import Posted
+from .ticket import Change, PendingRequest, SessionStore, StoredStanza, Ticket
+
+__all__ = ["Recorder", "Restored"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What a process found in its store.
+
+    `resumed` tells whether the session of the process before goes on. `tokens` follow the stanzas that the server had
+    not acknowledged to it, in order: if the session goes on, they are under way; if not, they are settled, and those
+    that are durable are sent in the new session. `orphaned` are the requests whose replies nobody waits for any more.
+    """
+
+    jid: JID
+    resumed: bool
+    tokens: tuple[StanzaToken, ...]
+    orphaned: tuple[PendingRequest, ...]
+
+
+@dataclass(eq=False, slots=True)
+class _Entry:
+    """One outgoing stanza."""
+
+    number: int
+    stanza: Message | Presence | IQ
+    posted: Posted | None = None
+    session: Session | None = None
+    """The one that it is enqueued in. A durable stanza may be waiting for one."""
+    sent: int | None = None
+    data: bytes = b""
+    recorded: bool = False
+    """Whether the store knows it."""
+
+    def stored(self) -> StoredStanza:
+        text = self.stanza.serialise() if self.sent is None else self.data.decode()
+        return StoredStanza(self.number, text, self.sent, self.posted is not None)
+
+
+class Recorder:
+    """The journal of one client: what there is to be written down, and what of it has been."""
+
+    def __init__(
+        self, store: SessionStore, lifecycle: Lifecycle, jid: JID, now: Callable[[], float] = time.time
+    ) -> None:
+        self._store = store
+        self._lifecycle = lifecycle
+        self._jid = jid.bare
+        self._now = now
+        self.jid: JID | None = None
+        """The full JID that is bound."""
+        self.restored: Restored | None = None
+        self._frozen = False
+        self._turn = trio.Lock()
+        self._entries: dict[int, _Entry] = {}
+        self._numbers = itertools.count(1)
+        self._sendings = itertools.count(1)
+        self._posting: dict[StanzaToken, _Entry] = {}
+        # What has been written down, and what has changed since.
+        self._written: tuple[str | None] | None = None
+        self._counts = (0, 0)
+        self._requests: tuple[PendingRequest, ...] = ()
+        self._put: dict[int, _Entry] = {}
+        self._drop: set[int] = set()
+
+    @property
+    def posted(self) -> tuple[Posted, ...]:
+        """The durable messages that the server does not have yet, in order."""
+        return tuple(entry.posted for entry in self._in_order() if entry.posted is not None)
+
+    async def load(self) -> Session | None:
+        """The session that is in the store, to be resumed; None if there is none. Raises StoreError."""
+        ticket = await self._store.load()
+        if ticket is None:
+            return None
+        if ticket.jid.bare != self._jid:
+            raise StoreError(f"the session in the store is one of {ticket.jid.bare}, not of {self._jid}")
+        self._written = (ticket.id,)
+        self._counts, self._requests = (ticket.handled, ticket.base), ticket.requests
+        self.jid = ticket.jid
+        session = self._restore(ticket)
+        tokens = () if session is None else tuple(session.unsettled())
+        self.restored = Restored(ticket.jid, session is not None, tokens, ticket.requests)
+        for request in ticket.requests:
+            logger.warning("nobody waits any more for the reply of %s to request %r", request.to, request.id)
+        return session
+
+    def not_resumed(self) -> None:
+        """The server would not have it."""
+        if self.restored is not None and self.restored.resumed:
+            restored = self.restored
+            self.restored = Restored(restored.jid, False, restored.tokens, restored.orphaned)
+
+    def established(self) -> None:
+        """There is a session: what is durable and waits for one goes into it, in order."""
+        for entry in self._in_order():
+            if entry.session is None:
+                self._enqueue(entry)
+
+    async def post(self, stanza: Message, *, ready: bool) -> Posted:
+        """Write down a durable stanza, and have it sent, in this session if it is `ready`."""
+        self._check()
+        posted = Posted(stanza)
+        entry = _Entry(next(self._numbers), stanza, posted)
+        self._entries[entry.number] = self._put[entry.number] = entry
+        if ready:
+            self._enqueue(entry)
+        await self.commit()
+        return posted
+
+    def enqueued(self, token: StanzaToken, session: Session) -> None:
+        """Take note of a stanza that was enqueued in `session`."""
+        entry = self._posting.pop(token, None)
+        if entry is None:
+            entry = _Entry(next(self._numbers), token.stanza)
+        entry.session = session
+        self._follow(entry, token)
+
+    async def commit(self) -> None:
+        """Write down what is new, if anything is. If that fails, or is cancelled, it is still new."""
+        async with self._turn:
+            if self._frozen:
+                return
+            session = self._lifecycle.session
+            if self._written is None or self._written != (_resumable_id(session),):
+                await self._save(session)
+            else:
+                await self._update(session)
+
+    async def keep(self) -> None:
+        """Write down what is new, and leave it at that: somebody else may go on with the session."""
+        try:
+            await self.commit()
+        except StoreError as exc:
+            logger.error("what the store knows of the session is out of date: %s", exc)
+        self._freeze()
+
+    async def finish(self) -> None:
+        """The session is over: only durable stanzas stay."""
+        async with self._turn:
+            if self._frozen:
+                return
+            self._freeze()
+            if any(entry.posted is not None for entry in self._entries.values()):
+                await self._save(Session())
+            else:
+                await self._store.clear()
+
+    def _freeze(self) -> None:
+        """From now on nothing changes what is written down."""
+        self._frozen = True
+        for posted in self.posted:
+            posted._settle(ConnectionError("the client was closed before the server had it; the store keeps it"))
+
+    def _check(self) -> None:
+        if self._frozen:
+            raise self._lifecycle.session.ended or ConnectionError("the client was closed")
+
+    def _in_order(self) -> list[_Entry]:
+        return [self._entries[number] for number in sorted(self._entries)]
+
+    def _enqueue(self, entry: _Entry) -> None:
+        token = StanzaToken(entry.stanza)
+        self._posting[token] = entry
+        self._lifecycle.session.enqueue(entry.stanza, token)
+
+    def _follow(self, entry: _Entry, token: StanzaToken) -> None:
+        self._entries[entry.number] = self._put[entry.number] = entry
+        token._watchers.append(lambda state: self._changed(entry, token, state))
+
+    def _changed(self, entry: _Entry, token: StanzaToken, state: StanzaState) -> None:
+        session = entry.session
+        assert session is not None
+        if state is StanzaState.SENT:
+            assert session.sm is not None
+            entry.sent, entry.data = next(self._sendings), session.sm.unacked[-1][1]
+            self._put[entry.number] = entry
+        elif entry.posted is not None and _outlives(state, session):
+            entry.session, entry.sent, entry.data = None, None, b""
+            self._put[entry.number] = entry
+        else:
+            del self._entries[entry.number]
+            self._put.pop(entry.number, None)
+            if entry.recorded:
+                self._drop.add(entry.number)
+            if entry.posted is not None and not entry.posted.settled:
+                entry.posted._settle(token.exception)
+
+    async def _save(self, session: Session) -> None:
+        """Write down all there is."""
+        ticket = self._snapshot(session)
+        put, self._put, drop, self._drop = self._put, {}, self._drop, set()
+        try:
+            await self._store.save(ticket)
+        except BaseException:
+            self._still_new(put.values(), drop)
+            raise
+        self._written = (ticket.id,)
+        self._counts, self._requests = (ticket.handled, ticket.base), ticket.requests
+
+    async def _update(self, session: Session) -> None:
+        """Write down what has changed."""
+        management = _resumable(session)
+        counts = (0, 0) if management is None else (management.handled, management.base)
+        requests = _pending(session)
+        if management is None:
+            self._put = {number: entry for number, entry in self._put.items() if entry.posted is not None}
+        if not self._put and not self._drop and counts == self._counts and requests == self._requests:
+            return
+        put, self._put, drop, self._drop = self._put, {}, self._drop, set()
+        change = Change(
+            saved=self._now(),
+            handled=counts[0],
+            base=counts[1],
+            put=tuple(_stored(put.values())),
+            drop=tuple(sorted(drop)),
+            requests=None if requests == self._requests else requests,
+        )
+        try:
+            await self._store.update(change)
+        except BaseException:
+            self._still_new(put.values(), drop)
+            raise
+        self._counts, self._requests = counts, requests
+
+    def _still_new(self, put: Iterable[_Entry], drop: set[int]) -> None:
+        self._drop |= drop
+        for entry in put:
+            if entry.number in self._entries:
+                self._put[entry.number] = entry
+            elif entry.recorded:
+                self._drop.add(entry.number)
+
+    def _snapshot(self, session: Session) -> Ticket:
+        management = _resumable(session)
+        granted = Enabled() if management is None else management.granted
+        entries = [e for e in self._in_order() if e.posted is not None or (management and e.session is session)]
+        return Ticket(
+            jid=self.jid or self._jid,
+            saved=self._now(),
+            id=granted.id,
+            handled=0 if management is None else management.handled,
+            base=0 if management is None else management.base,
+            max=granted.max,
+            location=granted.location,
+            stanzas=tuple(_stored(entries)),
+            requests=_pending(session),
+        )
+
+    def _restore(self, ticket: Ticket) -> Session | None:
+        session = Session(journal=self)
+        if ticket.id is not None:
+            granted = Enabled(id=ticket.id, resumable=True, max=ticket.max, location=ticket.location)
+            session.sm = StreamManagement(granted, ticket.handled, ticket.base)
+            session.established = True
+        for stored in sorted(ticket.stanzas, key=lambda each: (each.sent is None, each.sent, each.number)):
+            entry = _Entry(stored.number, _parse(stored.xml))
+            if stored.durable:
+                entry.posted = Posted(entry.stanza)
+            entry.recorded = True
+            if session.sm is None:
+                self._entries[entry.number] = entry  # waits for a session
+                continue
+            entry.session = session
+            token = StanzaToken(entry.stanza)
+            if stored.sent is None:
+                session.outbox.put(token)
+            else:
+                entry.sent, entry.data = stored.sent, stored.xml.encode()
+                session.sm.sent((token, entry.data))
+                token._set_state(StanzaState.SENT)
+            self._follow(entry, token)
+        self._put.clear()
+        self._numbers = itertools.count(max((each.number for each in ticket.stanzas), default=0) + 1)
+        self._sendings = itertools.count(max((each.sent or 0 for each in ticket.stanzas), default=0) + 1)
+        return session if session.sm is not None else None
+
+
+@asynccontextmanager
+async def recording(store: SessionStore | None, stream: StanzaStream, jid: JID) -> AsyncIterator[Recorder | None]:
+    """A block around the life of `stream` in which its sessions are in `store`; nothing at all without one."""
+    if store is None:
+        yield None
+        return
+    lifecycle = stream._lifecycle
+    recorder = Recorder(store, lifecycle, jid)
+    try:
+        session = await recorder.load()
+        lifecycle.journal = recorder
+        lifecycle.session = session or Session(journal=recorder)
+        if session is not None:
+            # The server sends again at once what was not finished: before the application can say what it wants.
+            stream.messages.keep_waiting()
+        try:
+            yield recorder
+        finally:
+            with trio.CancelScope(shield=True):
+                await recorder.finish()
+    finally:
+        with trio.CancelScope(shield=True):
+            await store.aclose()
+
+
+def _outlives(state: StanzaState, session: Session) -> bool:
+    """Whether a durable stanza, in this state, has to be sent in another session: this one ended, and the server is not
+    known to have it.
+    """
+    return session.ended is not None and state in (StanzaState.DISCONNECTED, StanzaState.SENT_WITHOUT_SM)
+
+
+def _resumable(session: Session) -> StreamManagement[Sent] | None:
+    return session.sm if session.resumable else None
+
+
+def _resumable_id(session: Session) -> str | None:
+    management = _resumable(session)
+    return None if management is None else management.granted.id
+
+
+def _pending(session: Session) -> tuple[PendingRequest, ...]:
+    if not session.resumable:
+        return ()
+    return tuple(PendingRequest(id_, to) for to, id_ in session.replies.pending())
+
+
+def _stored(entries: Iterable[_Entry]) -> Iterable[StoredStanza]:
+    for entry in entries:
+        try:
+            yield entry.stored()
+            entry.recorded = True
+        except ValueError:
+            # It cannot be written as XML, so it will not be sent, as its token will tell.
+            logger.debug("cannot write down %r", entry.stanza)
+
+
+def _parse(text: str) -> Message | Presence | IQ:
+    stanza = parse_stanza(xml.fromstring(f"<stored xmlns='{ns.CLIENT}'>{text}</stored>")[0])
+    assert stanza is not None
+    return stanza

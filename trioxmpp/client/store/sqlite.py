@@ -1,0 +1,156 @@
+"""A session in an SQLite database, of its own or beside other tables."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...errors import StoreError
+from .ticket import VERSION, Change, PendingRequest, StoredStanza, Ticket, dumps
+from .worker import Worker
+
+if TYPE_CHECKING:
+    import sqlite3
+
+__all__ = ["SQLiteStore"]
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS trioxmpp_session (
+    one INTEGER PRIMARY KEY CHECK (one = 1), version INTEGER NOT NULL, ticket TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS trioxmpp_stanza (
+    number INTEGER PRIMARY KEY, xml TEXT NOT NULL, sent INTEGER, durable INTEGER NOT NULL);
+"""
+
+
+class SQLiteStore:
+    """Keeps a session in the database at `path`, which one process has at a time, and nobody else may read.
+
+    Each change is one transaction, in a thread. It survives the death of the process and of the machine.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        import sqlite3  # takes its time, and few need it
+
+        self._sqlite3 = sqlite3
+        self.path = Path(path)
+        self._run = Worker(f"cannot keep the session in {self.path}", (OSError, sqlite3.Error))
+        self._open: sqlite3.Connection | None = None
+        self._ticket: Ticket | None = None
+
+    async def load(self) -> Ticket | None:
+        """What was written last. Raises StoreError if the database is damaged, newer, or in use."""
+        return await self._run(self._load)
+
+    async def save(self, ticket: Ticket) -> None:
+        """Write all anew, in one transaction."""
+        await self._run(self._save, ticket)
+
+    async def update(self, change: Change) -> None:
+        """Write what has changed, in one transaction."""
+        await self._run(self._update, change)
+
+    async def clear(self) -> None:
+        """Delete everything."""
+        await self._run(self._clear)
+
+    async def aclose(self) -> None:
+        """Close the database."""
+        await self._run(self._close)
+
+    def _load(self) -> Ticket | None:
+        self._close()
+        # SQLite gives the files beside it the mode of the database.
+        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+        self._open = self._sqlite3.connect(self.path, timeout=0, isolation_level=None, check_same_thread=False)
+        try:
+            self._open.execute("PRAGMA locking_mode=EXCLUSIVE")
+            self._open.execute("PRAGMA journal_mode=WAL")
+            self._open.execute("PRAGMA synchronous=FULL")
+            self._open.executescript(_SCHEMA)
+            with self._transaction() as connection:  # the lock is ours from now on
+                self._ticket = _read(connection)
+        except BaseException as exc:
+            self._close()
+            if isinstance(exc, self._sqlite3.OperationalError) and "locked" in str(exc):
+                raise StoreError("the stored session is in use by somebody else") from exc
+            raise
+        return self._ticket
+
+    def _save(self, ticket: Ticket) -> None:
+        with self._transaction() as connection:
+            connection.execute("DELETE FROM trioxmpp_stanza")
+            connection.executemany("INSERT INTO trioxmpp_stanza VALUES (?, ?, ?, ?)", map(_row, ticket.stanzas))
+            self._write_head(connection, ticket)
+
+    def _update(self, change: Change) -> None:
+        assert self._ticket is not None
+        requests = self._ticket.requests if change.requests is None else change.requests
+        with self._transaction() as connection:
+            connection.executemany("INSERT OR REPLACE INTO trioxmpp_stanza VALUES (?, ?, ?, ?)", map(_row, change.put))
+            connection.executemany("DELETE FROM trioxmpp_stanza WHERE number = ?", ((each,) for each in change.drop))
+            self._write_head(connection, _changed(self._ticket, change, requests))
+
+    def _write_head(self, connection: sqlite3.Connection, ticket: Ticket) -> None:
+        head = _changed(ticket, ticket, ticket.requests)
+        connection.execute("INSERT OR REPLACE INTO trioxmpp_session VALUES (1, ?, ?)", (VERSION, dumps(head.to_json())))
+        self._ticket = head
+
+    def _clear(self) -> None:
+        self._ticket = None
+        with self._transaction() as connection:
+            connection.execute("DELETE FROM trioxmpp_session")
+            connection.execute("DELETE FROM trioxmpp_stanza")
+
+    def _close(self) -> None:
+        connection, self._open, self._ticket = self._open, None, None
+        if connection is not None:
+            connection.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        assert self._open is not None
+        self._open.execute("BEGIN EXCLUSIVE")
+        try:
+            yield self._open
+            self._open.execute("COMMIT")
+        except BaseException:
+            if self._open.in_transaction:
+                self._open.execute("ROLLBACK")
+            raise
+
+
+def _read(connection: sqlite3.Connection) -> Ticket | None:
+    row = connection.execute("SELECT ticket FROM trioxmpp_session").fetchone()
+    if row is None:
+        return None
+    head = Ticket.from_json(json.loads(row[0]))
+    rows = connection.execute("SELECT number, xml, sent, durable FROM trioxmpp_stanza ORDER BY number")
+    stanzas = tuple(StoredStanza(number, text, sent, bool(durable)) for number, text, sent, durable in rows)
+    return _changed(head, head, head.requests, stanzas)
+
+
+def _changed(
+    ticket: Ticket,
+    counts: Ticket | Change,
+    requests: tuple[PendingRequest, ...],
+    stanzas: tuple[StoredStanza, ...] = (),
+) -> Ticket:
+    return Ticket(
+        jid=ticket.jid,
+        saved=counts.saved,
+        id=ticket.id,
+        handled=counts.handled,
+        base=counts.base,
+        max=ticket.max,
+        location=ticket.location,
+        stanzas=stanzas,
+        requests=requests,
+    )
+
+
+def _row(stanza: StoredStanza) -> tuple[int, str, int | None, bool]:
+    return stanza.number, stanza.xml, stanza.sent, stanza.durable
