@@ -136,6 +136,8 @@ class Supervisor:
 
         async def bound() -> None:
             await self._enable_sm(features)
+            if self._recorder is not None:
+                await self._recorder.established()
             self._established()
 
         return await self._incarnation(self._stream.run, xmlstream, bound)
@@ -190,8 +192,6 @@ class Supervisor:
 
     def _established(self) -> None:
         self._linked_since = trio.current_time()
-        if self._recorder is not None:
-            self._recorder.established()
         self._client._state.set_ready(True)
         self._emit(Established(self._client.jid))
         self._report_started()

@@ -123,15 +123,17 @@ class Recorder:
             restored = self.restored
             self.restored = Restored(restored.jid, False, restored.tokens, restored.orphaned)
 
-    def established(self) -> None:
-        """There is a session: what is durable and waits for one goes into it, in order."""
+    async def established(self) -> None:
+        """There is a session: write it down. What is durable and waits for one goes into it, in order."""
         for entry in self._in_order():
             if entry.session is None:
                 self._enqueue(entry)
+        await self.commit()
 
     async def post(self, stanza: Message, *, ready: bool) -> Posted:
         """Write down a durable stanza, and have it sent, in this session if it is `ready`."""
         self._check()
+        stanza.serialise()  # or it would turn out only now and then, in another process perhaps, that it cannot be sent
         posted = Posted(stanza)
         entry = _Entry(next(self._numbers), stanza, posted)
         self._entries[entry.number] = self._put[entry.number] = entry
@@ -360,7 +362,7 @@ def _stored(entries: Iterable[_Entry]) -> Iterable[StoredStanza]:
         try:
             yield entry.stored()
             entry.recorded = True
-        except ValueError:
+        except Exception:
             # It cannot be written as XML, so it will not be sent, as its token will tell.
             logger.debug("cannot write down %r", entry.stanza)
 
