@@ -16,6 +16,7 @@ from .client.store.recorder import Restored
 from .client.store.sqlite import SQLiteStore
 from .client.store.ticket import Change, PendingRequest, SessionStore, StoredStanza, Ticket
 from .errors import (
+    Attempt,
     AuthenticationFailure,
     ConnectError,
     DestructionRequested,
@@ -25,6 +26,7 @@ from .errors import (
     InboxOverflow,
     JIDError,
     SessionLost,
+    Stage,
     StanzaAborted,
     StanzaCondition,
     StanzaDropped,
@@ -55,6 +57,7 @@ __version__ = "0.1.0"
 __all__ = [
     "IQ",
     "JID",
+    "Attempt",
     "AuthenticationFailure",
     "Change",
     "Client",
@@ -89,6 +92,7 @@ __all__ = [
     "SessionLost",
     "SessionStore",
     "Set",
+    "Stage",
     "StanzaAborted",
     "StanzaCondition",
     "StanzaDropped",

@@ -23,13 +23,15 @@ stanza is a `StanzaError`. Everything else is a mistake in the program that call
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from .jid import JID
 
 __all__ = [
+    "Attempt",
     "AuthenticationFailure",
     "ConnectError",
     "DestructionRequested",
@@ -39,6 +41,7 @@ __all__ = [
     "InboxOverflow",
     "JIDError",
     "SessionLost",
+    "Stage",
     "StanzaAborted",
     "StanzaCondition",
     "StanzaDropped",
@@ -125,16 +128,52 @@ class StreamCondition(enum.Enum):
     UNSUPPORTED_VERSION = "unsupported-version"
 
 
+class Stage(enum.Enum):
+    """How far an attempt to connect came: what was being done when it failed."""
+
+    RESOLVING = "looking it up"
+    CONNECTING = "connecting"
+    TLS = "securing the link"
+    STREAM = "opening the stream"
+    FEATURES = "waiting for what the server offers"
+    AUTHENTICATION = "logging in"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One way to a server that led nowhere. It is also a pair, to be unpacked: ``endpoint, error = attempt``.
+
+    `endpoint` is what was tried, say ``xmpps://host:5223``, and `address` which address of it, where that is known
+    and not the same. `stage` is how far it came, `error` why no farther.
+    """
+
+    endpoint: str
+    address: str | None
+    stage: Stage
+    error: BaseException
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter((self.endpoint, self.error))
+
+    def __str__(self) -> str:
+        address = f" at {self.address}" if self.address else ""
+        reason = getattr(self.error, "strerror", None) or str(self.error) or type(self.error).__name__
+        return f"{self.endpoint}{address}, {self.stage.value}: {reason}"
+
+
 class ConnectError(ConnectionError):
     """No endpoint let us in.
 
-    `attempts` holds one ``(endpoint, exception)`` pair for each endpoint that was tried, in order.
+    `attempts` holds an `Attempt` for each way that was tried, in the order in which they failed.
     """
 
-    def __init__(self, message: str, attempts: Sequence[tuple[str, BaseException]] = ()) -> None:
+    def __init__(self, message: str, attempts: Sequence[Attempt] = ()) -> None:
         self.attempts = tuple(attempts)
-        reasons = "; ".join(f"{endpoint}: {exc}" for endpoint, exc in self.attempts)
-        super().__init__(f"{message} ({reasons})" if reasons else message)
+        if len(self.attempts) == 1:
+            message = f"{message} ({self.attempts[0]})"
+        elif self.attempts:
+            message = "".join([f"{message}; what was tried:", *(f"\n- {attempt}" for attempt in self.attempts)])
+        super().__init__(message)
 
 
 class StreamNegotiationFailure(ConnectionError):

@@ -1,4 +1,4 @@
-"""From an address to an authenticated XML stream: endpoints, one after the other, under one deadline."""
+"""From an address to an authenticated XML stream: whatever gets there first, under one deadline."""
 
 from __future__ import annotations
 
@@ -9,27 +9,35 @@ from typing import TypeVar
 
 import trio
 
-from ..errors import AuthenticationFailure, ConnectError, StreamError, StreamNegotiationFailure, TLSFailure
+from ..errors import (
+    Attempt,
+    AuthenticationFailure,
+    ConnectError,
+    Stage,
+    StreamError,
+    StreamNegotiationFailure,
+    TLSFailure,
+)
 from ..jid import JID
 from ..protocol.features import StreamFeatures
 from ..protocol.sasl import Credentials
-from ..stream.negotiate import CredentialsLike, Terms, ask, negotiate
+from ..stream.negotiate import CredentialsLike, Terms, ask
 from ..stream.xmlstream import XmlStream
-from ..transport.base import Transport
-from ..transport.discovery import discover
+from ..transport.discovery import Resolver
 from ..transport.endpoint import Endpoint
-from ..transport.tcp import StreamTransport, open_transport
+from ..transport.proxy import Proxy
+from .candidate import Candidate, Dial, Trip, Way, discovery, way_to
+from .race import FAILURES, Race
 
 __all__ = ["Dialler", "EndpointLike"]
 
-Dial = Callable[[], Awaitable[trio.abc.Stream | Transport]]
 EndpointLike = str | Endpoint | Dial
 
 T = TypeVar("T")
 
 
 class Dialler:
-    """Knows where to connect to and how to log in there."""
+    """Knows where to connect to and how to log in there, and remembers where that worked last."""
 
     def __init__(
         self,
@@ -40,6 +48,8 @@ class Dialler:
         tls: ssl.SSLContext | None,
         allow_plaintext: bool,
         timeout: float,
+        proxy: str | Proxy | None = None,
+        resolver: Resolver | None = None,
     ) -> None:
         self.domain = jid.domain
         self.resource = jid.resource
@@ -48,6 +58,9 @@ class Dialler:
         self._credentials = credentials
         self._terms = Terms(jid.bare, credentials, allow_plaintext)
         self._timeout = timeout
+        self._proxy = Proxy.parse(proxy) if isinstance(proxy, str) else proxy
+        self._resolver = resolver
+        self._last: Endpoint | Dial | None = None
         self._deadline = 0.0
 
     async def dial(
@@ -56,68 +69,71 @@ class Dialler:
         """An authenticated, unbound XML stream, and what the server offers on it.
 
         `nursery` has to last for as long as the stream is in use: a WebSocket lives in it, and lets nothing out.
-        `preferred` is where the server wants us to resume; it is tried first. Raises AuthenticationFailure at once;
-        for what else goes wrong the next endpoint is tried. In the end TLSFailure if that was among it, or the one
+        `preferred` is where the server wants us to resume; it goes first, and then what worked last. All are raced
+        until the server says what it offers; only then, and only with one, we log in. Raises AuthenticationFailure at
+        once; after what else goes wrong the others go on. In the end TLSFailure if there was nothing else, or the one
         StreamError or StreamNegotiationFailure there was, or ConnectError. Cancelling leaves nothing open.
         """
         self._deadline = trio.current_time() + self._timeout
         self._terms = replace(self._terms, credentials=_Once(self._credentials))
-        attempts: list[tuple[str, BaseException]] = []
-        endpoints = await self.within_deadline(self._discover)
-        if preferred is not None:
-            endpoints = [Endpoint("xmpp", preferred[0], preferred[1] or 5222), *endpoints]
-        for index, endpoint in enumerate(endpoints):
-            remaining = self._deadline - trio.current_time()
-            # An endpoint that never answers leaves the others their share of the time.
-            with trio.move_on_after(remaining / (len(endpoints) - index)) as attempt:
-                try:
-                    return await self._try(endpoint, nursery)
-                except AuthenticationFailure:
-                    raise
-                except (OSError, trio.BrokenResourceError, trio.ClosedResourceError) as exc:
-                    attempts.append((_name(endpoint), exc))
-            if attempt.cancelled_caught:
-                attempts.append((_name(endpoint), TimeoutError("no answer in time")))
-        raise self._failure(attempts)
+        trip = Trip(self.domain, self._terms, self._tls, self._proxy, nursery, self._deadline)
+        with trio.move_on_at(self._deadline):
+            reached = await self._first(Race(self._ways(trip, preferred)))
+            if reached is None:
+                raise self._failure(trip.attempts)
+            return reached
+        raise self._too_late(trip.attempts)
 
     async def within_deadline(self, function: Callable[..., Awaitable[T]], *args: object) -> T:
         """Call `function` under the deadline of the last `dial`; ConnectError when it passes."""
         with trio.move_on_at(self._deadline):
             return await function(*args)
-        raise ConnectError(f"the server of {self.domain} did not answer within {self._timeout:g} seconds")
+        raise self._too_late()
 
-    async def _discover(self) -> Sequence[Endpoint | Dial]:
-        if self._endpoints is not None:
-            return self._endpoints
-        return await discover(self.domain)
+    async def _first(self, race: Race[Candidate]) -> tuple[XmlStream, StreamFeatures] | None:
+        """Log in with the first that lets us; None if nobody does."""
+        while (winner := await race.next_winner()) is not None:
+            remaining = self._deadline - trio.current_time()
+            # Who falls silent in the middle of a login leaves the others their share of the time.
+            try:
+                reached = await winner.log_in(remaining if race.is_over else remaining / 2)
+            except AuthenticationFailure:
+                raise
+            except FAILURES:
+                continue
+            self._last = winner.endpoint
+            return reached
+        return None
 
-    async def _try(self, endpoint: Endpoint | Dial, nursery: trio.Nursery) -> tuple[XmlStream, StreamFeatures]:
-        transport: Transport
-        if isinstance(endpoint, Endpoint):
-            transport = await open_transport(endpoint, domain=self.domain, tls=self._tls, nursery=nursery)
-        else:
-            link = await endpoint()
-            transport = StreamTransport(link) if isinstance(link, trio.abc.Stream) else link
-        xmlstream = XmlStream(transport, self.domain)
-        try:
-            return xmlstream, await negotiate(xmlstream, self._terms, self._tls)
-        except BaseException as exc:
-            with trio.CancelScope(shield=True):
-                if isinstance(exc, StreamError) and exc.by_us:
-                    await xmlstream.say_goodbye(exc)
-                await xmlstream.aclose()
-            raise
+    def _ways(self, trip: Trip, preferred: tuple[str, int | None] | None) -> list[Way]:
+        first: list[Endpoint | Dial] = []
+        if preferred is not None:
+            try:
+                first.append(Endpoint("xmpp", preferred[0], preferred[1] or 5222))
+            except ValueError as exc:
+                trip.note(preferred[0], None, Stage.RESOLVING, ConnectError(f"no place to resume at: {exc}"))
+        if self._last is not None:
+            first.append(self._last)
+        endpoints = list(dict.fromkeys([*first, *(self._endpoints or ())]))
+        ways = [way_to(trip, endpoint) for endpoint in endpoints]
+        if self._endpoints is None:
+            ways.append(discovery(trip, self._resolver, endpoints))
+        return ways
 
-    def _failure(self, attempts: list[tuple[str, BaseException]]) -> ConnectionError:
-        for _, exc in attempts:
-            if isinstance(exc, TLSFailure):
-                return exc
-        if len(attempts) == 1 and isinstance(only := attempts[0][1], (StreamError, StreamNegotiationFailure)):
+    def _failure(self, attempts: Sequence[Attempt]) -> ConnectionError:
+        errors = [attempt.error for attempt in attempts]
+        refusals = [error for error in errors if isinstance(error, TLSFailure)]
+        if errors and len(refusals) == len(errors):
+            return refusals[0]
+        if len(errors) == 1 and isinstance(only := errors[0], (StreamError, StreamNegotiationFailure)):
             return only
         error = ConnectError(f"could not connect to the XMPP server of {self.domain}", attempts)
-        if attempts:
-            error.__cause__ = attempts[-1][1]
+        if errors:
+            error.__cause__ = errors[-1]
         return error
+
+    def _too_late(self, attempts: Sequence[Attempt] = ()) -> ConnectError:
+        return ConnectError(f"the server of {self.domain} did not answer within {self._timeout:g} seconds", attempts)
 
 
 class _Once:
@@ -134,7 +150,3 @@ class _Once:
 def _parse_endpoints(given: EndpointLike | Sequence[EndpointLike]) -> list[Endpoint | Dial]:
     several = [given] if isinstance(given, (str, Endpoint)) or callable(given) else list(given)
     return [Endpoint.parse(each) if isinstance(each, str) else each for each in several]
-
-
-def _name(endpoint: Endpoint | Dial) -> str:
-    return str(endpoint) if isinstance(endpoint, Endpoint) else getattr(endpoint, "__qualname__", repr(endpoint))

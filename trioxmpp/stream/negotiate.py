@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import trio
 
 from .. import xml
-from ..errors import ElementError, ErroneousStanza, StreamNegotiationFailure, TLSFailure, XMPPError
+from ..errors import ElementError, ErroneousStanza, Stage, StreamNegotiationFailure, TLSFailure, XMPPError
 from ..jid import JID
 from ..protocol import starttls
 from ..protocol.auth import Dialogue
@@ -23,7 +23,7 @@ from ..transport.tls import usual_context
 from .ids import new_id
 from .xmlstream import XmlStream
 
-__all__ = ["CredentialsLike", "Terms", "ask", "bind", "negotiate"]
+__all__ = ["CredentialsLike", "Terms", "ask", "bind", "log_in", "negotiate", "secure"]
 
 CredentialsLike: TypeAlias = Credentials | Callable[[], Credentials | Awaitable[Credentials]]
 
@@ -39,6 +39,10 @@ class Terms:
     """What is kept in mind from login to login: the same for all of one client."""
 
 
+def _no_matter(stage: Stage) -> None:
+    pass
+
+
 async def negotiate(xmlstream: XmlStream, terms: Terms, tls: ssl.SSLContext | None = None) -> StreamFeatures:
     """Open the stream, secure it, log in; return what is offered to us then.
 
@@ -47,18 +51,38 @@ async def negotiate(xmlstream: XmlStream, terms: Terms, tls: ssl.SSLContext | No
     Raises ConnectionError, in particular TLSFailure and AuthenticationFailure. Cancelling leaves a stream that is
     good for nothing but `XmlStream.aclose`.
     """
+    return await log_in(xmlstream, await secure(xmlstream, terms, tls), terms)
+
+
+async def secure(
+    xmlstream: XmlStream,
+    terms: Terms,
+    tls: ssl.SSLContext | None = None,
+    report: Callable[[Stage], None] = _no_matter,
+) -> StreamFeatures:
+    """The first half of `negotiate`: open the stream, and secure it; return what is offered to whoever comes.
+
+    `report` is told how far it has come.
+    """
     if not xmlstream.upgradable and not xmlstream.secure and not terms.allow_plaintext:
         raise TLSFailure("a WebSocket without TLS is not safe; use wss://, or say allow_plaintext=True")
+    report(Stage.STREAM)
     features = await xmlstream.open()
     if xmlstream.upgradable and not xmlstream.secure and (features.starttls or not terms.allow_plaintext):
-        features = await _secure(xmlstream, features, terms, tls)
+        report(Stage.TLS)
+        await _start_tls(xmlstream, features, tls)
+        report(Stage.STREAM)
+        features = await xmlstream.open(from_=_from(xmlstream, terms))
+    return features
+
+
+async def log_in(xmlstream: XmlStream, features: StreamFeatures, terms: Terms) -> StreamFeatures:
+    """The second half of `negotiate`: log in where these features are offered; return what is offered to us then."""
     await _authenticate(xmlstream, features, terms)
     return await xmlstream.open(from_=_from(xmlstream, terms))
 
 
-async def _secure(
-    xmlstream: XmlStream, features: StreamFeatures, terms: Terms, tls: ssl.SSLContext | None
-) -> StreamFeatures:
+async def _start_tls(xmlstream: XmlStream, features: StreamFeatures, tls: ssl.SSLContext | None) -> None:
     if not features.starttls:
         raise TLSFailure(
             "the server does not offer TLS, or somebody in between took the offer away; if this link needs no TLS, "
@@ -69,7 +93,6 @@ async def _secure(
     if answer.tag != starttls.PROCEED:
         raise TLSFailure("the server offered TLS, but refused to begin it")
     await xmlstream.start_tls(tls or await usual_context())
-    return await xmlstream.open(from_=_from(xmlstream, terms))
 
 
 def _from(xmlstream: XmlStream, terms: Terms) -> str | None:

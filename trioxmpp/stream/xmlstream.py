@@ -23,6 +23,11 @@ STREAM_ERROR = f"{{{ns.STREAM}}}error"
 #: Seconds that a stream which is over may take to say so, whatever else happens.
 GOODBYE_TIMEOUT = 1.0
 
+_HTTP = (
+    "this is no XMPP server: HTTP is spoken here; perhaps it is a web server, or the network wants you to log in "
+    "with a browser first"
+)
+
 
 class XmlStream:
     """An XML stream with the server of `domain`, over `transport`.
@@ -68,6 +73,7 @@ class XmlStream:
         ConnectionError. Cancelling leaves a stream that is good for nothing but `aclose`.
         """
         self._inbound = self._wire.inbound(self._limits)
+        self.header = None
         await self.send(self._wire.header(to=self.domain, from_=from_, lang=self.lang))
         header = await self._receive_event()
         if not isinstance(header, StreamHeader):
@@ -173,6 +179,8 @@ class XmlStream:
             event, self._unread, error = self._inbound.feed_one(data)
             if event is not None:
                 return event
+            if error is not None and self.header is None and data.startswith(b"HTTP/"):
+                raise ConnectionAbortedError(_HTTP) from error
             if error is not None:
                 raise error
 

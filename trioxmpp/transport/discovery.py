@@ -5,22 +5,29 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import trio
 
-from ..errors import ConnectError
 from .endpoint import Endpoint, to_ascii
 
-if TYPE_CHECKING:
-    from dns.asyncresolver import Resolver
-
-__all__ = ["SRV", "discover", "in_order"]
+__all__ = ["SRV", "Discovered", "Resolver", "discover", "in_order"]
 
 _SERVICES = {"xmpp": "_xmpp-client._tcp", "xmpps": "_xmpps-client._tcp"}
 
 # RFC 2782 wants "a very small chance" for records of weight 0 that stand beside heavier ones.
 _NEXT_TO_NOTHING = 0.01
+
+# Names that must never be asked for (RFC 7686 §2); only a proxy can find them.
+_NOT_IN_THE_DNS = (".onion",)
+
+
+class Resolver(Protocol):
+    """Whom to ask: a `dns.asyncresolver.Resolver`, or what behaves like one."""
+
+    async def resolve(self, qname: Any, rdtype: Any, *, backend: Any) -> Any:
+        """The records of one type, or an exception of dnspython."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,40 +41,52 @@ class SRV:
     port: int
 
 
-async def discover(
-    domain: str, *, resolver: Resolver | None = None, rng: random.Random | None = None
-) -> list[Endpoint]:
-    """Where the XMPP server of `domain` may be, the best first.
+@dataclass(frozen=True, slots=True)
+class Discovered:
+    """What the DNS has to say of the XMPP server of a domain."""
 
-    If the DNS has no SRV records, or does not answer, that is `domain` itself, on port 5222. `resolver` is to be asked
-    in place of the system's; `rng` draws among records of one priority. Raises ConnectError if there are SRV records,
-    but none that leads anywhere (then there is no falling back: XEP-0368 §5). Cancelling is safe.
+    endpoints: tuple[Endpoint, ...]
+    """Where it may be, the best first; none if there is nowhere to go."""
+    records: tuple[SRV, ...] = ()
+    """The SRV records there are, in the same order."""
+    troubles: tuple[str, ...] = ()
+    """What went wrong, or is wrong with the records, in words."""
+
+
+async def discover(domain: str, *, resolver: Resolver | None = None, rng: random.Random | None = None) -> Discovered:
+    """Where the XMPP server of `domain` may be.
+
+    That is where SRV records of both kinds lead (XEP-0368 §5). A kind whose target is ``.`` is not offered. If there
+    are no records at all, it is `domain` itself, on port 5222; so it is if the DNS does not answer, or says that it
+    cannot (RFC 6120 §3.2.1), but only if there are none of the other kind either that lead anywhere. There is no
+    falling back from records that are of no use.
+
+    `resolver` is to be asked in place of the system's; `rng` draws among records of one priority. Raises nothing:
+    what goes wrong is part of what was discovered. Cancelling is safe.
     """
     try:
-        host = to_ascii(domain)
+        itself = Endpoint("xmpp", to_ascii(domain), 5222)
     except ValueError as exc:
-        raise ConnectError(f"there is no XMPP server to look for: {exc}") from None
-    itself = Endpoint("xmpp", host, 5222)
-    if itself.is_address:
         await trio.lowlevel.checkpoint()
-        return [itself]
-    records: list[SRV] = []
-
-    async def ask(scheme: str, service: str) -> None:
-        records.extend(await _lookup(scheme, f"{service}.{host}.", resolver))
-
-    async with trio.open_nursery() as nursery:
-        for scheme, service in _SERVICES.items():
-            nursery.start_soon(ask, scheme, service)
-    if not records:
-        return [itself]
+        return Discovered((), troubles=(f"there is no XMPP server to look for: {exc}",))
+    if itself.is_address or itself.host.lower().endswith(_NOT_IN_THE_DNS):
+        await trio.lowlevel.checkpoint()
+        return Discovered((itself,))
+    answers = await _ask_for_all(itself.host, resolver)
+    records = [record for answer in answers.values() if not isinstance(answer, str) for record in answer]
+    troubles = [answer for answer in answers.values() if isinstance(answer, str)]
     # Which answer came first must not matter to a seeded generator.
-    endpoints = [endpoint for record in in_order(sorted(records, key=repr), rng) for endpoint in _leads_to(record)]
-    if endpoints:
-        return endpoints
-    if all(record.target == "." for record in records):
-        raise ConnectError(f"{domain} says in the DNS that it offers no XMPP to clients")
-    raise ConnectError(f"the SRV records of {domain} lead nowhere")
+    ordered = in_order(sorted(records, key=repr), rng)
+    endpoints = list(dict.fromkeys(endpoint for record in ordered for endpoint in _leads_to(record)))
+    if not endpoints:
+        all_denied = all(record.target == "." for record in records)
+        if all_denied and (not records or isinstance(answers["xmpp"], str)):
+            endpoints = [itself]
+        elif all_denied:
+            troubles.append("the domain says in the DNS that it offers no XMPP to clients")
+        else:
+            troubles.append("the SRV records of the domain lead nowhere")
+    return Discovered(tuple(endpoints), tuple(ordered), tuple(troubles))
 
 
 def in_order(records: Iterable[SRV], rng: random.Random | None = None) -> list[SRV]:
@@ -91,19 +110,39 @@ def _leads_to(record: SRV) -> list[Endpoint]:
         return []
 
 
-async def _lookup(scheme: str, name: str, resolver: Resolver | None) -> list[SRV]:
-    """The records of one kind; none if the DNS does not know, or does not answer."""
+async def _ask_for_all(host: str, resolver: Resolver | None) -> dict[str, list[SRV] | str]:
+    """The records of each kind, or why it is not known whether there are any."""
+    answers: dict[str, list[SRV] | str] = {}
+
+    async def ask(scheme: str, service: str) -> None:
+        answers[scheme] = await _lookup(scheme, f"{service}.{host}.", resolver)
+
+    async with trio.open_nursery() as nursery:
+        for scheme, service in _SERVICES.items():
+            nursery.start_soon(ask, scheme, service)
+    return {scheme: answers[scheme] for scheme in _SERVICES}
+
+
+async def _lookup(scheme: str, name: str, resolver: Resolver | None) -> list[SRV] | str:
+    """The records of one kind; or why the DNS does not tell whether there are any, which is not the same as none."""
     import dns.asyncbackend
     import dns.asyncresolver
     import dns.exception
+    import dns.resolver
 
     try:
         # The default backend is guessed once per process, so it is named here.
         answer = await (resolver or dns.asyncresolver.Resolver()).resolve(
             name, "SRV", backend=dns.asyncbackend.get_backend("trio")
         )
-    except (dns.exception.DNSException, OSError):
+    except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
         return []
+    except dns.resolver.NoResolverConfiguration:
+        return "this machine has no name server to ask for SRV records"
+    except dns.exception.Timeout:
+        return f"the DNS did not answer the question for the SRV records {name.removesuffix('.')}"
+    except (dns.exception.DNSException, OSError) as exc:
+        return f"the DNS could not answer the question for the SRV records {name.removesuffix('.')}: {exc}"
     return [
         SRV(scheme, record.priority, record.weight, str(record.target).removesuffix(".") or ".", record.port)
         for record in answer

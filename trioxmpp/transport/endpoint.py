@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import idna
 
-__all__ = ["Endpoint", "to_ascii"]
+__all__ = ["Endpoint", "to_ascii", "without_password"]
 
 _PORTS = {"xmpp": 5222, "xmpps": 5223, "ws": 80, "wss": 443}
 _WITH_PATH = ("ws", "wss")
@@ -61,7 +61,7 @@ class Endpoint:
             port = _PORTS[parts.scheme] if parts.port is None else parts.port
             return cls(parts.scheme, parts.hostname, port, path + (parts.query and f"?{parts.query}"))
         except ValueError as exc:
-            raise ValueError(f"not an endpoint: {_without_password(url)!r} ({exc})") from None
+            raise ValueError(f"not an endpoint: {without_password(url)!r} ({exc})") from None
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -100,6 +100,7 @@ def _is_address(host: str) -> bool:
     return True
 
 
-def _without_password(url: str) -> str:
+def without_password(url: str) -> str:
+    """A URL as an error may show it."""
     authority, at, rest = url.rpartition("@")
     return f"{authority.partition('//')[0]}//…@{rest}" if at else url

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from itertools import zip_longest
 
 import trio
 
-from ..errors import TLSFailure
+from ..errors import Stage, TLSFailure
 from .base import Transport
 from .channelbinding import channel_bindings
 from .endpoint import Endpoint, to_ascii
+from .proxy import Proxy, explain_refusal, open_tunnel
 from .tls import ALPN, ALPN_WEBSOCKET, explain, usual_context
 
-__all__ = ["StreamTransport", "open_transport"]
+__all__ = ["StreamTransport", "find_addresses", "open_transport"]
 
 #: Reads of this size were the fastest: larger ones leave the processor's cache.
 READ_SIZE = 16384
@@ -136,8 +137,35 @@ class StreamTransport:
             raise ConnectionAbortedError(reason)
 
 
+def _no_matter(stage: Stage) -> None:
+    pass
+
+
+async def find_addresses(endpoint: Endpoint) -> list[str]:
+    """The addresses of the host, the better ones first, those of both families in turn (RFC 8305 §4).
+
+    Raises `socket.gaierror`, which says what was looked for. Cancelling is safe.
+    """
+    try:
+        found = await trio.socket.getaddrinfo(to_ascii(endpoint.host), endpoint.port, type=trio.socket.SOCK_STREAM)
+    except socket.gaierror as exc:
+        raise _not_found(exc, endpoint) from exc
+    families: dict[int, dict[str, None]] = {}
+    for family, _, _, _, address in found:
+        families.setdefault(family, {})[str(address[0])] = None
+    rounds = zip_longest(*families.values())
+    return [address for one_of_each in rounds for address in one_of_each if address is not None]
+
+
 async def open_transport(
-    endpoint: Endpoint, *, domain: str, tls: ssl.SSLContext | None, nursery: trio.Nursery | None = None
+    endpoint: Endpoint,
+    *,
+    domain: str,
+    tls: ssl.SSLContext | None,
+    nursery: trio.Nursery | None = None,
+    address: str | None = None,
+    proxy: Proxy | None = None,
+    report: Callable[[Stage], None] = _no_matter,
 ) -> Transport:
     """Connect to `endpoint`; if it is ``xmpps``, with TLS, checked against `domain` and never against the host.
 
@@ -148,6 +176,9 @@ async def open_transport(
     `tls` is used as it is; None means `default_context`. ALPN (XEP-0368 §3) is only offered by the latter: a context
     cannot be copied, its protocols cannot be read, and to set them would change what its owner uses elsewhere.
 
+    `address` is the one of the host's to connect to, in place of all of them in turn. A `proxy` is given the name of
+    the host, and finds the address itself. `report` is told how far it has come.
+
     Raises OSError: of its kinds TLSFailure, ConnectionRefusedError, `socket.gaierror` and ConnectError say it best.
     Has no deadline of its own. Cancelling leaves nothing open.
     """
@@ -157,34 +188,34 @@ async def open_transport(
     is_secured = endpoint.scheme in ("xmpps", "wss")
     if is_secured and tls is None:
         tls = await usual_context(ALPN_WEBSOCKET if is_websocket else ALPN)
-    try:
-        transport = StreamTransport(await trio.open_tcp_stream(to_ascii(endpoint.host), endpoint.port))
-    except OSError as exc:
-        raise _readable(exc, endpoint) from exc
+    report(Stage.CONNECTING)
+    transport = StreamTransport(await _open_link(endpoint, address, proxy))
     try:
         if is_secured and tls is not None:
+            report(Stage.TLS)
             await transport.start_tls(tls, endpoint.host if is_websocket else domain)
         if nursery is None or not is_websocket:
             return transport
         from .websocket import open_websocket
 
+        report(Stage.STREAM)
         return await open_websocket(nursery, transport, endpoint)
     except BaseException:
         await transport.aclose()
         raise
 
 
-def _readable(error: OSError, endpoint: Endpoint) -> OSError:
-    """The same error, but it says what could not be connected to, and why not."""
-    if isinstance(error, socket.gaierror):
-        return socket.gaierror(error.errno, f"cannot find the address of {endpoint.host}: {error.strerror}")
-    attempts = error.__cause__.exceptions if isinstance(error.__cause__, BaseExceptionGroup) else (error,)
-    numbers = {getattr(attempt, "errno", None) for attempt in attempts}
-    reasons = dict.fromkeys(
-        os.strerror(attempt.errno) if isinstance(attempt, OSError) and attempt.errno else str(attempt)
-        for attempt in attempts
-    )
-    text = f"could not connect to {endpoint}: {'; '.join(reasons)}"
-    if len(numbers) == 1 and None not in numbers:
-        return OSError(numbers.pop(), text)  # which makes it a ConnectionRefusedError, for one
-    return OSError(text)
+async def _open_link(endpoint: Endpoint, address: str | None, proxy: Proxy | None) -> trio.abc.Stream:
+    if proxy is not None:
+        return await open_tunnel(proxy, to_ascii(endpoint.host), endpoint.port)
+    try:
+        return await trio.open_tcp_stream(address or to_ascii(endpoint.host), endpoint.port)
+    except socket.gaierror as exc:
+        raise _not_found(exc, endpoint) from exc
+    except OSError as exc:
+        what = f"could not connect to {endpoint}" if address is None else ""
+        raise explain_refusal(exc, what) from exc
+
+
+def _not_found(error: socket.gaierror, endpoint: Endpoint) -> socket.gaierror:
+    return socket.gaierror(error.errno, f"cannot find the address of {endpoint.host}: {error.strerror}")

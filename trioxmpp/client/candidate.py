@@ -1,0 +1,183 @@
+"""One way to a server: to an address, through TLS, to the stream features; and from there to a login."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeAlias
+
+import trio
+
+from ..errors import Attempt, ConnectError, Stage, StreamError
+from ..protocol.features import StreamFeatures
+from ..stream.negotiate import Terms, log_in, secure
+from ..stream.xmlstream import XmlStream
+from ..transport.base import Transport
+from ..transport.discovery import Resolver, discover
+from ..transport.endpoint import Endpoint
+from ..transport.proxy import Proxy
+from ..transport.tcp import StreamTransport, find_addresses, open_transport
+from .race import FAILURES, Search
+
+__all__ = ["Candidate", "Dial", "Trip", "Way", "discovery", "way_to"]
+
+Dial = Callable[[], Awaitable[trio.abc.Stream | Transport]]
+
+
+@dataclass(frozen=True, slots=True)
+class Trip:
+    """What all candidates of one attempt to connect have in common. WebSockets live in its `nursery`."""
+
+    domain: str
+    terms: Terms
+    tls: ssl.SSLContext | None
+    proxy: Proxy | None
+    nursery: trio.Nursery
+    deadline: float
+    attempts: list[Attempt] = field(default_factory=list)
+    """What has led nowhere so far."""
+
+    def note(self, endpoint: str, address: str | None, stage: Stage, error: BaseException) -> None:
+        """One more that has led nowhere."""
+        self.attempts.append(Attempt(endpoint, address, stage, error))
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the deadline has passed, which is then why whatever is under way is being cancelled."""
+        return trio.current_time() >= self.deadline
+
+
+class Candidate:
+    """An address to log in at. `run` gets to the stream features, which everybody may see, and not farther."""
+
+    def __init__(self, trip: Trip, endpoint: Endpoint | Dial, address: str | None = None) -> None:
+        self.endpoint = endpoint
+        self._trip = trip
+        self._address = address
+        self._stage = Stage.CONNECTING
+        self._xmlstream: XmlStream | None = None
+        self._features: StreamFeatures | None = None
+
+    async def run(self) -> None:
+        """See `Runner.run`."""
+        with self._noting():
+            self._at(Stage.CONNECTING)
+            xmlstream = self._xmlstream = XmlStream(await self._connect(), self._trip.domain)
+            try:
+                self._features = await secure(xmlstream, self._trip.terms, self._trip.tls, self._at)
+            except BaseException as exc:
+                await self._give_up(exc)
+                raise
+
+    async def log_in(self, patience: float) -> tuple[XmlStream, StreamFeatures]:
+        """An authenticated stream, and what is offered on it, in `patience` seconds, or one of `FAILURES`."""
+        assert self._xmlstream is not None
+        assert self._features is not None
+        with self._noting():
+            self._at(Stage.AUTHENTICATION)
+            try:
+                with trio.move_on_after(patience):
+                    return self._xmlstream, await log_in(self._xmlstream, self._features, self._trip.terms)
+                raise TimeoutError("no answer in time")
+            except BaseException as exc:
+                await self._give_up(exc)
+                raise
+
+    async def aclose(self) -> None:
+        """See `Runner.aclose`."""
+        if self._xmlstream is not None:
+            await self._xmlstream.aclose()
+
+    async def _connect(self) -> Transport:
+        if isinstance(self.endpoint, Endpoint):
+            return await open_transport(
+                self.endpoint,
+                domain=self._trip.domain,
+                tls=self._trip.tls,
+                nursery=self._trip.nursery,
+                address=self._address,
+                proxy=self._trip.proxy,
+                report=self._at,
+            )
+        link = await self.endpoint()
+        return StreamTransport(link) if isinstance(link, trio.abc.Stream) else link
+
+    async def _give_up(self, exc: BaseException) -> None:
+        try:
+            if self._xmlstream is not None and isinstance(exc, StreamError) and exc.by_us:
+                await self._xmlstream.say_goodbye(exc)
+        finally:
+            with trio.CancelScope(shield=True):
+                await self.aclose()
+
+    def _at(self, stage: Stage) -> None:
+        self._stage = stage
+
+    @contextmanager
+    def _noting(self) -> Iterator[None]:
+        """Note what goes wrong, and how far we came."""
+        try:
+            yield
+        except BaseException as exc:
+            stage, xmlstream = self._stage, self._xmlstream
+            if stage is Stage.STREAM and xmlstream is not None and xmlstream.header is not None:
+                stage = Stage.FEATURES
+            error = exc if isinstance(exc, FAILURES) else TimeoutError("no answer in time")
+            if isinstance(exc, FAILURES) or (self._trip.is_late and not isinstance(exc, Exception)):
+                self._trip.note(_name(self.endpoint), self._shown_address, stage, error)
+            raise
+
+    @property
+    def _shown_address(self) -> str | None:
+        is_known = isinstance(self.endpoint, Endpoint) and self.endpoint.host == self._address
+        return None if is_known else self._address
+
+
+#: What there is to be tried: something that is known already, or has to be looked for.
+Way: TypeAlias = Candidate | Search[Candidate]
+
+
+async def _addresses(trip: Trip, endpoint: Endpoint) -> list[Way]:
+    """Every address of the host of `endpoint`."""
+    try:
+        return [Candidate(trip, endpoint, address) for address in await find_addresses(endpoint)]
+    except OSError as exc:
+        trip.note(str(endpoint), None, Stage.RESOLVING, exc)
+        raise
+    except trio.Cancelled:
+        if trip.is_late:
+            error = TimeoutError(f"no answer to the question for the address of {endpoint.host}")
+            trip.note(str(endpoint), None, Stage.RESOLVING, error)
+        raise
+
+
+async def _discovered(trip: Trip, resolver: Resolver | None, known: Sequence[Endpoint | Dial]) -> list[Way]:
+    """Every endpoint that the DNS has for the domain, other than `known`."""
+    try:
+        found = await discover(trip.domain, resolver=resolver)
+    except trio.Cancelled:
+        if trip.is_late:
+            trip.note(trip.domain, None, Stage.RESOLVING, TimeoutError("the DNS did not answer in time"))
+        raise
+    for trouble in found.troubles:
+        trip.note(trip.domain, None, Stage.RESOLVING, ConnectError(trouble))
+    return [way_to(trip, endpoint) for endpoint in found.endpoints if endpoint not in known]
+
+
+def discovery(trip: Trip, resolver: Resolver | None, known: Sequence[Endpoint | Dial]) -> Way:
+    """The search for the endpoints of the domain in the DNS, other than `known`."""
+    return Search(partial(_discovered, trip, resolver, known))
+
+
+def way_to(trip: Trip, endpoint: Endpoint | Dial) -> Way:
+    """How to get to an endpoint. A proxy looks for the address itself."""
+    if isinstance(endpoint, Endpoint) and trip.proxy is None:
+        return Search(partial(_addresses, trip, endpoint))
+    return Candidate(trip, endpoint)
+
+
+def _name(endpoint: Endpoint | Dial) -> str:
+    return str(endpoint) if isinstance(endpoint, Endpoint) else getattr(endpoint, "__qualname__", repr(endpoint))

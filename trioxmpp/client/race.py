@@ -1,0 +1,139 @@
+"""Several ways to one goal, begun one after the other, until the first gets there (RFC 8305, XEP-0495)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+import trio
+
+from ..stream.bare import bare
+
+__all__ = ["FAILURES", "STAGGER", "Race", "Runner", "Search"]
+
+#: Seconds after which the next one begins if the one before neither failed nor arrived (RFC 8305 §5).
+STAGGER = 0.25
+
+#: What ends one way, and not the race.
+FAILURES = (OSError, trio.BrokenResourceError, trio.ClosedResourceError)
+
+
+class Runner(Protocol):
+    """One way."""
+
+    async def run(self) -> None:
+        """Get there, or raise one of `FAILURES`. May be begun anew after it was cancelled, which leaves nothing."""
+        ...
+
+    async def aclose(self) -> None:
+        """Give up having got there."""
+        ...
+
+
+R = TypeVar("R", bound=Runner)
+
+
+@dataclass(eq=False, frozen=True, slots=True)
+class Search(Generic[R]):
+    """What finds ways, the best first, or one of `FAILURES`; it takes their place in the order until then."""
+
+    look: Callable[[], Awaitable[Sequence[R | Search[R]]]]
+
+
+class Race(Generic[R]):
+    """Runners, the best first. An order is one of start: it says who has the lead, not who must fail first."""
+
+    def __init__(self, entries: Sequence[R | Search[R]]) -> None:
+        self._entries = list(entries)
+        """Who is left, on the way or not."""
+        self._began: dict[R | Search[R], float] = {}
+        self._changed = trio.Event()
+        self._won: list[R] = []
+        """The winner, if there is one."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nobody is left who could win."""
+        return not self._entries
+
+    async def next_winner(self) -> R | None:
+        """Who gets there first; None if nobody does, and all have failed.
+
+        The others are cancelled then. When this is called again because the winner was no good after all, they begin
+        anew. What a runner raises that is not one of `FAILURES` comes out. Cancelling closes whoever had won.
+        """
+        self._won = []
+        self._began = {}
+        try:
+            with bare():
+                async with trio.open_nursery() as nursery:
+                    await self._start(nursery)
+        except BaseException:
+            with trio.CancelScope(shield=True):
+                for winner in self._won:
+                    await winner.aclose()
+            raise
+        return self._won[0] if self._won else None
+
+    async def _start(self, nursery: trio.Nursery) -> None:
+        """Begin with each when its time has come."""
+        while True:
+            self._changed = trio.Event()
+            entry, patience = self._next()
+            if isinstance(entry, Search):
+                self._began[entry] = trio.current_time()
+                nursery.start_soon(self._look, entry)
+            elif entry is not None:
+                self._began[entry] = trio.current_time()
+                failed = trio.Event()
+                nursery.start_soon(self._run, nursery, entry, failed)
+                with trio.move_on_after(STAGGER):
+                    await failed.wait()
+            elif any(isinstance(under_way, Search) for under_way in self._began):
+                with trio.move_on_after(patience):
+                    await self._changed.wait()
+            else:
+                return
+
+    def _next(self) -> tuple[R | Search[R] | None, float]:
+        """Who begins now; else None, and for how long it stays like that if nothing happens.
+
+        A search that has just begun holds up who comes after it, but for no longer than a runner would.
+        """
+        patience = math.inf
+        for entry in self._entries:
+            if entry not in self._began:
+                if isinstance(entry, Search) or patience == math.inf:
+                    return entry, 0
+            elif isinstance(entry, Search):
+                left = self._began[entry] + STAGGER - trio.current_time()
+                if left > 0:
+                    patience = min(patience, left)
+        return None, patience
+
+    async def _look(self, search: Search[R]) -> None:
+        found: Sequence[R | Search[R]] = ()
+        with suppress(*FAILURES):
+            found = await search.look()
+        place = self._entries.index(search)
+        self._entries[place : place + 1] = found
+        del self._began[search]
+        self._changed.set()
+
+    async def _run(self, nursery: trio.Nursery, runner: R, failed: trio.Event) -> None:
+        try:
+            await runner.run()
+        except FAILURES:
+            self._entries.remove(runner)
+            failed.set()
+            return
+        if self._won:  # a dead heat
+            with trio.CancelScope(shield=True):
+                await runner.aclose()
+            return
+        self._won.append(runner)
+        self._entries.remove(runner)
+        nursery.cancel_scope.cancel(reason="another way was faster")

@@ -1,0 +1,141 @@
+"""A network in memory: names, addresses, ports, and what answers there."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import trio
+
+__all__ = ["Network"]
+
+#: What answers at a port: gives the client's end of a new link, raises OSError, or never returns.
+Answer = Callable[[], Awaitable[trio.abc.Stream]]
+
+
+class Network(trio.abc.HostnameResolver, trio.abc.SocketFactory):
+    """All there is, for `trio.open_tcp_stream` and whatever uses it, from `begin` until `trio.run` ends.
+
+        network = Network()
+        network.names["xmpp.example.test"] = ["2001:db8::1", "192.0.2.1"]
+        network.answers["192.0.2.1", 5222] = server.endpoint
+        network.begin()
+
+    An address with an answer at another port refuses the connection. One without any is a black hole: nothing comes
+    back. So it is with a name that has None for addresses; one that is unknown cannot be resolved.
+    """
+
+    def __init__(self) -> None:
+        self.names: dict[str, list[str] | None] = {}
+        self.answers: dict[tuple[str, int], Answer] = {}
+        self.attempts: list[tuple[float, str, int]] = []
+        """When somebody tried to connect, by trio's clock, and to which address and port."""
+        self.asked: list[str] = []
+        """The names that were asked for."""
+        self.open = 0
+        """How many connections there are, or are on the way."""
+
+    def begin(self) -> None:
+        """Be the network. To be called from within `trio.run`."""
+        trio.socket.set_custom_hostname_resolver(self)
+        trio.socket.set_custom_socket_factory(self)
+
+    async def getaddrinfo(
+        self,
+        host: bytes | None,
+        port: bytes | str | int | None,
+        family: int = 0,
+        type: int = 0,
+        proto: int = 0,
+        flags: int = 0,
+    ) -> Any:
+        """See `socket.getaddrinfo`."""
+        name = (host or b"").decode()
+        self.asked.append(name)
+        await trio.lowlevel.checkpoint()
+        if name not in self.names:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        addresses = self.names[name]
+        if addresses is None:
+            await trio.sleep_forever()
+            raise AssertionError("unreachable")
+        return [
+            entry
+            for address in addresses
+            for entry in socket.getaddrinfo(address, port, family, type, proto, socket.AI_NUMERICHOST)
+        ]
+
+    async def getnameinfo(self, sockaddr: Any, flags: int) -> Any:
+        """See `socket.getnameinfo`."""
+        raise NotImplementedError
+
+    def socket(self, family: Any = socket.AF_INET, type: Any = socket.SOCK_STREAM, proto: int = 0) -> Any:
+        """A socket of this network."""
+        return _Socket(self, type)
+
+    async def connect(self, address: str, port: int) -> trio.abc.Stream:
+        """The client's end of a new link."""
+        self.attempts.append((trio.current_time(), address, port))
+        await trio.lowlevel.checkpoint()
+        if (address, port) in self.answers:
+            return await self.answers[address, port]()
+        if any(known == address for known, _ in self.answers):
+            raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
+        await trio.sleep_forever()
+        raise AssertionError("unreachable")
+
+
+class _Socket(trio.socket.SocketType):
+    """As much of a socket as `trio.SocketStream` needs."""
+
+    def __init__(self, network: Network, type: Any) -> None:
+        super().__init__()
+        self._network = network
+        self._type = type
+        self._stream: trio.abc.Stream | None = None
+        self._closed = False
+        network.open += 1
+
+    @property
+    def type(self) -> Any:
+        return self._type
+
+    @property
+    def did_shutdown_SHUT_WR(self) -> bool:
+        return False
+
+    def setsockopt(self, *args: Any) -> None:
+        pass
+
+    def fileno(self) -> int:
+        return -1 if self._closed else 0
+
+    async def connect(self, address: Any) -> None:
+        self._stream = await self._network.connect(address[0], address[1])
+
+    async def send(self, data: Any, flags: int = 0) -> int:
+        await self._link().send_all(bytes(data))
+        return len(data)
+
+    async def recv(self, bufsize: int, flags: int = 0) -> bytes:
+        return bytes(await self._link().receive_some(bufsize))
+
+    async def wait_writable(self) -> None:
+        await self._link().wait_send_all_might_not_block()
+
+    def _link(self) -> trio.abc.Stream:
+        if self._closed or self._stream is None:
+            raise OSError(errno.EBADF, "the socket is closed")
+        return self._stream
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        self._network.open -= 1
+        close = getattr(self._stream, "close", None)
+        if close is not None:
+            close()
