@@ -22,7 +22,8 @@ from ..stream.signal import Signal
 from ..stream.stanzastream import StanzaStream
 from ..stream.token import StanzaState, StanzaToken
 from .durable import Posted
-from .events import Established, Event
+from .events import Established, Event, Suspended
+from .repair import Repair
 from .store.recorder import Recorder, Restored
 
 __all__ = ["Client"]
@@ -64,6 +65,24 @@ class Client:
     def established(self) -> bool:
         """Whether stanzas can be enqueued: there is a session, be it that it has no link just now."""
         return self._state.ready and self.stream.established
+
+    @property
+    def suspended(self) -> Suspended | None:
+        """How things stand while there is no link: the event, as of the last attempt that has failed. Else None."""
+        return None if self._state.repair is None else self._state.repair.suspended
+
+    def network_changed(self, patience: float = 5.0) -> None:
+        """The machine has another network now, or has slept: find out at once whether the link is still good.
+
+        The server is asked for a sign of life; if none comes within `patience` seconds, the link is given up and
+        replaced. Without a link, an attempt to get one begins at once. Returns at once.
+        """
+        self.stream.check_link(patience)
+        self._state.hurry(afresh=True)
+
+    def reconnect_now(self) -> None:
+        """If there is no link, do not wait for the next attempt any longer: a person wants it now. Returns at once."""
+        self._state.hurry(afresh=False)
 
     def enqueue(
         self,
@@ -282,6 +301,13 @@ class ClientState:
         """False while a new session is prepared."""
         self.ended: Exception | None = None
         """Why there will never be a session again."""
+        self.repair: Repair | None = None
+        """What looks after the link, if anything does."""
+
+    def hurry(self, *, afresh: bool) -> None:
+        """See `Repair.hurry`."""
+        if self.repair is not None:
+            self.repair.hurry(afresh)
 
     def set_ready(self, ready: bool) -> None:
         """A session can be used, or cannot any more."""

@@ -63,22 +63,33 @@ class Dialler:
         self._last: Endpoint | Dial | None = None
         self._deadline = 0.0
 
+    @property
+    def may_follow(self) -> bool:
+        """Whether the server may send us elsewhere: never to less than TLS, nor past a function that dials for us."""
+        its_own = self._endpoints is None or all(isinstance(each, Endpoint) for each in self._endpoints)
+        return its_own and not self._terms.allow_plaintext
+
     async def dial(
-        self, nursery: trio.Nursery, preferred: tuple[str, int | None] | None = None
+        self,
+        nursery: trio.Nursery,
+        preferred: tuple[str, int | None] | None = None,
+        *,
+        only_there: bool = False,
     ) -> tuple[XmlStream, StreamFeatures]:
         """An authenticated, unbound XML stream, and what the server offers on it.
 
         `nursery` has to last for as long as the stream is in use: a WebSocket lives in it, and lets nothing out.
-        `preferred` is where the server wants us to resume; it goes first, and then what worked last. All are raced
-        until the server says what it offers; only then, and only with one, we log in. Raises AuthenticationFailure at
-        once; after what else goes wrong the others go on. In the end TLSFailure if there was nothing else, or the one
-        StreamError or StreamNegotiationFailure there was, or ConnectError. Cancelling leaves nothing open.
+        `preferred` is where the server wants us to resume; it goes first, and then what worked last. If it wants us
+        `only_there`, that is all. All are raced until the server says what it offers; only then, and only with one, we
+        log in. Raises AuthenticationFailure at once; after what else goes wrong the others go on. In the end TLSFailure
+        if there was nothing else, or the one StreamError or StreamNegotiationFailure there was, or ConnectError.
+        Cancelling leaves nothing open.
         """
         self._deadline = trio.current_time() + self._timeout
         self._terms = replace(self._terms, credentials=_Once(self._credentials))
         trip = Trip(self.domain, self._terms, self._tls, self._proxy, nursery, self._deadline)
         with trio.move_on_at(self._deadline):
-            reached = await self._first(Race(self._ways(trip, preferred)))
+            reached = await self._first(Race(self._ways(trip, preferred, only_there)))
             if reached is None:
                 raise self._failure(trip.attempts)
             return reached
@@ -105,13 +116,15 @@ class Dialler:
             return reached
         return None
 
-    def _ways(self, trip: Trip, preferred: tuple[str, int | None] | None) -> list[Way]:
+    def _ways(self, trip: Trip, preferred: tuple[str, int | None] | None, only_there: bool) -> list[Way]:
         first: list[Endpoint | Dial] = []
         if preferred is not None:
             try:
                 first.append(Endpoint("xmpp", preferred[0], preferred[1] or 5222))
             except ValueError as exc:
                 trip.note(preferred[0], None, Stage.RESOLVING, ConnectError(f"no place to resume at: {exc}"))
+        if only_there:
+            return [way_to(trip, endpoint) for endpoint in first]
         if self._last is not None:
             first.append(self._last)
         endpoints = list(dict.fromkeys([*first, *(self._endpoints or ())]))
@@ -133,7 +146,9 @@ class Dialler:
         return error
 
     def _too_late(self, attempts: Sequence[Attempt] = ()) -> ConnectError:
-        return ConnectError(f"the server of {self.domain} did not answer within {self._timeout:g} seconds", attempts)
+        error = ConnectError(f"the server of {self.domain} did not answer within {self._timeout:g} seconds", attempts)
+        error.__cause__ = TimeoutError()
+        return error
 
 
 class _Once:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ..jid import JID
 from ..stream.token import StanzaToken
+from .policy import Cause
 
 __all__ = ["Destroyed", "Established", "Event", "Resumed", "Suspended"]
 
@@ -19,9 +20,21 @@ class Established:
 
 @dataclass(frozen=True, slots=True)
 class Suspended:
-    """The link is broken, because of `cause`. Resumed or Destroyed will follow."""
+    """The link is broken, because of `cause`. Resumed or Destroyed will follow.
+
+    The next attempt to get a new one is number `attempt` since a link lasted; it begins `delay` seconds after the last
+    one failed, at `retry_at` on trio's clock. Both are None if there is to be none.
+    """
 
     cause: Exception
+    attempt: int = 1
+    delay: float | None = None
+    retry_at: float | None = None
+
+    @property
+    def kind(self) -> Cause:
+        """What kind of cause it is."""
+        return Cause.of(self.cause)
 
 
 @dataclass(frozen=True, slots=True)

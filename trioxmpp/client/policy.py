@@ -1,12 +1,15 @@
-"""What the user decides about sessions and their repair."""
+"""What the user decides about sessions and their repair, and what follows from it: without a clock, without a wire."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeAlias
 
-__all__ = ["ReconnectPolicy", "SMPolicy"]
+from .cause import Cause
+
+__all__ = ["AskCredentials", "Cause", "Decision", "GiveUp", "Outage", "ReconnectPolicy", "SMPolicy", "Wait"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,58 @@ class SMPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class Wait:
+    """Try again in so many seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class AskCredentials:
+    """Try again at once, with credentials that are asked for anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """Do not try again."""
+
+    reason: str
+
+
+Decision: TypeAlias = Wait | AskCredentials | GiveUp
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """What was tried to get a link since one last lasted, and what became of it."""
+
+    number: int = 1
+    """Of the attempt that comes next."""
+    delay: float = 0.0
+    """Seconds before the one that has failed."""
+    refused: int = 0
+    """How many links in a row the server has ended with an error."""
+    redirected: int = 0
+    """How often the server has sent us elsewhere."""
+    asked: int = 0
+    """How often credentials were asked for anew."""
+
+    def failed(self, cause: Cause) -> Outage:
+        """The attempt, or the link that came of it, has ended for that cause."""
+        return replace(
+            self,
+            refused=self.refused + 1 if cause.is_refusal else 0,
+            redirected=self.redirected + (cause is Cause.SEE_OTHER_HOST),
+        )
+
+    def decided(self, decision: Decision) -> Outage:
+        """The next one, which is to be made as was decided."""
+        delay = self.delay if isinstance(decision, GiveUp) else getattr(decision, "seconds", 0.0)
+        asked = self.asked + isinstance(decision, AskCredentials)
+        return replace(self, number=self.number + 1, delay=delay, asked=asked)
+
+
+@dataclass(frozen=True, slots=True)
 class ReconnectPolicy:
     """How a broken link is repaired.
 
@@ -31,22 +86,46 @@ class ReconnectPolicy:
     Established tell of; otherwise the block ends with SessionLost. Before each attempt there is a random delay of
     between `initial` seconds and three times the one before, `maximum` at most; it starts over once a link has
     lasted for `stable` seconds, so that a server that throws us out at once is not stormed.
+
+    A server that has ended `breaker` links in a row with an error, none of which lasted, is left alone for `cool_down`
+    seconds, or up to twice as long, before each further attempt. Where it sends us elsewhere (*see-other-host*), it is
+    followed at once, `redirects` times at most. `ask_again` tells how often a function for credentials is asked again
+    at once, if those that it gave are refused during a repair: for functions that ask a person.
     """
 
     renew: bool = True
     initial: float = 1.0
     maximum: float = 60.0
     stable: float = 30.0
+    breaker: int = 5
+    cool_down: float = 300.0
+    redirects: int = 3
+    ask_again: int = 0
 
     def __post_init__(self) -> None:
         if not 0 < self.initial <= self.maximum:
             raise ValueError("0 < initial <= maximum: without a delay, a server that is down would be stormed")
 
+    def decide(self, cause: Cause, outage: Outage, rng: random.Random | None = None) -> Decision:
+        """What to do after `cause`, if `outage` tells what was done so far: the same for the same draws of `rng`."""
+        draw = (rng or random).uniform
+        if cause is Cause.AUTH and outage.asked < self.ask_again:
+            return AskCredentials()
+        if cause.is_hopeless:
+            return GiveUp(cause.value)
+        if cause is Cause.SEE_OTHER_HOST and outage.redirected <= self.redirects:
+            return Wait(0.0)
+        if outage.refused >= self.breaker:
+            return Wait(draw(self.cool_down, self.cool_down * 2))
+        # Also the first: all that a server has lost in one moment must not be back in one moment.
+        before = min(max(outage.delay, self.initial), self.maximum)
+        return Wait(min(self.maximum, draw(self.initial, before * 3)))
+
     def delays(self, rng: random.Random | None = None) -> Iterator[float]:
         """The delays before one attempt after the other, in seconds: exponential backoff, decorrelated by chance."""
-        draw = (rng or random).uniform
-        delay = self.initial
+        outage = Outage()
         while True:
-            # Also the first: all that a server has lost in one moment must not be back in one moment.
-            delay = min(self.maximum, draw(self.initial, delay * 3))
-            yield delay
+            decision = self.decide(Cause.TCP, outage, rng)
+            assert isinstance(decision, Wait)
+            outage = outage.decided(decision)
+            yield decision.seconds

@@ -8,15 +8,7 @@ from typing import Any
 
 import trio
 
-from ..errors import (
-    AuthenticationFailure,
-    SessionLost,
-    StanzaCondition,
-    StreamCondition,
-    StreamError,
-    StreamNegotiationFailure,
-    XMPPError,
-)
+from ..errors import SessionLost, StreamNegotiationFailure
 from ..protocol.features import StreamFeatures
 from ..stream.bare import bare
 from ..stream.negotiate import bind
@@ -24,8 +16,9 @@ from ..stream.resumption import ResumptionRefused
 from ..stream.xmlstream import XmlStream
 from .client import Client
 from .dial import Dialler
-from .events import Destroyed, Established, Event, Resumed, Suspended
-from .policy import ReconnectPolicy, SMPolicy
+from .events import Destroyed, Established, Event, Resumed
+from .policy import Cause, GiveUp, ReconnectPolicy, SMPolicy
+from .repair import Repair
 from .store.recorder import Recorder
 
 __all__ = ["Supervisor"]
@@ -56,30 +49,30 @@ class Supervisor:
         self._reconnect = reconnect
         self._recorder = recorder
         self._destroyed: Destroyed | None = None
-        self._linked_since: float | None = None
+        self._repair = client._state.repair = Repair(dialler, reconnect)
         self._started: Callable[[], None] | None = None
         self._stream.on_stream_destroyed.connect(self._stream_destroyed)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Report that there is a session when there is; end without an error when the client was closed."""
         self._started = task_status.started
-        delays = None if self._reconnect is None else self._reconnect.delays()
         while True:
             cause = await self._one_link()
             if cause is None:
                 return
-            was_stable = self._was_stable()
+            stuck = self._repair.stuck(self._stream, cause)
+            if stuck is not None:
+                self._stream._lifecycle.stop_sm(stuck)
+            decision, was_linked = self._repair.failed(cause, is_first=self.is_first)
             lost = self._destroyed
-            self._report_loss(cause)
-            if self.is_first or self._reconnect is None or delays is None or _is_hopeless(cause):
+            if was_linked and self._repair.suspended is not None:
+                self._emit(self._repair.suspended)
+            self._report_destroyed()
+            if isinstance(decision, GiveUp):
                 raise cause
-            if lost is not None and not self._reconnect.renew:
+            if lost is not None and self._ends_with_its_session:
                 raise SessionLost(f"the session is lost: {cause}", lost.undelivered) from cause
-            if was_stable:
-                delays = self._reconnect.delays()
-            delay = next(delays)
-            logger.info("the link is broken (%s); next attempt in %.1f s", cause, delay)
-            await trio.sleep(delay)
+            await self._repair.wait(decision)
 
     @property
     def is_first(self) -> bool:
@@ -98,7 +91,7 @@ class Supervisor:
 
     async def _linked(self, nursery: trio.Nursery) -> Exception | None:
         try:
-            xmlstream, features = await self._dialler.dial(nursery, self._location())
+            xmlstream, features = await self._repair.dial(nursery, self._location())
         except ConnectionError as exc:
             return exc
         try:
@@ -191,7 +184,7 @@ class Supervisor:
         await self._stream.start_sm(resume=policy.resume, max=policy.max)
 
     def _established(self) -> None:
-        self._linked_since = trio.current_time()
+        self._repair.linked(self._stream, resumed=False)
         self._client._state.set_ready(True)
         self._emit(Established(self._client.jid))
         self._report_started()
@@ -206,7 +199,7 @@ class Supervisor:
         self._client.messages.let_go()
 
     async def _resumed(self) -> None:
-        self._linked_since = trio.current_time()
+        self._repair.linked(self._stream, resumed=True)
         if self._recorder is not None and self.is_first:  # it is the session of another process
             self._client._jid = self._recorder.jid
             self._client._state.set_ready(True)
@@ -214,12 +207,6 @@ class Supervisor:
         self._emit(Resumed())
         self._report_started()
         await trio.lowlevel.checkpoint()
-
-    def _was_stable(self) -> bool:
-        """Whether the link that has just ended had lasted for long enough to begin with short delays again."""
-        if self._reconnect is None or self._linked_since is None:
-            return False
-        return trio.current_time() - self._linked_since >= self._reconnect.stable
 
     def _stream_destroyed(self, reason: Exception) -> None:
         if self._client._state.ready:  # it has been told of
@@ -237,17 +224,11 @@ class Supervisor:
 
     def is_fatal(self, cause: Exception) -> bool:
         """Whether the end of a session for this reason is the end of the client."""
-        return self._ends_with_its_session or _is_hopeless(cause)
+        return self._ends_with_its_session or Cause.of(cause).is_hopeless
 
     def abandon(self, cause: Exception) -> None:
         """There will be no link any more: tell whoever waits for something of the session, and that it is over."""
         self._stream._lifecycle.abandon(cause)
-        self._report_destroyed()
-
-    def _report_loss(self, cause: Exception) -> None:
-        if self._linked_since is not None:
-            self._linked_since = None
-            self._emit(Suspended(cause))
         self._report_destroyed()
 
     def _report_destroyed(self) -> None:
@@ -259,14 +240,3 @@ class Supervisor:
     def _emit(self, event: Event) -> None:
         logger.info("%s: %s", self._client._jid, event)
         self._client.on_event.emit(event)
-
-
-def _is_hopeless(cause: Exception) -> bool:
-    """Whether trying again cannot help, or would only throw somebody else out."""
-    if isinstance(cause, StreamError):
-        return cause.condition is StreamCondition.CONFLICT
-    if isinstance(cause, AuthenticationFailure):
-        return not cause.retry
-    if isinstance(cause.__cause__, XMPPError):  # what a refusal to bind says
-        return cause.__cause__.condition is StanzaCondition.CONFLICT
-    return not isinstance(cause, ConnectionError)

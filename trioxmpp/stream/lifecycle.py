@@ -179,13 +179,13 @@ class Lifecycle:
             raise RuntimeError("stream management is already enabled")
         await self._incarnation.enable_sm(sm.enable(resume=resume and max != 0, max=max)).wait()
 
-    def stop_sm(self) -> None:
-        """Forget about stream management, and so about the session."""
+    def stop_sm(self, reason: Exception | None = None) -> None:
+        """Forget about stream management, and so about the session, because of `reason`."""
         if self.running:
             raise RuntimeError("stream management cannot be stopped while the stream is running")
         if self.session.sm is None:
             raise RuntimeError("stream management is not enabled")
-        self._destroy(ConnectionError("stream management disabled"))
+        self._destroy(reason or ConnectionError("stream management disabled"))
 
     def _attach(self, xmlstream: XmlStream) -> Incarnation:
         if self._incarnation is not None:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import NamedTuple
 
 import trio
 
@@ -28,6 +29,13 @@ class Liveness:
     round_trip_time: float | timedelta | None = 60.0
 
 
+class Check(NamedTuple):
+    """A link is in doubt from one moment on, until anything is heard, or for so many seconds at most."""
+
+    since: float = -math.inf
+    patience: float = 0.0
+
+
 def _seconds(value: float | timedelta | None) -> float | None:
     if isinstance(value, timedelta):
         return value.total_seconds()
@@ -43,6 +51,16 @@ class LivenessKnobs:
         self._soft_timeout = _seconds(limits.soft_timeout)
         self._round_trip_time = _seconds(limits.round_trip_time)
         self.changed = trio.lowlevel.ParkingLot()
+        self.check = Check()
+
+    def check_link(self, patience: float = 5.0) -> None:
+        """Have the server asked at once for a sign of life; without one within `patience` seconds, the link is dead.
+
+        For when there is reason to doubt it: the network has changed, the machine has slept. Returns at once, and does
+        nothing if there is no link.
+        """
+        self.check = Check(trio.current_time(), _seconds(patience) or 0.0)
+        self.changed.unpark_all()
 
     @property
     def soft_timeout(self) -> float | None:
@@ -81,12 +99,12 @@ class Watchdog:
 
     async def run(self) -> None:
         """Wait until the silence is too long, and raise StreamTimeout."""
-        asked = -math.inf  # the start of the silence in which we asked
+        asked: tuple[float, Check] | None = None  # in which silence we asked, and after which doubt
         looked = False
         while True:
-            heard, now = self._xmlstream.heard, trio.current_time()
-            question, death = self._deadlines(heard)
-            if asked == heard:
+            heard, check, now = self._xmlstream.heard, self._knobs.check, trio.current_time()
+            question, death = self._deadlines(heard, check)
+            if asked == (heard, check):
                 question = math.inf
             if now < min(question, death):
                 looked = False
@@ -99,12 +117,14 @@ class Watchdog:
             elif now >= death:
                 raise StreamTimeout(f"timeout: nothing was heard from the server for {now - heard:.3g} seconds")
             else:
-                asked = heard
+                asked = heard, check
                 self._ask()
 
-    def _deadlines(self, heard: float) -> tuple[float, float]:
+    def _deadlines(self, heard: float, check: Check) -> tuple[float, float]:
         """When to ask, and when to give up, if nothing was heard since `heard`."""
         soft, round_trip = self._knobs.soft_timeout, self._knobs.round_trip_time
-        if soft is None:
-            return math.inf, math.inf
-        return heard + soft, math.inf if round_trip is None else heard + soft + round_trip
+        question = math.inf if soft is None else heard + soft
+        death = math.inf if round_trip is None else question + round_trip
+        if check.since > heard:
+            question, death = min(question, check.since), min(death, check.since + check.patience)
+        return question, death

@@ -1,0 +1,98 @@
+"""Why there is no link, sorted by what can be done about it."""
+
+from __future__ import annotations
+
+import enum
+import socket
+
+from ..errors import (
+    AuthenticationFailure,
+    ConnectError,
+    StanzaCondition,
+    StreamCondition,
+    StreamError,
+    StreamNegotiationFailure,
+    StreamTimeout,
+    TLSFailure,
+    XMPPError,
+)
+
+__all__ = ["Cause"]
+
+
+class Cause(enum.Enum):
+    """Why a link is broken, or could not be had."""
+
+    DNS = "no server was found for the domain"
+    TCP = "the connection broke, or could not be made"
+    SILENCE = "nothing was heard from the server"
+    TLS = "the link could not be secured"
+    AUTH = "the login was refused"
+    AUTH_LATER = "the server cannot check a login just now"
+    CONFLICT = "somebody else has taken our place"
+    POLICY = "the server does not let us in, or does not like what we do"
+    STREAM_ERROR = "the stream was ended with an error"
+    SHUTDOWN = "the server is going down"
+    SEE_OTHER_HOST = "the server wants us to go elsewhere"
+    MISTAKE = "the program has made a mistake"
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether to try the same again cannot help, or would only throw somebody else out."""
+        return self in _HOPELESS
+
+    @property
+    def is_refusal(self) -> bool:
+        """Whether the server was reached, and ended the stream for what we are or do."""
+        return self in _REFUSALS
+
+    @classmethod
+    def of(cls, exc: BaseException) -> Cause:
+        """The cause that an exception tells of."""
+        if isinstance(exc, StreamError):
+            return _BY_CONDITION.get(exc.condition, cls.STREAM_ERROR)
+        if isinstance(exc, AuthenticationFailure):
+            return cls.AUTH_LATER if exc.retry else cls.AUTH
+        if isinstance(exc.__cause__, XMPPError) and exc.__cause__.condition is StanzaCondition.CONFLICT:
+            return cls.CONFLICT  # what a refusal to bind says
+        if isinstance(exc, ConnectError):
+            return _of_attempts(exc)
+        for kind, cause in _BY_TYPE.items():
+            if isinstance(exc, kind):
+                return cause
+        return cls.MISTAKE
+
+
+_HOPELESS = frozenset({Cause.AUTH, Cause.CONFLICT, Cause.MISTAKE})
+_REFUSALS = frozenset({Cause.POLICY, Cause.STREAM_ERROR, Cause.SEE_OTHER_HOST})
+
+_BY_CONDITION = {
+    StreamCondition.CONFLICT: Cause.CONFLICT,
+    StreamCondition.CONNECTION_TIMEOUT: Cause.SILENCE,
+    StreamCondition.POLICY_VIOLATION: Cause.POLICY,
+    StreamCondition.RESOURCE_CONSTRAINT: Cause.POLICY,
+    StreamCondition.SEE_OTHER_HOST: Cause.SEE_OTHER_HOST,
+    StreamCondition.SYSTEM_SHUTDOWN: Cause.SHUTDOWN,
+}
+
+_BY_TYPE: dict[type[BaseException], Cause] = {  # the narrower ones first
+    TLSFailure: Cause.TLS,
+    StreamNegotiationFailure: Cause.POLICY,
+    StreamTimeout: Cause.SILENCE,
+    TimeoutError: Cause.SILENCE,
+    socket.gaierror: Cause.DNS,
+    OSError: Cause.TCP,
+}
+
+# The farther we came, the more it tells: an address that cannot be reached beside one that does not let us in is none
+# to lose a word about.
+_FARTHEST_LAST = (Cause.DNS, Cause.TCP, Cause.SILENCE)
+
+
+def _of_attempts(error: ConnectError) -> Cause:
+    causes = {Cause.of(attempt.error) for attempt in error.attempts}
+    if isinstance(error.__cause__, TimeoutError):
+        causes.add(Cause.SILENCE)
+    if not causes:
+        return Cause.DNS
+    return max(causes, key=lambda cause: _FARTHEST_LAST.index(cause) if cause in _FARTHEST_LAST else 99)
