@@ -54,7 +54,8 @@ async def connect(
     `jid` is our address; with a resource, the server is asked for that one. `credentials` in place of `password`
     say more (`Credentials`), or are a function, async or not, that returns them (a prompt, a keyring, a vault): it
     is called when a login needs them, once for each. `endpoint` says where to connect to: ``xmpp://host:5222``
-    (STARTTLS), ``xmpps://host:5223`` (direct TLS), an async function that returns a `trio.abc.Stream` (a proxy, a
+    (STARTTLS), ``xmpps://host:5223`` (direct TLS), ``wss://host/path`` (WebSocket, whose certificate
+    is for the host), an async function that returns a `trio.abc.Stream` (a proxy, a
     tunnel, a test server), or a sequence of them, tried in order; None looks it up in the DNS (RFC 6120 §3.2,
     XEP-0368). `tls` is an SSL context; the default trusts what the system trusts, demands TLS 1.2, and always
     checks the certificate against the domain of `jid`. `allow_plaintext` permits a link without TLS: for tests,
