@@ -51,19 +51,18 @@ async def connect(
 ) -> AsyncIterator[Client]:
     """A block during which we are connected as `jid`; gives a `Client`.
 
-    `jid` is our address; with a resource, the server is asked for that one. `credentials` in place of `password`
-    say more (`Credentials`), or are a function, async or not, that returns them (a prompt, a keyring, a vault): it
-    is called when a login needs them, once for each. `endpoint` says where to connect to: ``xmpp://host:5222``
-    (STARTTLS), ``xmpps://host:5223`` (direct TLS), ``wss://host/path`` (WebSocket, whose certificate
-    is for the host), an async function that returns a `trio.abc.Stream` (a proxy, a
-    tunnel, a test server), or a sequence of them, tried in order; None looks it up in the DNS (RFC 6120 §3.2,
-    XEP-0368). `tls` is an SSL context; the default trusts what the system trusts, demands TLS 1.2, and always
-    checks the certificate against the domain of `jid`. `allow_plaintext` permits a link without TLS: for tests,
-    Tor, local sockets. `sm` is how XEP-0198 is used (None: not), `liveness` how much silence is tolerated,
-    `reconnect` how a broken link is repaired (None: it is not, the block ends). `store` is where the session is written
-    down, so that another process can go on with it (`SessionStore`): if there is one in it, it is resumed, and
-    ``client.restored`` tells what came of that. `services` are called with the client and entered, in order, before the
-    body.
+    `jid` is our address; with a resource, the server is asked for that one. `credentials` in place of `password` say
+    more (`Credentials`), or are a function, async or not, that returns them (a prompt, a keyring, a vault): it is
+    called when a login needs them, once for each. `endpoint` says where to connect to: ``xmpp://host:5222`` (STARTTLS),
+    ``xmpps://host:5223`` (direct TLS), ``wss://host/path`` (WebSocket; its certificate is for the host), an async
+    function that returns a `trio.abc.Stream` (a proxy, a tunnel, a test server), or a sequence of them, tried in order;
+    None looks it up in the DNS (RFC 6120 §3.2, XEP-0368). `tls` is an SSL context; the default trusts what the system
+    trusts, demands TLS 1.2, and always checks the certificate against the domain of `jid`. `allow_plaintext` permits a
+    link without TLS: for tests, Tor, local sockets. `sm` is how XEP-0198 is used (None: not), `liveness` how much
+    silence is tolerated, `reconnect` how a broken link is repaired (None: it is not, the block ends). `store` is where
+    the session is written down, so that another process can go on with it (`SessionStore`): if there is one in it, it
+    is resumed, and ``client.restored`` tells what came of that. `services` are called with the client and entered, in
+    order, before the body.
 
     Connecting takes `connect_timeout` seconds at most, over all endpoints and steps. Leaving the block waits until
     everything is sent and, with stream management, acknowledged, and closes the stream properly, in `close_timeout`
