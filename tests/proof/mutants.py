@@ -34,14 +34,17 @@ MUTANTS = [
     Mutant(
         "stanzas are counted when they are parsed",
         "trioxmpp/stream/reader.py",
-        """            for event in await incarnation.xmlstream.receive():
+        """        while not self._take(await self._incarnation.xmlstream.receive()):
+            pass
 """,
-        """            events = await incarnation.xmlstream.receive()
+        """        while True:
+            events = await self._incarnation.xmlstream.receive()
             if self._session.sm is not None:
                 parsed = [event for event in events if getattr(event, "tag", None) in _STANZAS]
                 self._session.sm.handled = (self._session.sm.handled + len(parsed)) % 2**32
                 self._session.sm.received = lambda: None
-            for event in events:
+            if self._take(events):
+                return
 """,
     ),
     Mutant(

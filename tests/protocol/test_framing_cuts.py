@@ -86,6 +86,19 @@ def test_many_stanzas_at_once_are_read_like_one_after_the_other(many: bytes, dat
     assert read([HEADER + GOOD + CHAT, stream[len(HEADER) : cut], stream[cut:]]) == outcome
 
 
+@given(st.lists(NASTY, max_size=12).map(b"".join), st.data())
+@settings(max_examples=100, deadline=None)
+def test_resting_makes_no_difference(data: bytes, draw: st.DataObject) -> None:
+    stream = HEADER + GOOD + CHAT + data
+    cuts = sorted(draw.draw(st.sets(st.integers(1, len(stream)), max_size=20)))
+    framing, events, error = Framing(), [], None
+    for start, end in zip([0, *cuts], [*cuts, None], strict=True):
+        new, error = framing.feed(stream[start:end])
+        events += canonical(new)
+        framing.rest()
+    assert (events, error and error.condition) == read([stream])
+
+
 @given(st.integers(1, 9000), st.integers(0, 100))
 @settings(max_examples=100, deadline=None)
 def test_the_end_of_many_stanzas_may_be_anywhere(size: int, name: int) -> None:

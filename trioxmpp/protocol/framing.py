@@ -109,6 +109,11 @@ class Framing:
             return self._handed_out.pop(0), rest, None
         return None, b"", self._error
 
+    def rest(self) -> None:
+        """Nothing has come for a while: let go of what can be made again, some 10 kB."""
+        if self._between and not self._rest:
+            self._tree.rest()
+
     def _read(self, data: bytes, all_of_it: bool) -> bytes:
         """Read piece after piece, until one completed an event or to the end; return what is left."""
         tree = self._tree
@@ -129,7 +134,7 @@ class Framing:
                 raise refuse(condition, "a NUL")
         except StreamError as exc:
             self._error = exc.with_traceback(None)  # it is kept, and should keep nothing else
-        self._handed_out += tree.hand_out(nothing_is_open=self._between)
+        self._handed_out += tree.hand_out()
         return data[position:] + nul + beyond
 
     def _step(self, data: bytes, position: int, all_of_it: bool) -> int:

@@ -3,8 +3,8 @@
 Three decisions keep it safe:
 
 - libxml2 goes on writing behind the first-level element that ended last: who moves that, or hands it to somebody who
-  may, corrupts the heap. So whenever nothing is open the parser goes, and its tree belongs to those who have got
-  something of it. That also keeps the tree small, and an idle stream has no parser at all.
+  may, corrupts the heap. So it is handed out as a copy, unless the parser goes. It goes when its tree has become
+  large, and when the stream is quiet; the tree then belongs to those who have got something of it.
 - What libxml2 only notes, and XML namespaces forbid, is looked up: unbound prefixes in the names themselves, all else
   in the error log, once per first-level element. The log takes 100 entries and then no more, so the parser goes,
   between two elements, long before that.
@@ -99,7 +99,7 @@ class LiveTree:
         self._namespaces = namespaces
         self._parser: Parser | None = None
         self._root: xml.Element | None = None
-        self._last: xml.Element | None = None  # the first-level element behind which the parser may write
+        self._last: xml.Element | None = None  # of the `events`, the one behind which the parser may write
         self._weight = 0  # octets of the first-level elements in the tree
         self._size = 0  # octets of the one that is open
         self._children = 0  # elements in it
@@ -157,19 +157,27 @@ class LiveTree:
         if bulk is None:
             return 0
         elements, end = bulk
-        self._let_go()
+        self._settle()
         self.events += elements
         return end
 
-    def hand_out(self, *, nothing_is_open: bool) -> list[Event]:
-        """The `events`, which belong to the caller from now on. Whether anything is open, only the caller knows."""
+    def hand_out(self) -> list[Event]:
+        """The `events`, which belong to the caller from now on."""
+        self._settle()
         events, self.events = self.events, []
-        if nothing_is_open and self.depth == 1:
-            self._let_go()
-        elif self._last is not None and events:
-            # Half an opening tag was fed. A copy is a deep one; that is what lxml does.
-            events = [copy.copy(event) if event is self._last else event for event in events]
         return events
+
+    def rest(self) -> None:
+        """Have no parser until there is more to read. To be called between two first-level elements only."""
+        if self.depth == 1:
+            self._let_go()
+
+    def _settle(self) -> None:
+        """Have none of the `events` in the way of the parser."""
+        if self._last is not None:
+            index = -1 if self.events[-1] is self._last else -2  # behind it there can only be the footer
+            self.events[index] = copy.copy(self._last)  # a deep one; that is what lxml does
+            self._last = None
 
     def _let_go(self) -> None:
         """Have no parser, now that nothing is open."""

@@ -60,6 +60,10 @@ class DocumentFraming:
                 self._error = exc.with_traceback(None)  # it is kept, and should keep nothing else
         return None, b"", self._error
 
+    def rest(self) -> None:
+        """Nothing has come for a while; see `Framing.rest`."""
+        self._framing.rest()
+
     def _read(self, data: bytes) -> Event:
         if not data.startswith(b"<"):
             raise refuse(StreamCondition.BAD_FORMAT, "a message that does not begin with <")

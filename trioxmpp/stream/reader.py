@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from .. import xml
 from ..errors import ElementError, ErroneousStanza, StreamCondition, StreamError
@@ -43,13 +43,12 @@ class Reader:
 
     async def run(self) -> None:
         """Read until the server closes the stream. Raises ConnectionError for every other end."""
-        incarnation = self._incarnation
-        while True:
-            for event in await incarnation.xmlstream.receive():
-                if incarnation.stopped:
-                    return
-                if self._process(event):
-                    return
+        while not self._take(await self._incarnation.xmlstream.receive()):
+            pass
+
+    def _take(self, events: Sequence[Event]) -> bool:
+        """Act on what came with one read; True if there is nothing more to read."""
+        return any(self._incarnation.stopped or self._process(event) for event in events)
 
     def _process(self, event: Event) -> bool:
         """Act on one event; True if it was the server's footer, and we are done."""

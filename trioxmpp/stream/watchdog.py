@@ -89,6 +89,10 @@ class LivenessKnobs:
         self.changed.unpark_all()
 
 
+#: Seconds of silence after which a link is idle, and lets go of the memory that it needs for reading only.
+QUIET = 5.0
+
+
 class Watchdog:
     """Watches one XML stream. Any byte counts as a sign of life, whether or not it answers what was asked."""
 
@@ -100,16 +104,21 @@ class Watchdog:
     async def run(self) -> None:
         """Wait until the silence is too long, and raise StreamTimeout."""
         asked: tuple[float, Check] | None = None  # in which silence we asked, and after which doubt
+        rested = -math.inf  # the start of the silence in which we let go of what an idle link needs not
         looked = False
         while True:
             heard, check, now = self._xmlstream.heard, self._knobs.check, trio.current_time()
             question, death = self._deadlines(heard, check)
             if asked == (heard, check):
                 question = math.inf
-            if now < min(question, death):
+            quiet = math.inf if rested == heard else heard + QUIET
+            if now < min(question, death, quiet):
                 looked = False
-                with trio.CancelScope(deadline=min(question, death)):
+                with trio.CancelScope(deadline=min(question, death, quiet)):
                     await self._knobs.changed.park()
+            elif now >= quiet:
+                rested = heard
+                self._xmlstream.rest()
             elif not looked:
                 # If the program was busy until now, there may be bytes that the reader is only about to read.
                 looked = True

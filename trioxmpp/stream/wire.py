@@ -25,6 +25,10 @@ class Inbound(Protocol):
         """One event, what is left of `data`, and what stopped us."""
         ...
 
+    def rest(self) -> None:
+        """Let go of what can be made again: nothing has come for a while."""
+        ...
+
 
 class Wire(Protocol):
     """What is different. Everybody writes elements, stream errors and the footer as they stand in a stream of bytes."""

@@ -139,6 +139,10 @@ class XmlStream:
         events, self._error = self._inbound.feed(data)
         return events
 
+    def rest(self) -> None:
+        """Let go of memory that is only needed for reading. It is had again when there is something to read."""
+        self._inbound.rest()
+
     def unread(self) -> bool:
         """Whether bytes are waiting that arrived during the negotiation."""
         return bool(self._unread)
