@@ -155,6 +155,9 @@ class Attempt:
     def __iter__(self) -> Iterator[Any]:
         return iter((self.endpoint, self.error))
 
+    def __getitem__(self, index: int) -> Any:
+        return (self.endpoint, self.error)[index]
+
     def __str__(self) -> str:
         address = f" at {self.address}" if self.address else ""
         reason = getattr(self.error, "strerror", None) or str(self.error) or type(self.error).__name__

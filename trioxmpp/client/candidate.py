@@ -40,14 +40,12 @@ class Trip:
     attempts: list[Attempt] = field(default_factory=list)
     """What has led nowhere so far."""
 
-    def note(self, endpoint: str, address: str | None, stage: Stage, error: BaseException) -> None:
-        """One more that has led nowhere."""
-        self.attempts.append(Attempt(endpoint, address, stage, error))
-
-    @property
-    def is_late(self) -> bool:
-        """Whether the deadline has passed, which is then why whatever is under way is being cancelled."""
-        return trio.current_time() >= self.deadline
+    def note(self, endpoint: str, address: str | None, stage: Stage, error: BaseException, silence: str) -> None:
+        """One more that has led nowhere, if it was not cancelled by whoever won; `silence` is what being late means."""
+        if isinstance(error, FAILURES):
+            self.attempts.append(Attempt(endpoint, address, stage, error))
+        elif not isinstance(error, Exception) and trio.current_time() >= self.deadline:
+            self.attempts.append(Attempt(endpoint, address, stage, TimeoutError(silence)))
 
 
 class Candidate:
@@ -64,6 +62,7 @@ class Candidate:
     async def run(self) -> None:
         """See `Runner.run`."""
         with self._noting():
+            self._xmlstream = None
             self._at(Stage.CONNECTING)
             xmlstream = self._xmlstream = XmlStream(await self._connect(), self._trip.domain)
             try:
@@ -125,10 +124,15 @@ class Candidate:
             stage, xmlstream = self._stage, self._xmlstream
             if stage is Stage.STREAM and xmlstream is not None and xmlstream.header is not None:
                 stage = Stage.FEATURES
-            error = exc if isinstance(exc, FAILURES) else TimeoutError("no answer in time")
-            if isinstance(exc, FAILURES) or (self._trip.is_late and not isinstance(exc, Exception)):
-                self._trip.note(_name(self.endpoint), self._shown_address, stage, error)
+            self._trip.note(_name(self.endpoint), self._shown_address, stage, exc, self._silence)
             raise
+
+    @property
+    def _silence(self) -> str:
+        proxy = self._trip.proxy
+        if self._stage is Stage.CONNECTING and proxy is not None and isinstance(self.endpoint, Endpoint):
+            return f"no answer in time from the proxy {proxy}"
+        return "no answer in time"
 
     @property
     def _shown_address(self) -> str | None:
@@ -144,13 +148,9 @@ async def _addresses(trip: Trip, endpoint: Endpoint) -> list[Way]:
     """Every address of the host of `endpoint`."""
     try:
         return [Candidate(trip, endpoint, address) for address in await find_addresses(endpoint)]
-    except OSError as exc:
-        trip.note(str(endpoint), None, Stage.RESOLVING, exc)
-        raise
-    except trio.Cancelled:
-        if trip.is_late:
-            error = TimeoutError(f"no answer to the question for the address of {endpoint.host}")
-            trip.note(str(endpoint), None, Stage.RESOLVING, error)
+    except BaseException as exc:
+        silence = f"no answer to the question for the address of {endpoint.host}"
+        trip.note(str(endpoint), None, Stage.RESOLVING, exc, silence)
         raise
 
 
@@ -158,12 +158,11 @@ async def _discovered(trip: Trip, resolver: Resolver | None, known: Sequence[End
     """Every endpoint that the DNS has for the domain, other than `known`."""
     try:
         found = await discover(trip.domain, resolver=resolver)
-    except trio.Cancelled:
-        if trip.is_late:
-            trip.note(trip.domain, None, Stage.RESOLVING, TimeoutError("the DNS did not answer in time"))
+    except BaseException as exc:
+        trip.note(trip.domain, None, Stage.RESOLVING, exc, "the DNS did not answer in time")
         raise
     for trouble in found.troubles:
-        trip.note(trip.domain, None, Stage.RESOLVING, ConnectError(trouble))
+        trip.attempts.append(Attempt(trip.domain, None, Stage.RESOLVING, ConnectError(trouble)))
     return [way_to(trip, endpoint) for endpoint in found.endpoints if endpoint not in known]
 
 

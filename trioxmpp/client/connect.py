@@ -17,6 +17,8 @@ from ..stream.bare import bare, reraise
 from ..stream.negotiate import CredentialsLike
 from ..stream.stanzastream import StanzaStream
 from ..stream.watchdog import Liveness
+from ..transport.discovery import Resolver
+from ..transport.proxy import Proxy
 from .client import Client
 from .dial import Dialler, EndpointLike
 from .policy import ReconnectPolicy, SMPolicy
@@ -46,6 +48,8 @@ async def connect(
     reconnect: ReconnectPolicy | None = ReconnectPolicy(),
     store: SessionStore | None = None,
     services: Iterable[Service] = (),
+    proxy: Proxy | str | None = None,
+    resolver: Resolver | None = None,
     connect_timeout: float = 60.0,
     close_timeout: float = 15.0,
 ) -> AsyncIterator[Client]:
@@ -55,14 +59,18 @@ async def connect(
     more (`Credentials`), or are a function, async or not, that returns them (a prompt, a keyring, a vault): it is
     called when a login needs them, once for each. `endpoint` says where to connect to: ``xmpp://host:5222`` (STARTTLS),
     ``xmpps://host:5223`` (direct TLS), ``wss://host/path`` (WebSocket; its certificate is for the host), an async
-    function that returns a `trio.abc.Stream` (a proxy, a tunnel, a test server), or a sequence of them, tried in order;
-    None looks it up in the DNS (RFC 6120 §3.2, XEP-0368). `tls` is an SSL context; the default trusts what the system
-    trusts, demands TLS 1.2, and always checks the certificate against the domain of `jid`. `allow_plaintext` permits a
-    link without TLS: for tests, Tor, local sockets. `sm` is how XEP-0198 is used (None: not), `liveness` how much
-    silence is tolerated, `reconnect` how a broken link is repaired (None: it is not, the block ends). `store` is where
-    the session is written down, so that another process can go on with it (`SessionStore`): if there is one in it, it
-    is resumed, and ``client.restored`` tells what came of that. `services` are called with the client and entered, in
-    order, before the body.
+    function that returns a `trio.abc.Stream` (a tunnel, a test server), or a sequence of them, the best first; None
+    looks it up in the DNS (RFC 6120 §3.2, XEP-0368). What there is to be tried is raced, each a quarter of a second
+    after the one before, until one says what it offers; only then, and only there, we log in. `tls` is an SSL context;
+    the default trusts what the system trusts, demands TLS 1.2, and always checks the certificate against the domain of
+    `jid`. `allow_plaintext` permits a link without TLS: for tests, Tor, local sockets. `sm` is how XEP-0198 is used
+    (None: not), `liveness` how much silence is tolerated, `reconnect` how a broken link is repaired (None: it is not,
+    the block ends). `store` is where the session is written down, so that another process can go on with it
+    (`SessionStore`): if there is one in it, it is resumed, and ``client.restored`` tells what came of that. `services`
+    are called with the client and entered, in order, before the body. `proxy` is a way out, for whatever is not a
+    function: ``socks5://user:password@host:1080``, or ``http://`` for one that knows CONNECT. It looks up the names of
+    hosts; only SRV records are asked for here, and not even these if there is an `endpoint`. `resolver`, one of
+    dnspython's, is asked for them in place of the system's name servers.
 
     Connecting takes `connect_timeout` seconds at most, over all endpoints and steps. Leaving the block waits until
     everything is sent and, with stream management, acknowledged, and closes the stream properly, in `close_timeout`
@@ -81,6 +89,8 @@ async def connect(
         tls=tls,
         allow_plaintext=allow_plaintext,
         timeout=connect_timeout,
+        proxy=proxy,
+        resolver=resolver,
     )
     client = Client(StanzaStream(address.bare, liveness=liveness, ack_after=(sm or SMPolicy()).ack_after))
     async with recording(store, client.stream, address) as recorder:
@@ -94,11 +104,16 @@ async def connect(
                         for service in services:
                             await stack.enter_async_context(service(client))
                         yield client
-                    with trio.move_on_after(close_timeout):
-                        await client.drain()
-                        await client.stream.aclose()
+                    await _finish(client, close_timeout)
     if keeper.failure is not None and keeper.body.cancelled_caught:
         reraise(keeper.failure)
+
+
+async def _finish(client: Client, patience: float) -> None:
+    """Wait until everything is sent, and close the stream properly."""
+    with trio.move_on_after(patience):
+        await client.drain()
+        await client.stream.aclose()
 
 
 async def serve(

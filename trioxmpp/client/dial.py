@@ -122,7 +122,8 @@ class Dialler:
             try:
                 first.append(Endpoint("xmpp", preferred[0], preferred[1] or 5222))
             except ValueError as exc:
-                trip.note(preferred[0], None, Stage.RESOLVING, ConnectError(f"no place to resume at: {exc}"))
+                error = ConnectError(f"no place to resume at: {exc}")
+                trip.attempts.append(Attempt(preferred[0], None, Stage.RESOLVING, error))
         if only_there:
             return [way_to(trip, endpoint) for endpoint in first]
         if self._last is not None:

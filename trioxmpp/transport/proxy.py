@@ -6,6 +6,7 @@ import base64
 import ipaddress
 import os
 import re
+import socket
 from dataclasses import dataclass, field
 from typing import Self
 from urllib.parse import unquote, urlsplit
@@ -97,6 +98,8 @@ async def open_tunnel(proxy: Proxy, host: str, port: int) -> trio.abc.Stream:
     """
     try:
         stream = await trio.open_tcp_stream(proxy.host, proxy.port)
+    except socket.gaierror as exc:
+        raise socket.gaierror(exc.errno, f"cannot find the address of the proxy {proxy}: {exc.strerror}") from exc
     except OSError as exc:
         raise explain_refusal(exc, f"the proxy {proxy} cannot be reached") from exc
     try:

@@ -1,0 +1,179 @@
+"""From an address alone to a session: records, targets, addresses, and what a person is told if there is no way."""
+
+from __future__ import annotations
+
+import datetime
+import ssl
+from types import SimpleNamespace
+
+import dns.name
+import dns.resolver
+import pytest
+import trio
+import trustme
+
+import trioxmpp
+from trioxmpp import ConnectError, TLSFailure
+from trioxmpp.errors import Stage
+from trioxmpp.testing import memory_link, open_server
+from trioxmpp.testing.network import Network
+
+
+class Records:
+    """A resolver: SRV records of both kinds, as ``(priority, target, port)``; None: it never answers."""
+
+    def __init__(self, starttls=(), direct=()) -> None:
+        self.records = {"_xmpp-client": starttls, "_xmpps-client": direct}
+
+    async def resolve(self, qname, rdtype, *, backend):
+        await trio.lowlevel.checkpoint()
+        records = self.records[qname.partition(".")[0]]
+        if records is None:
+            await trio.sleep_forever()
+        if not records:
+            raise dns.resolver.NXDOMAIN
+        return [
+            SimpleNamespace(priority=priority, weight=0, target=dns.name.from_text(target), port=port)
+            for priority, target, port in records
+        ]
+
+
+@pytest.fixture
+async def network(autojump_clock):
+    assert trio.lowlevel.current_clock() is autojump_clock, "the test needs autojump_clock as an argument, too"
+    network = Network()
+    network.names |= {"a.example.test": ["192.0.2.1"], "b.example.test": ["192.0.2.2"], "hole.test": ["192.0.2.66"]}
+    network.begin()
+    return network
+
+
+@pytest.fixture
+async def server(network):
+    async with open_server(starttls="required") as server:
+        yield server
+
+
+def connect(resolver, **options):
+    return trioxmpp.connect("romeo@example.test/orchard", "secret", resolver=resolver, **options)
+
+
+async def test_a_black_hole_of_high_priority_does_not_keep_us(autojump_clock, network, server):
+    records = Records(starttls=[(1, "hole.test.", 5222), (2, "a.example.test.", 5222)])
+    network.answers["192.0.2.1", 5222] = server.endpoint
+    began = trio.current_time()
+    async with connect(records, tls=server.client_tls_context()) as client:
+        assert client.established
+        assert trio.current_time() - began < 0.3
+    assert [address for _, address, _ in network.attempts] == ["192.0.2.66", "192.0.2.1"]
+
+
+async def test_priorities_are_kept_across_both_kinds(autojump_clock, network, server):
+    records = Records(starttls=[(2, "a.example.test.", 5222)], direct=[(1, "b.example.test.", 5223)])
+    network.answers["192.0.2.1", 5222] = server.endpoint
+    network.answers["192.0.2.2", 1] = server.endpoint
+    async with connect(records, tls=server.client_tls_context()):
+        pass
+    assert [address for _, address, _ in network.attempts] == ["192.0.2.2", "192.0.2.1"]
+
+
+async def test_without_records_it_is_the_domain_itself(autojump_clock, network, server):
+    network.names["example.test"] = ["192.0.2.1"]
+    network.answers["192.0.2.1", 5222] = server.endpoint
+    async with connect(Records(), tls=server.client_tls_context()) as client:
+        assert client.established
+
+
+async def test_when_nobody_is_there_what_the_dns_said_is_told_too(autojump_clock, network):
+    async def broken(qname, rdtype, *, backend):
+        raise dns.resolver.LifetimeTimeout(timeout=5, errors=[])
+
+    with pytest.raises(ConnectError) as failure:
+        async with connect(SimpleNamespace(resolve=broken)):
+            pass
+    told = str(failure.value)
+    assert "the DNS did not answer the question for the SRV records _xmpp-client._tcp.example.test" in told
+    assert "cannot find the address of example.test" in told
+    assert {attempt.stage for attempt in failure.value.attempts} == {Stage.RESOLVING}
+
+
+async def test_a_domain_without_xmpp_says_so(autojump_clock, network):
+    nothing = [(0, ".", 0)]
+    with pytest.raises(ConnectError, match="it offers no XMPP to clients"):
+        async with connect(Records(nothing, nothing)):
+            pass
+    assert not network.attempts
+
+
+async def test_a_dns_that_hangs_ends_by_the_deadline(autojump_clock, network):
+    began = trio.current_time()
+    with pytest.raises(ConnectError, match="the DNS did not answer in time"):
+        async with connect(Records(None, None), connect_timeout=10):
+            pass
+    assert trio.current_time() - began <= 10.1
+
+
+async def test_what_worked_last_does_not_wait_for_the_dns(autojump_clock, network, server):
+    records = Records(starttls=[(1, "a.example.test.", 5222)])
+    network.answers["192.0.2.1", 5222] = server.endpoint
+    reconnect = trioxmpp.ReconnectPolicy(initial=0.1, maximum=0.1)
+    async with (
+        connect(records, tls=server.client_tls_context(), reconnect=reconnect) as client,
+        client.events() as events,
+    ):
+        records.records["_xmpp-client"] = None
+        broken = trio.current_time()
+        server.links[0].reset()
+        assert isinstance(await anext(events), trioxmpp.Suspended)
+        assert isinstance(await anext(events), trioxmpp.Resumed)
+        assert trio.current_time() - broken < 1.5
+
+
+# --- certificates
+
+
+@pytest.mark.parametrize(
+    ("days", "words"),
+    [((-10, -5), "has expired, or this machine's clock is wrong"), ((5, 10), "is not valid yet, or this machine's")],
+)
+async def test_a_certificate_out_of_its_time_wherever_it_is_shown(autojump_clock, network, nursery, days, words):
+    """Nothing else went wrong, so it is a TLSFailure, though more than one way was tried."""
+    authority = trustme.CA()
+    now = datetime.datetime.now(datetime.UTC)
+    begin, end = (now + datetime.timedelta(days=day) for day in days)
+    theirs = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("example.test", not_before=begin, not_after=end).configure_cert(theirs)
+    ours = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    authority.configure_trust(ours)
+
+    async def shake_hands(link: trio.abc.Stream) -> None:
+        tls: trio.SSLStream[trio.abc.Stream] = trio.SSLStream(link, theirs, server_side=True)
+        with pytest.raises(trio.BrokenResourceError):
+            await tls.do_handshake()
+        await trio.aclose_forcefully(link)
+
+    async def accept() -> trio.abc.Stream:
+        link, client = memory_link()
+        nursery.start_soon(shake_hands, link)
+        return client
+
+    network.answers["192.0.2.1", 5223] = network.answers["192.0.2.2", 5223] = accept
+    records = Records(direct=[(1, "a.example.test.", 5223), (1, "b.example.test.", 5223)])
+    with pytest.raises(TLSFailure, match=words):
+        async with connect(records, tls=ours):
+            pass
+    assert len(network.attempts) == 2
+    assert network.open == 0
+
+
+async def test_beside_other_failures_it_is_one_of_the_attempts(autojump_clock, network, server):
+    server.policy.certificate = "wrong-name"
+    network.answers["192.0.2.1", 5222] = server.endpoint
+    network.answers["192.0.2.2", 1] = server.endpoint
+    records = Records(starttls=[(1, "a.example.test.", 5222), (2, "b.example.test.", 5222)])
+    with pytest.raises(ConnectError) as failure:
+        async with connect(records, tls=server.client_tls_context()):
+            pass
+    assert {attempt.stage for attempt in failure.value.attempts} == {Stage.TLS, Stage.CONNECTING}
+    assert "- xmpp://a.example.test:5222 at 192.0.2.1, securing the link: the server's certificate is not for" in str(
+        failure.value
+    )
