@@ -163,11 +163,13 @@ class FaultyStream(trio.abc.Stream):
         whole = bytes(data)
         if self._garbage is not None and self._out.passed >= self._garbage_after:
             whole, self._garbage = self._garbage + whole, None
-        for segment in [whole[i : i + 1] for i in range(len(whole))] if self._one_byte else [whole]:
+        step = 1 if self._one_byte else max(len(whole), 1)
+        for segment in [whole[i : i + step] for i in range(0, max(len(whole), 1), step)]:
             await self._wait_out(self._out)
             if self._delay:
                 await trio.sleep(self._delay)
-            if admitted := self._out.admit(segment):
+            admitted = self._out.admit(segment)
+            if admitted or not segment:  # a stream that is closed says so even to who sends nothing
                 await self._stream.send_all(admitted)
             if self._out.over:
                 self._break()

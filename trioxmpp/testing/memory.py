@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -54,7 +55,7 @@ class MemoryStream(trio.abc.HalfCloseableStream):
 
         Raises `trio.BrokenResourceError` after a reset, once everything that had arrived was read.
         """
-        if max_bytes is not None and max_bytes < 1:
+        if max_bytes is not None and operator.index(max_bytes) < 1:
             raise ValueError("max_bytes must be positive")
         with self._exclusive("_reading"):
             await trio.lowlevel.checkpoint()
