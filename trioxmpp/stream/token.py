@@ -48,10 +48,10 @@ class StanzaState(enum.Enum):
 
 
 _NEXT: dict[StanzaState, frozenset[StanzaState]] = {
+    **dict.fromkeys(StanzaState, frozenset()),
     StanzaState.ACTIVE: frozenset(StanzaState) - {StanzaState.ACTIVE, StanzaState.ACKED},
     StanzaState.SENT: frozenset({StanzaState.ACKED, StanzaState.SENT_WITHOUT_SM, StanzaState.DISCONNECTED}),
 }
-_NONE: frozenset[StanzaState] = frozenset()
 
 
 class StanzaToken:
@@ -161,7 +161,7 @@ class StanzaToken:
     def _set_state(self, state: StanzaState, exception: Exception | None = None) -> None:
         if state is self._state:
             return  # retransmission, or settled twice in the same way: nothing anybody could see
-        if state not in _NEXT.get(self._state, _NONE):
+        if state not in _NEXT[self._state]:
             raise RuntimeError(f"trioxmpp bug: {self!r} cannot become {state.name}")
         self._state = state
         self._exception = exception
