@@ -5,6 +5,7 @@ protocol (``protocol/``, ``xml/``, pure) over a link (``transport/``). ``docs/ar
 """
 
 from . import xml
+from .client.cause import Cause
 from .client.client import Client
 from .client.connect import connect, serve
 from .client.durable import Posted
@@ -59,6 +60,7 @@ __all__ = [
     "JID",
     "Attempt",
     "AuthenticationFailure",
+    "Cause",
     "Change",
     "Client",
     "ConnectError",

@@ -15,13 +15,13 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from .. import __version__
-from . import demo
+from . import demo, doctor
 from .errors import CommandError
 from .interrupt import Interrupted
 
 __all__ = ["main"]
 
-COMMANDS: dict[str, ModuleType] = {"demo": demo}
+COMMANDS: dict[str, ModuleType] = {"demo": demo, "doctor": doctor}
 
 #: As shells have it: 128 and the number of SIGINT; the number of SIGPIPE.
 INTERRUPTED, BROKEN_PIPE = 130, 141

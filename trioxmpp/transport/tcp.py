@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import zip_longest
+from typing import Any
 
 import trio
 
@@ -63,6 +64,17 @@ class StreamTransport:
             return None
         version: str | None = self._stream.version()
         return version
+
+    @property
+    def certificate(self) -> Mapping[str, Any] | None:
+        """The other side's certificate, as `ssl.SSLSocket.getpeercert` tells it; None if it cannot be told."""
+        if not isinstance(self._stream, trio.SSLStream):
+            return None
+        try:
+            certificate: Mapping[str, Any] | None = self._stream.getpeercert()
+        except ValueError:  # it is not a link of the ssl module, or there was no handshake yet
+            return None
+        return certificate
 
     def channel_bindings(self) -> Mapping[str, bytes]:
         """See `Transport.channel_bindings`."""
