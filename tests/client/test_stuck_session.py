@@ -41,7 +41,7 @@ async def loses_a_message(server: ScriptedServer) -> None:
 async def resumes(server: ScriptedServer, *, h: int = 0) -> ScriptedPeer:
     peer = await server.accept()
     await peer.authenticates()
-    await peer.expects(f"<resume xmlns='{ns.SM}' previd='sm-1' h='0'/>")
+    await peer.expects(f"<resume xmlns='{ns.SM}' previd='sm-1' h='$h'/>")
     await peer.says(f"<resumed xmlns='{ns.SM}' previd='sm-1' h='{h}'/>")
     return peer
 
@@ -113,6 +113,35 @@ async def test_a_stanza_for_which_the_server_ends_each_stream_does_not_come_back
             told = await happens(events, 7)
             assert isinstance(told[4].cause, StreamError)
             assert isinstance(told[5], Destroyed)
+            assert isinstance(told[6], Established)
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_server_that_talks_on_but_hears_nothing_is_found_out_when_it_ends_the_link(autojump_clock):
+    """Prosody waits half a minute for us to acknowledge what it sends, and takes none of our acknowledgements."""
+    server = ScriptedServer()
+
+    async def talks_on() -> None:
+        peer = await resumes(server)
+        for _ in range(10):
+            await trio.sleep(3)
+            await peer.says("<message from='juliet@example.test'><body>hello?</body></message>")
+        peer.reset()
+
+    async def serve() -> None:
+        await loses_a_message(server)
+        await talks_on()
+        await talks_on()
+        await begins_anew(server)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(serve)
+        async with scripted(server) as client, client.events() as events:
+            token = client.enqueue(Message(to=TO, body="one"))
+            told = await happens(events, 7)
+            assert isinstance(told[4].cause, ConnectionResetError)
+            assert isinstance(told[5], Destroyed)
+            assert told[5].undelivered == (token,)
             assert isinstance(told[6], Established)
         nursery.cancel_scope.cancel()
 

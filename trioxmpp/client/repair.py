@@ -50,7 +50,8 @@ class Repair:
 
     def stuck(self, stream: StanzaStream, cause: Exception) -> SessionLost | None:
         """The reason, if the session had better not be resumed any more, after its link or an attempt has ended."""
-        return self._progress.ended(stream, cause)
+        lasted = 0.0 if self._linked_since is None else trio.current_time() - self._linked_since
+        return self._progress.ended(stream, cause, lasted)
 
     def failed(self, cause: Exception, *, is_first: bool) -> tuple[Decision, bool]:
         """What to do about the end of a link or of an attempt, and whether it was a link."""

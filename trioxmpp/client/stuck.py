@@ -11,6 +11,9 @@ __all__ = ["Progress"]
 #: So many resumptions in a row that lead nowhere, and the session is given up.
 PATIENCE = 2
 
+#: A server that did not acknowledge anything for so many seconds, though it was asked to, is not going to.
+ANSWER_TIME = 25.0
+
 
 class Progress:
     """Whether what is in flight gets anywhere from one resumption to the next.
@@ -32,13 +35,17 @@ class Progress:
         """There is a new session."""
         self._base, self._in_vain = None, 0
 
-    def ended(self, stream: StanzaStream, cause: Exception) -> SessionLost | None:
-        """An attempt, or the link that came of it, is over. Gives the reason, if the session had better be, too."""
+    def ended(self, stream: StanzaStream, cause: Exception, lasted: float) -> SessionLost | None:
+        """An attempt, or the link that came of it and `lasted` so many seconds, is over. Gives the reason, if the
+        session had better be, too.
+        """
         base, self._base = self._base, None
         if base is None or not stream.sm_enabled:
             return None
-        nothing_heard = Cause.of(cause) is Cause.SILENCE or Cause.of(cause).is_refusal
-        if nothing_heard and stream.sm_unacked_count and stream.sm_outbound_base == base:
+        kind = Cause.of(cause)
+        # The server may well have said something all the time, but not what it was asked for.
+        tells = kind is Cause.SILENCE or kind.is_refusal or lasted >= ANSWER_TIME
+        if tells and stream.sm_unacked_count and stream.sm_outbound_base == base:
             self._in_vain += 1
         else:
             self._in_vain = 0
