@@ -46,7 +46,7 @@ class Credentials:
 
     `authcid` is the user name, `authzid` whom to act as, if it is somebody else. `allow_plain` permits PLAIN, under
     TLS only: whoever runs the server, or breaks into it, then gets the password itself. `require_binding` permits
-    nothing but a login that is bound to the TLS link (SCRAM-*-PLUS): then not even somebody in between with a
+    nothing but a login that is bound to the TLS link (SCRAM with -PLUS): then not even somebody in between with a
     certificate that we trust gets in, but old servers, and those behind a proxy that ends TLS, do not have that.
 
     For other ways than a password there are `external`, `oauth` and `anonymous`.
