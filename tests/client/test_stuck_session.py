@@ -41,7 +41,7 @@ async def loses_a_message(server: ScriptedServer) -> None:
 async def resumes(server: ScriptedServer, *, h: int = 0) -> ScriptedPeer:
     peer = await server.accept()
     await peer.authenticates()
-    await peer.expects(f"<resume xmlns='{ns.SM}' previd='sm-1' h='$h'/>")
+    await peer.expects(f"<resume xmlns='{ns.SM}' previd='sm-1' h='$1'/>")
     await peer.says(f"<resumed xmlns='{ns.SM}' previd='sm-1' h='{h}'/>")
     return peer
 
