@@ -113,8 +113,8 @@ class Client:
     ) -> Any:
         """Send `stanza` and wait until it was sent; with stream management, until the server has it. Returns None.
 
-        If a session is lost with the stanza in flight, and the server does not say whether it had it, this returns, too:
-        what became of it cannot be known. Who must tell the two apart uses `enqueue`, and looks at the token's state.
+        If a session is lost with the stanza in flight, and the server does not say whether it had it, this returns as
+        well: what became of it cannot be known. To tell the two apart use `enqueue`, and look at the token's state.
 
         A *request* (an IQ of type get or set) waits for its reply instead, and returns the payload of the result: as
         an object if the request's class says which (``Get[R]``), else as XML, or None if it is empty. An error reply
