@@ -31,6 +31,18 @@ CLAIM_TIME = 60.0
 Start = Callable[..., Awaitable[None]]
 
 
+class _Status:
+    """Passes on that something has started, and remembers it."""
+
+    def __init__(self, status: trio.TaskStatus[None]) -> None:
+        self._status = status
+        self.has_started = False
+
+    def started(self, value: Any = None) -> None:
+        self.has_started = True
+        self._status.started()
+
+
 class Supervisor:
     """The background task of `connect`. Whatever ends it for good, it raises."""
 
@@ -143,18 +155,11 @@ class Supervisor:
 
         async def live(*, task_status: trio.TaskStatus[None]) -> None:
             nonlocal ended_with
-            is_live = False
-
-            class Status:
-                def started(self, value: Any = None) -> None:
-                    nonlocal is_live
-                    is_live = True
-                    task_status.started()
-
+            status = _Status(task_status)
             try:
-                await start(xmlstream, task_status=Status())
+                await start(xmlstream, task_status=status)
             except Exception as exc:
-                if not is_live:
+                if not status.has_started:
                     raise
                 ended_with = exc
 
