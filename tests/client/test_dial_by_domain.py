@@ -173,7 +173,80 @@ async def test_beside_other_failures_it_is_one_of_the_attempts(autojump_clock, n
     with pytest.raises(ConnectError) as failure:
         async with connect(records, tls=server.client_tls_context()):
             pass
-    assert {attempt.stage for attempt in failure.value.attempts} == {Stage.TLS, Stage.CONNECTING}
+    stages = {attempt.endpoint: attempt.stage for attempt in failure.value.attempts}
+    assert stages["xmpp://a.example.test:5222"] is Stage.TLS
+    assert stages["xmpp://b.example.test:5222"] is Stage.CONNECTING
     assert "- xmpp://a.example.test:5222 at 192.0.2.1, securing the link: the server's certificate is not for" in str(
         failure.value
     )
+
+
+# --- the web server of the domain (XEP-0156)
+
+WEBSOCKET = "wss://ws.example.test/xmpp"
+
+
+@pytest.fixture
+def web(network, nursery):
+    """The web server of example.test, which tells of a WebSocket; returns a context that trusts it."""
+    authority = trustme.CA()
+    theirs = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("example.test").configure_cert(theirs)
+    ours = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    authority.configure_trust(ours)
+    link = f"<Link rel='urn:xmpp:alt-connections:websocket' href='{WEBSOCKET}'/>"
+    body = f"<XRD xmlns='http://docs.oasis-open.org/ns/xri/xrd-1.0'>{link}</XRD>"
+
+    async def serve(link: trio.abc.Stream) -> None:
+        tls: trio.SSLStream[trio.abc.Stream] = trio.SSLStream(link, theirs, server_side=True)
+        assert b"GET /.well-known/host-meta " in await tls.receive_some()
+        await tls.send_all(f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+
+    async def accept() -> trio.abc.Stream:
+        link, client = memory_link()
+        nursery.start_soon(serve, link)
+        return client
+
+    network.names |= {"example.test": ["192.0.2.80"], "ws.example.test": ["192.0.2.81"]}
+    network.answers["192.0.2.80", 443] = accept
+    network.answers["192.0.2.81", 1] = accept  # so it refuses 443
+    return ours
+
+
+async def test_websockets_are_for_when_all_else_has_failed(autojump_clock, network, web):
+    network.answers["192.0.2.1", 1] = network.answers["192.0.2.80", 443]
+    began = trio.current_time()
+    with pytest.raises(ConnectError) as failure:
+        async with connect(Records(starttls=[(1, "a.example.test.", 5222)]), tls=web):
+            pass
+    assert trio.current_time() - began < 1
+    tried = [(address, port) for _, address, port in network.attempts]
+    assert tried == [("192.0.2.1", 5222), ("192.0.2.80", 443), ("192.0.2.81", 443)]
+    assert [attempt.endpoint for attempt in failure.value.attempts][-1] == "wss://ws.example.test:443/xmpp"
+
+
+async def test_or_when_half_of_the_time_has_passed_without_a_word(autojump_clock, network, web):
+    """A firewall that lets nothing but the web through does not say so."""
+    with pytest.raises(ConnectError) as failure:
+        async with connect(Records(starttls=[(1, "hole.test.", 5222)]), tls=web, connect_timeout=20):
+            pass
+    times = {address: time for time, address, _ in network.attempts}
+    began = network.attempts[0][0]
+    assert times["192.0.2.81"] - began == pytest.approx(10, abs=0.6)
+    told = [attempt.endpoint for attempt in failure.value.attempts]
+    assert told == ["wss://ws.example.test:443/xmpp", "xmpp://hole.test:5222"]
+
+
+async def test_the_web_is_not_asked_where_the_way_was_given(autojump_clock, network, web):
+    network.answers["192.0.2.1", 1] = network.answers["192.0.2.80", 443]
+    with pytest.raises(ConnectError):
+        async with connect(Records(), tls=web, endpoint="xmpp://a.example.test"):
+            pass
+    assert [address for _, address, _ in network.attempts] == ["192.0.2.1"]
+
+
+async def test_an_onion_is_only_for_tor(autojump_clock, network):
+    with pytest.raises(ConnectError, match="can only be found by Tor: use it as a proxy"):
+        async with trioxmpp.connect("romeo@abcdefgh.onion", "secret"):
+            pass
+    assert not network.asked

@@ -18,11 +18,12 @@ from ..stream.xmlstream import XmlStream
 from ..transport.base import Transport
 from ..transport.discovery import Resolver, discover
 from ..transport.endpoint import Endpoint
+from ..transport.hostmeta import find_websockets, host_meta_of
 from ..transport.proxy import Proxy
 from ..transport.tcp import StreamTransport, find_addresses, open_transport
 from .race import FAILURES, Search
 
-__all__ = ["Candidate", "Dial", "Trip", "Way", "discovery", "way_to"]
+__all__ = ["Candidate", "Dial", "Trip", "Way", "discovery", "host_meta", "way_to"]
 
 Dial = Callable[[], Awaitable[trio.abc.Stream | Transport]]
 
@@ -169,6 +170,21 @@ async def _discovered(trip: Trip, resolver: Resolver | None, known: Sequence[End
 def discovery(trip: Trip, resolver: Resolver | None, known: Sequence[Endpoint | Dial]) -> Way:
     """The search for the endpoints of the domain in the DNS, other than `known`."""
     return Search(partial(_discovered, trip, resolver, known))
+
+
+async def _websockets(trip: Trip) -> list[Way]:
+    """The WebSockets that the domain's web server knows of."""
+    try:
+        found = await find_websockets(trip.domain, tls=trip.tls, proxy=trip.proxy)
+    except BaseException as exc:
+        trip.note(host_meta_of(trip.domain), None, Stage.RESOLVING, exc, "no answer in time")
+        raise
+    return [way_to(trip, endpoint) for endpoint in found]
+
+
+def host_meta(trip: Trip) -> Way:
+    """The search for WebSockets of the domain, by its web server (XEP-0156)."""
+    return Search(partial(_websockets, trip))
 
 
 def way_to(trip: Trip, endpoint: Endpoint | Dial) -> Way:

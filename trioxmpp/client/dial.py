@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -25,8 +26,9 @@ from ..stream.negotiate import CredentialsLike, Terms, ask
 from ..stream.xmlstream import XmlStream
 from ..transport.discovery import Resolver
 from ..transport.endpoint import Endpoint
+from ..transport.hostmeta import host_meta_of
 from ..transport.proxy import Proxy
-from .candidate import Candidate, Dial, Trip, Way, discovery, way_to
+from .candidate import Candidate, Dial, Trip, Way, discovery, host_meta, way_to
 from .race import FAILURES, Race
 
 __all__ = ["Dialler", "EndpointLike"]
@@ -89,7 +91,8 @@ class Dialler:
         self._terms = replace(self._terms, credentials=_Once(self._credentials))
         trip = Trip(self.domain, self._terms, self._tls, self._proxy, nursery, self._deadline)
         with trio.move_on_at(self._deadline):
-            reached = await self._first(Race(self._ways(trip, preferred, only_there)))
+            reserve = [host_meta(trip)] if self._endpoints is None and not only_there else []
+            reached = await self._first(Race(self._ways(trip, preferred, only_there)), reserve)
             if reached is None:
                 raise self._failure(trip.attempts)
             return reached
@@ -101,20 +104,30 @@ class Dialler:
             return await function(*args)
         raise self._too_late()
 
-    async def _first(self, race: Race[Candidate]) -> tuple[XmlStream, StreamFeatures] | None:
-        """Log in with the first that lets us; None if nobody does."""
-        while (winner := await race.next_winner()) is not None:
+    async def _first(self, race: Race[Candidate], reserve: list[Way]) -> tuple[XmlStream, StreamFeatures] | None:
+        """Log in with the first that lets us; None if nobody does.
+
+        The `reserve` is for when all have failed, or half of the time has passed: a firewall seldom says a word.
+        """
+        while True:
+            winner, remaining = None, self._deadline - trio.current_time()
+            with trio.move_on_after(remaining / 2 if reserve else math.inf):
+                winner = await race.next_winner()
+            if winner is None and not reserve:
+                return None
+            if winner is None:
+                race.add(reserve.pop())
+                continue
             remaining = self._deadline - trio.current_time()
             # Who falls silent in the middle of a login leaves the others their share of the time.
             try:
-                reached = await winner.log_in(remaining if race.is_over else remaining / 2)
+                reached = await winner.log_in(remaining / 2 if reserve or not race.is_over else remaining)
             except AuthenticationFailure:
                 raise
             except FAILURES:
                 continue
             self._last = winner.endpoint
             return reached
-        return None
 
     def _ways(self, trip: Trip, preferred: tuple[str, int | None] | None, only_there: bool) -> list[Way]:
         first: list[Endpoint | Dial] = []
@@ -135,7 +148,8 @@ class Dialler:
         return ways
 
     def _failure(self, attempts: Sequence[Attempt]) -> ConnectionError:
-        errors = [attempt.error for attempt in attempts]
+        # That the web server is of no help either is not what is wrong.
+        errors = [attempt.error for attempt in attempts if attempt.endpoint != host_meta_of(self.domain)]
         refusals = [error for error in errors if isinstance(error, TLSFailure)]
         if errors and len(refusals) == len(errors):
             return refusals[0]

@@ -59,6 +59,10 @@ class Race(Generic[R]):
         """Whether nobody is left who could win."""
         return not self._entries
 
+    def add(self, entry: R | Search[R]) -> None:
+        """One more, for when `next_winner` is called the next time."""
+        self._entries.append(entry)
+
     async def next_winner(self) -> R | None:
         """Who gets there first; None if nobody does, and all have failed.
 
@@ -74,6 +78,7 @@ class Race(Generic[R]):
         except BaseException:
             with trio.CancelScope(shield=True):
                 for winner in self._won:
+                    self._entries.insert(0, winner)
                     await winner.aclose()
             raise
         return self._won[0] if self._won else None

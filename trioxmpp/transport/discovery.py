@@ -18,9 +18,6 @@ _SERVICES = {"xmpp": "_xmpp-client._tcp", "xmpps": "_xmpps-client._tcp"}
 # RFC 2782 wants "a very small chance" for records of weight 0 that stand beside heavier ones.
 _NEXT_TO_NOTHING = 0.01
 
-# Names that must never be asked for (RFC 7686 §2); only a proxy can find them.
-_NOT_IN_THE_DNS = (".onion",)
-
 
 class Resolver(Protocol):
     """Whom to ask: a `dns.asyncresolver.Resolver`, or what behaves like one."""
@@ -69,7 +66,7 @@ async def discover(domain: str, *, resolver: Resolver | None = None, rng: random
     except ValueError as exc:
         await trio.lowlevel.checkpoint()
         return Discovered((), troubles=(f"there is no XMPP server to look for: {exc}",))
-    if itself.is_address or itself.host.lower().endswith(_NOT_IN_THE_DNS):
+    if itself.is_address or itself.is_onion:
         await trio.lowlevel.checkpoint()
         return Discovered((itself,))
     answers = await _ask_for_all(itself.host, resolver)

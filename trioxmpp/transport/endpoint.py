@@ -72,6 +72,11 @@ class Endpoint:
         """Whether the host is an IP address, and not a name."""
         return _is_address(self.host)
 
+    @property
+    def is_onion(self) -> bool:
+        """Whether the host is of Tor. Nobody else must be asked for it (RFC 7686 §2)."""
+        return self.host.lower().removesuffix(".").endswith(".onion")
+
 
 def to_ascii(host: str) -> str:
     """A host or a domain as DNS, SNI and certificates have it: in A-labels (RFC 5890), an address without brackets.

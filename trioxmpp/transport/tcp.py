@@ -18,7 +18,7 @@ from .endpoint import Endpoint, to_ascii
 from .proxy import Proxy, explain_refusal, open_tunnel
 from .tls import ALPN, ALPN_WEBSOCKET, explain, usual_context
 
-__all__ = ["StreamTransport", "find_addresses", "open_transport"]
+__all__ = ["StreamTransport", "find_addresses", "open_link", "open_transport"]
 
 #: Reads of this size were the fastest: larger ones leave the processor's cache.
 READ_SIZE = 16384
@@ -158,6 +158,7 @@ async def find_addresses(endpoint: Endpoint) -> list[str]:
 
     Raises `socket.gaierror`, which says what was looked for. Cancelling is safe.
     """
+    _check_public(endpoint)
     try:
         found = await trio.socket.getaddrinfo(to_ascii(endpoint.host), endpoint.port, type=trio.socket.SOCK_STREAM)
     except socket.gaierror as exc:
@@ -201,7 +202,7 @@ async def open_transport(
     if is_secured and tls is None:
         tls = await usual_context(ALPN_WEBSOCKET if is_websocket else ALPN)
     report(Stage.CONNECTING)
-    transport = StreamTransport(await _open_link(endpoint, address, proxy))
+    transport = StreamTransport(await open_link(endpoint, address, proxy))
     try:
         if is_secured and tls is not None:
             report(Stage.TLS)
@@ -217,9 +218,11 @@ async def open_transport(
         raise
 
 
-async def _open_link(endpoint: Endpoint, address: str | None, proxy: Proxy | None) -> trio.abc.Stream:
+async def open_link(endpoint: Endpoint, address: str | None, proxy: Proxy | None) -> trio.abc.Stream:
+    """The first step of `open_transport`: a stream of bytes, to the host or to one `address` of it."""
     if proxy is not None:
         return await open_tunnel(proxy, to_ascii(endpoint.host), endpoint.port)
+    _check_public(endpoint)
     try:
         return await trio.open_tcp_stream(address or to_ascii(endpoint.host), endpoint.port)
     except socket.gaierror as exc:
@@ -227,6 +230,12 @@ async def _open_link(endpoint: Endpoint, address: str | None, proxy: Proxy | Non
     except OSError as exc:
         what = f"could not connect to {endpoint}" if address is None else ""
         raise explain_refusal(exc, what) from exc
+
+
+def _check_public(endpoint: Endpoint) -> None:
+    if endpoint.is_onion:
+        text = f"{endpoint.host} can only be found by Tor: use it as a proxy, say proxy='socks5://127.0.0.1:9050'"
+        raise socket.gaierror(socket.EAI_NONAME, text)
 
 
 def _not_found(error: socket.gaierror, endpoint: Endpoint) -> socket.gaierror:
