@@ -6,7 +6,7 @@ BENCH ?=
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: all demo test check ruff async types floors proof bench bench-scale bench-profile docs servers clean
+.PHONY: all demo test check ruff async types floors proof chaos bench bench-scale bench-profile docs servers clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -47,6 +47,11 @@ floors: $(VENV)/.installed-dev
 # The properties again, with far more examples: for the night.
 proof: $(VENV)/.installed-dev
 	TRIOXMPP_PROOF=1 $(RUN) -m pytest tests/proof
+
+# A bot killed twenty times within 2,000 messages each way, on a real server: `make chaos SERVER=ejabberd` is another.
+chaos: $(VENV)/.installed-dev
+	@tests/e2e/install.sh --try
+	$(RUN) -m tests.chaos $(if $(SERVER),--server $(SERVER))
 
 # What a stanza costs, here, in other libraries, and at the limit; `make bench BENCH=--quick` takes a minute or two.
 bench: $(VENV)/.installed-bench

@@ -112,6 +112,16 @@ async def test_a_message_that_nobody_wants_does_not_hold_up_the_others_forever(a
             assert client.stream.sm_inbound_ctr == 1
 
 
+async def test_what_arrives_in_a_new_session_waits_too(autojump_clock, road, store):
+    async with road.connect("juliet") as juliet, road.connect(store=store) as client:
+        await juliet.send(chat("early", ROMEO))
+        await trio.sleep(10)
+        async with client.messages.subscribe(hold=True) as inbox:
+            assert await reads(inbox, 1) == ["early"]
+            assert client.stream.sm_inbound_ctr == 0
+        assert client.stream.sm_inbound_ctr == 1
+
+
 async def test_leaving_the_block_ends_the_session(autojump_clock, road, store, tmp_path):
     async with road.connect(store=store):
         pass

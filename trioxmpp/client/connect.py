@@ -179,7 +179,8 @@ class _Keeper:
                     self._fail(exc)
                 finally:
                     if self._supervisor.is_first:
-                        await self._keep()
+                        with trio.move_on_after(GRACE, shield=True):
+                            await self._keep()
                     self._suspended.set()
 
     async def _suspend(self) -> None:
@@ -192,8 +193,7 @@ class _Keeper:
     async def _keep(self) -> None:
         """What the store has is to stay: the server may still know the session."""
         if self._recorder is not None:
-            with trio.move_on_after(GRACE, shield=True):
-                await self._recorder.keep()
+            await self._recorder.keep()
 
     def begin(self) -> None:
         """The body begins. What is around us must not cut the stream any more: first the body is ended, and then we

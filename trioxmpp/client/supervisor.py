@@ -25,7 +25,7 @@ __all__ = ["Supervisor"]
 
 logger = logging.getLogger(__name__)
 
-#: For how many seconds the messages of a session that another process began wait for somebody who wants them.
+#: With a store, messages that nobody wants yet wait for somebody for so many seconds from the first link on.
 CLAIM_TIME = 60.0
 
 Start = Callable[..., Awaitable[None]]
@@ -196,6 +196,8 @@ class Supervisor:
 
     def _report_started(self) -> None:
         if self._started is not None:
+            if self._recorder is not None:
+                self._stream._lifecycle.start_handler(self._let_go)
             self._started()
             self._started = None
 
@@ -208,7 +210,6 @@ class Supervisor:
         if self._recorder is not None and self.is_first:  # it is the session of another process
             self._client._jid = self._recorder.jid
             self._client._state.set_ready(True)
-            self._stream._lifecycle.start_handler(self._let_go)
         self._emit(Resumed())
         self._report_started()
         await trio.lowlevel.checkpoint()

@@ -98,5 +98,7 @@ class HoldingSubscription(Subscription[T]):
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await super().__aexit__(exc_type, exc, traceback)
+        self._detach(self._inbox)
         self._inbox.leave(finished=exc is None)
+        self._inbox.close()
+        await trio.lowlevel.cancel_shielded_checkpoint()

@@ -322,9 +322,8 @@ async def recording(store: SessionStore | None, stream: StanzaStream, jid: JID) 
         session = await recorder.load()
         lifecycle.journal = recorder
         lifecycle.session = session or Session(journal=recorder)
-        if session is not None:
-            # The server sends again at once what was not finished: before the application can say what it wants.
-            stream.messages.keep_waiting()
+        # The server sends again at once what was not finished: before the application can say what it wants.
+        stream.messages.keep_waiting()
         try:
             yield recorder
         finally:

@@ -73,10 +73,13 @@ class SQLiteStore:
             self._open.executescript(_SCHEMA)
             with self._transaction() as connection:  # the lock is ours from now on
                 self._ticket = _read(connection)
-        except BaseException as exc:
+        except self._sqlite3.OperationalError as exc:
             self._close()
-            if isinstance(exc, self._sqlite3.OperationalError) and "locked" in str(exc):
-                raise StoreError("the stored session is in use by somebody else") from exc
+            if "locked" not in str(exc):
+                raise
+            raise StoreError("the stored session is in use by somebody else") from exc
+        except BaseException:
+            self._close()
             raise
         return self._ticket
 

@@ -1,0 +1,60 @@
+"""``make chaos``: a bot killed with ``kill -9`` twenty times during a stream of 2,000 messages each way.
+
+python -m tests.chaos [--server prosody|ejabberd] [--count N] [--kills N] [--seed N]
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import random
+import sys
+import tempfile
+from pathlib import Path
+
+import trio
+
+from trioxmpp.testing.servers import SERVERS
+
+from .killing import chaos
+
+
+async def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description="Kill a bot, and look for what is lost.")
+    parser.add_argument("--server", choices=list(SERVERS), default="prosody")
+    parser.add_argument("--count", type=int, default=2000, help="messages each way")
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--pause", type=float, default=0.005, help="seconds between one message and the next")
+    parser.add_argument("--seed", type=int, default=random.randrange(10**6))
+    options = parser.parse_args()
+    print(f"seed {options.seed}, {options.kills} kills, {options.count} messages each way, on {options.server}")
+    with tempfile.TemporaryDirectory() as directory:
+        async with SERVERS[options.server]() as server:
+            outcome = await chaos(
+                server,
+                Path(directory),
+                count=options.count,
+                kills=options.kills,
+                pause=options.pause,
+                seed=options.seed,
+            )
+    starts = collections.Counter(outcome.starts)
+    print(f"{outcome.kills} kills in {outcome.seconds:.0f} s; sessions: {dict(starts)}")
+    expected = [str(number) for number in range(options.count)]
+    good = outcome.finished
+    for who, got, repeated in (
+        ("the bot", outcome.bot_got, outcome.bot_repeated),
+        ("its peer", outcome.peer_got, outcome.peer_repeated),
+    ):
+        lost = len(set(expected) - set(got))
+        doubled = len(got) - len(set(got))
+        order = "in order" if got == sorted(got, key=int) else "OUT OF ORDER"
+        print(
+            f"{who} got {len(got)}: {lost} lost, {doubled} doubled, {order}; {repeated} came again and were known by id"
+        )
+        good &= got == expected
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(trio.run(main))

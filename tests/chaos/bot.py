@@ -1,0 +1,101 @@
+"""The bot that is killed: it writes numbered messages to its peer, and enters each one that it gets into a ledger.
+
+The ledger is what an application has of its own: here the numbers that it has got, by the ids of their messages, and
+how many it has written. Nothing in it is of the library.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import ssl
+import sys
+from pathlib import Path
+from typing import Any
+
+import trio
+
+import trioxmpp
+from trioxmpp import Client, FileStore, Message, MessageType, ReconnectPolicy
+
+
+class Ledger:
+    """What survives of the bot."""
+
+    def __init__(self, path: Path) -> None:
+        self._database = sqlite3.connect(path, isolation_level=None, timeout=30)
+        self._database.execute("PRAGMA journal_mode=WAL")
+        self._database.execute("PRAGMA synchronous=NORMAL")
+        self._database.executescript(
+            "CREATE TABLE IF NOT EXISTS got (entry INTEGER PRIMARY KEY, id TEXT UNIQUE, body TEXT);"
+            "CREATE TABLE IF NOT EXISTS repeated (id TEXT);"
+            "CREATE TABLE IF NOT EXISTS written (number INTEGER PRIMARY KEY);"
+        )
+
+    def enter(self, message: Message) -> None:
+        """Enter a message, unless it is there already: that is all it takes to handle none twice."""
+        entered = self._database.execute(
+            "INSERT OR IGNORE INTO got (id, body) VALUES (?, ?)", (message.id, message.body)
+        )
+        if not entered.rowcount:
+            self._database.execute("INSERT INTO repeated VALUES (?)", (message.id,))
+
+    def wrote(self, number: int) -> None:
+        """The message of this number is the library's business now."""
+        self._database.execute("INSERT OR IGNORE INTO written VALUES (?)", (number,))
+
+    @property
+    def written(self) -> int:
+        """How many were written."""
+        return int(self._database.execute("SELECT count(*) FROM written").fetchone()[0])
+
+    @property
+    def got(self) -> list[str]:
+        """What was got, in order."""
+        return [body for (body,) in self._database.execute("SELECT body FROM got ORDER BY entry")]
+
+    @property
+    def repeated(self) -> int:
+        """How many the library handed out that were in the ledger already."""
+        return int(self._database.execute("SELECT count(*) FROM repeated").fetchone()[0])
+
+
+async def write(client: Client, ledger: Ledger, plan: dict[str, Any]) -> None:
+    for number in range(ledger.written, plan["count"]):
+        # Killed between the two lines, the bot will post it once more; with the same id, so it is the same message.
+        await client.post(Message(to=plan["peer"], type=MessageType.CHAT, body=str(number), id=f"bot-{number}"))
+        ledger.wrote(number)
+        await trio.sleep(plan["pause"])
+
+
+async def read(client: Client, ledger: Ledger, plan: dict[str, Any]) -> None:
+    async with client.messages.subscribe(MessageType.CHAT, hold=True) as inbox:
+        while len(ledger.got) < plan["count"]:
+            message = await anext(inbox)
+            ledger.enter(message)
+            inbox.done(message)
+
+
+async def main(directory: Path) -> None:
+    plan = json.loads((directory / "plan.json").read_text())
+    ledger = Ledger(directory / "ledger.db")
+    async with trioxmpp.connect(
+        plan["jid"],
+        plan["password"],
+        endpoint=plan["endpoint"],
+        tls=ssl.create_default_context(cafile=plan["ca_file"]),
+        reconnect=ReconnectPolicy(initial=0.1, maximum=0.5),
+        store=FileStore(directory / "session"),
+    ) as client:
+        restored = client.restored
+        print("new" if restored is None else "resumed" if restored.resumed else "replaced", flush=True)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(write, client, ledger, plan)
+            nursery.start_soon(read, client, ledger, plan)
+        for posted in client.posted:
+            await posted
+    print("done", flush=True)
+
+
+if __name__ == "__main__":
+    trio.run(main, Path(sys.argv[1]))

@@ -1,0 +1,161 @@
+"""A bot is killed, again and again, while it writes and gets messages, and started again each time.
+
+In the end each side must have got all that the other wrote, in order, and nothing twice.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import trio
+
+import trioxmpp
+from trioxmpp import Client, Message, MessageType
+from trioxmpp.testing.servers import RealServer
+
+from .bot import Ledger
+
+ROOT = Path(__file__).parent.parent.parent
+
+#: Seconds that the bot may take for what is left once it is not killed any more.
+PATIENCE = 60.0
+
+
+@dataclass
+class Outcome:
+    """What became of the messages of both sides. `repeated` are those that came twice, and were known by their ids."""
+
+    finished: bool = False
+    kills: int = 0
+    starts: list[str] = field(default_factory=list)
+    """How each process found the session: new, resumed, or replaced."""
+    bot_got: list[str] = field(default_factory=list)
+    bot_repeated: int = 0
+    peer_got: list[str] = field(default_factory=list)
+    peer_repeated: int = 0
+    seconds: float = 0.0
+
+
+class Peer:
+    """The other side: never killed, and knows a message that it has had by its id."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.got: list[str] = []
+        self.repeated = 0
+        self._ids: set[str | None] = set()
+        self._more = trio.lowlevel.ParkingLot()
+
+    async def read(self) -> None:
+        async with self.client.messages.subscribe(MessageType.CHAT) as inbox:
+            async for message in inbox:
+                if message.id in self._ids:
+                    self.repeated += 1
+                    continue
+                self._ids.add(message.id)
+                self.got.append(str(message.body))
+                self._more.unpark_all()
+
+    async def write(self, to: str, count: int, pause: float) -> None:
+        for number in range(count):
+            message = Message(to=to, type=MessageType.CHAT, body=str(number), id=f"peer-{number}")
+            self.client.enqueue(message)
+            await trio.sleep(pause)
+
+    async def has_got(self, count: int) -> None:
+        while len(self.got) < count:
+            await self._more.park()
+
+
+class Bot:
+    """The process that is killed."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._process: trio.Process | None = None
+
+    async def start(self) -> str:
+        """Start it; what it found in its store."""
+        self._process = await trio.lowlevel.open_process(
+            [sys.executable, "-m", "tests.chaos.bot", str(self._directory)], cwd=ROOT, stdout=subprocess.PIPE
+        )
+        return await self._says()
+
+    async def kill(self) -> None:
+        """As by ``kill -9``."""
+        assert self._process is not None
+        if self._process.poll() is None:
+            os.kill(self._process.pid, signal.SIGKILL)
+        await self._process.wait()
+        assert self._process.stdout is not None
+        await self._process.stdout.aclose()
+
+    async def ends(self) -> None:
+        """Wait until it has done all, and has ended well."""
+        assert self._process is not None
+        assert await self._says() == "done"
+        assert await self._process.wait() == 0
+
+    async def _says(self) -> str:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        said = b""
+        while not said.endswith(b"\n"):
+            more = await self._process.stdout.receive_some()
+            assert more, f"the bot has ended: {await self._process.wait()}"
+            said += more
+        return said.decode().strip()
+
+
+async def chaos(
+    server: RealServer, directory: Path, *, count: int, kills: int, pause: float, seed: int | None = None
+) -> Outcome:
+    """Kill the bot `kills` times while `count` messages go each way, `pause` seconds after one another."""
+    bot_jid, peer_jid = f"romeo@{server.domain}/bot", f"juliet@{server.domain}/peer"
+    plan = {
+        "jid": bot_jid,
+        "password": server.accounts["romeo"],
+        "endpoint": server.endpoint,
+        "ca_file": str(server.ca_file),
+        "peer": peer_jid,
+        "count": count,
+        "pause": pause,
+    }
+    (directory / "plan.json").write_text(json.dumps(plan))
+    outcome, bot, chance = Outcome(), Bot(directory), random.Random(seed)
+    began = time.monotonic()
+    async with (
+        trioxmpp.connect(
+            peer_jid, server.accounts["juliet"], endpoint=server.endpoint, tls=server.ssl_context()
+        ) as client,
+        trio.open_nursery() as nursery,
+    ):
+        peer = Peer(client)
+        nursery.start_soon(peer.read)
+        outcome.starts.append(await bot.start())
+        nursery.start_soon(peer.write, bot_jid, count, pause)
+        for kill in range(kills):
+            await peer.has_got(count * (kill + 1) // (kills + 1))
+            await trio.sleep(chance.uniform(0, 0.1))
+            await bot.kill()
+            outcome.kills += 1
+            outcome.starts.append(await bot.start())
+        with trio.move_on_after(PATIENCE):
+            await bot.ends()
+            await peer.has_got(count)
+            outcome.finished = True
+        await bot.kill()
+        nursery.cancel_scope.cancel()
+    ledger = Ledger(directory / "ledger.db")
+    outcome.bot_got, outcome.bot_repeated = ledger.got, ledger.repeated
+    outcome.peer_got, outcome.peer_repeated = peer.got, peer.repeated
+    outcome.seconds = time.monotonic() - began
+    return outcome
