@@ -61,6 +61,10 @@ def _connect(
         )
 
 
+#: Seconds of silence after which a session is idle, for all clients.
+IDLE = 6.0
+
+
 def idle(results: Results, server: Server, kind: Kind, number: int) -> None:
     """Resident memory of so many idle sessions in one process, over what it has without any."""
     print(f"  {number} idle sessions, {kind.name}", file=sys.stderr, flush=True)
@@ -71,6 +75,7 @@ def idle(results: Results, server: Server, kind: Kind, number: int) -> None:
             client.go()
             for _ in range(number):
                 server.expect("ready", patience=30)
+            time.sleep(IDLE)
             _settle(client)
             results.add(f"idle-{number}", kind.name, kib=(client.rss() - before) / number / 1024, base=before / 1024)
     except (ChildProcessError, TimeoutError) as exc:
