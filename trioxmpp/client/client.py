@@ -247,19 +247,11 @@ class Client:
         What it raises now leaves the block. Later on it is logged: the session stays as it is. Cancelling cancels it.
         """
 
-        async def again(events: Inbox[Event]) -> None:
-            async for event in events:
-                if isinstance(event, Established):
-                    try:
-                        await apply(self)
-                    except Exception:
-                        logger.exception("could not bring the new session into its desired state")
-
         async with self.events() as events:
             await apply(self)
             with bare() as inside:
                 async with trio.open_nursery() as nursery:
-                    nursery.start_soon(again, events)
+                    nursery.start_soon(_apply_again, self, apply, events)
                     with inside:
                         yield
                     nursery.cancel_scope.cancel(reason="the state is no longer desired")
@@ -321,6 +313,15 @@ class ClientState:
         """There will be no session any more."""
         self.ended = reason
         self.set_ready(False)
+
+
+async def _apply_again(client: Client, apply: Callable[[Client], Awaitable[object]], events: Inbox[Event]) -> None:
+    async for event in events:
+        if isinstance(event, Established):
+            try:
+                await apply(client)
+            except Exception:
+                logger.exception("could not bring the new session into its desired state")
 
 
 def _result(request: IQ, reply: IQ) -> Any:
