@@ -21,10 +21,9 @@ from ..stream.requests import Handler, Request
 from ..stream.signal import Signal
 from ..stream.stanzastream import StanzaStream
 from ..stream.token import StanzaState, StanzaToken
-from .durable import Posted
 from .events import Established, Event, Suspended
+from .outliving import Outliving
 from .repair import Repair
-from .store.recorder import Recorder, Restored
 
 __all__ = ["Client"]
 
@@ -35,7 +34,7 @@ R = TypeVar("R")
 _ON_ITS_WAY = frozenset({StanzaState.SENT, StanzaState.ACKED})
 
 
-class Client:
+class Client(Outliving):
     """Sends and receives stanzas on a `StanzaStream`.
 
     `connect` makes one that looks after its stream, too. On a stream that you run yourself, ``Client(stream)`` is all
@@ -50,8 +49,6 @@ class Client:
         self.on_presence = stream.on_presence_received
         self.on_event: Signal[Event] = Signal()
         self._jid = jid
-        self._recorder: Recorder | None = None
-        self._suspend: Callable[[], Awaitable[None]] | None = None
         self._state = ClientState()
 
     @property
@@ -184,46 +181,6 @@ class Client:
         Raises as `send` does, and may be cancelled as that.
         """
         return cast(R, await self.send(IQ(type=payload.IQ_TYPE, to=to, payload=payload), timeout=timeout))
-
-    async def post(self, message: Message) -> Posted:
-        """Have `message` sent, and survive: it is written down before this returns, and kept until the server has it.
-
-        It is sent in this session or, if that ends before the server has acknowledged it, in the next one, be it that
-        of another process, always with the same id: what the server says that it never had is sent once more; so is
-        what nobody knows of, and then the recipient may get it twice, and can tell by the id. While there is no session
-        it waits. ``await posted`` waits until the server has it.
-
-        Needs ``connect(store=...)``, RuntimeError otherwise. Raises ValueError if the message is not valid, and
-        `StoreError` if it cannot be written down. If cancelled, it may be sent all the same.
-        """
-        if self._recorder is None:
-            raise RuntimeError("what is posted must survive: connect(store=...) says where to keep it")
-        if self._state.ended is not None:
-            raise self._state.ended
-        message.validate()
-        message.id = message.id or new_id()
-        return await self._recorder.post(message, ready=self.established)
-
-    @property
-    def posted(self) -> tuple[Posted, ...]:
-        """What was posted, here or by processes before, and the server does not have yet, in order."""
-        return () if self._recorder is None else self._recorder.posted
-
-    @property
-    def restored(self) -> Restored | None:
-        """What the store held when we connected; None if that was nothing."""
-        return None if self._recorder is None else self._recorder.restored
-
-    async def suspend(self) -> None:
-        """Leave the session to another process: write all down, and drop the link without a word.
-
-        What is not acknowledged yet, and what is still queued, goes with it. The client is of no more use, here; what
-        it raises from now on says so. Without a session that can be resumed, only what was posted stays. RuntimeError
-        without ``connect(store=...)``. If cancelled, it is suspended all the same.
-        """
-        if self._recorder is None or self._suspend is None:
-            raise RuntimeError("there is nowhere to leave the session: connect(store=...) says where")
-        await self._suspend()
 
     async def drain(self) -> None:
         """Wait until everything that is enqueued now is settled, one way or the other.

@@ -72,11 +72,13 @@ class Reader:
 
     def _stanza(self, element: xml.Element) -> None:
         management = self._session.sm
-        if management is not None:
-            if self._outbox.said_goodbye:
-                return  # our last <a/> does not cover it: the server keeps it, and would deliver it twice
-            if not self._session.holding.arrived(management):
-                return  # the server repeats what the application still has in hand
+        if management is None:
+            self._route(element)
+            return
+        if self._outbox.said_goodbye:
+            return  # our last <a/> does not cover it: the server keeps it, and would deliver it twice
+        if not self._session.holding.arrived(management):
+            return  # the server repeats what the application still has in hand
         try:
             self._route(element)
         finally:

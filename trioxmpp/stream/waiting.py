@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from .holding import Hold
+from .inbox import DEFAULT_CAPACITY
 
 __all__ = ["Waiting"]
+
+logger = logging.getLogger(__name__)
 
 S = TypeVar("S")
 
@@ -22,7 +26,10 @@ class Waiting(Generic[S]):
         self._hold: Hold | None = None
 
     def add(self, stanza: S, hold: Hold | None) -> None:
-        """Keep a stanza that nobody wanted."""
+        """Keep a stanza that nobody wanted. Of those that nobody counts, so many at most."""
+        if hold is None and len(self._stanzas) >= DEFAULT_CAPACITY:
+            logger.warning("nobody wants %r, and too many wait already", stanza)
+            return
         self._stanzas.append((stanza, hold))
 
     def hand_out(self, dispatch: Callable[[S], bool]) -> None:
