@@ -113,6 +113,13 @@ async def test_a_name_that_does_not_resolve_holds_nobody_up_for_long(autojump_cl
         assert trio.current_time() - began < 0.6
 
 
+async def test_nobody_is_looked_for_who_is_not_needed(autojump_clock, network, server):
+    network.names["two.example.test"] = [OTHER]
+    network.answers[V6, 5222] = server.endpoint
+    async with connect(["xmpp://xmpp.example.test", "xmpp://two.example.test"]):
+        assert network.asked == ["xmpp.example.test"]
+
+
 # --- and then only one logs in
 
 

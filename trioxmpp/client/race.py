@@ -111,7 +111,7 @@ class Race(Generic[R]):
         patience = math.inf
         for entry in self._entries:
             if entry not in self._began:
-                if isinstance(entry, Search) or patience == math.inf:
+                if patience == math.inf:
                     return entry, 0
             elif isinstance(entry, Search):
                 left = self._began[entry] + STAGGER - trio.current_time()
