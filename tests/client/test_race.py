@@ -26,9 +26,28 @@ class Runner:
         await trio.lowlevel.checkpoint()
 
 
-async def test_of_two_who_arrive_at_the_same_time_one_is_closed(autojump_clock):
-    one, two = Runner(1.25), Runner(1)
+class Waiter(Runner):
+    """Gets there when the gate opens. Who slept would be woken by a cancellation, and not arrive after it."""
+
+    def __init__(self, gate: trio.Event) -> None:
+        super().__init__(0)
+        self.gate = gate
+
+    async def run(self) -> None:
+        await self.gate.wait()
+        self.open += 1
+
+
+async def test_of_two_who_arrive_at_the_same_time_one_is_closed(autojump_clock, nursery):
+    gate = trio.Event()
+    one, two = Waiter(gate), Waiter(gate)
     race = Race([one, two])
+
+    async def open_gate() -> None:
+        await trio.sleep(1)
+        gate.set()
+
+    nursery.start_soon(open_gate)
     winner = await race.next_winner()
     assert winner in (one, two)
     assert one.open + two.open == 1
