@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from trioxmpp import IQ, IQType, Message, Presence, xml
-from trioxmpp.protocol import ns, sm, starttls
+from trioxmpp.protocol import ns, sasl2, sm, starttls
 from trioxmpp.protocol.bind import Bind
+from trioxmpp.protocol.fast import Fast
 from trioxmpp.protocol.features import parse_features
+from trioxmpp.protocol.sasl2 import SASL2Offer
 from trioxmpp.protocol.saslelements import Auth, Challenge, Success
 from trioxmpp.protocol.stanza import parse_stanza
 from trioxmpp.protocol.streamerror import parse_stream_error
@@ -89,6 +91,22 @@ def test_stanzas(vector: dict[str, Any]) -> None:
         assert xml.equal(stanza.error.application, again.error.application)
 
 
+def offered(offer: SASL2Offer | None) -> dict[str, Any] | None:
+    """What is offered of SASL2, as the examples give it: without what is not there."""
+    if offer is None:
+        return None
+    bind, fast = offer.inline.bind, offer.inline.fast
+    inline = {ns.BIND2: bind is not None, ns.SM: offer.resumes, ns.FAST: fast is not None}
+    found: dict[str, Any] = {"mechanisms": list(offer.mechanisms)}
+    found["inline"] = [namespace for namespace, is_there in inline.items() if is_there]
+    found["bind2_inline"] = sorted(bind.features) if bind is not None else []
+    found["sm_resume"] = offer.resumes
+    found["upgrades"] = [upgrade.task for upgrade in offer.upgrades]
+    if fast is not None:
+        found["fast"] = {"mechanisms": list(fast.mechanisms), "tls_0rtt": fast.tls_0rtt}
+    return {name: value for name, value in found.items() if value}
+
+
 @pytest.mark.parametrize("vector", NONZAS["features"])
 def test_features(vector: dict[str, Any]) -> None:
     element, said = xml.fromstring(vector["xml"]), vector["expect"]
@@ -98,6 +116,7 @@ def test_features(vector: dict[str, Any]) -> None:
     assert list(features.mechanisms) == said.get("sasl1", {}).get("mechanisms", [])
     assert features.bind == said.get("bind", False)
     assert features.sm == said.get("sm", False)
+    assert offered(features.sasl2) == said.get("sasl2")
     assert not features.session_required  # where it is offered at all, it is optional
     assert features.has(f"{{{ns.SESSION}}}session") == ("session" in said)
     assert features.has("{urn:xmpp:csi:0}csi") == said.get("csi", False)
@@ -119,6 +138,26 @@ def text_of(data: bytes | None) -> str | None:
     return None if data is None else data.decode()
 
 
+def succeeded(element: xml.Element) -> dict[str, Any]:
+    said = xml.parse(sasl2.Success, element)
+    found: dict[str, Any] = {"authorization_identifier": (said.identifier or "").strip()}
+    if said.tokens or said.bounds or said.others:
+        assert said.data is None
+    else:
+        found["data"] = None if said.data is None else text_of(said.data)
+    for token in said.tokens:
+        assert token.expiry is not None
+        found["token"] = {"token": token.token, "expiry": f"{token.expiry:%Y-%m-%dT%H:%M:%SZ}"}
+    if said.resumption is not None:
+        found["resumed"] = dict(zip(("previd", "h"), sm.parse_resumed(said.resumption), strict=True))
+    return found
+
+
+def continued(element: xml.Element) -> dict[str, Any]:
+    said = xml.parse(sasl2.Continue, element)
+    return {"data": text_of(said.data or b""), "tasks": list(said.tasks), "text": said.text}
+
+
 READERS: dict[str, Callable[[xml.Element], dict[str, Any]]] = {
     "sm_resumed": lambda element: dict(zip(("previd", "h"), sm.parse_resumed(element), strict=True)),
     "sm_failed": lambda element: {"h": sm.parse_failed(element).h, "condition": sm.parse_failed(element).condition},
@@ -128,6 +167,8 @@ READERS: dict[str, Callable[[xml.Element], dict[str, Any]]] = {
     "tls_failure": lambda element: {} if element.tag == starttls.FAILURE else {"": "another element"},
     "sasl_challenge": lambda element: {"data": text_of(xml.parse(Challenge, element).data)},
     "sasl_success": lambda element: {"data": text_of(xml.parse(Success, element).data)},
+    "sasl2_success": succeeded,
+    "sasl2_continue": continued,
     "stream_error": lambda element: {"condition": parse_stream_error(element).condition.value},
 }
 
@@ -135,6 +176,7 @@ READERS: dict[str, Callable[[xml.Element], dict[str, Any]]] = {
 @pytest.mark.parametrize("vector", [vector for kind in READERS for vector in NONZAS[kind]])
 def test_other_nonzas(vector: dict[str, Any]) -> None:
     said = dict(vector["expect"])
+    said.pop("bound", None)  # what is in there is read where there is an archive
     found = READERS[said.pop("kind")](xml.fromstring(vector["xml"]))
     if said.get("condition", "") is None:
         said["condition"] = "undefined-condition"
@@ -149,6 +191,8 @@ def test_other_nonzas(vector: dict[str, Any]) -> None:
         ("bind(resource=balcony)", IQ(type=IQType.SET, id="*", payload=Bind(resource="balcony")).serialise()),
         ("sasl1 PLAIN juliet r0m30myr0m30", xml.serialise(Auth(mechanism="PLAIN", data=b"\0juliet\0r0m30myr0m30"))),
         ("sasl1 empty initial response", xml.serialise(Auth(mechanism="EXTERNAL", data=b""))),
+        ("sasl2 empty initial response", xml.serialise(sasl2.Authenticate(mechanism="EXTERNAL", data=b""))),
+        ("fast authenticate count=123 invalidate", xml.serialise(Fast(count=123, invalidate=True))),
     ],
 )
 def test_what_we_must_write(build: str, written: str) -> None:
@@ -157,6 +201,6 @@ def test_what_we_must_write(build: str, written: str) -> None:
 
 def test_no_example_is_missing() -> None:
     """Those of what is not spoken yet are counted: whoever teaches it moves them."""
-    later = {"sasl2_success", "sasl2_continue", "sasl2_task_data", "ws_open", "ws_close", "component_handshake"}
+    later = {"sasl2_task_data", "ws_open", "ws_close", "component_handshake"}
     assert len(VECTORS["stanzas"]) == 819
     assert set(NONZAS) - set(READERS) - {"features", "sm_enabled"} == later

@@ -52,7 +52,7 @@ class Dialogue:
             self._annotate(failure)
             raise
         assert isinstance(first, bytes)
-        self.say = xml.serialise(Auth(mechanism=attempt.name, data=first))
+        self.say = self._opening(attempt.name, first)
 
     def receive(self, element: xml.Element) -> bool:
         """Take what the server said. Raises AuthenticationFailure; what it says does not reveal our secrets."""
@@ -68,11 +68,11 @@ class Dialogue:
             raise
 
     def _take(self, element: xml.Element) -> bool:
-        match _read(element):
+        match self._read(element):
             case Challenge(data=data):
                 self._advance(data)
                 if self._finished:
-                    self.say = xml.serialise(Response())  # the last message came as a challenge, and was fine
+                    self.say = self._response(None)  # the last message came as a challenge, and was fine
                 return False
             case Success(data=data):
                 if not self._finished:
@@ -104,17 +104,24 @@ class Dialogue:
         if isinstance(answer, Derivation):
             self.derivation = answer
         else:
-            self.say = xml.serialise(Response(data=answer))
+            self.say = self._response(answer)
 
+    # What the profile of SASL decides (RFC 6120 §6.3): how it is all written.
 
-def _read(element: xml.Element) -> Challenge | Success | Failure:
-    known: tuple[type[Challenge | Success | Failure], ...] = (Challenge, Success, Failure)
-    if str(element.tag) not in map(xml.tag_of, known):
-        raise AuthenticationFailure(f"the server answered the login with {printable(str(element.tag), 200)}")
-    try:
-        return xml.parse_any(element, *known)
-    except ElementError:
-        raise AuthenticationFailure("the server sent something that is not base64") from None
+    def _opening(self, mechanism: str, data: bytes) -> str:
+        return xml.serialise(Auth(mechanism=mechanism, data=data))
+
+    def _response(self, data: bytes | None) -> str:
+        return xml.serialise(Response(data=data))
+
+    def _read(self, element: xml.Element) -> Challenge | Success | Failure:
+        known: tuple[type[Challenge | Success | Failure], ...] = (Challenge, Success, Failure)
+        if str(element.tag) not in map(xml.tag_of, known):
+            raise AuthenticationFailure(f"the server answered the login with {printable(str(element.tag), 200)}")
+        try:
+            return xml.parse_any(element, *known)
+        except ElementError:
+            raise AuthenticationFailure("the server sent something that is not base64") from None
 
 
 def _failure(refusal: Failure, credentials: Credentials) -> AuthenticationFailure:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .. import xml
 from ..errors import ElementError
 from . import ns
+from .sasl2 import SASL2Offer, Settled, parse_offer
 
 __all__ = ["StreamFeatures", "parse_features"]
 
@@ -20,12 +21,16 @@ class StreamFeatures:
     mechanisms: tuple[str, ...] = ()
     channel_bindings: tuple[str, ...] | None = None
     """The types of channel binding for those mechanisms (XEP-0440); None: the server does not tell."""
+    sasl2: SASL2Offer | None = None
+    """Logging in by XEP-0388."""
     bind: bool = False
     session_required: bool = False
     """A legacy session is to be established: offered, and not ``<optional/>``."""
     sm: bool = False
     tags: frozenset[str] = frozenset()
     """The tags of everything that is offered."""
+    settled: Settled = field(default_factory=Settled)
+    """What the login before has settled already; nothing, unless it was by SASL2."""
 
     def has(self, tag: str) -> bool:
         """Whether a feature ``{namespace}name`` is offered."""
@@ -86,6 +91,7 @@ def parse_features(element: xml.Element) -> StreamFeatures:
         starttls_required=any(starttls.required for starttls in offered.starttls),
         mechanisms=tuple(filter(None, names)),
         channel_bindings=_channel_bindings(element),
+        sasl2=parse_offer(element),
         bind=bool(offered.bind),
         session_required=any(not session.optional for session in offered.session),
         sm=bool(offered.sm),

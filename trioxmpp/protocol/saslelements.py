@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from typing import Self
 
 from .. import xml
 from . import ns
@@ -61,6 +62,11 @@ class Failure:
 
     texts: tuple[_Text, ...] = xml.children()
     others: tuple[xml.Element, ...] = xml.rest()
+
+    @classmethod
+    def of(cls, others: tuple[xml.Element, ...], text: str) -> Self:
+        """What another profile of SASL says in its own words."""
+        return cls(texts=(_Text(text=text),), others=others)
 
     @property
     def condition(self) -> str:

@@ -17,9 +17,11 @@ from . import ns
 
 __all__ = [
     "REQUEST",
+    "Enable",
     "Enabled",
     "Failed",
     "HandledCountTooHigh",
+    "Resume",
     "StreamManagement",
     "ack",
     "enable",
@@ -142,7 +144,9 @@ _BOOL = xml.Codec(lambda text: text in ("true", "1"), lambda value: "true" if va
 
 
 @xml.element(ns.SM, "enable")
-class _Enable:
+class Enable:
+    """Please manage the stream."""
+
     resume: bool = xml.attr(default=False)
     max: int | None = xml.attr(default=None)
 
@@ -158,7 +162,9 @@ class _Enabled:
 
 
 @xml.element(ns.SM, "resume")
-class _Resume:
+class Resume:
+    """Please go on with that session; we have handled `h` of its stanzas."""
+
     h: int = xml.attr(codec=_COUNT)
     previd: str = xml.attr()
 
@@ -192,12 +198,12 @@ REQUEST = xml.serialise(_Request())
 
 def enable(*, resume: bool, max: int | None = None) -> str:
     """The request to manage the stream, resumable or not, for at least `max` seconds without a link."""
-    return xml.serialise(_Enable(resume=resume, max=max if resume else None))
+    return xml.serialise(Enable(resume=resume, max=max if resume else None))
 
 
 def resume(previd: str, h: int) -> str:
     """The request to resume the session that the server calls `previd`."""
-    return xml.serialise(_Resume(h=h, previd=previd))
+    return xml.serialise(Resume(h=h, previd=previd))
 
 
 def ack(h: int) -> str:

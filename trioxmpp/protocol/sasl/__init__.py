@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from ...errors import AuthenticationFailure
 from .mechanism import Channel, Credentials, Kind, Mechanism, Strength, printable
-from .memory import LoginMemory
+from .memory import LoginMemory, Ticket
 from .plain import plain
 from .rules import SCRAM, Choice, Offer, choose_scram
 from .scram import Derivation, Terms, scram
@@ -23,6 +23,7 @@ __all__ = [
     "Mechanism",
     "Offer",
     "Strength",
+    "Ticket",
     "choose",
     "choose_scram",
 ]

@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
 
 from .mechanism import Strength
 from .scram import Derivation
 
-__all__ = ["LoginMemory"]
+if TYPE_CHECKING:
+    from ..sasl2 import SASL2Offer
+
+__all__ = ["LoginMemory", "Ticket"]
 
 #: A server asks for the same key every time, unless the password is changed, or the server's settings are.
 MAX_KEYS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """What logs in without the password (XEP-0484): a token, which is for one mechanism and one user name alone."""
+
+    mechanism: str
+    authcid: str
+    token: str = field(repr=False)
+    expiry: datetime | None = None
+    count: int = 0
+    """How many logins there were with it, as far as they were counted."""
 
 
 @dataclass(slots=True)
@@ -20,6 +37,13 @@ class LoginMemory:
 
     strength: Strength | None = None
     """The best that ever succeeded; nothing weaker will do. None: there was none."""
+    agent: str | None = None
+    """The id by which servers are to recognise this client (XEP-0388 §2.3), once there was a reason to have one."""
+    ticket: Ticket | None = None
+    """What the next login is tried with first."""
+    sasl2: SASL2Offer | None = None
+    """What the server offered when a login by SASL2 succeeded the last time, if nothing went wrong since: then it
+    need not be awaited again before we speak."""
     _keys: dict[Derivation, bytes] = field(default_factory=dict, repr=False)
 
     def key(self, derivation: Derivation) -> bytes | None:

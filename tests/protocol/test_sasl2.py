@@ -1,0 +1,206 @@
+"""SASL2 as values: what is offered, what we say, and what of the answer counts."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+
+from trioxmpp import JID, xml
+from trioxmpp.errors import AuthenticationFailure, StreamNegotiationFailure
+from trioxmpp.protocol import ns, sm
+from trioxmpp.protocol.bind2 import Bind
+from trioxmpp.protocol.fast import RequestToken
+from trioxmpp.protocol.features import parse_features
+from trioxmpp.protocol.sasl import Attempt, Channel, Credentials, Offer, choose
+from trioxmpp.protocol.sasl2 import Continue, Dialogue2, Requests, SASL2Offer, UserAgent
+
+NONCE = "fyko+d2lbbFgONRv9qkxdawL"
+SERVER_FIRST = b"r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,s=QSXCR+Q6sek8bf92,i=4096"
+SERVER_FINAL = base64.b64encode(b"v=rmF9pqV8S7suAoZWja4dJRkFsKQ=").decode()
+PROOF = f"<additional-data>{SERVER_FINAL}</additional-data>"
+FULL = "<authorization-identifier>user@example.org/trioxmpp.1</authorization-identifier>"
+
+
+def said(name: str, inner: str = "") -> xml.Element:
+    return xml.fromstring(f"<{name} xmlns='{ns.SASL2}'>{inner}</{name}>")
+
+
+def attempt() -> Attempt:
+    return choose(Offer(("SCRAM-SHA-1",)), Credentials("user", "pencil"), Channel(secure=True), nonce=NONCE)
+
+
+def proved() -> Dialogue2:
+    """A dialogue in which the client has proved itself, and the server has not yet."""
+    dialogue = Dialogue2(attempt(), Requests())
+    assert not dialogue.receive(said("challenge", base64.b64encode(SERVER_FIRST).decode()))
+    assert dialogue.derivation is not None
+    dialogue.derived(dialogue.derivation.compute())
+    assert str(xml.fromstring(dialogue.say or "").tag) == f"{{{ns.SASL2}}}response"
+    return dialogue
+
+
+def offer(inner: str) -> SASL2Offer | None:
+    text = f"<authentication xmlns='{ns.SASL2}'>{inner}</authentication>"
+    return parse_features(xml.fromstring(f"<features xmlns='{ns.STREAM}'>{text}</features>")).sasl2
+
+
+# --- what is offered
+
+
+def test_an_offer_of_everything() -> None:
+    """As Prosody 13 makes it, in this order."""
+    found = offer(
+        "<mechanism>PLAIN</mechanism><mechanism>SCRAM-SHA-1</mechanism><inline>"
+        "<bind xmlns='urn:xmpp:bind:0'><inline><feature var='urn:xmpp:carbons:2'/><feature var='urn:xmpp:csi:0'/>"
+        "<feature var='urn:xmpp:sm:3'/></inline></bind>"
+        "<sm xmlns='urn:xmpp:sm:3'/><fast xmlns='urn:xmpp:fast:0'><mechanism>HT-SHA-256-NONE</mechanism></fast>"
+        "</inline>"
+    )
+    assert found is not None
+    assert found.mechanisms == ("PLAIN", "SCRAM-SHA-1")
+    assert found.inline.bind is not None
+    assert found.inline.bind.features == {ns.SM, "urn:xmpp:carbons:2", "urn:xmpp:csi:0"}
+    assert found.resumes
+    assert found.fast == ("HT-SHA-256-NONE",)
+    assert not found.counts
+
+
+def test_an_offer_of_little() -> None:
+    found = offer("<mechanism>EXTERNAL</mechanism><what xmlns='urn:x'/>")
+    assert found is not None
+    assert (found.mechanisms, found.fast, found.resumes, found.inline.bind) == (("EXTERNAL",), (), False, None)
+    assert parse_features(xml.fromstring(f"<features xmlns='{ns.STREAM}'/>")).sasl2 is None
+
+
+def test_what_cannot_be_understood_is_not_offered() -> None:
+    twice = "<inline/><inline/>"
+    assert offer(twice) is None
+
+
+# --- what we say
+
+
+def test_all_requests_go_along() -> None:
+    requests = Requests(
+        user_agent=UserAgent(id="d4565fa7-4d72-4749-b3d3-740edbf87770", software="trioxmpp"),
+        resume=sm.Resume(h=3, previd="sm-1"),
+        bind=Bind(tag="trioxmpp", enable=sm.Enable(resume=True, max=60)),
+        request_token=RequestToken(mechanism="HT-SHA-256-ENDP"),
+    )
+    dialogue = Dialogue2(attempt(), requests)
+    first = base64.b64encode(f"n,,n=user,r={NONCE}".encode()).decode()
+    expected = (
+        f"<authenticate xmlns='{ns.SASL2}' mechanism='SCRAM-SHA-1'><initial-response>{first}</initial-response>"
+        "<user-agent id='d4565fa7-4d72-4749-b3d3-740edbf87770'><software>trioxmpp</software></user-agent>"
+        "<resume xmlns='urn:xmpp:sm:3' h='3' previd='sm-1'/>"
+        "<bind xmlns='urn:xmpp:bind:0'><tag>trioxmpp</tag><enable xmlns='urn:xmpp:sm:3' resume='true' max='60'/></bind>"
+        "<request-token xmlns='urn:xmpp:fast:0' mechanism='HT-SHA-256-ENDP'/></authenticate>"
+    )
+    assert xml.equal(xml.fromstring(dialogue.say or ""), xml.fromstring(expected))
+
+
+def test_data_of_no_length_is_an_empty_element() -> None:
+    credentials = Credentials.external()
+    external = choose(Offer(("EXTERNAL",)), credentials, Channel(secure=True), nonce=NONCE)
+    element = xml.fromstring(Dialogue2(external, Requests()).say or "")
+    initial = element.find(f"{{{ns.SASL2}}}initial-response")
+    assert initial is not None
+    assert not initial.text
+
+
+# --- what counts
+
+
+def test_success_is_believed_when_the_server_has_proved_itself() -> None:
+    dialogue = proved()
+    assert dialogue.receive(said("success", f"{PROOF}{FULL}"))
+    assert dialogue.success is not None
+    assert dialogue.settled().jid is None  # nothing was bound
+
+
+@pytest.mark.parametrize("proof", ["", "<additional-data/>", PROOF.replace("dj1ybU", "dj1ybV")])
+def test_success_without_proof_is_none(proof: str) -> None:
+    with pytest.raises(AuthenticationFailure):
+        proved().receive(said("success", f"{proof}{FULL}<resumed xmlns='{ns.SM}' h='0' previd='sm-1'/>"))
+
+
+def test_line_breaks_in_data_do_not_matter() -> None:
+    folded = f"<additional-data>\n  {SERVER_FINAL[:10]}\n  {SERVER_FINAL[10:]}\n</additional-data>"
+    assert proved().receive(said("success", folded))
+
+
+def test_bound_and_managed() -> None:
+    dialogue = proved()
+    enabled = f"<enabled xmlns='{ns.SM}' id='sm-2' resume='1' max='2'/>"
+    assert dialogue.receive(said("success", f"{PROOF}<bound xmlns='{ns.BIND2}'>{enabled}</bound>{FULL}"))
+    settled = dialogue.settled()
+    assert settled.jid == JID.parse("user@example.org/trioxmpp.1")
+    assert settled.managed == sm.Enabled(id="sm-2", resumable=True, max=2)
+    assert settled.resumption is None
+
+
+def test_management_refused_in_the_way_of_prosody() -> None:
+    dialogue = proved()
+    failed = (
+        f"<failed xmlns='{ns.SM}'><error type='wait'><resource-constraint xmlns='{ns.STANZA_ERRORS}'/></error></failed>"
+    )
+    dialogue.receive(said("success", f"{PROOF}<bound xmlns='{ns.BIND2}'>{failed}</bound>{FULL}"))
+    assert dialogue.settled().managed == sm.Failed("resource-constraint")
+
+
+def test_what_failed_and_what_was_bound_instead() -> None:
+    dialogue = proved()
+    failed = f"<failed xmlns='{ns.SM}' h='2'><item-not-found xmlns='{ns.STANZA_ERRORS}'/></failed>"
+    dialogue.receive(said("success", f"{PROOF}{failed}<bound xmlns='{ns.BIND2}'/>{FULL}"))
+    settled = dialogue.settled()
+    assert settled.resumption is not None
+    assert sm.parse_failed(settled.resumption) == sm.Failed("item-not-found", 2)
+    assert settled.jid is not None
+    assert settled.managed is None
+    assert not settled.resumed
+
+
+def test_a_resumed_session_keeps_its_address() -> None:
+    """Whatever else the answer says."""
+    dialogue = proved()
+    resumed = f"<resumed xmlns='{ns.SM}' h='2' previd='sm-1'/>"
+    dialogue.receive(said("success", f"{PROOF}{resumed}<bound xmlns='{ns.BIND2}'/>{FULL}"))
+    assert dialogue.settled().resumed
+    assert dialogue.settled().jid is None
+
+
+@pytest.mark.parametrize("identifier", ["", "user@example.org", "@", "user@exa mple/x"])
+def test_an_address_that_cannot_be_ours(identifier: str) -> None:
+    dialogue = proved()
+    inner = f"<authorization-identifier>{identifier}</authorization-identifier>" if identifier else ""
+    dialogue.receive(said("success", f"{PROOF}<bound xmlns='{ns.BIND2}'/>{inner}"))
+    with pytest.raises(StreamNegotiationFailure, match="what it bound"):
+        dialogue.settled()
+
+
+def test_a_failure_has_its_condition_in_the_old_namespace() -> None:
+    inner = f"<credentials-expired xmlns='{ns.SASL}'/><text>too pencil, too late</text>"
+    with pytest.raises(AuthenticationFailure, match="the credentials have expired") as failure:
+        proved().receive(said("failure", inner))
+    assert failure.value.condition == "credentials-expired"
+    assert failure.value.tried == ("SCRAM-SHA-1",)
+    assert "pencil" not in str(failure.value)
+
+
+def test_more_tasks_are_none_that_we_know() -> None:
+    inner = "<tasks><task>HOTP-EXAMPLE</task><task>TOTP-EXAMPLE</task></tasks><text>two factors</text>"
+    assert xml.parse(Continue, said("continue", inner)).tasks == ("HOTP-EXAMPLE", "TOTP-EXAMPLE")
+    with pytest.raises(AuthenticationFailure, match="HOTP-EXAMPLE, TOTP-EXAMPLE"):
+        proved().receive(said("continue", inner))
+
+
+@pytest.mark.parametrize("inner", ["<additional-data>???</additional-data>", PROOF * 2])
+def test_a_malformed_answer(inner: str) -> None:
+    with pytest.raises(AuthenticationFailure, match="malformed"):
+        proved().receive(said("success", inner))
+
+
+def test_an_answer_of_the_old_kind_is_none() -> None:
+    with pytest.raises(AuthenticationFailure, match="answered the login with"):
+        proved().receive(xml.fromstring(f"<success xmlns='{ns.SASL}'>{SERVER_FINAL}</success>"))
