@@ -25,6 +25,8 @@ class Account:
         """What the server accepted from any session of this account, oldest first."""
         self.contacts: set[str] = set()
         """Bare JIDs of those who see the presence of this account, and whose presence it sees."""
+        self.tokens: dict[tuple[str, str], list[str]] = {}
+        """Those that log in without the password (XEP-0484), the newest at the end, by client and mechanism."""
         self._expired: OrderedDict[str, int] = OrderedDict()
 
     def remember(self, previd: str, h: int) -> None:

@@ -16,13 +16,15 @@ from ..errors import ErrorType, JIDError, StanzaCondition, StreamCondition, Stre
 from ..jid import JID
 from ..protocol import ns
 from ..protocol.framing import Event, StreamFooter, StreamHeader, header
+from . import sasl2
 from .account import Account
-from .authentication import MECHANISMS, Exchange, Refused, exchange
+from .authentication import MECHANISMS, Exchange, Refused, Setting, exchange
 from .link import Link
 from .login import features, offer, setting
+from .management import count_of, enable, failed, resume
 from .policy import Policy, StartTLS
 from .session import Session
-from .sessions import NotResumed, Sessions
+from .sessions import Sessions
 from .stanzas import NAMES, error_for, result_for, text_of
 
 __all__ = ["Conversation", "Host"]
@@ -77,12 +79,9 @@ class Conversation:
             await self._link.start_tls(self._host.tls_context())
         if self._link.websocket:
             await self._link.start_websocket()
-        account = await self._log_in()
-        if account is not None:
-            await self._open(self._features_inside())
-            session = await self._begin_session(account)
-            if session is not None:
-                await self._serve(session)
+        session = await self._log_in()
+        if session is not None:
+            await self._serve(session)
         self._link.end()
 
     # --- the stream
@@ -119,7 +118,7 @@ class Conversation:
         if tls != "none":
             offered = f"<starttls xmlns='{ns.TLS}'>{'<required/>' if tls == 'required' else ''}</starttls>"
         if tls != "required":
-            offered += features(self._host.policy, self._link)
+            offered += features(self._host.policy, self._link) + sasl2.features(self._host.policy, self._link)
         return offered
 
     def _features_inside(self) -> str:
@@ -129,8 +128,8 @@ class Conversation:
 
     # --- who is it?
 
-    async def _log_in(self) -> Account | None:
-        """The account that somebody has logged in to; None if the client has given up."""
+    async def _log_in(self) -> Session | None:
+        """The session that somebody has logged in to; None if the client has given up."""
         await self._open(self._features_outside())
         failures = 0
         while (element := await self._next()) is not None:
@@ -138,19 +137,38 @@ class Conversation:
                 await self._secure()
                 await self._open(self._features_outside())
                 continue
-            if element.tag != f"{_SASL}auth":
+            is_new = element.tag == f"{{{ns.SASL2}}}authenticate" and self._host.policy.sasl2 and self._link.secure
+            if element.tag != f"{_SASL}auth" and not is_new:
                 raise _refuse(StreamCondition.NOT_AUTHORIZED, "log in first")
             try:
-                account = await self._authenticate(element)
+                return await (self._enter(element) if is_new else self._enter_anew(element))
             except Refused as exc:
-                self._link.write(f"<failure xmlns='{ns.SASL}'><{exc.condition}/></failure>")
+                failure = f"<failure xmlns='{ns.SASL}'><{exc.condition}/></failure>"
+                self._link.write(sasl2.refusal(exc.condition) if is_new else failure)
                 failures += 1
                 if failures == ATTEMPTS:
                     raise _refuse(StreamCondition.POLICY_VIOLATION, "too many failed logins") from None
-            else:
-                self._link.restart()
-                return account
         return None
+
+    async def _enter(self, element: xml.Element) -> Session | None:
+        """Log in by SASL2, which says everything on the same stream. Raises Refused."""
+        entry = await sasl2.enter(self._host, self._link, self._setting(), self._host.accounts, element, self._next)
+        if entry.resumed:
+            assert entry.session is not None
+            entry.session.write_again()
+            return entry.session
+        self._link.write(f"<stream:features>{self._features_inside()}</stream:features>")
+        return entry.session or await self._begin_session(entry.account)
+
+    async def _enter_anew(self, element: xml.Element) -> Session | None:
+        """Log in, and begin the stream anew. Raises Refused."""
+        account = await self._authenticate(element)
+        self._link.restart()
+        await self._open(self._features_inside())
+        return await self._begin_session(account)
+
+    def _setting(self) -> Setting:
+        return setting(self._host.policy, self._link, self._host.domain, self._host.end_point())
 
     async def _secure(self) -> None:
         if self._link.faults.refuse_tls:
@@ -170,8 +188,7 @@ class Conversation:
         if name not in offer(self._host.policy, self._link).mechanisms or name not in MECHANISMS:
             raise Refused("invalid-mechanism")
         passwords = {local: account.password for local, account in self._host.accounts.items()}
-        circumstances = setting(self._host.policy, self._link, self._host.domain, self._host.end_point())
-        local, last_words = await self._exchange(exchange(name, passwords, circumstances), auth)
+        local, last_words = await self._exchange(exchange(name, passwords, self._setting()), auth)
         if local not in self._host.accounts:
             self._host.add_account(local, secrets.token_hex())  # of somebody anonymous
         said = base64.b64encode(last_words).decode() if last_words is not None else ""
@@ -225,18 +242,10 @@ class Conversation:
         return session
 
     def _resume(self, account: Account, request: xml.Element) -> Session | None:
-        previd, sessions = request.get("previd", ""), self._host.sessions
-        doomed = sessions.find(account, previd)
-        if doomed is not None and (fault := self._link.faults.refuse_resume) is not None:
-            (sessions.end if fault == "with-h" else sessions.forget)(doomed)
-        try:
-            session = sessions.resume(self._link, account, previd, _count(request))
-        except NotResumed as exc:
-            self._fail("item-not-found", exc.h)
-            return None
-        assert session.sm is not None
-        self._link.write(f"<resumed xmlns='{ns.SM}' h='{session.sm.handled}' previd='{xml.escape_attr(previd)}'/>")
-        session.write_again()
+        answer, session = resume(self._host, self._link, account, request)
+        self._link.write(answer)
+        if session is not None:
+            session.write_again()
         return session
 
     # --- what does it want?
@@ -267,49 +276,22 @@ class Conversation:
         """Stream management (XEP-0198) on a session."""
         name = str(element.tag).removeprefix(_SM)
         if name == "enable":
-            self._enable(session, element)
+            self._link.write(enable(self._host, self._link, session, element))
         elif name == "resume" or session.sm is None:
             self._fail("unexpected-request")
         elif name == "r":
             self._link.write(f"<a xmlns='{ns.SM}' h='{session.sm.handled}'/>")
         elif name == "a":
-            session.sm.acknowledge(_count(element))
+            session.sm.acknowledge(count_of(element))
         else:
             raise _refuse(StreamCondition.UNSUPPORTED_STANZA_TYPE, name)
 
-    def _enable(self, session: Session, element: xml.Element) -> None:
-        if session.sm is not None:
-            self._fail("unexpected-request")
-            return
-        if self._link.faults.refuse_sm:
-            self._fail("internal-server-error")
-            return
-        wish = element.get("max", "")
-        resumable = element.get("resume") in ("true", "1")
-        granted = self._host.sessions.enable_sm(
-            session, resumable=resumable, wish=float(wish) if wish.isdigit() else None
-        )
-        promise = ""
-        if resumable:
-            promise = f" id='{granted.id}' resume='true' max='{int(granted.patience)}'"
-            if (location := self._host.policy.location) is not None:
-                promise += f" location='{xml.escape_attr(location)}'"
-        self._link.write(f"<enabled xmlns='{ns.SM}'{promise}/>")
-
-    def _fail(self, condition: str, h: int | None = None) -> None:
-        count = "" if h is None else f" h='{h}'"
-        self._link.write(f"<failed xmlns='{ns.SM}'{count}><{condition} xmlns='{ns.STANZA_ERRORS}'/></failed>")
+    def _fail(self, condition: str) -> None:
+        self._link.write(failed(condition))
 
 
 def _refuse(condition: StreamCondition, text: str) -> StreamError:
     return StreamError(condition, text, by_us=True)
-
-
-def _count(element: xml.Element) -> int:
-    text = element.get("h", "")
-    if not (text.isascii() and text.isdigit() and int(text[:11]) < 1 << 32):
-        raise _refuse(StreamCondition.BAD_FORMAT, "h is a count modulo 2**32")
-    return int(text)
 
 
 def _decode(text: str | None) -> bytes:

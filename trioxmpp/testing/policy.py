@@ -28,6 +28,10 @@ class Policy:
     1.2, without a word, as before there was that XEP."""
     prove_offer: bool = True
     """Whether SCRAM proves what was offered (XEP-0474), and the version of TLS (XEP-0515)."""
+    sasl2: bool = False
+    """Whether SASL2 is offered under TLS (XEP-0388), and in it Bind 2, resumption, and tokens."""
+    fast: tuple[str, ...] = ("HT-SHA-256-ENDP", "HT-SHA-256-NONE")
+    """The mechanisms that there are tokens for (XEP-0484)."""
     session_required: bool = False
     """Whether the session of RFC 3921 §3 is mandatory, as on some old servers."""
     resume_h_in_failed: bool = True

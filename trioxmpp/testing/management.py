@@ -1,0 +1,71 @@
+"""What the server answers to whoever wants his stream managed, or his session resumed (XEP-0198)."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from .. import xml
+from ..errors import StreamCondition, StreamError
+from ..protocol import ns
+from .account import Account
+from .link import Link
+from .policy import Policy
+from .session import Session
+from .sessions import NotResumed, Sessions
+
+__all__ = ["Keeper", "count_of", "enable", "failed", "resume"]
+
+
+class Keeper(Protocol):
+    """Who has the sessions."""
+
+    policy: Policy
+    sessions: Sessions
+
+
+def resume(keeper: Keeper, link: Link, account: Account, request: xml.Element) -> tuple[str, Session | None]:
+    """What to say to ``<resume/>``, and the session that it has put on `link`; the rest of it is to be written then.
+
+    Raises StreamError for an h that cannot be.
+    """
+    previd, sessions = request.get("previd", ""), keeper.sessions
+    doomed = sessions.find(account, previd)
+    if doomed is not None and (fault := link.faults.refuse_resume) is not None:
+        (sessions.end if fault == "with-h" else sessions.forget)(doomed)
+    try:
+        session = sessions.resume(link, account, previd, count_of(request))
+    except NotResumed as exc:
+        return failed("item-not-found", exc.h), None
+    assert session.sm is not None
+    return f"<resumed xmlns='{ns.SM}' h='{session.sm.handled}' previd='{xml.escape_attr(previd)}'/>", session
+
+
+def enable(keeper: Keeper, link: Link, session: Session, request: xml.Element) -> str:
+    """What to say to ``<enable/>``, which takes effect here."""
+    if session.sm is not None:
+        return failed("unexpected-request")
+    if link.faults.refuse_sm:
+        return failed("internal-server-error")
+    wish = request.get("max", "")
+    resumable = request.get("resume") in ("true", "1")
+    granted = keeper.sessions.enable_sm(session, resumable=resumable, wish=float(wish) if wish.isdigit() else None)
+    promise = ""
+    if resumable:
+        promise = f" id='{granted.id}' resume='true' max='{int(granted.patience)}'"
+        if (location := keeper.policy.location) is not None:
+            promise += f" location='{xml.escape_attr(location)}'"
+    return f"<enabled xmlns='{ns.SM}'{promise}/>"
+
+
+def failed(condition: str, h: int | None = None) -> str:
+    """A refusal; `h` is what was handled of the session, if that is still known."""
+    count = "" if h is None else f" h='{h}'"
+    return f"<failed xmlns='{ns.SM}'{count}><{condition} xmlns='{ns.STANZA_ERRORS}'/></failed>"
+
+
+def count_of(element: xml.Element) -> int:
+    """The h of an element. Raises StreamError if it has none."""
+    text = element.get("h", "")
+    if not (text.isascii() and text.isdigit() and int(text[:11]) < 1 << 32):
+        raise StreamError(StreamCondition.BAD_FORMAT, "h is a count modulo 2**32", by_us=True)
+    return int(text)

@@ -1,0 +1,180 @@
+"""The server's side of SASL2 (XEP-0388), with Bind 2, inline resumption, and FAST."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from .. import xml
+from ..errors import JIDError
+from ..protocol import ns
+from ..protocol.sasl.ht import BINDINGS
+from .account import Account
+from .authentication import MECHANISMS, Exchange, Refused, Setting, exchange
+from .link import Link
+from .login import offer
+from .management import Keeper, enable, resume
+from .policy import Policy
+from .session import Session
+
+__all__ = ["Entry", "enter", "features", "refusal"]
+
+#: Tokens last this long, as far as the server says.
+EXPIRY = "2999-12-31T23:59:59Z"
+
+_SASL2 = f"{{{ns.SASL2}}}"
+_BIND2 = f"{{{ns.BIND2}}}"
+_FAST = f"{{{ns.FAST}}}"
+_SM = f"{{{ns.SM}}}"
+
+
+def features(policy: Policy, link: Link) -> str:
+    """What is offered on that link, as an XML text: nothing without TLS."""
+    if not policy.sasl2 or not link.secure:
+        return ""
+    names = "".join(f"<mechanism>{name}</mechanism>" for name in offer(policy, link).mechanisms)
+    sm = f"<sm xmlns='{ns.SM}'/>" if policy.sm else ""
+    inline = f"<inline><feature var='{ns.SM}'/></inline>" if policy.sm else ""
+    tokens = "".join(f"<mechanism>{name}</mechanism>" for name in policy.fast)
+    fast = f"<fast xmlns='{ns.FAST}'>{tokens}</fast>" if tokens else ""
+    inner = f"{names}<inline><bind xmlns='{ns.BIND2}'>{inline}</bind>{sm}{fast}</inline>"
+    return f"<authentication xmlns='{ns.SASL2}'>{inner}</authentication>"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Somebody who has logged in. `session` is None if there is none yet: it is to be begun as without SASL2."""
+
+    account: Account
+    session: Session | None
+    resumed: bool
+
+
+async def enter(
+    keeper: Keeper,
+    link: Link,
+    setting: Setting,
+    accounts: Mapping[str, Account],
+    request: xml.Element,
+    hear: Callable[[], Awaitable[xml.Element | None]],
+) -> Entry:
+    """Let somebody in who has said ``<authenticate/>``, and do what else he wants. Raises Refused."""
+    if link.faults.refuse_login:
+        raise Refused(link.faults.refuse_login)
+    name, fast = request.get("mechanism", ""), request.find(f"{_FAST}fast")
+    initial = request.findtext(f"{_SASL2}initial-response")
+    said: bytes | None
+    token = ""
+    if fast is not None:
+        account, said, token = _by_token(keeper.policy, setting, accounts, request, _decode(initial))
+    else:
+        if name not in setting.offer.mechanisms or name not in MECHANISMS:
+            raise Refused("invalid-mechanism")
+        passwords = {local: account.password for local, account in accounts.items()}
+        local, words = await _converse(link, exchange(name, passwords, setting), initial, hear)
+        if local not in accounts:
+            raise Refused  # nobody is made up here
+        account, said = accounts[local], words
+    return _welcome(keeper, link, account, request, said, token)
+
+
+def refusal(condition: str) -> str:
+    """What to say to whom was Refused."""
+    return f"<failure xmlns='{ns.SASL2}'><{condition} xmlns='{ns.SASL}'/></failure>"
+
+
+def _by_token(
+    policy: Policy, setting: Setting, accounts: Mapping[str, Account], request: xml.Element, said: bytes
+) -> tuple[Account, bytes, str]:
+    """The account, our proof, and the token that was used."""
+    name = request.get("mechanism", "")
+    if name not in policy.fast or name not in BINDINGS:
+        raise Refused("invalid-mechanism")
+    kind = BINDINGS[name]
+    binding = b"" if kind is None else setting.channel.bindings.get(kind)
+    local, _, proof = said.partition(b"\0")
+    account = accounts.get(local.decode("utf-8", "replace"))
+    if account is None or binding is None:
+        raise Refused
+    for token in account.tokens.get((_agent(request), name), ()):
+        if hmac.compare_digest(proof, hmac.digest(token.encode(), b"Initiator" + binding, "sha256")):
+            return account, hmac.digest(token.encode(), b"Responder" + binding, "sha256"), token
+    raise Refused
+
+
+async def _converse(
+    link: Link, dialogue: Exchange, initial: str | None, hear: Callable[[], Awaitable[xml.Element | None]]
+) -> tuple[str, bytes | None]:
+    said = initial
+    while True:
+        try:
+            answer = b"" if said is None else dialogue.send(_decode(said))
+        except StopIteration as stop:
+            result: tuple[str, bytes | None] = stop.value
+            return result
+        link.write(f"<challenge xmlns='{ns.SASL2}'>{base64.b64encode(answer).decode()}</challenge>")
+        response = await hear()
+        if response is None or response.tag == f"{_SASL2}abort":
+            raise Refused("aborted")
+        if response.tag != f"{_SASL2}response":
+            raise Refused("malformed-request")
+        said = response.text or ""
+
+
+def _welcome(
+    keeper: Keeper, link: Link, account: Account, request: xml.Element, said: bytes | None, used: str
+) -> Entry:
+    """Say ``<success/>``, with all that comes of it."""
+    parts = "" if said is None else f"<additional-data>{base64.b64encode(said).decode()}</additional-data>"
+    parts += _token(keeper.policy, account, request, used)
+    session, resumed = None, False
+    again = request.find(f"{_SM}resume")
+    if again is not None and keeper.policy.sm:
+        text, session = resume(keeper, link, account, again)
+        parts, resumed = parts + text, session is not None
+    bind = request.find(f"{_BIND2}bind")
+    if session is None and bind is not None:
+        session = _bind(keeper, link, account, bind)
+        wanted = bind.find(f"{_SM}enable")
+        inner = enable(keeper, link, session, wanted) if wanted is not None and keeper.policy.sm else ""
+        parts += f"<bound xmlns='{ns.BIND2}'>{inner}</bound>"
+    who = xml.escape(account.jid if session is None else session.jid)
+    parts += f"<authorization-identifier>{who}</authorization-identifier>"
+    link.write(f"<success xmlns='{ns.SASL2}'>{parts}</success>")
+    return Entry(account, session, resumed)
+
+
+def _token(policy: Policy, account: Account, request: xml.Element, used: str) -> str:
+    """A new token, for who wants one or has used the newest. The one before stays good until this is used."""
+    wanted = request.find(f"{_FAST}request-token")
+    name = request.get("mechanism", "") if wanted is None else wanted.get("mechanism", "")
+    known = account.tokens.setdefault((_agent(request), name), [])
+    if (wanted is None and not used) or name not in policy.fast or (used and used != known[-1]):
+        return ""
+    known[:] = [*known[-1:], secrets.token_urlsafe(24)]
+    return f"<token xmlns='{ns.FAST}' token='{known[-1]}' expiry='{EXPIRY}'/>"
+
+
+def _bind(keeper: Keeper, link: Link, account: Account, request: xml.Element) -> Session:
+    tag = request.findtext(f"{_BIND2}tag")
+    resource = secrets.token_hex(4)
+    try:
+        return keeper.sessions.bind(link, account, f"{tag}.{resource}" if tag else resource)
+    except JIDError:
+        raise Refused("malformed-request") from None
+
+
+def _agent(request: xml.Element) -> str:
+    agent = request.find(f"{_SASL2}user-agent")
+    return "" if agent is None else agent.get("id", "")
+
+
+def _decode(text: str | None) -> bytes:
+    try:
+        return base64.b64decode(text or "", validate=True)
+    except (binascii.Error, ValueError):
+        raise Refused("incorrect-encoding") from None
