@@ -13,7 +13,7 @@ import trio
 
 from ..errors import Attempt, ConnectError, Stage, StreamError
 from ..protocol.features import StreamFeatures
-from ..stream.negotiate import Terms, log_in, secure
+from ..stream.negotiate import Opened, Terms, log_in, secure
 from ..stream.xmlstream import XmlStream
 from ..transport.base import Transport
 from ..transport.discovery import Resolver, discover
@@ -58,7 +58,7 @@ class Candidate:
         self._address = address
         self._stage = Stage.CONNECTING
         self._xmlstream: XmlStream | None = None
-        self._features: StreamFeatures | None = None
+        self._opened: Opened | None = None
 
     async def run(self) -> None:
         """See `Runner.run`."""
@@ -67,7 +67,7 @@ class Candidate:
             self._at(Stage.CONNECTING)
             xmlstream = self._xmlstream = XmlStream(await self._connect(), self._trip.domain)
             try:
-                self._features = await secure(xmlstream, self._trip.terms, self._trip.tls, self._at)
+                self._opened = await secure(xmlstream, self._trip.terms, self._trip.tls, self._at)
             except BaseException as exc:
                 await self._give_up(exc)
                 raise
@@ -75,12 +75,12 @@ class Candidate:
     async def log_in(self, patience: float) -> tuple[XmlStream, StreamFeatures]:
         """An authenticated stream, and what is offered on it, in `patience` seconds, or one of `FAILURES`."""
         assert self._xmlstream is not None
-        assert self._features is not None
+        assert self._opened is not None
         with self._noting():
             self._at(Stage.AUTHENTICATION)
             try:
                 with trio.move_on_after(patience):
-                    return self._xmlstream, await log_in(self._xmlstream, self._features, self._trip.terms)
+                    return self._xmlstream, await log_in(self._xmlstream, self._opened, self._trip.terms)
                 raise TimeoutError("no answer in time")
             except BaseException as exc:
                 await self._give_up(exc)

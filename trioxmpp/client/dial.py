@@ -23,6 +23,7 @@ from ..jid import JID
 from ..protocol.features import StreamFeatures
 from ..protocol.sasl import Credentials
 from ..stream.negotiate import CredentialsLike, Terms, ask
+from ..stream.sasl2 import WishLike, no_wish
 from ..stream.xmlstream import XmlStream
 from ..transport.discovery import Resolver
 from ..transport.endpoint import Endpoint
@@ -55,6 +56,8 @@ class Dialler:
     ) -> None:
         self.domain = jid.domain
         self.resource = jid.resource
+        self.wish: WishLike = no_wish
+        """What is to come of a login in the same breath, where that is possible: for whoever has the session to say."""
         self._endpoints = None if endpoint is None else _parse_endpoints(endpoint)
         self._tls = tls
         self._credentials = credentials
@@ -88,7 +91,7 @@ class Dialler:
         Cancelling leaves nothing open.
         """
         self._deadline = trio.current_time() + self._timeout
-        self._terms = replace(self._terms, credentials=_Once(self._credentials))
+        self._terms = replace(self._terms, credentials=_Once(self._credentials), wish=self.wish)
         trip = Trip(self.domain, self._terms, self._tls, self._proxy, nursery, self._deadline)
         with trio.move_on_at(self._deadline):
             reserve = [host_meta(trip)] if self._endpoints is None and not only_there else []

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import trio
 
 from ..errors import SessionLost, StreamNegotiationFailure
 from ..protocol.features import StreamFeatures
+from ..protocol.sm import Enable, Enabled, Failed
 from ..stream.bare import bare
 from ..stream.negotiate import bind
 from ..stream.resumption import ResumptionRefused
+from ..stream.sasl2 import Wish
 from ..stream.xmlstream import XmlStream
 from .client import Client
 from .dial import Dialler
@@ -63,6 +66,7 @@ class Supervisor:
         self._destroyed: Destroyed | None = None
         self._repair = client._state.repair = Repair(dialler, reconnect)
         self._started: Callable[[], None] | None = None
+        dialler.wish = self._wish
         self._stream.on_stream_destroyed.connect(self._stream_destroyed)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -118,12 +122,25 @@ class Supervisor:
         """Where the server prefers us to resume, if there is something to resume."""
         return self._stream.sm_location if self._stream.sm_enabled else None
 
+    async def _wish(self) -> Wish:
+        """What is to come of the next login, if the server can do it in the same breath."""
+        stream, policy = self._stream, self._sm
+        return Wish(
+            resume=await stream._lifecycle.resumption(),
+            bind=self._dialler.resource is None,
+            enable=None if policy is None else Enable(resume=policy.resume and policy.max != 0, max=policy.max),
+        )
+
     async def _on(self, xmlstream: XmlStream, features: StreamFeatures) -> Exception | None:
         """Resume or bind, and live."""
+        settled = features.settled
+        if settled.resumed and not self._stream.sm_enabled:
+            return ConnectionAbortedError("the session was given up while it was being resumed")
         if self._stream.sm_enabled:
             try:
-                if features.sm:
-                    return await self._incarnation(self._stream.resume, xmlstream, self._resumed)
+                if settled.resumption is not None or (features.sm and settled.jid is None):
+                    resume = partial(self._stream.resume, answer=settled.resumption)
+                    return await self._incarnation(resume, xmlstream, self._resumed)
                 self._stream.stop_sm()
             except ResumptionRefused as refusal:
                 if xmlstream.closed or self._ends_with_its_session:
@@ -132,7 +149,9 @@ class Supervisor:
                 self._recorder.not_resumed()
             if self._ends_with_its_session:
                 return StreamNegotiationFailure("the server does not offer stream management any more")
-        jid = await self._dialler.within_deadline(bind, xmlstream, features, self._dialler.resource)
+        jid = settled.jid
+        if jid is None:
+            jid = await self._dialler.within_deadline(bind, xmlstream, features, self._dialler.resource)
         self._client._jid = jid
         self._stream.local_jid = jid.bare
         if self._recorder is not None:
@@ -145,7 +164,8 @@ class Supervisor:
                 await self._recorder.established()
             self._established()
 
-        return await self._incarnation(self._stream.run, xmlstream, bound)
+        managed = settled.managed if isinstance(settled.managed, Enabled) else None
+        return await self._incarnation(partial(self._stream.run, managed=managed), xmlstream, bound)
 
     async def _incarnation(
         self, start: Start, xmlstream: XmlStream, ready: Callable[[], Awaitable[None]]
@@ -178,7 +198,10 @@ class Supervisor:
         return ended_with or failure
 
     async def _enable_sm(self, features: StreamFeatures) -> None:
-        if self._sm is None or not features.sm:
+        answer = features.settled.managed
+        if isinstance(answer, Failed):
+            logger.warning("going on without stream management: it was refused: %s", answer.condition)
+        if self._sm is None or not features.sm or answer is not None:
             return
         try:
             await self._dialler.within_deadline(self._start_sm, self._sm)

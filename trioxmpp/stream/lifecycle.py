@@ -13,6 +13,7 @@ from typing import Any
 
 import trio
 
+from .. import xml
 from ..errors import DestructionRequested, StreamError, StreamTimeout
 from ..protocol import sm
 from .bare import bare
@@ -91,7 +92,9 @@ class Lifecycle:
         assert nursery is not None
         nursery.start_soon(function, *args)
 
-    async def run(self, xmlstream: XmlStream, router: Router, started: Callable[[], None]) -> None:
+    async def run(
+        self, xmlstream: XmlStream, router: Router, started: Callable[[], None], managed: sm.Enabled | None = None
+    ) -> None:
         """Run a session on a bound XML stream."""
         incarnation = self._attach(xmlstream)
         if self.session.sm is not None:
@@ -100,12 +103,16 @@ class Lifecycle:
         if self.session.ended is not None:
             self.session = Session(journal=self.journal)
         incarnation.session = self.session
+        if managed is not None:
+            self.session.sm = sm.StreamManagement(managed)
         if not self.session.established:
             self.session.established = True
             self.on_stream_established.emit()
         await self._live(incarnation, router, started)
 
-    async def resume(self, xmlstream: XmlStream, router: Router, started: Callable[[], None]) -> None:
+    async def resume(
+        self, xmlstream: XmlStream, router: Router, started: Callable[[], None], answer: xml.Element | None = None
+    ) -> None:
         """Go on with the session on an XML stream that is authenticated but not bound."""
         if self.session.sm is None:
             raise RuntimeError("stream management is not enabled: there is nothing to resume")
@@ -114,7 +121,7 @@ class Lifecycle:
         incarnation = self._attach(xmlstream)
         try:
             with incarnation.negotiation_scope:
-                await negotiate_resumption(self.session, xmlstream)
+                await negotiate_resumption(self.session, xmlstream, answer)
         except ResumptionRefused as refusal:
             self._detach(incarnation)
             self._destroy(refusal, unacked=refusal.unacked)
@@ -127,6 +134,17 @@ class Lifecycle:
             await self._end(incarnation)
             return
         await self._live(incarnation, router, started)
+
+    async def resumption(self) -> sm.Resume | None:
+        """What to say to go on with the session, when it is said by somebody else; None if there is none.
+
+        It has to be said: what it tells of our count is settled here.
+        """
+        management = self.session.sm
+        if management is None or management.granted.id is None or not management.resumable:
+            await trio.lowlevel.checkpoint()
+            return None
+        return sm.Resume(h=await self.session.resuming(), previd=management.granted.id)
 
     def stop(self) -> None:
         """End the incarnation, if there is one."""

@@ -6,9 +6,8 @@ import secrets
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeAlias
-
-import trio
 
 from .. import xml
 from ..errors import ElementError, ErroneousStanza, Stage, StreamNegotiationFailure, TLSFailure, XMPPError
@@ -21,9 +20,11 @@ from ..protocol.sasl import Channel, Credentials, LoginMemory, Offer, choose
 from ..protocol.stanza import IQ, IQType, parse_stanza
 from ..transport.tls import usual_context
 from .ids import new_id
+from .login import converse
+from .sasl2 import SASL2Login, WishLike, no_wish
 from .xmlstream import XmlStream
 
-__all__ = ["CredentialsLike", "Terms", "ask", "bind", "log_in", "negotiate", "secure"]
+__all__ = ["CredentialsLike", "Opened", "Terms", "ask", "bind", "log_in", "negotiate", "secure"]
 
 CredentialsLike: TypeAlias = Credentials | Callable[[], Credentials | Awaitable[Credentials]]
 
@@ -37,6 +38,17 @@ class Terms:
     allow_plaintext: bool = False
     memory: LoginMemory = field(default_factory=LoginMemory)
     """What is kept in mind from login to login: the same for all of one client."""
+    wish: WishLike = no_wish
+    """What is to come of the login, if it can be had in the same breath (SASL2); called when it is time to say so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A stream that is open, and as secure as it is going to be."""
+
+    features: StreamFeatures
+    login: SASL2Login
+    """The one by SASL2, which may have begun."""
 
 
 def _no_matter(stage: Stage) -> None:
@@ -44,9 +56,9 @@ def _no_matter(stage: Stage) -> None:
 
 
 async def negotiate(xmlstream: XmlStream, terms: Terms, tls: ssl.SSLContext | None = None) -> StreamFeatures:
-    """Open the stream, secure it, log in; return what is offered to us then.
+    """Open the stream, secure it, log in; return what is offered to us then, and what is settled already.
 
-    `tls` None trusts what the system trusts.
+    `tls` None trusts what the system trusts. The login is that of SASL2 (XEP-0388), if the server has it.
 
     Raises ConnectionError, in particular TLSFailure and AuthenticationFailure. Cancelling leaves a stream that is
     good for nothing but `XmlStream.aclose`.
@@ -59,7 +71,7 @@ async def secure(
     terms: Terms,
     tls: ssl.SSLContext | None = None,
     report: Callable[[Stage], None] = _no_matter,
-) -> StreamFeatures:
+) -> Opened:
     """The first half of `negotiate`: open the stream, and secure it; return what is offered to whoever comes.
 
     `report` is told how far it has come.
@@ -67,18 +79,22 @@ async def secure(
     if not xmlstream.upgradable and not xmlstream.secure and not terms.allow_plaintext:
         raise TLSFailure("a WebSocket without TLS is not safe; use wss://, or say allow_plaintext=True")
     report(Stage.STREAM)
-    features = await xmlstream.open()
+    login = SASL2Login(xmlstream, terms.memory, partial(ask, terms.credentials), terms.wish)
+    features = await (login.open(_from(xmlstream, terms)) if xmlstream.secure else xmlstream.open())
     if xmlstream.upgradable and not xmlstream.secure and (features.starttls or not terms.allow_plaintext):
         report(Stage.TLS)
         await _start_tls(xmlstream, features, tls)
         report(Stage.STREAM)
-        features = await xmlstream.open(from_=_from(xmlstream, terms))
-    return features
+        features = await login.open(_from(xmlstream, terms))
+    return Opened(features, login)
 
 
-async def log_in(xmlstream: XmlStream, features: StreamFeatures, terms: Terms) -> StreamFeatures:
-    """The second half of `negotiate`: log in where these features are offered; return what is offered to us then."""
-    await _authenticate(xmlstream, features, terms)
+async def log_in(xmlstream: XmlStream, opened: Opened, terms: Terms) -> StreamFeatures:
+    """The second half of `negotiate`: log in on what `secure` has opened; return what is offered to us then."""
+    inside = await opened.login.run(opened.features)
+    if inside is not None:
+        return inside
+    await _authenticate(xmlstream, opened.features, terms)
     return await xmlstream.open(from_=_from(xmlstream, terms))
 
 
@@ -107,21 +123,8 @@ async def _authenticate(xmlstream: XmlStream, features: StreamFeatures, terms: T
     channel = Channel(xmlstream.secure, transport.channel_bindings(), transport.tls_version)
     nonce = secrets.token_urlsafe(24)
     attempt = choose(offer, credentials, channel, nonce=nonce, pinned=memory.strength)
-    dialogue = Dialogue(attempt)
-    derivation, key = None, None
-    while True:
-        if dialogue.say is not None:
-            await xmlstream.send(dialogue.say.encode())
-        if dialogue.receive(await xmlstream.receive_element()):
-            memory.succeeded(attempt.strength, derivation, key)
-            return
-        if dialogue.derivation is not None:
-            derivation = dialogue.derivation
-            key = memory.key(derivation)
-            if key is None:
-                # Milliseconds to seconds of arithmetic, which nobody else should have to wait for.
-                key = await trio.to_thread.run_sync(derivation.compute, abandon_on_cancel=True)
-            dialogue.derived(key)
+    derivation, key = await converse(xmlstream, Dialogue(attempt), memory)
+    memory.succeeded(attempt.strength, derivation, key)
 
 
 async def ask(given: CredentialsLike) -> Credentials:

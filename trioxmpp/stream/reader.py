@@ -12,7 +12,7 @@ from ..protocol.framing import Event, StreamFooter, StreamHeader
 from ..protocol.stanza import parse_stanza
 from .incarnation import Incarnation
 from .router import Router
-from .xmlstream import STREAM_ERROR
+from .xmlstream import FEATURES, STREAM_ERROR
 
 __all__ = ["Reader"]
 
@@ -66,6 +66,8 @@ class Reader:
                 self._nonzas[event.tag](event)
             except ElementError as exc:
                 raise StreamError(StreamCondition.INVALID_XML, str(exc), by_us=True) from exc
+        elif event.tag == FEATURES and self._incarnation.xmlstream.features_due:
+            self._incarnation.xmlstream.features_due = False
         elif not self._incarnation.closing:
             raise StreamError(StreamCondition.UNSUPPORTED_STANZA_TYPE, str(event.tag)[:200], by_us=True)
         return False

@@ -23,8 +23,10 @@ class ResumptionRefused(StreamNegotiationFailure):
         self.unacked = unacked
 
 
-async def negotiate_resumption(session: Session, xmlstream: XmlStream) -> None:
+async def negotiate_resumption(session: Session, xmlstream: XmlStream, answer: xml.Element | None = None) -> None:
     """Ask the server to go on with `session` on `xmlstream`, which is authenticated but not bound.
+
+    `answer` is what it said, if it was asked along with the login (XEP-0198 §6.2).
 
     Raises ResumptionRefused if the server does not want to or answers nonsense; then it acknowledged what it could.
     Any other exception leaves the session as it was, so that one may try again. Cancelling does, too.
@@ -32,8 +34,9 @@ async def negotiate_resumption(session: Session, xmlstream: XmlStream) -> None:
     assert session.sm is not None
     assert session.sm.granted.id is not None
     previd = session.sm.granted.id
-    await xmlstream.send(sm.resume(previd, await session.resuming()).encode())
-    answer = await xmlstream.receive_element()
+    if answer is None:
+        await xmlstream.send(sm.resume(previd, await session.resuming()).encode())
+        answer = await xmlstream.receive_element()
     if answer.tag == sm.TAG_RESUMED:
         problem = _resumed(session, answer)
         if problem is not None:

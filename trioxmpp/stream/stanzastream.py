@@ -10,7 +10,9 @@ from typing import Any, Self
 
 import trio
 
+from .. import xml
 from ..jid import JID
+from ..protocol.sm import Enabled
 from ..protocol.stanza import IQType
 from .inbox import DEFAULT_CAPACITY, Subscription
 from .lifecycle import Lifecycle
@@ -90,26 +92,41 @@ class StanzaStream(SMView, LivenessKnobs):
         """Whether there is a session, be it that it has no link just now."""
         return self._session.established
 
-    async def run(self, xmlstream: XmlStream, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    async def run(
+        self,
+        xmlstream: XmlStream,
+        *,
+        managed: Enabled | None = None,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
         """Start, or continue without resuming, on an XML stream that is authenticated and bound.
+
+        `managed` is what the server granted when stream management was enabled along with binding (XEP-0386); it
+        counts from the first stanza.
 
         Reports that it has started before it processes anything. Returns after `stop` or `aclose`, and raises what
         made the stream fail: ConnectionError, or what a filter raised. RuntimeError if it is running already.
         Cancelling is stopping, and may cut a stanza in half: the XML stream is then of no more use.
         """
-        await self._lifecycle.run(xmlstream, self._router, task_status.started)
+        await self._lifecycle.run(xmlstream, self._router, task_status.started, managed)
 
     async def resume(
-        self, xmlstream: XmlStream, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+        self,
+        xmlstream: XmlStream,
+        *,
+        answer: xml.Element | None = None,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Go on with the session on an XML stream that is authenticated but not bound (XEP-0198 §5).
+
+        `answer` is what the server said, if it was asked along with the login (XEP-0388).
 
         Reports that it has started when the server has agreed; from then on it is like `run`. Raises
         StreamNegotiationFailure if the server refused: then the session is over, and the XML stream is good for
         binding a new one. If the link breaks before the answer, the session is as it was and another attempt may
         succeed. RuntimeError if the stream is running, or there is no session to resume. Cancelling is stopping.
         """
-        await self._lifecycle.resume(xmlstream, self._router, task_status.started)
+        await self._lifecycle.resume(xmlstream, self._router, task_status.started, answer)
 
     def stop(self) -> None:
         """Stop, if running: not one more byte of a stanza is offered to the XML stream, which is left as it is.

@@ -44,6 +44,8 @@ class XmlStream:
         """What the server said in its header."""
         self.closed = False
         """Whether nothing can be said any more: the link is broken, or given up, or a stanza was cut in half."""
+        self.features_due = False
+        """Whether the server may say once more what it offers, though nobody waits for it."""
         self._limits = limits or Limits()
         self._wire = wire_of(transport)
         self._inbound = self._wire.inbound(self._limits)
@@ -66,25 +68,38 @@ class XmlStream:
         """When the last byte arrived, on trio's clock."""
         return self.transport.heard
 
-    async def open(self, *, from_: str | None = None) -> StreamFeatures:
+    async def open(self, *, from_: str | None = None, follow: bytes = b"") -> StreamFeatures:
         """Begin a stream, or begin it again (RFC 6120 §4.3.3); return what the server offers.
 
-        `from_` tells the server who we are going to be; to be given only once TLS protects the link. Raises
-        ConnectionError. Cancelling leaves a stream that is good for nothing but `aclose`.
+        `from_` tells the server who we are going to be; to be given only once TLS protects the link. `follow` is an
+        element that is sent along, for a server that need not be heard first. Raises ConnectionError. Cancelling
+        leaves a stream that is good for nothing but `aclose`.
         """
         self._inbound = self._wire.inbound(self._limits)
         self.header = None
-        await self.send(self._wire.header(to=self.domain, from_=from_, lang=self.lang))
+        beginning = self._wire.header(to=self.domain, from_=from_, lang=self.lang)
+        await self.send(beginning, *([follow] if follow else []))
         header = await self._receive_event()
         if not isinstance(header, StreamHeader):
             raise self._refuse(StreamCondition.BAD_FORMAT, "the stream did not begin with a stream header")
         if header.version is None:
             raise self._refuse(StreamCondition.UNSUPPORTED_VERSION, "the server does not speak XMPP 1.0")
         self.header = header
-        features = await self.receive_element()
-        if features.tag != FEATURES:
+        features = await self.receive_features()
+        assert features is not None
+        return features
+
+    async def receive_features(self, instead: str | None = None) -> StreamFeatures | None:
+        """What the server offers, which it says next; or None if it says an element of the tag `instead` first.
+
+        Raises ConnectionError. Cancelling loses nothing.
+        """
+        element = await self.receive_element()
+        if instead is not None and element.tag == instead:
+            return None
+        if element.tag != FEATURES:
             raise self._refuse(StreamCondition.UNSUPPORTED_STANZA_TYPE, "stream features were due")
-        return parse_features(features)
+        return parse_features(element)
 
     async def start_tls(self, context: ssl.SSLContext) -> None:
         """Put TLS under the stream, right after ``<proceed/>`` (RFC 6120 §5.4.3).

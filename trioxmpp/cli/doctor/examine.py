@@ -182,10 +182,10 @@ async def _look_around(
     xmlstream = XmlStream(transport, patient.domain)
     try:
         terms = Terms(JID.parse(patient.domain), Credentials("", ""))
-        features = await secure(xmlstream, terms, patient.tls, watch)
+        opened = await secure(xmlstream, terms, patient.tls, watch)
         visit.tls_version = transport.tls_version
         visit.bindings_known = tuple(transport.channel_bindings())
-        _see(visit, features)
+        _see(visit, opened.features)
     finally:
         if isinstance(transport, StreamTransport):
             _read(visit, transport.certificate)
