@@ -33,11 +33,11 @@ from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
-from . import local, peers, report, sessions, streams, traffic
+from . import local, peers, report, roundtrips, sessions, streams, traffic
 from .harness import BARE, BUILD, OWN, ROOT, Kind, Server, Unavailable, certificate
 from .results import Results
 
-SECTIONS = ("streams", "queue", "connect", "idle", "growth", "import", "elements", "limits")
+SECTIONS = ("streams", "queue", "connect", "resume", "idle", "growth", "import", "elements", "limits")
 
 
 def main() -> None:
@@ -79,6 +79,7 @@ def _run(results: Results, wanted: set[str], options: argparse.Namespace) -> Non
         "streams": lambda: streams.measure(results, server, laps, others, rounds, 0.15 if quick else 0.3),
         "queue": lambda: streams.deep_queue(results, server, [] if quick else others, 20_000 if quick else 100_000),
         "connect": lambda: sessions.connecting(results, server, others, 1 if quick else 2, 6 if quick else 15, ca),
+        "resume": lambda: roundtrips.measure(results),
         "idle": idle,
         "growth": lambda: sessions.growth(results, server, laps, 100_000 if quick else 1_000_000),
         "import": lambda: local.importing(results, 5 if quick else 11),

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from .results import Results, Spread
+from .roundtrips import ROUND_TRIP, WAYS
 from .streams import SCENARIOS
 
 OWN = "trioxmpp"
@@ -84,6 +85,7 @@ def _pieces(results: Results) -> Iterator[str]:
     yield _ratios(results)
     yield from _by_client(results, CONNECT_SCENARIOS, "cpu", "Connect and leave: CPU milliseconds per cycle", 1e-3, 2)
     yield from _by_client(results, CONNECT_SCENARIOS, "wall", "Connect to ready: wall milliseconds", 1e-3, 2)
+    yield from _resuming(results)
     yield from _memory(results)
     yield from _elements(results)
     yield _server(results)
@@ -91,6 +93,13 @@ def _pieces(results: Results) -> Iterator[str]:
     judged = list(targets(results))
     if any(target.measured is not None for target in judged):
         yield table("To be reached", ["", "target", "measured", ""], [target.row() for target in judged])
+
+
+def _resuming(results: Results) -> Iterator[str]:
+    found = [(title, results.spread(f"resume-{name}", OWN, "trips")) for name, (title, *_) in WAYS.items()]
+    rows = [[title, f"{trips.median:g}", f"{trips.median * ROUND_TRIP:.1f}"] for title, trips in found if trips]
+    if rows:
+        yield table("Link lost to resumed, over STARTTLS, 100 ms away (virtual time)", ["", "trips", "seconds"], rows)
 
 
 def _by_client(
