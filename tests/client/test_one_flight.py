@@ -150,6 +150,14 @@ async def test_without_stream_management(road, autojump_clock, offered):
         await client.send(Message(to=client.jid.bare, type=MessageType.CHAT, body="hello"))
 
 
+@pytest.mark.parametrize(("policy", "patience"), [(SMPolicy(max=60), 60), (SMPolicy(max=0), None)])
+async def test_for_how_long_a_session_is_to_be_kept(road, autojump_clock, policy, patience):
+    async with connect(road, sm=policy) as client:
+        assert client.stream.sm_enabled
+        assert client.stream.sm_resumable == (patience is not None)
+        assert client.stream.sm_max == patience
+
+
 async def test_management_that_is_refused_along_with_binding(road, autojump_clock):
     road.server.plan(Faults(refuse_sm=True))
     async with connect(road) as client:

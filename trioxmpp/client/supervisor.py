@@ -124,11 +124,12 @@ class Supervisor:
 
     async def _wish(self) -> Wish:
         """What is to come of the next login, if the server can do it in the same breath."""
-        stream, policy = self._stream, self._sm
+        policy = self._sm
+        resume = policy is not None and policy.resume and policy.max != 0
         return Wish(
-            resume=await stream._lifecycle.resumption(),
+            resume=await self._stream._lifecycle.resumption(),
             bind=self._dialler.resource is None,
-            enable=None if policy is None else Enable(resume=policy.resume and policy.max != 0, max=policy.max),
+            enable=None if policy is None else Enable(resume=resume, max=policy.max if resume else None),
         )
 
     async def _on(self, xmlstream: XmlStream, features: StreamFeatures) -> Exception | None:
