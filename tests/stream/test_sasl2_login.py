@@ -355,6 +355,28 @@ async def test_a_token_that_is_refused_is_forgotten_and_the_password_is_used(sce
     assert scene.memory.ticket.token == "two"
 
 
+async def test_a_server_that_is_odd_after_a_refusal_gets_another_chance_on_a_new_link(scene, autojump_clock):
+    """Prosody 13 proves another offer then than it made; but what is wrong without a token remains so."""
+    scene.has_token()
+    scram = offer(fast_offer(NONE), "SCRAM-SHA-256")
+    for refuses in (True, False):
+        async with scene.link() as peer:
+            await peer.expects_header()
+            await peer.says_header(scram)
+            if refuses:
+                await peer.expects(scene.by_token("one"))
+                await peer.says(failure("not-authorized"))
+            request = await peer.hears()
+            assert request.get("mechanism") == "SCRAM-SHA-256"
+            first = base64.b64decode(request.findtext(f"{{{ns.SASL2}}}initial-response")).decode()
+            answer = f"{first.partition('r=')[2]}!".join(("r=", ",s=QSXCR+Q6sek8bf92,i=4096,h=bm9uc2Vuc2U="))
+            await peer.says(f"<challenge xmlns='{ns.SASL2}'>{base64.b64encode(answer.encode()).decode()}</challenge>")
+            await peer.expects_end()
+        assert isinstance(scene.error, StreamNegotiationFailure)
+        assert isinstance(scene.error, AuthenticationFailure) is not refuses
+        assert "XEP-0474" in str(scene.error)
+
+
 @pytest.mark.parametrize("answer", ["", data(proof("two")), data(proof("one", b"Initiator"))])
 async def test_a_server_that_does_not_know_the_token_is_not_believed(scene, autojump_clock, answer):
     scene.has_token()

@@ -45,7 +45,7 @@ class Wish:
 WishLike = Callable[[], Awaitable[Wish]]
 
 
-async def no_wish() -> Wish:
+async def no_wish() -> Wish:  # noqa: ASYNC124  (others have to wait)
     """None: just to be let in."""
     return Wish()
 
@@ -105,7 +105,18 @@ class SASL2Login:
                 if failure.condition is None:
                     raise  # it could not prove who it is
                 logger.info("logging in by a token: %s; there is still the password", failure)
+                return await self._by_credentials_again(features, offer)
         return await self._by_credentials(features, offer)
+
+    async def _by_credentials_again(self, features: StreamFeatures, offer: SASL2Offer) -> StreamFeatures | None:
+        """The same, where a token was refused: Prosody 13 proves another offer then (XEP-0474) than it made."""
+        try:
+            return await self._by_credentials(features, offer)
+        except AuthenticationFailure as failure:
+            if failure.condition is not None:
+                raise
+            # It was us who refused the server. On a new link, where there is no token, that will be final.
+            raise StreamNegotiationFailure(f"the login has to be tried on a new link: {failure}") from failure
 
     async def _by_token(self, offer: SASL2Offer) -> Dialogue2 | None:
         """What we say with our token, if we have one that will do here."""
