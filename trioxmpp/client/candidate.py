@@ -69,7 +69,7 @@ class Candidate:
             try:
                 self._opened = await secure(xmlstream, self._trip.terms, self._trip.tls, self._at)
             except BaseException as exc:
-                await self._give_up(exc)
+                await self._give_up(exc)  # noqa: ASYNC102  (it shields what it must do)
                 raise
 
     async def log_in(self, patience: float) -> tuple[XmlStream, StreamFeatures]:
@@ -83,7 +83,7 @@ class Candidate:
                     return self._xmlstream, await log_in(self._xmlstream, self._opened, self._trip.terms)
                 raise TimeoutError("no answer in time")
             except BaseException as exc:
-                await self._give_up(exc)
+                await self._give_up(exc)  # noqa: ASYNC102  (it shields what it must do)
                 raise
 
     async def aclose(self) -> None:

@@ -45,10 +45,10 @@ async def find_websockets(
     It is read as XRD, which every domain has that has any, and if there is nothing in that, as JSON. Raises OSError,
     which says why nothing was found. Takes `TIMEOUT` seconds for each form at most. Cancelling leaves nothing open.
     """
+    await trio.lowlevel.checkpoint()
     try:
         url = host_meta_of(str(Endpoint("wss", to_ascii(domain), 443)).removeprefix("wss://").removesuffix(":443"))
     except ValueError as exc:
-        await trio.lowlevel.checkpoint()
         raise ConnectError(f"there is no web server to ask: {exc}") from None
     failure: OSError = ConnectError("the host-meta of the domain names no WebSocket that is secured")
     for form, read in (("", read_xrd), (".json", read_json)):
