@@ -51,7 +51,7 @@ def main() -> None:
         _run(results, wanted, options)
     except Unavailable as exc:
         sys.exit(f"no benchmark: {exc}")
-    results.note("inbound over WebSocket: not available, there is no such transport yet")
+    results.note("inbound over WebSocket: not measured yet")
     results.note(f"took {time.monotonic() - begun:.0f} seconds")
     path = ROOT / "build" / ("bench.json" if wanted == set(SECTIONS) else "bench-part.json")
     path.write_text(json.dumps(results.json(), indent=1) + "\n")
