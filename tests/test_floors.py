@@ -16,6 +16,7 @@ SOURCES = {path.relative_to(PACKAGE.parent): path for path in sorted(PACKAGE.rgl
 FLOORS = {
     "errors": 0,
     "jid": 0,
+    "record": 0,
     "xml": 0,
     "protocol": 1,
     "transport": 2,

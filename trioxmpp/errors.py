@@ -24,8 +24,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
+
+from .record import record
 
 if TYPE_CHECKING:
     from .jid import JID
@@ -139,7 +140,7 @@ class Stage(enum.Enum):
     AUTHENTICATION = "logging in"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Attempt:
     """One way to a server that led nowhere. It is also a pair, to be unpacked: ``endpoint, error = attempt``.
 

@@ -13,13 +13,13 @@ import functools
 import ipaddress
 import re
 import unicodedata
-from dataclasses import dataclass
 from types import EllipsisType
 from typing import TYPE_CHECKING, Final
 
 import idna
 
 from .errors import JIDError
+from .record import record
 
 if TYPE_CHECKING:
     from precis_i18n.profile import Profile
@@ -175,7 +175,7 @@ def _split(text: str) -> tuple[str | None, str, str | None]:
 
 
 @functools.total_ordering
-@dataclass(frozen=True, slots=True, init=False, eq=False, repr=False, match_args=False)
+@record
 class JID:
     """An XMPP address in canonical form: immutable, hashable, ordered, and safe to pickle.
 
@@ -252,6 +252,9 @@ class JID:
             self.domain if domain is ... else _enforce_domain(domain),
             self.resource if resource is ... else None if resource is None else _enforce_resource(resource),
         )
+
+    __match_args__ = ("local", "domain", "resource")
+    __replace__ = replace
 
     def __str__(self) -> str:
         return self._text

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ssl
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeAlias
 
@@ -13,6 +12,7 @@ import trio
 
 from ..errors import Attempt, ConnectError, Stage, StreamError
 from ..protocol.features import StreamFeatures
+from ..record import field, record
 from ..stream.negotiate import Opened, Terms, log_in, secure
 from ..stream.xmlstream import XmlStream
 from ..transport.base import Transport
@@ -28,7 +28,7 @@ __all__ = ["Candidate", "Dial", "Trip", "Way", "discovery", "host_meta", "way_to
 Dial = Callable[[], Awaitable[trio.abc.Stream | Transport]]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Trip:
     """What all candidates of one attempt to connect have in common. WebSockets live in its `nursery`."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from typing import TypeVar
 
 import trio
@@ -22,6 +21,7 @@ from ..errors import (
 from ..jid import JID
 from ..protocol.features import StreamFeatures
 from ..protocol.sasl import Credentials
+from ..record import replace
 from ..stream.negotiate import CredentialsLike, Terms, ask
 from ..stream.sasl2 import WishLike, no_wish
 from ..stream.xmlstream import XmlStream

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ..jid import JID
+from ..record import record
 from ..stream.token import StanzaToken
 from .policy import Cause
 
 __all__ = ["Destroyed", "Established", "Event", "Resumed", "Suspended"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Established:
     """There is a new session, bound to `jid`: others see a new resource, without presence, and nothing is enabled."""
 
     jid: JID
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Suspended:
     """The link is broken, because of `cause`. Resumed or Destroyed will follow.
 
@@ -37,12 +36,12 @@ class Suspended:
         return Cause.of(self.cause)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Resumed:
     """The session goes on; nothing was lost."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Destroyed:
     """The session is over, because of `reason`.
 

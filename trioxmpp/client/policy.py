@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from typing import TypeAlias
 
+from ..record import record, replace
 from .cause import Cause
 
 __all__ = ["AskCredentials", "Cause", "Decision", "GiveUp", "Outage", "ReconnectPolicy", "SMPolicy", "Wait"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SMPolicy:
     """How XEP-0198 is used.
 
@@ -26,19 +26,19 @@ class SMPolicy:
     ack_after: int = 64
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Wait:
     """Try again in so many seconds."""
 
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AskCredentials:
     """Try again at once, with credentials that are asked for anew."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class GiveUp:
     """Do not try again."""
 
@@ -48,7 +48,7 @@ class GiveUp:
 Decision: TypeAlias = Wait | AskCredentials | GiveUp
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Outage:
     """What was tried to get a link since one last lasted, and what became of it."""
 
@@ -78,7 +78,7 @@ class Outage:
         return replace(self, number=self.number + 1, delay=delay, asked=asked)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ReconnectPolicy:
     """How a broken link is repaired.
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 import trio
 
@@ -36,11 +35,11 @@ class Runner(Protocol):
 R = TypeVar("R", bound=Runner)
 
 
-@dataclass(eq=False, frozen=True, slots=True)
 class Search(Generic[R]):
     """What finds ways, the best first, or one of `FAILURES`; it takes their place in the order until then."""
 
-    look: Callable[[], Awaitable[Sequence[R | Search[R]]]]
+    def __init__(self, look: Callable[[], Awaitable[Sequence[R | Search[R]]]]) -> None:
+        self.look: Final = look
 
 
 class Race(Generic[R]):

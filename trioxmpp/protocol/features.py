@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from .. import xml
 from ..errors import ElementError
+from ..record import field, record
 from . import ns
 from .sasl2 import SASL2Offer, Settled, parse_offer
 
 __all__ = ["StreamFeatures", "parse_features"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StreamFeatures:
     """The features that we know, and `has` for the others. Their order means nothing."""
 

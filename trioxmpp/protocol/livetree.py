@@ -16,13 +16,13 @@ from __future__ import annotations
 
 import copy
 import re
-from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from lxml import etree
 
 from .. import xml
 from ..errors import StreamCondition
+from ..record import record
 from . import ns
 from .bulk import BULK, read_bulk
 from .pullparser import MAX_DEPTH, Parser, check_log, let_go, new_parser, refuse, syntax_error
@@ -36,7 +36,7 @@ _LOG_ENTRIES: Final = 50  # of 100; when the log is this long, the parser is ren
 _HEAVY: Final = 65536  # octets; when so many are in the tree the parser is renewed, so that they can be freed
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Limits:
     """How much of what a peer may send; beyond, the stream ends with *policy-violation* (RFC 6120 §13.12).
 
@@ -57,7 +57,7 @@ class Limits:
     """Characters of the name of an element or attribute, its namespace included."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StreamHeader:
     """The opening tag of a stream (RFC 6120 §4.7); an attribute that was not sent is None.
 
@@ -71,7 +71,7 @@ class StreamHeader:
     lang: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StreamFooter:
     """The closing tag of a stream (RFC 6120 §4.4)."""
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from .. import xml
 from ..errors import AuthenticationFailure, ElementError, JIDError, StreamNegotiationFailure
 from ..jid import JID
+from ..record import field, record
 from . import ns, saslelements, sm
 from .auth import Dialogue
 from .bind2 import Bind, BindOffer, Bound
@@ -189,7 +189,7 @@ class Continue:
 # --- and how
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Requests:
     """What is asked for along with the login."""
 
@@ -200,7 +200,7 @@ class Requests:
     fast: Fast | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Settled:
     """What a login has settled besides, in the order in which it is to be believed (XEP-0388, XEP-0198 §6.2).
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from .. import xml
 from ..errors import StreamCondition, StreamError
+from ..record import record
 from . import ns
 
 __all__ = [
@@ -58,7 +58,7 @@ class HandledCountTooHigh(StreamError):
         self.send_count = send_count
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Enabled:
     """What the server granted: ``<enabled/>``."""
 
@@ -68,7 +68,7 @@ class Enabled:
     location: tuple[str, int | None] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Failed:
     """What the server refused: ``<failed/>``. `h` is what it had handled of the old session, if it still knows."""
 
@@ -76,17 +76,19 @@ class Failed:
     h: int | None = None
 
 
-@dataclass(eq=False, slots=True)
 class StreamManagement(Generic[T]):
     """Both counters of one session, and what is still in flight."""
 
-    granted: Enabled = field(default_factory=Enabled)
-    handled: int = 0
-    """The h that we report: the stanzas that we have taken care of, modulo 2**32."""
-    base: int = 0
-    """The last h that the peer reported."""
-    unacked: deque[T] = field(default_factory=deque)
-    """What we sent and the peer did not acknowledge yet, oldest first."""
+    __slots__ = ("base", "granted", "handled", "unacked")
+
+    def __init__(self, granted: Enabled = Enabled(), handled: int = 0, base: int = 0) -> None:
+        self.granted = granted
+        self.handled = handled
+        """The h that we report: the stanzas that we have taken care of, modulo 2**32."""
+        self.base = base
+        """The last h that the peer reported."""
+        self.unacked: deque[T] = deque()
+        """What we sent and the peer did not acknowledge yet, oldest first."""
 
     @property
     def resumable(self) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 import ssl
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -18,6 +17,7 @@ from ..protocol.bind import Bind, Bound, LegacySession
 from ..protocol.features import StreamFeatures
 from ..protocol.sasl import Channel, Credentials, LoginMemory, Offer, choose
 from ..protocol.stanza import IQ, IQType, parse_stanza
+from ..record import field, record
 from ..transport.tls import usual_context
 from .ids import new_id
 from .login import converse
@@ -29,7 +29,7 @@ __all__ = ["CredentialsLike", "Opened", "Terms", "ask", "bind", "log_in", "negot
 CredentialsLike: TypeAlias = Credentials | Callable[[], Credentials | Awaitable[Credentials]]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Terms:
     """Who we are, and what we insist on. `credentials` may be a function, which is called when they are needed."""
 
@@ -42,7 +42,7 @@ class Terms:
     """What is to come of the login, if it can be had in the same breath (SASL2); called when it is time to say so."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Opened:
     """A stream that is open, and as secure as it is going to be."""
 

@@ -6,7 +6,6 @@ import logging
 import secrets
 import uuid
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from ..errors import AuthenticationFailure, StreamNegotiationFailure
@@ -17,6 +16,7 @@ from ..protocol.features import StreamFeatures
 from ..protocol.sasl import Attempt, Channel, Credentials, Kind, LoginMemory, Offer, Strength, Ticket, choose
 from ..protocol.sasl.ht import BINDINGS, choose_ht, ht
 from ..protocol.sasl2 import Dialogue2, Requests, SASL2Offer, Success, UserAgent
+from ..record import record, replace
 from .login import converse
 from .xmlstream import XmlStream
 
@@ -28,7 +28,7 @@ TAG = SOFTWARE = "trioxmpp"
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Wish:
     """What is to come of a login, if the server can do it in the same breath.
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import NamedTuple
 
 import trio
 
 from ..errors import StreamTimeout
+from ..record import record
 from .xmlstream import XmlStream
 
 __all__ = ["Liveness", "LivenessKnobs", "Watchdog"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Liveness:
     """How much silence is tolerated, in seconds.
 

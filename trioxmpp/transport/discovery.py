@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import trio
 
+from ..record import record
 from .endpoint import Endpoint, to_ascii
 
 __all__ = ["SRV", "Discovered", "Resolver", "discover", "in_order"]
@@ -27,7 +27,7 @@ class Resolver(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SRV:
     """One SRV record, and what is spoken where it points to. The target ``.`` says that nothing is."""
 
@@ -38,7 +38,7 @@ class SRV:
     port: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Discovered:
     """What the DNS has to say of the XMPP server of a domain."""
 

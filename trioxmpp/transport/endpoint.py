@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
 from typing import Self
 from urllib.parse import urlsplit
 
 import idna
+
+from ..record import record
 
 __all__ = ["Endpoint", "to_ascii", "without_password"]
 
@@ -18,7 +19,7 @@ _WITH_PATH = ("ws", "wss")
 _HOST_NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Endpoint:
     """A host and a port, and what to speak there. Raises ValueError for what cannot be one.
 

@@ -7,12 +7,12 @@ import ipaddress
 import os
 import re
 import socket
-from dataclasses import dataclass, field
 from typing import Self
 from urllib.parse import unquote, urlsplit
 
 import trio
 
+from ..record import field, record
 from .endpoint import Endpoint, without_password
 
 __all__ = ["Proxy", "explain_refusal", "open_tunnel"]
@@ -37,7 +37,7 @@ _REFUSALS = {
 _STATUS = re.compile(rb"HTTP/1\.[01] +([0-9]{3})(?:[ \t]+([ -~]{0,60}))?\r?\Z")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Proxy:
     """Who connects in our place. Raises ValueError for what cannot be one.
 

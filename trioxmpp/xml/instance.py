@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, Final, NoReturn, cast
+from typing import Any, Final, cast
 
 from ..errors import ElementError
+from ..record import FROZEN
 from .fields import REQUIRED, Field, Kind
 from .markup import Element, equal, fromstring, serialise_element
 from .plan import declaration_of
@@ -72,14 +73,6 @@ def mould(cls: type[Any]) -> type[Any]:
 
 def _fields(payload: Any) -> dict[str, Field]:
     return {name: said for name, (said, _, _) in type(payload).__xml__.fields.items()}
-
-
-def _setattr(self: Any, name: str, value: Any) -> NoReturn:
-    raise dataclasses.FrozenInstanceError(f"cannot assign to field {name!r}")
-
-
-def _delattr(self: Any, name: str) -> NoReturn:
-    raise dataclasses.FrozenInstanceError(f"cannot delete field {name!r}")
 
 
 def _eq(self: Any, other: object) -> Any:
@@ -174,8 +167,7 @@ class _Signature:
 
 #: What is put in the dictionary of a declared class, unless its body has it.
 METHODS: Final[dict[str, Any]] = {
-    "__setattr__": _setattr,
-    "__delattr__": _delattr,
+    **FROZEN,
     "__eq__": _eq,
     "__hash__": _hash,
     "__repr__": _repr,

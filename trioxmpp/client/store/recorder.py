@@ -13,7 +13,6 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
 import trio
 
@@ -23,6 +22,7 @@ from ...jid import JID
 from ...protocol import ns
 from ...protocol.sm import Enabled, StreamManagement
 from ...protocol.stanza import IQ, Message, Presence, parse_stanza
+from ...record import record
 from ...stream.lifecycle import Lifecycle
 from ...stream.session import Sent, Session
 from ...stream.stanzastream import StanzaStream
@@ -35,7 +35,7 @@ __all__ = ["Recorder", "Restored"]
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Restored:
     """What a process found in its store.
 
@@ -50,19 +50,21 @@ class Restored:
     orphaned: tuple[PendingRequest, ...]
 
 
-@dataclass(eq=False, slots=True)
 class _Entry:
     """One outgoing stanza."""
 
-    number: int
-    stanza: Message | Presence | IQ
-    posted: Posted | None = None
-    session: Session | None = None
-    """The one that it is enqueued in. A durable stanza may be waiting for one."""
-    sent: int | None = None
-    data: bytes = b""
-    recorded: bool = False
-    """Whether the store knows it."""
+    __slots__ = ("data", "number", "posted", "recorded", "sent", "session", "stanza")
+
+    def __init__(self, number: int, stanza: Message | Presence | IQ, posted: Posted | None = None) -> None:
+        self.number = number
+        self.stanza = stanza
+        self.posted = posted
+        self.session: Session | None = None
+        """The one that it is enqueued in. A durable stanza may be waiting for one."""
+        self.sent: int | None = None
+        self.data = b""
+        self.recorded = False
+        """Whether the store knows it."""
 
     def stored(self) -> StoredStanza:
         text = self.stanza.serialise() if self.sent is None else self.data.decode()

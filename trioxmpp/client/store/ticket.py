@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, Protocol
 
 from ...errors import StoreError
 from ...jid import JID
+from ...record import record
 
 __all__ = ["VERSION", "Book", "Change", "PendingRequest", "SessionStore", "StoredStanza", "Ticket"]
 
@@ -15,7 +16,7 @@ __all__ = ["VERSION", "Book", "Change", "PendingRequest", "SessionStore", "Store
 VERSION = 1
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StoredStanza:
     """One outgoing stanza that the server has not acknowledged.
 
@@ -29,7 +30,7 @@ class StoredStanza:
     durable: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PendingRequest:
     """A request that was enqueued and had no reply yet. `to` None: our own account."""
 
@@ -37,7 +38,7 @@ class PendingRequest:
     to: JID | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Ticket:
     """All that a new process needs to go on with a session (XEP-0198 §5).
 
@@ -96,7 +97,7 @@ class Ticket:
             raise StoreError(f"the stored session is damaged: {exc!r}") from exc
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Change:
     """What is new since the last time: to be written down as one, or not at all.
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from ...errors import AuthenticationFailure
+from ...record import field, record
 from .mechanism import Channel, Credentials, Kind, Mechanism, Strength, printable
 from .memory import LoginMemory, Ticket
 from .plain import plain
@@ -36,7 +35,7 @@ _SIMPLE = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Attempt:
     """A login that is about to be tried: with which mechanism, how strong it is, and what else was offered."""
 

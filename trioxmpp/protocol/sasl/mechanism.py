@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
 from ...jid import JID
+from ...record import field, record
 
 if TYPE_CHECKING:
     from .scram import Derivation
@@ -40,7 +40,7 @@ class Kind(enum.Enum):
     NOTHING = "nothing"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Credentials:
     """Who logs in, and how.
 
@@ -90,7 +90,7 @@ class Credentials:
         return text.replace(self.password, "…") if self.password else text
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Channel:
     """The link that a login happens on: `bindings` are what it can be bound to, by type (RFC 5056)."""
 

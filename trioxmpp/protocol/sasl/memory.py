@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from ...record import field, record
 from .mechanism import Strength
 from .scram import Derivation
 
@@ -18,7 +18,7 @@ __all__ = ["LoginMemory", "Ticket"]
 MAX_KEYS = 4
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Ticket:
     """What logs in without the password (XEP-0484): a token, which is for one mechanism and one user name alone."""
 
@@ -30,21 +30,23 @@ class Ticket:
     """How many logins there were with it, as far as they were counted."""
 
 
-@dataclass(slots=True)
 class LoginMemory:
     """How strong logins were, and which keys were derived for them. The keys are as good as the password: they stay
     in memory, and only as long as the client lives."""
 
-    strength: Strength | None = None
-    """The best that ever succeeded; nothing weaker will do. None: there was none."""
-    agent: str | None = None
-    """The id by which servers are to recognise this client (XEP-0388 §2.3), once there was a reason to have one."""
-    ticket: Ticket | None = None
-    """What the next login is tried with first."""
-    sasl2: SASL2Offer | None = None
-    """What the server offered when a login by SASL2 succeeded the last time, if nothing went wrong since: then it
-    need not be awaited again before we speak."""
-    _keys: dict[Derivation, bytes] = field(default_factory=dict, repr=False)
+    def __init__(
+        self, strength: Strength | None = None, agent: str | None = None, ticket: Ticket | None = None
+    ) -> None:
+        self.strength = strength
+        """The best that ever succeeded; nothing weaker will do. None: there was none."""
+        self.agent = agent
+        """The id by which servers are to recognise this client (XEP-0388 §2.3), once there was a reason to have one."""
+        self.ticket = ticket
+        """What the next login is tried with first."""
+        self.sasl2: SASL2Offer | None = None
+        """What the server offered when a login by SASL2 succeeded the last time, if nothing went wrong since: then it
+        need not be awaited again before we speak."""
+        self._keys: dict[Derivation, bytes] = {}
 
     def key(self, derivation: Derivation) -> bytes | None:
         """The key, if it was derived before."""

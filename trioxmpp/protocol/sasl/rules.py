@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Collection
-from dataclasses import dataclass
 
 from ...errors import AuthenticationFailure
+from ...record import record
 from .mechanism import Strength
 
 __all__ = ["SCRAM", "Choice", "Offer", "choose_scram"]
@@ -20,7 +20,7 @@ END_POINT = "tls-server-end-point"
 _TYPES = ("tls-exporter", "tls-unique", END_POINT)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Offer:
     """What a server offers, in its own words, also those that we do not understand.
 
@@ -39,7 +39,7 @@ class Offer:
         return base64.b64encode(hashlib.new(algorithm, joined).digest())
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Choice:
     """A mechanism, the flag that begins its first message (RFC 5802 §7), and the type of binding that it names."""
 

@@ -7,9 +7,9 @@ import binascii
 import hashlib
 import hmac
 import re
-from dataclasses import dataclass, field
 
 from ...errors import AuthenticationFailure
+from ...record import field, record
 from .mechanism import Credentials, Mechanism, printable
 from .rules import Offer
 from .saslprep import saslprep
@@ -36,7 +36,7 @@ _ERRORS = {
 TLS_VERSIONS = {"TLSv1": b"0301", "TLSv1.1": b"0302", "TLSv1.2": b"0303", "TLSv1.3": b"0304"}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Derivation:
     """A key to be derived, which takes long: ``hashlib.pbkdf2_hmac(algorithm, password, salt, iterations)``."""
 
@@ -50,7 +50,7 @@ class Derivation:
         return hashlib.pbkdf2_hmac(self.algorithm, self.password, self.salt, self.iterations)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Terms:
     """What a login is about beside the password.
 
