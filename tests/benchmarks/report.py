@@ -96,7 +96,7 @@ def _pieces(results: Results) -> Iterator[str]:
 
 
 def _resuming(results: Results) -> Iterator[str]:
-    found = [(title, results.spread(f"resume-{name}", OWN, "trips")) for name, (title, *_) in WAYS.items()]
+    found = [(way.title, results.spread(f"resume-{name}", OWN, "trips")) for name, way in WAYS.items()]
     rows = [[title, f"{trips.median:g}", f"{trips.median * ROUND_TRIP:.1f}"] for title, trips in found if trips]
     if rows:
         yield table("Link lost to resumed, over STARTTLS, 100 ms away (virtual time)", ["", "trips", "seconds"], rows)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ssl
+from dataclasses import dataclass
+
 import trio
 import trio.testing
 
@@ -14,38 +17,57 @@ from .results import Results
 
 ROUND_TRIP = 0.1
 
-#: What there is: its title, whether the server has SASL2, tokens, and whether the last attempt has gone wrong.
+
+@dataclass(frozen=True)
+class Way:
+    """What there is: SASL2, tokens, an older TLS, a server that has forgotten its TLS sessions; and whether the last
+    attempt has gone wrong."""
+
+    title: str
+    sasl2: bool = False
+    fast: bool = False
+    broke: bool = False
+    version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3
+    forgets: bool = False
+
+
 WAYS = {
-    "classic": ("SASL, resumption", False, False, False),
-    "sasl2": ("SASL2 with inline resumption", True, False, False),
-    "fast": ("FAST, features awaited", True, True, True),
-    "flight": ("FAST, in one flight", True, True, False),
+    "old": Way("SASL, resumption, TLS 1.2 from the beginning", version=ssl.TLSVersion.TLSv1_2, forgets=True),
+    "old-tls": Way("SASL, resumption, TLS 1.2 with a TLS session", version=ssl.TLSVersion.TLSv1_2),
+    "classic": Way("SASL, resumption"),
+    "sasl2": Way("SASL2 with inline resumption", sasl2=True),
+    "fast": Way("FAST, features awaited", sasl2=True, fast=True, broke=True),
+    "flight": Way("FAST, in one flight", sasl2=True, fast=True),
 }
 
 
 def measure(results: Results) -> None:
     """Each of the `WAYS`."""
-    for name, (_, sasl2, fast, broke) in WAYS.items():
-        seconds = trio.run(_resume, sasl2, fast, broke, clock=trio.testing.MockClock(autojump_threshold=0))
+    for name, way in WAYS.items():
+        seconds = trio.run(_resume, way, clock=trio.testing.MockClock(autojump_threshold=0))
         results.add(f"resume-{name}", "trioxmpp", wall=seconds, trips=round(seconds / ROUND_TRIP))
 
 
-async def _resume(sasl2: bool, fast: bool, broke: bool) -> float:
-    """Seconds from setting out, over STARTTLS and TLS 1.3, to being back."""
+async def _resume(way: Way) -> float:
+    """Seconds from setting out, over STARTTLS, to being back."""
     async with open_server(starttls="required") as server, trio.open_nursery() as nursery:
-        server.policy.sasl2, server.policy.fast = sasl2, ("HT-SHA-256-NONE",) if fast else ()
+        server.policy.sasl2, server.policy.fast = way.sasl2, ("HT-SHA-256-NONE",) if way.fast else ()
         road = SlowRoad(server, nursery, ROUND_TRIP)
+        tls = server.client_tls_context()
+        tls.maximum_version = way.version
         async with (
             trioxmpp.connect(
                 "romeo@example.test",
                 "secret",
                 endpoint=road.endpoint,
-                tls=server.client_tls_context(),
+                tls=tls,
                 reconnect=ReconnectPolicy(initial=1.0, maximum=1.0),
             ) as client,
             client.events() as events,
         ):
-            if broke:
+            if way.forgets:
+                server.authority.forget_sessions()
+            if way.broke:
                 server.plan(Faults(cut_in=600))  # in the middle of what it says along with the header
             server.links[-1].reset()
             while not isinstance(await anext(events), Resumed):

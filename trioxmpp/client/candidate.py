@@ -10,7 +10,15 @@ from typing import TypeAlias
 
 import trio
 
-from ..errors import Attempt, ConnectError, Stage, StreamError
+from ..errors import (
+    Attempt,
+    AuthenticationFailure,
+    ConnectError,
+    Stage,
+    StreamError,
+    StreamNegotiationFailure,
+    TLSFailure,
+)
 from ..protocol.features import StreamFeatures
 from ..record import field, record
 from ..stream.negotiate import Opened, Terms, log_in, secure
@@ -21,6 +29,7 @@ from ..transport.endpoint import Endpoint
 from ..transport.hostmeta import find_websockets, host_meta_of
 from ..transport.proxy import Proxy
 from ..transport.tcp import StreamTransport, find_addresses, open_transport
+from ..transport.tlsmemory import TLSMemory
 from .race import FAILURES, Search
 
 __all__ = ["Candidate", "Dial", "Trip", "Way", "discovery", "host_meta", "way_to"]
@@ -38,6 +47,7 @@ class Trip:
     proxy: Proxy | None
     nursery: trio.Nursery
     deadline: float
+    sessions: TLSMemory
     attempts: list[Attempt] = field(default_factory=list)
     """What has led nowhere so far."""
 
@@ -57,20 +67,30 @@ class Candidate:
         self._trip = trip
         self._address = address
         self._stage = Stage.CONNECTING
+        self._resumption = trip.sessions.at(endpoint)
         self._xmlstream: XmlStream | None = None
         self._opened: Opened | None = None
 
     async def run(self) -> None:
         """See `Runner.run`."""
         with self._noting():
-            self._xmlstream = None
-            self._at(Stage.CONNECTING)
-            xmlstream = self._xmlstream = XmlStream(await self._connect(), self._trip.domain)
             try:
-                self._opened = await secure(xmlstream, self._trip.terms, self._trip.tls, self._at)
-            except BaseException as exc:
-                await self._give_up(exc)  # noqa: ASYNC102  (it shields what it must do)
-                raise
+                await self._open()
+            except TLSFailure:
+                if not self._resumption.offered:
+                    raise
+                self._resumption.forget()  # some servers cannot cope with it
+                await self._open()
+
+    async def _open(self) -> None:
+        self._xmlstream = None
+        self._at(Stage.CONNECTING)
+        xmlstream = self._xmlstream = XmlStream(await self._connect(), self._trip.domain)
+        try:
+            self._opened = await secure(xmlstream, self._trip.terms, self._trip.tls, self._at)
+        except BaseException as exc:
+            await self._give_up(exc)  # noqa: ASYNC102  (it shields what it must do)
+            raise
 
     async def log_in(self, patience: float) -> tuple[XmlStream, StreamFeatures]:
         """An authenticated stream, and what is offered on it, in `patience` seconds, or one of `FAILURES`."""
@@ -84,7 +104,16 @@ class Candidate:
                 raise TimeoutError("no answer in time")
             except BaseException as exc:
                 await self._give_up(exc)  # noqa: ASYNC102  (it shields what it must do)
+                if isinstance(exc, AuthenticationFailure) and self._may_be_due_to_resumption(exc):
+                    self._resumption.forget()
+                    text = f"the login has to be tried on a link that takes nothing from an earlier one: {exc}"
+                    raise StreamNegotiationFailure(text) from exc
                 raise
+
+    def _may_be_due_to_resumption(self, failure: AuthenticationFailure) -> bool:
+        """Whether that was no word about the password: the server's certificate may be another by now, say."""
+        is_bound = any(name.endswith("-PLUS") for name in failure.tried)
+        return self._resumption.resumed and not failure.retry and (is_bound or failure.condition is None)
 
     async def aclose(self) -> None:
         """See `Runner.aclose`."""
@@ -101,9 +130,10 @@ class Candidate:
                 address=self._address,
                 proxy=self._trip.proxy,
                 report=self._at,
+                resumption=self._resumption,
             )
         link = await self.endpoint()
-        return StreamTransport(link) if isinstance(link, trio.abc.Stream) else link
+        return StreamTransport(link, self._resumption) if isinstance(link, trio.abc.Stream) else link
 
     async def _give_up(self, exc: BaseException) -> None:
         try:

@@ -20,7 +20,7 @@ from ..errors import (
 )
 from ..jid import JID
 from ..protocol.features import StreamFeatures
-from ..protocol.sasl import Credentials
+from ..protocol.sasl import Credentials, Strength
 from ..record import replace
 from ..stream.negotiate import CredentialsLike, Terms, ask
 from ..stream.sasl2 import WishLike, no_wish
@@ -29,6 +29,7 @@ from ..transport.discovery import Resolver
 from ..transport.endpoint import Endpoint
 from ..transport.hostmeta import host_meta_of
 from ..transport.proxy import Proxy
+from ..transport.tlsmemory import TLSMemory
 from .candidate import Candidate, Dial, Trip, Way, discovery, host_meta, way_to
 from .race import FAILURES, Race
 
@@ -66,6 +67,7 @@ class Dialler:
         self._proxy = Proxy.parse(proxy) if isinstance(proxy, str) else proxy
         self._resolver = resolver
         self._last: Endpoint | Dial | None = None
+        self._sessions = TLSMemory()
         self._deadline = 0.0
 
     @property
@@ -92,7 +94,9 @@ class Dialler:
         """
         self._deadline = trio.current_time() + self._timeout
         self._terms = replace(self._terms, credentials=_Once(self._credentials), wish=self.wish)
-        trip = Trip(self.domain, self._terms, self._tls, self._proxy, nursery, self._deadline)
+        if self._terms.memory.strength is Strength.BOUND:
+            self._sessions.forget_old()
+        trip = Trip(self.domain, self._terms, self._tls, self._proxy, nursery, self._deadline, self._sessions)
         with trio.move_on_at(self._deadline):
             reserve = [host_meta(trip)] if self._endpoints is None and not only_there else []
             reached = await self._first(Race(self._ways(trip, preferred, only_there)), reserve)

@@ -25,22 +25,27 @@ class Authority:
     def server_context(self, certificate: Certificate) -> ssl.SSLContext:
         """For the server's side of TLS."""
         if certificate not in self._contexts:
-            self._contexts[certificate] = self._issue(certificate)
+            context = self._contexts[certificate] = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.minimum_version = ssl.TLSVersion.TLSv1_2
+            context.verify_mode = ssl.CERT_OPTIONAL  # clients may have one, for EXTERNAL
+            self._trusted.configure_trust(context)
+            self.renew(certificate)
         return self._contexts[certificate]
 
-    def _issue(self, certificate: Certificate) -> ssl.SSLContext:
+    def renew(self, certificate: Certificate) -> None:
+        """Have a new certificate from now on. TLS sessions that were begun with the old one go on nevertheless."""
         import trustme
 
+        context = self.server_context(certificate)
         issuer = trustme.CA() if certificate == "untrusted" else self._trusted
         name = "wrong." + self._domain if certificate == "wrong-name" else self._domain
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
         issued = issuer.issue_cert(name)
         issued.configure_cert(context)
         self._certificates[certificate] = ssl.PEM_cert_to_DER_cert(issued.cert_chain_pems[0].bytes().decode())
-        context.verify_mode = ssl.CERT_OPTIONAL  # clients may have one, for EXTERNAL
-        self._trusted.configure_trust(context)
-        return context
+
+    def forget_sessions(self) -> None:
+        """Have another context and certificate from now on: TLS begins anew with everybody."""
+        self._contexts.clear()
 
     def certificate(self, certificate: Certificate) -> bytes:
         """The server's certificate, in DER."""

@@ -169,11 +169,11 @@ class Server:
 
         `addresses` are those of a client certificate, for a login by EXTERNAL.
         """
-        return self._authorities().client_context(*addresses)
+        return self.authority.client_context(*addresses)
 
     def tls_context(self) -> ssl.SSLContext:
         """The server's own, with the certificate that `Policy.certificate` asks for."""
-        return self._authorities().server_context(self.policy.certificate)
+        return self.authority.server_context(self.policy.certificate)
 
     def end_point(self) -> bytes | None:
         """What that certificate binds a login to (``tls-server-end-point``, RFC 5929)."""
@@ -181,7 +181,9 @@ class Server:
             return None
         return server_end_point(self._authority.certificate(self.policy.certificate))
 
-    def _authorities(self) -> Authority:
+    @property
+    def authority(self) -> Authority:
+        """Who has issued its certificate."""
         if self._authority is None:
             self._authority = Authority(self.domain)
         return self._authority

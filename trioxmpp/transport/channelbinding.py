@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from typing import Protocol
 
-__all__ = ["TLSLink", "channel_bindings", "server_end_point"]
+__all__ = ["OLD", "TLSLink", "channel_bindings", "server_end_point"]
 
-_OLD = ("TLSv1", "TLSv1.1", "TLSv1.2")
+#: The versions of TLS that have ``tls-unique``.
+OLD = ("TLSv1", "TLSv1.1", "TLSv1.2")
 
 
 class TLSLink(Protocol):
@@ -32,13 +34,14 @@ def channel_bindings(link: TLSLink) -> dict[str, bytes]:
     ``tls-exporter`` (RFC 9266) only is there if the link can tell it: those of the ssl module cannot, see `exporter`.
     """
     # RFC 5929 defines tls-unique for these alone; the ssl module answers for later ones, too. TLS 1.2 exports keys as
-    # well, but safely only with an extension that cannot be asked for (RFC 9266 §4.2).
-    name = "tls-unique" if link.version() in _OLD else "tls-exporter"
-    bindings = {}
-    try:
-        data = link.get_channel_binding(name)
-    except ValueError:
-        data = None
+    # well, but safely only with an extension that cannot be asked for (RFC 9266 §4.2). Without that one, links that go
+    # on with one session do not differ enough, and tls-unique is not unique any more (RFC 7627 §1).
+    is_old = link.version() in OLD
+    name = "tls-unique" if is_old else "tls-exporter"
+    bindings, data = {}, None
+    if not (is_old and getattr(link, "session_reused", False)):  # those of `exporter` never are
+        with suppress(ValueError):
+            data = link.get_channel_binding(name)
     if data:
         bindings[name] = data
     certificate = link.getpeercert(binary_form=True)

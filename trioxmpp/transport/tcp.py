@@ -17,6 +17,7 @@ from .channelbinding import channel_bindings
 from .endpoint import Endpoint, to_ascii
 from .proxy import Proxy, explain_refusal, open_tunnel
 from .tls import ALPN, ALPN_WEBSOCKET, explain, usual_context
+from .tlsmemory import Resumption
 
 __all__ = ["StreamTransport", "find_addresses", "open_link", "open_transport"]
 
@@ -39,14 +40,18 @@ def _as_connection_error() -> Iterator[None]:
 
 
 class StreamTransport:
-    """A `Transport` over a stream of bytes, which is its own from now on."""
+    """A `Transport` over a stream of bytes, which is its own from now on.
+
+    `resumption` is what its TLS may go on with, and what it is to leave for a later one.
+    """
 
     keeps_messages = False
 
-    def __init__(self, stream: trio.abc.Stream) -> None:
+    def __init__(self, stream: trio.abc.Stream, resumption: Resumption | None = None) -> None:
         self.heard = trio.current_time()
         """See `Transport.heard`."""
         self._stream = stream
+        self._resumption = resumption
         self._unwritable: str | None = None
         """Why nothing can be sent any more, if so."""
         self._unusable: str | None = None
@@ -114,16 +119,21 @@ class StreamTransport:
                 # A missing close_notify is not an error: the stream's own footer tells whether it was cut off.
                 https_compatible=True,
             )
+            if self._resumption is not None:
+                self._resumption.begin(tls, context, to_ascii(server_hostname))
             await tls.do_handshake()
         except (trio.BrokenResourceError, trio.ClosedResourceError, ssl.SSLError) as exc:
             raise explain(exc, server_hostname) from exc
         except ValueError as exc:
             raise TLSFailure(f"no certificate can be for {server_hostname}: {exc}") from exc
+        if self._resumption is not None:
+            self._resumption.begun(tls)
         self._stream = tls
         self._unusable = None
 
     async def close_gracefully(self) -> None:
         """See `Transport.close_gracefully`."""
+        self._leave_session()
         stream = self._stream
         try:
             if isinstance(stream, trio.SSLStream) and self._unusable is None:
@@ -140,8 +150,15 @@ class StreamTransport:
     async def aclose(self) -> None:
         """See `Transport.aclose`."""
         self._unusable = "the connection was closed by us"
+        self._leave_session()
         with suppress(trio.BrokenResourceError, trio.ClosedResourceError, OSError):
             await trio.aclose_forcefully(self._stream)
+
+    def _leave_session(self) -> None:
+        """What can be had of our TLS is there for the next link."""
+        resumption, self._resumption = self._resumption, None
+        if resumption is not None and isinstance(self._stream, trio.SSLStream):
+            resumption.end(self._stream)
 
     def _check(self, also: str | None = None) -> None:
         reason = self._unusable or also
@@ -179,6 +196,7 @@ async def open_transport(
     address: str | None = None,
     proxy: Proxy | None = None,
     report: Callable[[Stage], None] = _no_matter,
+    resumption: Resumption | None = None,
 ) -> Transport:
     """Connect to `endpoint`; if it is ``xmpps``, with TLS, checked against `domain` and never against the host.
 
@@ -190,7 +208,7 @@ async def open_transport(
     cannot be copied, its protocols cannot be read, and to set them would change what its owner uses elsewhere.
 
     `address` is the one of the host's to connect to, in place of all of them in turn. A `proxy` is given the name of
-    the host, and finds the address itself. `report` is told how far it has come.
+    the host, and finds the address itself. `report` is told how far it has come. `resumption` is for what TLS can save.
 
     Raises OSError: of its kinds TLSFailure, ConnectionRefusedError, `socket.gaierror` and ConnectError say it best.
     Has no deadline of its own. Cancelling leaves nothing open.
@@ -202,7 +220,7 @@ async def open_transport(
     if is_secured and tls is None:
         tls = await usual_context(ALPN_WEBSOCKET if is_websocket else ALPN)
     report(Stage.CONNECTING)
-    transport = StreamTransport(await open_link(endpoint, address, proxy))
+    transport = StreamTransport(await open_link(endpoint, address, proxy), resumption)
     try:
         if is_secured and tls is not None:
             report(Stage.TLS)

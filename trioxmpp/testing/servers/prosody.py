@@ -32,7 +32,10 @@ modules_enabled = {
 }
 
 ssl = certificate
-c2s_direct_tls_ssl = certificate
+-- Not the default: here a TLS session can go on.
+c2s_direct_tls_ssl = {
+    certificate = certificate.certificate; key = certificate.key; options = { no_ticket = false }
+}
 https_ssl = certificate
 c2s_require_encryption = true
 consider_websocket_secure = true
