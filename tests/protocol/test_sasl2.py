@@ -13,7 +13,7 @@ from trioxmpp.protocol.bind2 import Bind
 from trioxmpp.protocol.fast import RequestToken
 from trioxmpp.protocol.features import parse_features
 from trioxmpp.protocol.sasl import Attempt, Channel, Credentials, Offer, choose
-from trioxmpp.protocol.sasl2 import Continue, Dialogue2, Requests, SASL2Offer, UserAgent
+from trioxmpp.protocol.sasl2 import Dialogue2, Requests, SASL2Offer, UserAgent
 
 NONCE = "fyko+d2lbbFgONRv9qkxdawL"
 SERVER_FIRST = b"r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,s=QSXCR+Q6sek8bf92,i=4096"
@@ -186,13 +186,6 @@ def test_a_failure_has_its_condition_in_the_old_namespace() -> None:
     assert failure.value.condition == "credentials-expired"
     assert failure.value.tried == ("SCRAM-SHA-1",)
     assert "pencil" not in str(failure.value)
-
-
-def test_more_tasks_are_none_that_we_know() -> None:
-    inner = "<tasks><task>HOTP-EXAMPLE</task><task>TOTP-EXAMPLE</task></tasks><text>two factors</text>"
-    assert xml.parse(Continue, said("continue", inner)).tasks == ("HOTP-EXAMPLE", "TOTP-EXAMPLE")
-    with pytest.raises(AuthenticationFailure, match="HOTP-EXAMPLE, TOTP-EXAMPLE"):
-        proved().receive(said("continue", inner))
 
 
 @pytest.mark.parametrize("inner", ["<additional-data>???</additional-data>", PROOF * 2])

@@ -134,7 +134,7 @@ def derivation(salt: bytes, password: bytes = b"pencil") -> Derivation:
 
 def test_a_key_is_known_for_the_very_same_derivation_only() -> None:
     memory = LoginMemory()
-    memory.succeeded(Strength.PROVED, derivation(b"salt"), b"key")
+    memory.succeeded(Strength.PROVED, {derivation(b"salt"): b"key"})
     assert memory.key(derivation(b"salt")) == b"key"
     assert memory.key(derivation(b"pepper")) is None
     assert memory.key(derivation(b"salt", b"pen")) is None
@@ -146,7 +146,7 @@ def test_a_key_is_known_for_the_very_same_derivation_only() -> None:
 def test_few_keys_are_kept_the_newest() -> None:
     memory = LoginMemory()
     for number in range(1000):
-        memory.succeeded(Strength.PROVED, derivation(b"%d" % number), b"%d" % number)
+        memory.succeeded(Strength.PROVED, {derivation(b"%d" % number): b"%d" % number})
     assert memory.key(derivation(b"999")) == b"999"
     assert sum(memory.key(derivation(b"%d" % number)) is not None for number in range(1000)) <= 4
 

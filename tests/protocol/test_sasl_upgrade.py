@@ -8,28 +8,54 @@ import pytest
 
 from trioxmpp import xml
 from trioxmpp.errors import AuthenticationFailure
-from trioxmpp.protocol.sasl import Credentials, Strength
+from trioxmpp.protocol.sasl import Attempt, Credentials, Mechanism, Strength
 from trioxmpp.protocol.sasl.upgrade import Hash, Salt, Upgrade, choose_upgrade, derivation
 
 PENCIL = Credentials("user", "pencil")
-BOUND = Strength.BOUND
 OFFERED = ["UPGR-SCRAM-SHA-256", "UPGR-BLOOP2", "UPGR-SCRAM-SHA-512"]
 
 
-def test_the_best_task_is_chosen() -> None:
-    assert choose_upgrade(OFFERED, PENCIL, BOUND) == "UPGR-SCRAM-SHA-512"
-    assert choose_upgrade(OFFERED[:2], PENCIL, BOUND) == "UPGR-SCRAM-SHA-256"
-    assert choose_upgrade(["UPGR-BLOOP2", "UPGR-SCRAM-SHA-512-PLUS"], PENCIL, BOUND) is None
+def attempt(name: str = "SCRAM-SHA-1-PLUS", credentials: Credentials = PENCIL, strength: Strength = Strength.BOUND):
+    def says_nothing() -> Mechanism:
+        yield b""
+
+    return Attempt(name, says_nothing(), credentials, strength)
 
 
-@pytest.mark.parametrize("strength", [Strength.PROVED, Strength.DISCLOSED])
-def test_nothing_is_given_where_somebody_may_be_in_between(strength: Strength) -> None:
-    assert choose_upgrade(OFFERED, PENCIL, strength) is None
+@pytest.mark.parametrize(
+    ("offered", "used", "chosen"),
+    [
+        (OFFERED, "SCRAM-SHA-1-PLUS", "UPGR-SCRAM-SHA-512"),
+        (OFFERED, "SCRAM-SHA-256-PLUS", "UPGR-SCRAM-SHA-512"),
+        (OFFERED[:2], "SCRAM-SHA-1-PLUS", "UPGR-SCRAM-SHA-256"),
+        (OFFERED[:2], "SCRAM-SHA-256-PLUS", None),  # it has that key
+        (OFFERED, "SCRAM-SHA-512-PLUS", None),
+        (["UPGR-SCRAM-SHA-1", "UPGR-BLOOP2", "UPGR-SCRAM-SHA-512-PLUS"], "SCRAM-SHA-1-PLUS", None),
+        ([], "SCRAM-SHA-1-PLUS", None),
+    ],
+)
+def test_the_best_task_that_makes_the_next_login_better(offered: list[str], used: str, chosen: str | None) -> None:
+    assert choose_upgrade(offered, attempt(used)) == chosen
 
 
-@pytest.mark.parametrize("credentials", [Credentials.external(), Credentials.oauth("t"), Credentials.anonymous()])
-def test_nothing_is_given_by_who_has_no_password(credentials: Credentials) -> None:
-    assert choose_upgrade(OFFERED, credentials, BOUND) is None
+@pytest.mark.parametrize(
+    ("used", "strength"), [("SCRAM-SHA-1", Strength.PROVED), ("PLAIN", Strength.DISCLOSED), ("X-OTHER", Strength.BOUND)]
+)
+def test_nothing_is_given_where_somebody_may_be_in_between(used: str, strength: Strength) -> None:
+    assert choose_upgrade(OFFERED, attempt(used, strength=strength)) is None
+
+
+@pytest.mark.parametrize(
+    "credentials",
+    [
+        Credentials.external(),
+        Credentials.oauth("t"),
+        Credentials.anonymous(),
+        Credentials("user", "pencil", authzid="other@example.org"),
+    ],
+)
+def test_nothing_is_given_by_who_has_no_password_of_that_account(credentials: Credentials) -> None:
+    assert choose_upgrade(OFFERED, attempt(credentials=credentials)) is None
 
 
 def test_the_elements() -> None:

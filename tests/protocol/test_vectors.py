@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import enum
 import json
 from collections.abc import Callable
@@ -158,6 +159,13 @@ def continued(element: xml.Element) -> dict[str, Any]:
     return {"data": text_of(said.data or b""), "tasks": list(said.tasks), "text": said.text}
 
 
+def task_data(element: xml.Element) -> dict[str, Any]:
+    said = xml.parse(sasl2.TaskData, element)
+    assert said.salt is not None
+    salt = base64.b64encode(said.salt.salt).decode()
+    return {"scram_upgrade": {"salt_b64": salt, "iterations": said.salt.iterations}}
+
+
 READERS: dict[str, Callable[[xml.Element], dict[str, Any]]] = {
     "sm_resumed": lambda element: dict(zip(("previd", "h"), sm.parse_resumed(element), strict=True)),
     "sm_failed": lambda element: {"h": sm.parse_failed(element).h, "condition": sm.parse_failed(element).condition},
@@ -169,6 +177,7 @@ READERS: dict[str, Callable[[xml.Element], dict[str, Any]]] = {
     "sasl_success": lambda element: {"data": text_of(xml.parse(Success, element).data)},
     "sasl2_success": succeeded,
     "sasl2_continue": continued,
+    "sasl2_task_data": task_data,
     "stream_error": lambda element: {"condition": parse_stream_error(element).condition.value},
 }
 
@@ -201,6 +210,6 @@ def test_what_we_must_write(build: str, written: str) -> None:
 
 def test_no_example_is_missing() -> None:
     """Those of what is not spoken yet are counted: whoever teaches it moves them."""
-    later = {"sasl2_task_data", "ws_open", "ws_close", "component_handshake"}
+    later = {"ws_open", "ws_close", "component_handshake"}
     assert len(VECTORS["stanzas"]) == 819
     assert set(NONZAS) - set(READERS) - {"features", "sm_enabled"} == later

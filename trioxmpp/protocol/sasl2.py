@@ -15,16 +15,18 @@ from .bind2 import Bind, BindOffer, Bound
 from .fast import Fast, FastOffer, RequestToken, Token
 from .sasl import Attempt
 from .sasl.mechanism import printable
-from .sasl.upgrade import Upgrade
+from .sasl.upgrade import Hash, Salt, Upgrade, derivation
 
 __all__ = [
     "Authenticate",
     "Continue",
     "Dialogue2",
+    "Next",
     "Requests",
     "SASL2Offer",
     "Settled",
     "Success",
+    "TaskData",
     "UserAgent",
     "parse_offer",
 ]
@@ -121,6 +123,7 @@ class Authenticate:
     bind: Bind | None = xml.child(default=None)
     request_token: RequestToken | None = xml.child(default=None)
     fast: Fast | None = xml.child(default=None)
+    upgrades: tuple[Upgrade, ...] = xml.children()
 
 
 @xml.element(ns.SASL2, "challenge")
@@ -186,6 +189,21 @@ class Continue:
         return tuple(task.name.strip() for task in self.tasks_.each)
 
 
+@xml.element(ns.SASL2, "next")
+class Next:
+    """Let us do this one."""
+
+    task: str = xml.attr()
+
+
+@xml.element(ns.SASL2, "task-data")
+class TaskData:
+    """What there is to say during a task: the server asks for a key, and gets it."""
+
+    salt: Salt | None = xml.child(default=None)
+    hash: Hash | None = xml.child(default=None)
+
+
 # --- and how
 
 
@@ -198,6 +216,8 @@ class Requests:
     bind: Bind | None = None
     request_token: RequestToken | None = None
     fast: Fast | None = None
+    upgrade: str | None = None
+    """The one task that we are ready for."""
 
 
 @record
@@ -220,12 +240,18 @@ class Settled:
 
 
 class Dialogue2(Dialogue):
-    """One attempt to log in by SASL2, as a value: like `Dialogue`, but `success` holds what else was achieved."""
+    """One attempt to log in by SASL2, as a value: like `Dialogue`, but `success` holds what else was achieved.
+
+    Between the last word of the mechanism and the success there may be a task: the one that we have asked for, once.
+    Nothing is done for a server that has not proved itself before.
+    """
 
     def __init__(self, attempt: Attempt, requests: Requests) -> None:
         self.success: Success | None = None
         """To be looked at once `receive` has returned True, and no sooner: only then it is the server's word."""
         self._requests = requests
+        self._upgrade = requests.upgrade
+        self._task: str | None = None
         super().__init__(attempt)
 
     def settled(self) -> Settled:
@@ -253,34 +279,72 @@ class Dialogue2(Dialogue):
                 bind=asked.bind,
                 request_token=asked.request_token,
                 fast=asked.fast,
+                upgrades=() if asked.upgrade is None else (Upgrade(task=asked.upgrade),),
             )
         )
 
     def _response(self, data: bytes | None) -> str:
         return xml.serialise(Response(data=data or b""))
 
+    def _take(self, element: xml.Element) -> bool:
+        match self._parse(element):
+            case Continue() as said:
+                if not self._finished:
+                    self._advance(said.data)
+                if not self._finished:
+                    raise AuthenticationFailure(
+                        "the server wants more than the credentials before it has proved itself"
+                    )
+                self._begin_task(said)
+            case TaskData(salt=Salt() as salt) if self._task is not None:
+                self.derivation = derivation(self._task, self._attempt.credentials, salt)
+            case TaskData():
+                raise AuthenticationFailure("the server goes on with a task that nobody has begun, or with nonsense")
+            case _:
+                return super()._take(element)
+        return False
+
+    def derived(self, key: bytes) -> None:
+        """The key that `derivation` asked for."""
+        if self._task is None:
+            super().derived(key)
+        else:
+            self.derivation = self._task = None
+            self.say = xml.serialise(TaskData(hash=Hash(key=key)))
+
+    def _begin_task(self, said: Continue) -> None:
+        if self._upgrade is None or self._upgrade not in said.tasks:
+            hide = self._attempt.credentials.hide
+            tasks = printable(hide(", ".join(said.tasks)), 200) or "nothing that it names"
+            text = printable(hide(said.text))
+            reason = f" ({text})" if text else ""
+            raise AuthenticationFailure(f"the server wants more than the credentials: {tasks}{reason}")
+        self._task, self._upgrade = self._upgrade, None
+        self.say = xml.serialise(Next(task=self._task))
+
     def _read(self, element: xml.Element) -> saslelements.Challenge | saslelements.Success | saslelements.Failure:
         """The same as the elements of RFC 6120 would say it."""
+        match self._parse(element):
+            case Challenge(data=data):
+                return saslelements.Challenge(data=data)
+            case Success(data=additional) as success:
+                self.success = success
+                return saslelements.Success(data=additional)
+            case said:
+                assert isinstance(said, Failure)
+                return saslelements.Failure.of(said.others, said.text)
+
+    def _parse(self, element: xml.Element) -> _Answer:
         reader = _READERS.get(str(element.tag))
         if reader is None:
             raise AuthenticationFailure(f"the server answered the login with {printable(str(element.tag), 200)}")
         try:
-            said = xml.parse(reader, element)
+            return xml.parse(reader, element)
         except ElementError as exc:
             raise AuthenticationFailure(f"the server's answer to the login is malformed: {exc}") from None
-        match said:
-            case Challenge(data=data):
-                return saslelements.Challenge(data=data)
-            case Success(data=additional):
-                self.success = said
-                return saslelements.Success(data=additional)
-            case Failure():
-                return saslelements.Failure.of(said.others, said.text)
-            case _:
-                assert isinstance(said, Continue)
-                tasks = printable(", ".join(said.tasks), 200) or "nothing that it names"
-                raise AuthenticationFailure(f"the server wants more than the credentials: {tasks}")
 
 
-_Answer = Challenge | Success | Failure | Continue
-_READERS: Mapping[str, type[_Answer]] = {xml.tag_of(cls): cls for cls in (Challenge, Success, Failure, Continue)}
+_Answer = Challenge | Success | Failure | Continue | TaskData
+_READERS: Mapping[str, type[_Answer]] = {
+    xml.tag_of(cls): cls for cls in (Challenge, Success, Failure, Continue, TaskData)
+}

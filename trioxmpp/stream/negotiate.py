@@ -123,8 +123,7 @@ async def _authenticate(xmlstream: XmlStream, features: StreamFeatures, terms: T
     channel = Channel(xmlstream.secure, transport.channel_bindings(), transport.tls_version)
     nonce = secrets.token_urlsafe(24)
     attempt = choose(offer, credentials, channel, nonce=nonce, pinned=memory.strength)
-    derivation, key = await converse(xmlstream, Dialogue(attempt), memory)
-    memory.succeeded(attempt.strength, derivation, key)
+    memory.succeeded(attempt.strength, await converse(xmlstream, Dialogue(attempt), memory))
 
 
 async def ask(given: CredentialsLike) -> Credentials:

@@ -15,6 +15,7 @@ from ..protocol.fast import Fast, RequestToken
 from ..protocol.features import StreamFeatures
 from ..protocol.sasl import Attempt, Channel, Credentials, Kind, LoginMemory, Offer, Strength, Ticket, choose
 from ..protocol.sasl.ht import BINDINGS, choose_ht, ht
+from ..protocol.sasl.upgrade import choose_upgrade
 from ..protocol.sasl2 import Dialogue2, Requests, SASL2Offer, Success, UserAgent
 from ..record import record, replace
 from .login import converse
@@ -154,7 +155,8 @@ class SASL2Login:
             if not features.mechanisms:
                 raise
             return None
-        requests, self._ticket = await self._requests(offer), None
+        upgrade = choose_upgrade((each.task.strip() for each in offer.upgrades), attempt)
+        requests, self._ticket = replace(await self._requests(offer), upgrade=upgrade), None
         if credentials.kind is Kind.PASSWORD and credentials.authzid is None:
             insists = credentials.require_binding or Strength.BOUND in (memory.strength, attempt.strength)
             name = choose_ht(offer.fast, bindings, bound=insists)
@@ -182,10 +184,10 @@ class SASL2Login:
         """Log in, and take what comes of it in the one order in which it can be believed."""
         if is_early:
             dialogue.say = None
-        derivation, key = await converse(self._xmlstream, dialogue, self._memory)  # now we know whose word it is
+        keys = await converse(self._xmlstream, dialogue, self._memory)  # now we know whose word it is
         assert dialogue.success is not None
         if strength is not None:
-            self._memory.succeeded(strength, derivation, key)
+            self._memory.succeeded(strength, keys)
         self._keep_token(dialogue.success)
         self._memory.sasl2 = offer
         settled = dialogue.settled()

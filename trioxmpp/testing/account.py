@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 
 from .. import xml
+from .authentication import SCRAM, salted
 
 __all__ = ["Account"]
 
@@ -19,6 +20,8 @@ class Account:
         self.jid = jid
         """Its bare JID."""
         self.password = password
+        self.keys: dict[str, bytes] | None = None
+        """What is stored for SCRAM, by the name of the hash. None: the password, which is good for every hash."""
         self.offline: list[xml.Element] = []
         """Messages that wait for somebody to become available."""
         self.handled: deque[xml.Element] = deque(maxlen=history)
@@ -28,6 +31,19 @@ class Account:
         self.tokens: dict[tuple[str, str], list[str]] = {}
         """Those that log in without the password (XEP-0484), the newest at the end, by client and mechanism."""
         self._expired: OrderedDict[str, int] = OrderedDict()
+
+    def change_password(self, password: str) -> None:
+        """Have another one from now on."""
+        self.password, self.keys = password, None
+
+    def keep_keys(self, *mechanisms: str) -> None:
+        """Store nothing for SCRAM but the keys of these mechanisms, as a server does that knows no passwords."""
+        name, hashes = self.jid.partition("@")[0], (SCRAM[mechanism] for mechanism in mechanisms)
+        self.keys = {algorithm: salted(algorithm, name, self.password) for algorithm in hashes}
+
+    def can(self, mechanism: str) -> bool:
+        """Whether what is stored will do for a login by that mechanism."""
+        return self.keys is None or SCRAM.get(mechanism.removesuffix("-PLUS"), "") in {"", *self.keys}
 
     def remember(self, previd: str, h: int) -> None:
         """Keep the count of a session that has come to its end."""

@@ -15,10 +15,13 @@ from ..protocol.sasl import Channel, Offer
 from ..protocol.sasl.saslprep import saslprep
 from ..protocol.sasl.scram import TLS_VERSIONS
 
-__all__ = ["MECHANISMS", "Exchange", "Refused", "Setting", "exchange"]
+__all__ = ["ITERATIONS", "MECHANISMS", "SCRAM", "Exchange", "Refused", "Setting", "exchange", "salt", "salted"]
 
 #: The least that clients accept (RFC 7677 §4): a login should cost a test as little as it may.
 ITERATIONS = 4096
+
+#: The hash of each kind of SCRAM.
+SCRAM = {"SCRAM-SHA-512": "sha512", "SCRAM-SHA-256": "sha256", "SCRAM-SHA-1": "sha1"}
 
 #: Is sent what the client says and yields what the server says to it; returns the user name and the last words.
 Exchange = Generator[bytes, bytes, tuple[str, bytes | None]]
@@ -37,13 +40,15 @@ class Setting:
     """What a login depends on, beside the passwords by user name and what the client says.
 
     `offer` is what the client was offered, `channel` what it can be bound to, `certificate` are the users that the
-    client's certificate is for. `protect` tells whether the offer is to be proved (XEP-0474, XEP-0515).
+    client's certificate is for. `protect` tells whether the offer is to be proved (XEP-0474, XEP-0515). `keys` are
+    those that are stored in place of passwords, by user name and hash.
     """
 
     offer: Offer = field(default_factory=lambda: Offer(()))
     channel: Channel = field(default_factory=Channel)
     certificate: tuple[str, ...] = ()
     protect: bool = False
+    keys: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict, repr=False)
 
 
 def exchange(mechanism: str, passwords: Mapping[str, str], setting: Setting = Setting()) -> Exchange:
@@ -104,23 +109,26 @@ def _scram(algorithm: str, plus: bool, passwords: Mapping[str, str], setting: Se
     binding = _binding(header, plus, setting)
     name = fields["n"].replace("=2C", ",").replace("=3D", "=")
     # Whoever is unknown fails as late as whoever has a wrong password, so that nobody can ask who has an account.
-    salted = _salted(algorithm, name, passwords.get(name, ""))
+    keys = setting.keys.get(name)
+    key = salted(algorithm, name, passwords.get(name, "")) if keys is None else keys.get(algorithm)
     nonce = fields["r"] + secrets.token_urlsafe(12)
-    salt = base64.b64encode(_salt(name)).decode()
-    server_first = f"r={nonce},s={salt},i={ITERATIONS}".encode() + _protection(algorithm, setting)
+    said = f"r={nonce},s={base64.b64encode(salt(name)).decode()},i={ITERATIONS}"
+    server_first = said.encode() + _protection(algorithm, setting)
 
     client_final = yield server_first
     unproven, _, proof = client_final.rpartition(b",p=")
     if unproven.split(b",")[:2] != [b"c=" + base64.b64encode(header + binding), f"r={nonce}".encode()]:
         raise Refused("not-authorized" if plus else "malformed-request")
     auth_message = b",".join([bare, server_first, unproven])
-    client_key = hmac.digest(salted, b"Client Key", algorithm)
+    if key is None:
+        raise Refused
+    client_key = hmac.digest(key, b"Client Key", algorithm)
     stored_key = hashlib.new(algorithm, client_key).digest()
     signature = hmac.digest(stored_key, auth_message, algorithm)
     proved = bytes(a ^ b for a, b in zip(_decode(proof), signature, strict=False))
     if name not in passwords or hashlib.new(algorithm, proved).digest() != stored_key:
         raise Refused
-    server_key = hmac.digest(salted, b"Server Key", algorithm)
+    server_key = hmac.digest(key, b"Server Key", algorithm)
     return name, b"v=" + base64.b64encode(hmac.digest(server_key, auth_message, algorithm))
 
 
@@ -168,21 +176,20 @@ def _decode(text: bytes) -> bytes:
         raise Refused("malformed-request") from None
 
 
-def _salt(name: str) -> bytes:
+def salt(name: str) -> bytes:
+    """What the password of that user is hashed with: always the same, as nothing here is a secret."""
     return hashlib.sha256(f"trioxmpp.testing {name}".encode()).digest()[:16]
 
 
 @lru_cache(maxsize=1024)
-def _salted(algorithm: str, name: str, password: str) -> bytes:
-    """The salted password, derived once per process: the salt is always the same, as nothing here is a secret."""
-    return hashlib.pbkdf2_hmac(algorithm, saslprep(password).encode(), _salt(name), ITERATIONS)
+def salted(algorithm: str, name: str, password: str) -> bytes:
+    """The salted password, derived once per process."""
+    return hashlib.pbkdf2_hmac(algorithm, saslprep(password).encode(), salt(name), ITERATIONS)
 
-
-_SCRAM = {"SCRAM-SHA-512": "sha512", "SCRAM-SHA-256": "sha256", "SCRAM-SHA-1": "sha1"}
 
 MECHANISMS: dict[str, Callable[[Mapping[str, str], Setting], Exchange]] = {
-    **{f"{name}-PLUS": partial(_scram, algorithm, True) for name, algorithm in _SCRAM.items()},
-    **{name: partial(_scram, algorithm, False) for name, algorithm in _SCRAM.items()},
+    **{f"{name}-PLUS": partial(_scram, algorithm, True) for name, algorithm in SCRAM.items()},
+    **{name: partial(_scram, algorithm, False) for name, algorithm in SCRAM.items()},
     "PLAIN": _plain,
     "EXTERNAL": _external,
     "OAUTHBEARER": _oauthbearer,

@@ -6,7 +6,7 @@ import base64
 import binascii
 import secrets
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import trio
@@ -70,6 +70,7 @@ class Conversation:
         self._host = host
         self._link = link
         self._starttls = starttls
+        self._account: Account | None = None  # whose the client says that it is
 
     async def run(self) -> None:
         """Talk until one side ends the stream."""
@@ -86,8 +87,8 @@ class Conversation:
 
     # --- the stream
 
-    async def _open(self, features: str) -> None:
-        """Exchange stream headers, and say what is offered."""
+    async def _open(self, features: Callable[[], str]) -> None:
+        """Exchange stream headers, and say what is offered to whoever comes."""
         event = None
         try:
             event = await self._link.receive()
@@ -99,7 +100,8 @@ class Conversation:
             raise _refuse(StreamCondition.HOST_UNKNOWN, f"this is {self._host.domain}")
         if event.version is None:
             raise _refuse(StreamCondition.UNSUPPORTED_VERSION, "this is XMPP 1.0")
-        self._link.write(f"<stream:features>{features}</stream:features>")
+        self._account = self._host.accounts.get((event.from_ or "").partition("@")[0])
+        self._link.write(f"<stream:features>{features()}</stream:features>")
 
     async def _next(self) -> xml.Element | None:
         """The next element; None when the client has ended the stream."""
@@ -118,7 +120,8 @@ class Conversation:
         if tls != "none":
             offered = f"<starttls xmlns='{ns.TLS}'>{'<required/>' if tls == 'required' else ''}</starttls>"
         if tls != "required":
-            offered += features(self._host.policy, self._link) + sasl2.features(self._host.policy, self._link)
+            for describe in (features, sasl2.features):
+                offered += describe(self._host.policy, self._link, self._account)
         return offered
 
     def _features_inside(self) -> str:
@@ -130,12 +133,12 @@ class Conversation:
 
     async def _log_in(self) -> Session | None:
         """The session that somebody has logged in to; None if the client has given up."""
-        await self._open(self._features_outside())
+        await self._open(self._features_outside)
         failures = 0
         while (element := await self._next()) is not None:
             if element.tag == f"{_TLS}starttls" and not self._link.secure and self._starttls != "none":
                 await self._secure()
-                await self._open(self._features_outside())
+                await self._open(self._features_outside)
                 continue
             is_new = element.tag == f"{{{ns.SASL2}}}authenticate" and self._host.policy.sasl2 and self._link.secure
             if element.tag != f"{_SASL}auth" and not is_new:
@@ -164,11 +167,11 @@ class Conversation:
         """Log in, and begin the stream anew. Raises Refused."""
         account = await self._authenticate(element)
         self._link.restart()
-        await self._open(self._features_inside())
+        await self._open(self._features_inside)
         return await self._begin_session(account)
 
     def _setting(self) -> Setting:
-        return setting(self._host.policy, self._link, self._host.domain, self._host.end_point())
+        return setting(self._host, self._link, self._account)
 
     async def _secure(self) -> None:
         if self._link.faults.refuse_tls:
@@ -185,7 +188,7 @@ class Conversation:
             raise Refused(self._link.faults.refuse_login)
         if self._starttls == "required" and not self._link.secure:
             raise Refused("encryption-required")
-        if name not in offer(self._host.policy, self._link).mechanisms or name not in MECHANISMS:
+        if name not in offer(self._host.policy, self._link, self._account).mechanisms or name not in MECHANISMS:
             raise Refused("invalid-mechanism")
         passwords = {local: account.password for local, account in self._host.accounts.items()}
         local, last_words = await self._exchange(exchange(name, passwords, self._setting()), auth)

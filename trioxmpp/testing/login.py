@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ..protocol import ns
 from ..protocol.sasl import Channel, Offer
+from .account import Account
 from .authentication import Setting
 from .link import Link
 from .policy import Policy
 
+if TYPE_CHECKING:
+    from .conversation import Host
+
 __all__ = ["features", "offer", "setting"]
 
 
-def offer(policy: Policy, link: Link) -> Offer:
-    """What the server offers on that link."""
-    names = tuple(name for name in policy.mechanisms if link.secure or not _needs_tls(name))
-    return Offer(names, policy.channel_bindings if any(map(_binds, names)) else None)
+def offer(policy: Policy, link: Link, account: Account | None = None) -> Offer:
+    """What the server offers on that link, to the owner of `account` if it is known whose it is."""
+    names = (name for name in policy.mechanisms if link.secure or not _needs_tls(name))
+    able = tuple(name for name in names if account is None or account.can(name))
+    return Offer(able, policy.channel_bindings if any(map(_binds, able)) else None)
 
 
-def features(policy: Policy, link: Link) -> str:
+def features(policy: Policy, link: Link, account: Account | None = None) -> str:
     """The same, as an XML text."""
-    offered = offer(policy, link)
+    offered = offer(policy, link, account)
     names = "".join(f"<mechanism>{name}</mechanism>" for name in offered.mechanisms)
     mechanisms = f"<mechanisms xmlns='{ns.SASL}'>{names}</mechanisms>"
     if offered.bindings is None:
@@ -28,22 +35,25 @@ def features(policy: Policy, link: Link) -> str:
     return f"{mechanisms}<sasl-channel-binding xmlns='{ns.SASL_BINDINGS}'>{types}</sasl-channel-binding>"
 
 
-def setting(policy: Policy, link: Link, domain: str, end_point: bytes | None) -> Setting:
-    """What the server knows about who logs in on that link; `end_point` is what its certificate binds to."""
-    tls = link.tls
+def setting(host: Host, link: Link, account: Account | None) -> Setting:
+    """What the server knows about who logs in on that link, after it has made the offer for `account`."""
+    policy, tls = host.policy, link.tls
+    offered = offer(policy, link, account)
+    keys = {name: each.keys for name, each in host.accounts.items() if each.keys is not None}
     if tls is None:
-        return Setting(offer=offer(policy, link), protect=policy.prove_offer)
-    able = {"tls-server-end-point": end_point}
+        return Setting(offer=offered, protect=policy.prove_offer, keys=keys)
+    able = {"tls-server-end-point": host.end_point()}
     if tls.version() == "TLSv1.2":
         able["tls-unique"] = tls.get_channel_binding("tls-unique")
     allowed = ("tls-unique",) if policy.channel_bindings is None else policy.channel_bindings
     bindings = {name: data for name, data in able.items() if data is not None and name in allowed}
     addresses = [name for kind, name in (tls.getpeercert() or {}).get("subjectAltName", ()) if kind == "email"]
     return Setting(
-        offer=offer(policy, link),
+        offer=offered,
         channel=Channel(True, bindings, tls.version()),
-        certificate=tuple(name.removesuffix(f"@{domain}") for name in addresses),
+        certificate=tuple(name.removesuffix(f"@{host.domain}") for name in addresses),
         protect=policy.prove_offer,
+        keys=keys,
     )
 
 

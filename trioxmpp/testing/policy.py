@@ -32,6 +32,8 @@ class Policy:
     """Whether SASL2 is offered under TLS (XEP-0388), and in it Bind 2, resumption, and tokens."""
     fast: tuple[str, ...] = ("HT-SHA-256-ENDP", "HT-SHA-256-NONE")
     """The mechanisms that there are tokens for (XEP-0484)."""
+    upgrades: tuple[str, ...] = ()
+    """The mechanisms, without -PLUS, whose keys clients are asked for (XEP-0480), if an account has others alone."""
     session_required: bool = False
     """Whether the session of RFC 3921 §3 is mandatory, as on some old servers."""
     resume_h_in_failed: bool = True

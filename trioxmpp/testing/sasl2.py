@@ -1,4 +1,4 @@
-"""The server's side of SASL2 (XEP-0388), with Bind 2, inline resumption, and FAST."""
+"""The server's side of SASL2 (XEP-0388), with Bind 2, inline resumption, FAST and upgrade tasks."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from .login import offer
 from .management import Keeper, enable, resume
 from .policy import Policy
 from .session import Session
+from .upgrade import features as upgrades
+from .upgrade import upgrade
 
 __all__ = ["Entry", "enter", "features", "refusal"]
 
@@ -32,16 +34,16 @@ _FAST = f"{{{ns.FAST}}}"
 _SM = f"{{{ns.SM}}}"
 
 
-def features(policy: Policy, link: Link) -> str:
-    """What is offered on that link, as an XML text: nothing without TLS."""
+def features(policy: Policy, link: Link, account: Account | None) -> str:
+    """What is offered on that link to the owner of `account`, or to whoever it may be: nothing without TLS."""
     if not policy.sasl2 or not link.secure:
         return ""
-    names = "".join(f"<mechanism>{name}</mechanism>" for name in offer(policy, link).mechanisms)
+    names = "".join(f"<mechanism>{name}</mechanism>" for name in offer(policy, link, account).mechanisms)
     sm = f"<sm xmlns='{ns.SM}'/>" if policy.sm else ""
     inline = f"<inline><feature var='{ns.SM}'/></inline>" if policy.sm else ""
     tokens = "".join(f"<mechanism>{name}</mechanism>" for name in policy.fast)
     fast = f"<fast xmlns='{ns.FAST}'>{tokens}</fast>" if tokens else ""
-    inner = f"{names}<inline><bind xmlns='{ns.BIND2}'>{inline}</bind>{sm}{fast}</inline>"
+    inner = f"{names}<inline><bind xmlns='{ns.BIND2}'>{inline}</bind>{sm}{fast}</inline>{upgrades(policy, account)}"
     return f"<authentication xmlns='{ns.SASL2}'>{inner}</authentication>"
 
 
@@ -78,7 +80,8 @@ async def enter(
         local, words = await _converse(link, exchange(name, passwords, setting), initial, hear)
         if local not in accounts:
             raise Refused  # nobody is made up here
-        account, said = accounts[local], words
+        account = accounts[local]
+        said = await upgrade(keeper.policy, link, account, request, words, hear)
     return _welcome(keeper, link, account, request, said, token)
 
 

@@ -89,7 +89,7 @@ class Server:
         jid = str(JID(name, self.domain, None))
         local = jid.rpartition("@")[0]
         if local in self._accounts:
-            self._accounts[local].password = password
+            self._accounts[local].change_password(password)
         else:
             self._accounts[local] = Account(jid, password, self.policy.history)
         return self._accounts[local]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ...record import field, record
@@ -52,11 +54,11 @@ class LoginMemory:
         """The key, if it was derived before."""
         return self._keys.get(derivation)
 
-    def succeeded(self, strength: Strength, derivation: Derivation | None = None, key: bytes | None = None) -> None:
-        """Remember a login, and the key it took, if it took one."""
+    def succeeded(self, strength: Strength, keys: Mapping[Derivation, bytes] = MappingProxyType({})) -> None:
+        """Remember a login, and the keys it took, if it took any."""
         self.strength = strength if self.strength is None else max(strength, self.strength)
-        if derivation is not None and key is not None:
+        for derivation, key in keys.items():
             self._keys.pop(derivation, None)
             self._keys[derivation] = key
-            while len(self._keys) > MAX_KEYS:
-                del self._keys[next(iter(self._keys))]
+        while len(self._keys) > MAX_KEYS:
+            del self._keys[next(iter(self._keys))]

@@ -6,6 +6,7 @@ A key that somebody else has is as good as the password for that mechanism: it i
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from ... import xml
 from ...errors import AuthenticationFailure
@@ -15,8 +16,12 @@ from .rules import SCRAM
 from .saslprep import saslprep
 from .scram import Derivation, check_iterations
 
+if TYPE_CHECKING:
+    from . import Attempt
+
 __all__ = ["Hash", "Salt", "Upgrade", "choose_upgrade", "derivation"]
 
+# Best first.
 _TASKS = {f"UPGR-{name}": algorithm for name, algorithm in SCRAM.items()}
 
 
@@ -42,13 +47,18 @@ class Hash:
     key: bytes = xml.text(repr=False)
 
 
-def choose_upgrade(offered: Iterable[str], credentials: Credentials, strength: Strength) -> str | None:
-    """The best of the tasks that are offered; None if there is none, or if the login, of this strength, is too weak
-    to give a key away on."""
-    if credentials.kind is not Kind.PASSWORD or strength is not Strength.BOUND:
+def choose_upgrade(offered: Iterable[str], attempt: Attempt) -> str | None:
+    """The best of the tasks that are offered, for a login that is about to be tried.
+
+    None if there is none for a better hash than that of the login, or if the login is too weak to give a key away on.
+    """
+    credentials, name = attempt.credentials, attempt.name.removesuffix("-PLUS")
+    if credentials.kind is not Kind.PASSWORD or credentials.authzid is not None or name not in SCRAM:
         return None
-    names = set(offered)
-    return next((task for task in _TASKS if task in names), None)
+    if attempt.strength is not Strength.BOUND:
+        return None
+    names, better = set(offered), list(SCRAM)[: list(SCRAM).index(name)]
+    return next((task for each in better if (task := f"UPGR-{each}") in names), None)
 
 
 def derivation(task: str, credentials: Credentials, salt: Salt) -> Derivation:

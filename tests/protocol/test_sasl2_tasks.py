@@ -1,0 +1,169 @@
+"""Between the credentials and the success: the one task that we are ready for, and all that a server may not ask."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+
+import pytest
+
+from trioxmpp import xml
+from trioxmpp.errors import AuthenticationFailure
+from trioxmpp.protocol import ns
+from trioxmpp.protocol.sasl import Attempt, Channel, Credentials, Offer, choose
+from trioxmpp.protocol.sasl2 import Continue, Dialogue2, Requests
+
+NONCE = "fyko+d2lbbFgONRv9qkxdawL"
+SERVER_FIRST = b"r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,s=QSXCR+Q6sek8bf92,i=4096"
+PROOF = "<additional-data>dj1ybUY5cHFWOFM3c3VBb1pXamE0ZEpSa0ZzS1E9</additional-data>"
+WHO = "<authorization-identifier>user@example.org</authorization-identifier>"
+TASK = "UPGR-SCRAM-SHA-256"
+TASKS = f"<tasks><task>{TASK}</task></tasks>"
+SALT = f"<salt xmlns='{ns.SCRAM_UPGRADE}' iterations='4096'>QV9TWENSWFE2c2VrOGJmX1o=</salt>"
+
+
+def said(name: str, inner: str = "") -> xml.Element:
+    return xml.fromstring(f"<{name} xmlns='{ns.SASL2}'>{inner}</{name}>")
+
+
+def attempt() -> Attempt:
+    return choose(Offer(("SCRAM-SHA-1",)), Credentials("user", "pencil"), Channel(secure=True), nonce=NONCE)
+
+
+def proved(upgrade: str | None = TASK) -> Dialogue2:
+    """A dialogue in which the client has proved itself, and the server has not yet."""
+    dialogue = Dialogue2(attempt(), Requests(upgrade=upgrade))
+    assert not dialogue.receive(said("challenge", base64.b64encode(SERVER_FIRST).decode()))
+    assert dialogue.derivation is not None
+    dialogue.derived(dialogue.derivation.compute())
+    return dialogue
+
+
+def begun() -> Dialogue2:
+    """A dialogue in which the task has begun."""
+    dialogue = proved()
+    assert not dialogue.receive(said("continue", f"{PROOF}{TASKS}"))
+    return dialogue
+
+
+def done() -> Dialogue2:
+    """A dialogue in which the task is done."""
+    dialogue = begun()
+    assert not dialogue.receive(said("task-data", SALT))
+    assert dialogue.derivation is not None
+    dialogue.derived(dialogue.derivation.compute())
+    return dialogue
+
+
+def test_it_is_asked_for_along_with_the_login() -> None:
+    request = xml.fromstring(Dialogue2(attempt(), Requests(upgrade=TASK)).say or "")
+    assert [each.text for each in request.findall(f"{{{ns.SASL_UPGRADE}}}upgrade")] == [TASK]
+    request = xml.fromstring(Dialogue2(attempt(), Requests()).say or "")
+    assert request.find(f"{{{ns.SASL_UPGRADE}}}upgrade") is None
+
+
+def test_the_dialogue_of_an_upgrade() -> None:
+    dialogue = proved()
+    assert not dialogue.receive(said("continue", f"{PROOF}{TASKS}"))
+    assert dialogue.say == f"<next xmlns='{ns.SASL2}' task='{TASK}'/>"
+    assert not dialogue.receive(said("task-data", SALT))
+    assert dialogue.say is None
+    derivation = dialogue.derivation
+    assert derivation is not None
+    assert (derivation.algorithm, derivation.salt, derivation.iterations) == ("sha256", b"A_SXCRXQ6sek8bf_Z", 4096)
+    dialogue.derived(derivation.compute())
+    key = base64.b64encode(hashlib.pbkdf2_hmac("sha256", b"pencil", b"A_SXCRXQ6sek8bf_Z", 4096)).decode()
+    expected = f"<task-data xmlns='{ns.SASL2}'><hash xmlns='{ns.SCRAM_UPGRADE}'>{key}</hash></task-data>"
+    assert xml.equal(xml.fromstring(dialogue.say or ""), xml.fromstring(expected))
+    assert dialogue.receive(said("success", WHO))
+    assert dialogue.success is not None
+
+
+def test_a_server_may_do_without_after_all() -> None:
+    assert proved().receive(said("success", f"{PROOF}{WHO}"))
+    assert begun().receive(said("success", WHO))
+
+
+@pytest.mark.parametrize("proof", ["", "<additional-data/>", PROOF.replace("dj1ybU", "dj1ybV")])
+def test_nothing_is_done_for_a_server_that_has_not_proved_itself(proof: str) -> None:
+    dialogue = proved()
+    with pytest.raises(AuthenticationFailure):
+        dialogue.receive(said("continue", f"{proof}{TASKS}"))
+    assert dialogue.say is None
+
+
+def test_not_even_before_we_have() -> None:
+    dialogue = Dialogue2(attempt(), Requests(upgrade=TASK))
+    with pytest.raises(AuthenticationFailure):
+        dialogue.receive(said("continue", f"{PROOF}{TASKS}"))
+
+
+def test_more_tasks_are_none_that_we_know() -> None:
+    inner = f"{PROOF}<tasks><task>HOTP-EXAMPLE</task><task>TOTP-EXAMPLE</task></tasks><text>two factors, pencil</text>"
+    assert xml.parse(Continue, said("continue", inner)).tasks == ("HOTP-EXAMPLE", "TOTP-EXAMPLE")
+    with pytest.raises(AuthenticationFailure, match=r"HOTP-EXAMPLE, TOTP-EXAMPLE \(two factors, …\)") as failure:
+        proved().receive(said("continue", inner))
+    assert not failure.value.retry
+    with pytest.raises(AuthenticationFailure, match="nothing that it names"):
+        proved().receive(said("continue", PROOF))
+
+
+@pytest.mark.parametrize("task", [TASK, "UPGR-SCRAM-SHA-512", "UPGR-PLAIN"])
+def test_a_task_that_was_not_asked_for(task: str) -> None:
+    inner = f"{PROOF}<tasks><task>{task}</task></tasks>"
+    with pytest.raises(AuthenticationFailure, match=f"wants more than the credentials: {task}"):
+        proved(None).receive(said("continue", inner))
+
+
+def test_of_several_tasks_ours_is_chosen() -> None:
+    dialogue = proved()
+    dialogue.receive(said("continue", f"{PROOF}<tasks><task>HOTP-EXAMPLE</task><task>\n {TASK} </task></tasks>"))
+    assert dialogue.say == f"<next xmlns='{ns.SASL2}' task='{TASK}'/>"
+
+
+@pytest.mark.parametrize("far", [begun, done])
+def test_a_server_that_never_has_enough(far) -> None:
+    with pytest.raises(AuthenticationFailure, match=TASK):
+        far().receive(said("continue", TASKS))
+
+
+@pytest.mark.parametrize(
+    ("salt", "why"),
+    [
+        (SALT.replace("4096", "1"), "we accept"),
+        (SALT.replace("4096", "10000001"), "we accept"),
+        (SALT.replace("4096", "-4096"), "we accept"),
+        (SALT.replace("4096", "many"), "malformed"),
+        (SALT.replace("iterations", "iteration"), "malformed"),
+        (SALT.replace("QV9TWENSWFE2c2VrOGJmX1o=", ""), "without any salt"),
+        (SALT.replace("QV9TWENSWFE2c2VrOGJmX1o=", "A_SXCRXQ6sek8bf_Z"), "malformed"),
+        (SALT * 2, "malformed"),
+        ("", "nonsense"),
+        (f"<hash xmlns='{ns.SCRAM_UPGRADE}'>AAAA</hash>", "nonsense"),
+    ],
+)
+def test_what_a_server_may_not_ask_for(salt: str, why: str) -> None:
+    dialogue = begun()
+    with pytest.raises(AuthenticationFailure, match=why) as failure:
+        dialogue.receive(said("task-data", salt))
+    assert dialogue.derivation is None
+    assert failure.value.tried == ("SCRAM-SHA-1",)
+
+
+@pytest.mark.parametrize("far", [proved, done])
+def test_a_task_that_nobody_has_begun(far) -> None:
+    with pytest.raises(AuthenticationFailure, match="nobody has begun"):
+        far().receive(said("task-data", SALT))
+
+
+@pytest.mark.parametrize("far", [begun, done])
+def test_the_mechanism_is_over(far) -> None:
+    with pytest.raises(AuthenticationFailure, match="goes on talking"):
+        far().receive(said("challenge", base64.b64encode(SERVER_FIRST).decode()))
+
+
+def test_a_refusal_in_the_middle_of_it() -> None:
+    with pytest.raises(AuthenticationFailure) as failure:
+        done().receive(said("failure", f"<temporary-auth-failure xmlns='{ns.SASL}'/>"))
+    assert failure.value.condition == "temporary-auth-failure"
+    assert failure.value.retry
