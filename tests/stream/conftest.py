@@ -1,17 +1,25 @@
-"""A stanza stream, and a scripted peer at the other end of each of its links."""
+"""A stanza stream, or somebody who logs in, and a scripted peer at the other end of each of the links."""
 
 from __future__ import annotations
 
+import base64
+import hmac
 import math
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 import trio
 import trio.testing
 
-from trioxmpp import JID, Client, Liveness, StanzaStream, XmlStream
+from trioxmpp import JID, Client, Credentials, Liveness, StanzaStream, XmlStream
 from trioxmpp.protocol import ns
+from trioxmpp.protocol.features import StreamFeatures
+from trioxmpp.protocol.sasl import LoginMemory, Ticket
+from trioxmpp.stream.negotiate import Terms, negotiate
+from trioxmpp.stream.sasl2 import Wish
 from trioxmpp.testing import ScriptedPeer, open_peer_pair
+from trioxmpp.transport.tcp import StreamTransport
 
 
 class Scene:
@@ -127,3 +135,92 @@ def background(nursery):
 def sends(scene, background):
     """Start a `send` of the scene's client in the background."""
     return lambda *args, **kwargs: background(scene.client.send, *args, **kwargs)
+
+
+class Secure(StreamTransport):
+    """A link that passes for one under TLS."""
+
+    secure = True  # type: ignore[assignment]
+
+    def channel_bindings(self) -> Mapping[str, bytes]:
+        return {}
+
+
+class Logins:
+    """One client that logs in again and again, on one link after the other."""
+
+    PLAIN = base64.b64encode(b"\0romeo\0secret").decode()
+    CLASSIC = f"<mechanisms xmlns='{ns.SASL}'><mechanism>PLAIN</mechanism></mechanisms>"
+    INSIDE = f"<stream:features><bind xmlns='{ns.BIND}'/><sm xmlns='{ns.SM}'/></stream:features>"
+    NONE = "HT-SHA-256-NONE"
+    AGENT = "d4565fa7-4d72-4749-b3d3-740edbf87770"
+
+    def __init__(self) -> None:
+        self.memory = LoginMemory(agent=self.AGENT)
+        self.wish = Wish()
+        self.asked = 0
+        self.features: StreamFeatures | None = None
+        self.error: Exception | None = None
+
+    async def wishes(self) -> Wish:
+        return self.wish
+
+    def credentials(self) -> Credentials:
+        self.asked += 1
+        return Credentials("romeo", "secret", allow_plain=True)
+
+    @asynccontextmanager
+    async def link(self, transport: type[StreamTransport] | None = None) -> AsyncIterator[ScriptedPeer]:
+        """Log in on another link, with what the block says as the server. What comes of it is kept."""
+        peer = ScriptedPeer()
+        xmlstream = XmlStream((transport or Secure)(peer.stream), "example.test")
+        terms = Terms(JID.parse("romeo@example.test"), self.credentials, True, self.memory, self.wishes)
+        self.features = self.error = None
+
+        async def log_in() -> None:
+            try:
+                self.features = await negotiate(xmlstream, terms)
+            except ConnectionError as exc:
+                self.error = exc
+                await xmlstream.aclose()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(log_in)
+            yield peer
+        peer.close()
+        await xmlstream.aclose()
+
+    async def logs_in(self, inline: str, asked: str, answer: str, after: str = INSIDE) -> None:
+        """One login by the password."""
+        async with self.link() as peer:
+            header = await peer.expects_header()
+            assert header.from_ == "romeo@example.test"
+            await peer.says_header(self.offer(inline), self.CLASSIC)
+            await peer.expects(self.authenticate(asked))
+            await peer.says(answer + after)
+
+    def authenticate(self, asked: str, mechanism: str = "PLAIN", initial: str = PLAIN) -> str:
+        agent = f"<user-agent id='{self.AGENT}'><software>trioxmpp</software></user-agent>"
+        return (
+            f"<authenticate xmlns='{ns.SASL2}' mechanism='{mechanism}'><initial-response>{initial}</initial-response>"
+            f"{agent}{asked}</authenticate>"
+        )
+
+    def by_token(self, text: str, asked: str = "") -> str:
+        initial = base64.b64encode(b"romeo\0" + hmac.digest(text.encode(), b"Initiator", "sha256")).decode()
+        return self.authenticate(f"{asked}<fast xmlns='{ns.FAST}'/>", self.NONE, initial)
+
+    def has_token(self, text: str = "one", **fields) -> None:
+        self.memory.ticket = Ticket(self.NONE, "romeo", text, **fields)
+
+    @staticmethod
+    def offer(inline: str = "", mechanism: str = "PLAIN", rest: str = "") -> str:
+        """The feature of SASL2."""
+        inner = f"<mechanism>{mechanism}</mechanism><inline>{inline}</inline>{rest}"
+        return f"<authentication xmlns='{ns.SASL2}'>{inner}</authentication>"
+
+
+@pytest.fixture
+def logins():
+    """One client that logs in again and again, by SASL2 if it can."""
+    return Logins()

@@ -5,28 +5,21 @@ from __future__ import annotations
 import base64
 import hmac
 import uuid
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 import pytest
 import trio
 
 from trioxmpp import (
-    JID,
     AuthenticationFailure,
-    Credentials,
     Liveness,
     StanzaStream,
     StreamCondition,
     StreamError,
     StreamNegotiationFailure,
-    XmlStream,
 )
 from trioxmpp.protocol import ns, sm
-from trioxmpp.protocol.features import StreamFeatures
-from trioxmpp.protocol.sasl import LoginMemory, Strength, Ticket
-from trioxmpp.stream.negotiate import Terms, negotiate
+from trioxmpp.protocol.sasl import Strength
 from trioxmpp.stream.sasl2 import Wish
 from trioxmpp.testing import ScriptedPeer, open_peer_pair
 from trioxmpp.transport.tcp import StreamTransport
@@ -71,80 +64,9 @@ def data(text: str) -> str:
     return f"<additional-data>{text}</additional-data>"
 
 
-class Secure(StreamTransport):
-    """A link that passes for one under TLS."""
-
-    secure = True  # type: ignore[assignment]
-
-    def channel_bindings(self) -> Mapping[str, bytes]:
-        return {}
-
-
-class Scene:
-    """One client that logs in again and again, on one link after the other."""
-
-    def __init__(self) -> None:
-        self.memory = LoginMemory(agent=AGENT)
-        self.wish = Wish()
-        self.asked = 0
-        self.features: StreamFeatures | None = None
-        self.error: Exception | None = None
-
-    async def wishes(self) -> Wish:
-        return self.wish
-
-    def credentials(self) -> Credentials:
-        self.asked += 1
-        return Credentials("romeo", "secret", allow_plain=True)
-
-    @asynccontextmanager
-    async def link(self, transport: type[StreamTransport] = Secure) -> AsyncIterator[ScriptedPeer]:
-        """Log in on another link, with what the block says as the server. What comes of it is kept."""
-        peer = ScriptedPeer()
-        xmlstream = XmlStream(transport(peer.stream), "example.test")
-        terms = Terms(JID.parse("romeo@example.test"), self.credentials, True, self.memory, self.wishes)
-        self.features = self.error = None
-
-        async def log_in() -> None:
-            try:
-                self.features = await negotiate(xmlstream, terms)
-            except ConnectionError as exc:
-                self.error = exc
-                await xmlstream.aclose()
-
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(log_in)
-            yield peer
-        peer.close()
-        await xmlstream.aclose()
-
-    async def logs_in(self, inline: str, asked: str, answer: str, after: str = INSIDE) -> None:
-        """One login by the password."""
-        async with self.link() as peer:
-            header = await peer.expects_header()
-            assert header.from_ == "romeo@example.test"
-            await peer.says_header(offer(inline), CLASSIC)
-            await peer.expects(self.authenticate(asked))
-            await peer.says(answer + after)
-
-    def authenticate(self, asked: str, mechanism: str = "PLAIN", initial: str = ROMEO) -> str:
-        agent = f"<user-agent id='{AGENT}'><software>trioxmpp</software></user-agent>"
-        return (
-            f"<authenticate xmlns='{ns.SASL2}' mechanism='{mechanism}'><initial-response>{initial}</initial-response>"
-            f"{agent}{asked}</authenticate>"
-        )
-
-    def by_token(self, text: str, asked: str = "") -> str:
-        initial = base64.b64encode(b"romeo\0" + hmac.digest(text.encode(), b"Initiator", "sha256")).decode()
-        return self.authenticate(f"{asked}<fast xmlns='{ns.FAST}'/>", NONE, initial)
-
-    def has_token(self, text: str = "one", **fields) -> None:
-        self.memory.ticket = Ticket(NONE, "romeo", text, **fields)
-
-
 @pytest.fixture
-def scene():
-    return Scene()
+def scene(logins):
+    return logins
 
 
 BIND = f"<bind xmlns='{ns.BIND2}'><tag>trioxmpp</tag><enable xmlns='{ns.SM}' resume='true'/></bind>"
@@ -255,7 +177,7 @@ async def test_who_is_bound_to_nothing_is_not_in(scene, autojump_clock):
 # --- without SASL2
 
 
-async def is_classic(scene: Scene, peer: ScriptedPeer) -> None:
+async def is_classic(scene, peer: ScriptedPeer) -> None:
     await peer.expects(f"<auth xmlns='{ns.SASL}' mechanism='PLAIN'>{ROMEO}</auth>")
     await peer.says(f"<success xmlns='{ns.SASL}'/>")
     await peer.expects_header()
@@ -428,7 +350,7 @@ async def test_logins_are_counted_where_they_may_be_replayed(scene, autojump_clo
 # --- in one flight
 
 
-async def knows(scene: Scene) -> None:
+async def knows(scene) -> None:
     """Log in once, and get a token."""
     asked = f"<request-token xmlns='{ns.FAST}' mechanism='{NONE}'/>"
     await scene.logs_in(fast_offer(NONE), asked, success(token("one")))
