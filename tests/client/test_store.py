@@ -36,7 +36,7 @@ TICKET = Ticket(
     location=("::1", 5222),
     stanzas=(
         StoredStanza(1, "<message id='a'><body>\u00e4\n&amp;</body></message>", sent=3),
-        StoredStanza(2, "<message id='b'/>", durable=True),
+        StoredStanza(2, "<message id='b'/>", sent=1_700_000_000_000_000, durable=True, doubtful=True),
     ),
     requests=(PendingRequest("c", JID.parse("juliet@example.test")), PendingRequest("d", None)),
 )

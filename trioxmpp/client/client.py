@@ -187,7 +187,7 @@ class Client(Outliving):
 
         Without a link that may take until there is one again. Cancelling touches no stanza.
         """
-        await trio.lowlevel.checkpoint()
+        await self._answered()
         for token in self.stream._session.unsettled():
             if not token.state.is_final:
                 await token.wait()

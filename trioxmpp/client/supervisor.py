@@ -216,6 +216,7 @@ class Supervisor:
         self._repair.linked(self._stream, resumed=False)
         self._client._state.set_ready(True)
         self._emit(Established(self._client.jid))
+        self._reconcile()
         self._report_started()
 
     def _report_started(self) -> None:
@@ -224,6 +225,13 @@ class Supervisor:
                 self._stream._lifecycle.start_handler(self._let_go)
             self._started()
             self._started = None
+
+    def _reconcile(self) -> None:
+        """If some of what was posted is in doubt, ask for it."""
+        if self._recorder is not None and self._recorder.questioning:
+            from .reconciling import reconcile  # few need it
+
+            self._stream._lifecycle.start_handler(reconcile, self._client, self._recorder)
 
     async def _let_go(self) -> None:
         await trio.sleep(CLAIM_TIME)
@@ -234,6 +242,7 @@ class Supervisor:
         if self._recorder is not None and self.is_first:  # it is the session of another process
             self._client._jid = self._recorder.jid
             self._client._state.set_ready(True)
+            self._reconcile()
         self._emit(Resumed())
         self._report_started()
         await trio.lowlevel.checkpoint()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 
 from .. import xml
+from .archive import Archive
 from .authentication import SCRAM, salted
 
 __all__ = ["Account"]
@@ -30,6 +31,8 @@ class Account:
         """Bare JIDs of those who see the presence of this account, and whose presence it sees."""
         self.tokens: dict[tuple[str, str], list[str]] = {}
         """Those that log in without the password (XEP-0484), the newest at the end, by client and mechanism."""
+        self.archive = Archive(history)
+        """What it has sent and received, if the server keeps that."""
         self._expired: OrderedDict[str, int] = OrderedDict()
 
     def change_password(self, password: str) -> None:

@@ -40,6 +40,8 @@ class Policy:
     """Whether a failed resumption tells what the server had handled of the session, if it has expired."""
     ack_requests: bool = True
     """Whether the server asks for an acknowledgement behind every burst of stanzas."""
+    archive: Literal["silent"] | bool = False
+    """Whether messages are archived, and can be asked for (XEP-0313). ``silent``: nobody gets an answer."""
     location: str | None = None
     """Where clients are told to resume: the ``location`` of ``<enabled/>``."""
     certificate: Certificate = "valid"

@@ -14,6 +14,8 @@ from ..jid import JID
 from ..protocol import ns
 from .account import Account
 from .acknowledgements import Delivery
+from .archive import MAM, is_query
+from .policy import Policy
 from .services import answer
 from .session import Session
 from .sessions import Sessions
@@ -27,8 +29,9 @@ DELAY = "urn:xmpp:delay"
 class Router:
     """Passes on the stanzas of one server."""
 
-    def __init__(self, domain: str, accounts: Mapping[str, Account], sessions: Sessions) -> None:
+    def __init__(self, domain: str, accounts: Mapping[str, Account], sessions: Sessions, policy: Policy) -> None:
         self._domain = domain
+        self._policy = policy
         self._accounts = accounts
         self._sessions = sessions
 
@@ -47,6 +50,8 @@ class Router:
             return
         if name == "presence":
             self._note_directed(session, stanza, str(target))
+        if name == "message" and self._policy.archive:
+            self._archive(session, stanza, target or JID.parse(session.account.jid))
         self._dispatch(name, stanza, target or JID.parse(session.account.jid))
 
     def _dispatch(self, name: str, stanza: xml.Element, target: JID) -> None:
@@ -80,8 +85,14 @@ class Router:
         sender = stanza.get("from", "").partition("/")[0]
         if not target.is_bare or sender != account.jid:
             self._refuse(stanza, StanzaCondition.SERVICE_UNAVAILABLE)
-        elif (reply := answer(stanza, from_=None, contacts=account.contacts)) is not None:
+        elif self._policy.archive and is_query(stanza):
+            for each in account.archive.answer(stanza, account.jid) if self._policy.archive != "silent" else ():
+                self._reply(each)
+        elif (reply := answer(stanza, from_=None, contacts=account.contacts, features=self._features())) is not None:
             self._reply(reply)
+
+    def _features(self) -> tuple[str, ...]:
+        return (MAM,) if self._policy.archive else ()
 
     def _reply(self, reply: xml.Element) -> None:
         self._deliver(reply, self._addressed(JID.parse(reply.get("to", ""))))
@@ -101,6 +112,13 @@ class Router:
             self._deliver(stanza, self._available(account) if target.is_bare else [])
         else:
             self.to_account(stanza, account)
+
+    def _archive(self, session: Session, stanza: xml.Element, target: JID) -> None:
+        """Keep a message for both sides."""
+        session.account.archive.keep(stanza, target)
+        account = self._accounts.get(target.local or "") if target.domain == self._domain else None
+        if account is not None and account is not session.account:
+            account.archive.keep(stanza, JID.parse(session.jid))
 
     def to_account(self, stanza: xml.Element, account: Account) -> None:
         """Deliver a message to whoever of the account is there, or keep it until somebody is.

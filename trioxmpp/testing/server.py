@@ -73,7 +73,7 @@ class Server:
         """By user name."""
         self.sessions = Sessions(policy, nursery, self._session_ended, self._changed)
         """Those that exist, linked or hibernating, by full JID: ``server.sessions["romeo@example.test/orchard"]``."""
-        self._router = Router(domain, self.accounts, self.sessions)
+        self._router = Router(domain, self.accounts, self.sessions, policy)
         self._plans: deque[Faults] = deque()
         self._parked: list[trio.abc.Stream] = []
         self._changes = trio.lowlevel.ParkingLot()

@@ -10,24 +10,24 @@ from __future__ import annotations
 
 import itertools
 import logging
+import math
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 
 import trio
 
-from ... import xml
 from ...errors import StoreError
 from ...jid import JID
-from ...protocol import ns
 from ...protocol.sm import Enabled, StreamManagement
-from ...protocol.stanza import IQ, Message, Presence, parse_stanza
+from ...protocol.stanza import Message
 from ...record import record
 from ...stream.lifecycle import Lifecycle
 from ...stream.session import Sent, Session
 from ...stream.stanzastream import StanzaStream
 from ...stream.token import StanzaState, StanzaToken
 from ..durable import Posted
+from .entries import Entries, Entry, stored_stanza
 from .ticket import Change, PendingRequest, SessionStore, StoredStanza, Ticket
 
 __all__ = ["Recorder", "Restored"]
@@ -50,35 +50,14 @@ class Restored:
     orphaned: tuple[PendingRequest, ...]
 
 
-class _Entry:
-    """One outgoing stanza."""
-
-    __slots__ = ("data", "number", "posted", "recorded", "sent", "session", "stanza")
-
-    def __init__(self, number: int, stanza: Message | Presence | IQ, posted: Posted | None = None) -> None:
-        self.number = number
-        self.stanza = stanza
-        self.posted = posted
-        self.session: Session | None = None
-        """The one that it is enqueued in. A durable stanza may be waiting for one."""
-        self.sent: int | None = None
-        self.data = b""
-        self.recorded = False
-        """Whether the store knows it."""
-
-    def stored(self) -> StoredStanza:
-        text = self.stanza.serialise() if self.sent is None else self.data.decode()
-        return StoredStanza(self.number, text, self.sent, self.posted is not None)
-
-
-class Recorder:
+class Recorder(Entries):
     """The journal of one client: what there is to be written down, and what of it has been."""
 
     def __init__(
         self, store: SessionStore, lifecycle: Lifecycle, jid: JID, now: Callable[[], float] = time.time
     ) -> None:
+        super().__init__(lifecycle)
         self._store = store
-        self._lifecycle = lifecycle
         self._jid = jid.bare
         self._now = now
         self.jid: JID | None = None
@@ -86,21 +65,12 @@ class Recorder:
         self.restored: Restored | None = None
         self._frozen = False
         self._turn = trio.Lock()
-        self._entries: dict[int, _Entry] = {}
         self._numbers = itertools.count(1)
-        self._sendings = itertools.count(1)
-        self._posting: dict[StanzaToken, _Entry] = {}
-        # What has been written down, and what has changed since.
+        self._last_sent = 0
+        # What has been written down.
         self._written: tuple[str | None] | None = None
         self._counts = (0, 0)
         self._requests: tuple[PendingRequest, ...] = ()
-        self._put: dict[int, _Entry] = {}
-        self._drop: set[int] = set()
-
-    @property
-    def posted(self) -> tuple[Posted, ...]:
-        """The durable messages that the server does not have yet, in order."""
-        return tuple(entry.posted for entry in self._in_order() if entry.posted is not None)
 
     async def load(self) -> Session | None:
         """The session that is in the store, to be resumed; None if there is none. Raises StoreError."""
@@ -126,10 +96,10 @@ class Recorder:
             self.restored = Restored(restored.jid, False, restored.tokens, restored.orphaned)
 
     async def established(self) -> None:
-        """There is a session: write it down. What is durable and waits for one goes into it, in order."""
-        for entry in self._in_order():
-            if entry.session is None:
-                self._enqueue(entry)
+        """There is a new session: write it down. What is durable and waits for one goes into it, in order; behind what
+        is in doubt, once that is settled.
+        """
+        self.admit()
         await self.commit()
 
     async def post(self, stanza: Message, *, ready: bool) -> Posted:
@@ -137,9 +107,9 @@ class Recorder:
         self._check()
         stanza.serialise()  # or it would turn out only now and then, in another process perhaps, that it cannot be sent
         posted = Posted(stanza)
-        entry = _Entry(next(self._numbers), stanza, posted)
+        entry = Entry(next(self._numbers), stanza, posted)
         self._entries[entry.number] = self._put[entry.number] = entry
-        if ready:
+        if ready and not self.questioning:
             self._enqueue(entry)
         await self.commit()
         return posted
@@ -148,7 +118,7 @@ class Recorder:
         """Take note of a stanza that was enqueued in `session`."""
         entry = self._posting.pop(token, None)
         if entry is None:
-            entry = _Entry(next(self._numbers), token.stanza)
+            entry = Entry(next(self._numbers), token.stanza)
         entry.session = session
         self._follow(entry, token)
 
@@ -192,33 +162,25 @@ class Recorder:
         if self._frozen:
             raise self._lifecycle.session.ended or ConnectionError("the client was closed")
 
-    def _in_order(self) -> list[_Entry]:
-        return [self._entries[number] for number in sorted(self._entries)]
-
-    def _enqueue(self, entry: _Entry) -> None:
-        token = StanzaToken(entry.stanza)
-        self._posting[token] = entry
-        self._lifecycle.session.enqueue(entry.stanza, token)
-
-    def _follow(self, entry: _Entry, token: StanzaToken) -> None:
+    def _follow(self, entry: Entry, token: StanzaToken) -> None:
         self._entries[entry.number] = self._put[entry.number] = entry
         token._watchers.append(lambda state: self._changed(entry, token, state))
 
-    def _changed(self, entry: _Entry, token: StanzaToken, state: StanzaState) -> None:
+    def _changed(self, entry: Entry, token: StanzaToken, state: StanzaState) -> None:
         session = entry.session
         assert session is not None
         if state is StanzaState.SENT:
             assert session.sm is not None
-            entry.sent, entry.data = next(self._sendings), session.sm.unacked[-1][1]
+            self._last_sent = entry.sent = max(self._last_sent + 1, int(self._now() * 1e6))
+            entry.data = session.sm.unacked[-1][1]
             self._put[entry.number] = entry
         elif entry.posted is not None and _outlives(state, session):
-            entry.session, entry.sent, entry.data = None, None, b""
+            entry.session, entry.doubtful = None, state is StanzaState.SENT_WITHOUT_SM
+            if not entry.doubtful:  # the server never had it
+                entry.sent, entry.data = None, b""
             self._put[entry.number] = entry
         else:
-            del self._entries[entry.number]
-            self._put.pop(entry.number, None)
-            if entry.recorded:
-                self._drop.add(entry.number)
+            self._forget(entry)
             if entry.posted is not None and not entry.posted.settled:
                 entry.posted._settle(token.exception)
 
@@ -259,7 +221,7 @@ class Recorder:
             raise
         self._counts, self._requests = counts, requests
 
-    def _still_new(self, put: Iterable[_Entry], drop: set[int]) -> None:
+    def _still_new(self, put: Iterable[Entry], drop: set[int]) -> None:
         self._drop |= drop
         for entry in put:
             if entry.number in self._entries:
@@ -289,13 +251,20 @@ class Recorder:
             granted = Enabled(id=ticket.id, resumable=True, max=ticket.max, location=ticket.location)
             session.sm = StreamManagement(granted, ticket.handled, ticket.base)
             session.established = True
+        first_in_doubt = min((each.number for each in ticket.stanzas if each.doubtful), default=math.inf)
         for stored in sorted(ticket.stanzas, key=lambda each: (each.sent is None, each.sent, each.number)):
-            entry = _Entry(stored.number, _parse(stored.xml))
+            entry = Entry(stored.number, stored_stanza(stored.xml))
+            entry.recorded = True
             if stored.durable:
                 entry.posted = Posted(entry.stanza)
-            entry.recorded = True
-            if session.sm is None:
+            if session.sm is None or stored.doubtful:
+                # Without stream management the store does not know of the last that was sent.
+                entry.doubtful = stored.durable
+                entry.sent, entry.data = stored.sent, stored.xml.encode()
                 self._entries[entry.number] = entry  # waits for a session
+                continue
+            if stored.durable and stored.sent is None and stored.number > first_in_doubt:
+                self._entries[entry.number] = entry  # waits behind it
                 continue
             entry.session = session
             token = StanzaToken(entry.stanza)
@@ -308,8 +277,12 @@ class Recorder:
             self._follow(entry, token)
         self._put.clear()
         self._numbers = itertools.count(max((each.number for each in ticket.stanzas), default=0) + 1)
-        self._sendings = itertools.count(max((each.sent or 0 for each in ticket.stanzas), default=0) + 1)
-        return session if session.sm is not None else None
+        self._last_sent = max((each.sent or 0 for each in ticket.stanzas), default=0)
+        if session.sm is None:
+            return None
+        if self.in_doubt:
+            self._ask(session)
+        return session
 
 
 @asynccontextmanager
@@ -358,7 +331,7 @@ def _pending(session: Session) -> tuple[PendingRequest, ...]:
     return tuple(PendingRequest(id_, to) for to, id_ in session.replies.pending())
 
 
-def _stored(entries: Iterable[_Entry]) -> Iterable[StoredStanza]:
+def _stored(entries: Iterable[Entry]) -> Iterable[StoredStanza]:
     for entry in entries:
         try:
             yield entry.stored()
@@ -366,9 +339,3 @@ def _stored(entries: Iterable[_Entry]) -> Iterable[StoredStanza]:
         except Exception:
             # It cannot be written as XML, so it will not be sent, as its token will tell.
             logger.debug("cannot write down %r", entry.stanza)
-
-
-def _parse(text: str) -> Message | Presence | IQ:
-    stanza = parse_stanza(xml.fromstring(f"<stored xmlns='{ns.CLIENT}'>{text}</stored>")[0])
-    assert stanza is not None
-    return stanza

@@ -22,7 +22,8 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS trioxmpp_session (
     one INTEGER PRIMARY KEY CHECK (one = 1), version INTEGER NOT NULL, ticket TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS trioxmpp_stanza (
-    number INTEGER PRIMARY KEY, xml TEXT NOT NULL, sent INTEGER, durable INTEGER NOT NULL);
+    number INTEGER PRIMARY KEY, xml TEXT NOT NULL, sent INTEGER, durable INTEGER NOT NULL,
+    doubtful INTEGER NOT NULL);
 """
 
 
@@ -86,14 +87,16 @@ class SQLiteStore:
     def _save(self, ticket: Ticket) -> None:
         with self._transaction() as connection:
             connection.execute("DELETE FROM trioxmpp_stanza")
-            connection.executemany("INSERT INTO trioxmpp_stanza VALUES (?, ?, ?, ?)", map(_row, ticket.stanzas))
+            connection.executemany("INSERT INTO trioxmpp_stanza VALUES (?, ?, ?, ?, ?)", map(_row, ticket.stanzas))
             self._write_head(connection, ticket)
 
     def _update(self, change: Change) -> None:
         assert self._ticket is not None
         requests = self._ticket.requests if change.requests is None else change.requests
         with self._transaction() as connection:
-            connection.executemany("INSERT OR REPLACE INTO trioxmpp_stanza VALUES (?, ?, ?, ?)", map(_row, change.put))
+            connection.executemany(
+                "INSERT OR REPLACE INTO trioxmpp_stanza VALUES (?, ?, ?, ?, ?)", map(_row, change.put)
+            )
             connection.executemany("DELETE FROM trioxmpp_stanza WHERE number = ?", ((each,) for each in change.drop))
             self._write_head(connection, _changed(self._ticket, change, requests))
 
@@ -131,8 +134,10 @@ def _read(connection: sqlite3.Connection) -> Ticket | None:
     if row is None:
         return None
     head = Ticket.from_json(json.loads(row[0]))
-    rows = connection.execute("SELECT number, xml, sent, durable FROM trioxmpp_stanza ORDER BY number")
-    stanzas = tuple(StoredStanza(number, text, sent, bool(durable)) for number, text, sent, durable in rows)
+    rows = connection.execute("SELECT number, xml, sent, durable, doubtful FROM trioxmpp_stanza ORDER BY number")
+    stanzas = tuple(
+        StoredStanza(number, text, sent, bool(durable), bool(doubt)) for number, text, sent, durable, doubt in rows
+    )
     return _changed(head, head, head.requests, stanzas)
 
 
@@ -155,5 +160,5 @@ def _changed(
     )
 
 
-def _row(stanza: StoredStanza) -> tuple[int, str, int | None, bool]:
-    return stanza.number, stanza.xml, stanza.sent, stanza.durable
+def _row(stanza: StoredStanza) -> tuple[int, str, int | None, bool, bool]:
+    return stanza.number, stanza.xml, stanza.sent, stanza.durable, stanza.doubtful

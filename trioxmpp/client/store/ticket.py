@@ -20,14 +20,16 @@ VERSION = 1
 class StoredStanza:
     """One outgoing stanza that the server has not acknowledged.
 
-    `number` tells the order in which they were enqueued, `sent` that in which they were sent (None: not yet). Of one
-    that was sent, `xml` is what was written, else what was enqueued. A `durable` one outlives its session.
+    `number` tells the order in which they were enqueued, `sent` that in which they were sent, and when: in microseconds
+    since the epoch (None: not yet). Of one that was sent, `xml` is what was written, else what was enqueued. A
+    `durable` one outlives its session. A `doubtful` one has: nobody knows whether the server of that session had it.
     """
 
     number: int
     xml: str
     sent: int | None = None
     durable: bool = False
+    doubtful: bool = False
 
 
 @record
@@ -207,14 +209,14 @@ def dumps(fields: dict[str, Any]) -> str:
 
 
 def _stanza_to_json(stanza: StoredStanza) -> list[Any]:
-    return [stanza.number, stanza.xml, stanza.sent, stanza.durable]
+    return [stanza.number, stanza.xml, stanza.sent, stanza.durable, stanza.doubtful]
 
 
 def _stanza_from_json(said: Any) -> StoredStanza:
-    number, text, sent, durable = said
+    number, text, sent, durable, doubtful = said
     if not (isinstance(number, int) and isinstance(text, str) and (sent is None or isinstance(sent, int))):
         raise ValueError("what should be a stanza is none")
-    return StoredStanza(number, text, sent, bool(durable))
+    return StoredStanza(number, text, sent, bool(durable), bool(doubtful))
 
 
 def _requests_to_json(requests: tuple[PendingRequest, ...]) -> list[Any]:

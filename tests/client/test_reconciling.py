@@ -1,0 +1,456 @@
+"""Messages of which nobody knows whether the server has them: its archive is asked before they are sent again."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import trio
+import trio.testing
+
+from trioxmpp import Client, MemoryStore, Message, MessageType, Posted, Ticket, xml
+from trioxmpp.testing import Server
+
+TO = "juliet@example.test/orchard"
+ROMEO = "romeo@example.test/orchard"
+MAM = "urn:xmpp:mam:2"
+
+
+def chat(body: object, **more: object) -> Message:
+    return Message(to=TO, type=MessageType.CHAT, body=str(body), **more)
+
+
+@pytest.fixture
+async def inbox(road):
+    road.server.policy.archive = True
+    road.server.policy.resume_h_in_failed = False
+    async with road.connect("juliet", endpoint=road.server.endpoint) as juliet, juliet.messages.subscribe() as inbox:
+        yield inbox
+
+
+async def settle() -> None:
+    await trio.testing.wait_all_tasks_blocked(0.1)
+
+
+async def reads(inbox, *bodies: object) -> None:
+    """Exactly these come, and nothing behind them."""
+    assert [(await anext(inbox)).body for _ in bodies] == [str(body) for body in bodies]
+    with trio.move_on_after(100):
+        pytest.fail(f"one too many: {(await anext(inbox)).body}")
+
+
+def queries(server: Server) -> list[xml.Element]:
+    """The questions that romeo has asked his archive."""
+    return [each.stanza[0] for each in server.log if each.jid == ROMEO and each.stanza[0].tag == f"{{{MAM}}}query"]
+
+
+def field(query: xml.Element, name: str) -> str | None:
+    return query.findtext(f".//{{*}}field[@var='{name}']/{{*}}value")
+
+
+async def loses_its_session(road, *posts: str, had: int, **how: object) -> tuple[MemoryStore, list[str | None]]:
+    """A process posts messages of which the server gets the first `had`, and dies, as does its session. What it leaves
+    in its store, and the ids of the messages.
+    """
+    store = MemoryStore()
+    async with road.connect(store=store) as old:
+        road.session().link.black_hole("out")
+        posted = [await old.post(chat(body, **how)) for body in posts[:had]]
+        await settle()
+        road.session().link.black_hole("in")
+        posted += [await old.post(chat(body, **how)) for body in posts[had:]]
+        await settle()
+        left = MemoryStore(store.ticket)
+        road.blocked = True
+        road.server.expire(ROMEO)
+        old.stream.stop()
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await old.suspend()
+    return left, [each.stanza.id for each in posted]
+
+
+@asynccontextmanager
+async def another_process(road, store: MemoryStore) -> AsyncIterator[Client]:
+    road.blocked = False
+    async with road.connect(store=store) as client:
+        yield client
+
+
+# --- what it is for
+
+
+@pytest.mark.parametrize("had", range(4))
+async def test_what_the_archive_has_is_not_sent_again_and_what_it_has_not_is(autojump_clock, road, inbox, had):
+    store, ids = await loses_its_session(road, "0", "1", "2", had=had)
+    async with another_process(road, store) as client:
+        posted = client.posted
+        assert [each.stanza.id for each in posted] == ids
+        for each in posted:
+            await each
+        assert all(each.delivered for each in posted)
+        assert client.posted == ()
+        await client.send(chat("behind them"))
+    await reads(inbox, "0", "1", "2", "behind them")
+    assert store.ticket is None
+
+
+async def test_in_the_same_process(autojump_clock, road, inbox):
+    async with road.connect(store=MemoryStore()) as client:
+        road.session().link.black_hole("out")
+        first = await client.post(chat("first"))
+        await settle()
+        road.session().link.black_hole("in")
+        second = await client.post(chat("second"))
+        await settle()
+        road.server.expire(ROMEO)
+        await first
+        await second
+    await reads(inbox, "first", "second")
+
+
+async def test_what_is_known_is_not_asked_for(autojump_clock, road, inbox):
+    """The server says how many it had."""
+    road.server.policy.resume_h_in_failed = True
+    store, _ = await loses_its_session(road, "0", "1", had=1)
+    async with another_process(road, store) as client:
+        await client.drain()
+    await reads(inbox, "0", "1")
+    assert not queries(road.server)
+
+
+async def test_without_an_archive_nobody_is_asked_and_all_is_sent_again(autojump_clock, road, inbox):
+    road.server.policy.archive = False
+    store, _ = await loses_its_session(road, "0", "1", had=1)
+    async with another_process(road, store) as client:
+        await client.drain()
+    await reads(inbox, "0", "0", "1")
+    assert not queries(road.server)
+
+
+async def test_the_question_names_the_recipient_and_the_time(autojump_clock, road, inbox):
+    store, _ = await loses_its_session(road, "0", had=1)
+    async with another_process(road, store) as client:
+        await client.drain()
+    (query,) = queries(road.server)
+    assert field(query, "with") == "juliet@example.test"
+    start = datetime.fromisoformat(field(query, "start"))
+    assert timedelta(minutes=4) < datetime.now(UTC) - start < timedelta(minutes=7)
+
+
+async def test_a_posted_message_carries_its_id_twice(autojump_clock, road, inbox):
+    """A server may put an id of its own into the attribute."""
+    async with road.connect(store=MemoryStore()) as client:
+        posted = await client.post(chat("hello"))
+        message = await anext(inbox)
+    (origin,) = [payload for payload in message.payloads if payload.tag == "{urn:xmpp:sid:0}origin-id"]
+    assert origin.get("id") == message.id == posted.stanza.id
+
+
+async def test_a_message_is_found_by_its_origin_id_alone(autojump_clock, road, inbox):
+    store, _ = await loses_its_session(road, "0", had=1)
+    (item,) = road.server.accounts["romeo"].archive.items
+    item.stanza.set("id", "of the server's own")
+    async with another_process(road, store) as client:
+        await client.drain()
+    await reads(inbox, "0")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"to": "nurse@example.test"}, {"body": "something else"}, {"id": "another", "origin": "another"}],
+    ids=["recipient", "text", "id"],
+)
+async def test_what_has_only_something_in_common_is_another_message(autojump_clock, road, inbox, other):
+    store, _ = await loses_its_session(road, "0", had=1)
+    (item,) = road.server.accounts["romeo"].archive.items
+    if "body" in other:
+        item.stanza.find("{*}body").text = other["body"]
+    if "to" in other:
+        item.stanza.set("to", other["to"])
+    if "id" in other:
+        item.stanza.set("id", other["id"])
+        item.stanza.find("{*}origin-id").set("id", other["origin"])
+    async with another_process(road, store) as client:
+        await client.drain()
+    await reads(inbox, "0", "0")
+
+
+async def test_what_somebody_else_wrote_under_our_id_is_not_ours(autojump_clock, road, inbox):
+    store, _ = await loses_its_session(road, "0", had=1)
+    (item,) = road.server.accounts["romeo"].archive.items
+    item.stanza.set("from", TO)
+    async with another_process(road, store) as client:
+        await client.drain()
+    await reads(inbox, "0", "0")
+
+
+# --- how it looks
+
+
+async def test_it_looks_through_many_pages(autojump_clock, road, inbox):
+    async with road.connect("romeo", endpoint=road.server.endpoint) as client:
+        for number in range(120):
+            client.enqueue(chat(number))
+        await client.drain()
+    store, _ = await loses_its_session(road, "in doubt", "lost", had=1)
+    async with another_process(road, store) as client:
+        await client.drain()
+    await reads(inbox, *range(120), "in doubt", "lost")
+    assert len(queries(road.server)) == 4  # three pages, and the newest one again for what was lost
+
+
+async def test_it_does_not_look_for_ever(autojump_clock, road, inbox):
+    store, _ = await loses_its_session(road, "in doubt", had=1)
+    archive = road.server.accounts["romeo"].archive
+    (item,) = archive.items
+    archive.items.clear()
+    for number in range(5000):
+        archive.items.append(replace(item, id=f"item-{number}", stanza=chat_element(number)))
+    async with another_process(road, store) as client:
+        await client.drain()
+    await reads(inbox, "in doubt", "in doubt")
+    assert len(queries(road.server)) == 21
+
+
+def chat_element(body: object) -> xml.Element:
+    return xml.fromstring(
+        f"<message xmlns='jabber:client' from='{ROMEO}' to='{TO}' type='chat'><body>{body}</body></message>"
+    )
+
+
+async def test_a_clock_that_is_far_ahead_does_not_matter(autojump_clock, road, inbox):
+    store, _ = await loses_its_session(road, "0", had=1)
+    (stored,) = store.ticket.stanzas
+    store = MemoryStore(replace(store.ticket, stanzas=(replace(stored, sent=stored.sent + 7200 * 10**6),)))
+    async with another_process(road, store) as client:
+        await client.drain()
+    await reads(inbox, "0")
+
+
+async def test_messages_to_several_people_are_looked_for_at_once(autojump_clock, road, inbox):
+    road.server.add_account("nurse", "secret")
+    store = MemoryStore()
+    async with road.connect(store=store) as client:
+        road.session().link.black_hole("out")
+        await client.post(chat("to juliet"))
+        await client.post(Message(to="nurse@example.test", type=MessageType.CHAT, body="to the nurse"))
+        await client.post(Message(type=MessageType.CHAT, body="to myself"))
+        await settle()
+        road.server.expire(ROMEO)
+        for posted in client.posted:
+            await posted
+    await reads(inbox, "to juliet")
+    assert len(road.server.accounts["nurse"].offline) == 1
+    (query,) = queries(road.server)
+    assert field(query, "with") is None
+
+
+async def test_the_application_does_not_see_the_results(autojump_clock, road, inbox):
+    store, _ = await loses_its_session(road, "0", "1", had=1)
+    async with another_process(road, store) as client, client.messages.subscribe() as messages:
+        await client.drain()
+        assert queries(road.server)
+        assert len(messages) == 0
+
+
+# --- while it is being asked
+
+
+async def test_meanwhile_what_is_posted_waits_and_all_else_goes_on(autojump_clock, road, inbox):
+    store, _ = await loses_its_session(road, "0", "1", had=0)
+    road.server.policy.archive = "silent"
+    async with another_process(road, store) as client:
+        posted = await client.post(chat("2"))
+        await client.send(chat("not durable"))
+        assert not posted.settled
+        await posted
+    await reads(inbox, "not durable", "0", "1", "2")
+
+
+async def test_an_archive_that_does_not_answer_is_waited_for_half_a_minute(autojump_clock, road, inbox):
+    store, _ = await loses_its_session(road, "0", had=1)
+    road.server.policy.archive = "silent"
+    async with another_process(road, store) as client:
+        before = trio.current_time()
+        await client.drain()
+        assert 29 < trio.current_time() - before < 35
+    await reads(inbox, "0", "0")
+
+
+async def test_the_time_without_a_link_does_not_count(autojump_clock, road, inbox):
+    store, _ = await loses_its_session(road, "0", had=1)
+    road.server.policy.archive = "silent"
+    async with another_process(road, store) as client:
+        await road.server.until(lambda: queries(road.server))
+        road.blocked = True
+        road.session().link.reset()
+        await trio.sleep(100)
+        road.blocked = False
+        road.server.policy.archive = True
+        client.reconnect_now()
+        await client.drain()
+        assert road.session().resumptions == 1
+    await reads(inbox, "0")
+
+
+async def test_if_the_session_is_lost_meanwhile_it_is_asked_in_the_next_one(autojump_clock, road, inbox):
+    store, _ = await loses_its_session(road, "0", "1", had=1)
+    road.server.policy.archive = "silent"
+    async with another_process(road, store) as client:
+        await road.server.until(lambda: queries(road.server))
+        road.server.policy.archive = True
+        road.server.forget(ROMEO)
+        for posted in client.posted:
+            await posted
+    await reads(inbox, "0", "1")
+
+
+async def test_if_the_question_ends_every_session_it_is_not_asked_for_ever(autojump_clock, road, inbox):
+    store, _ = await loses_its_session(road, "0", had=1)
+    road.server.policy.archive = "silent"
+    async with another_process(road, store) as client:
+
+        async def end_them() -> None:
+            asked = 0
+            while True:
+                await road.server.until(lambda: len(queries(road.server)) > asked)  # noqa: B023
+                asked = len(queries(road.server))
+                road.server.forget(ROMEO)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(end_them)
+            for posted in client.posted:
+                await posted
+            nursery.cancel_scope.cancel()
+    await reads(inbox, "0", "0")
+    assert len(queries(road.server)) == 3
+
+
+async def test_a_doubt_outlives_the_process_that_asks(autojump_clock, road, inbox):
+    """It dies while it waits for the answer; the next one resumes its session, and asks again."""
+    store, _ = await loses_its_session(road, "0", "1", had=1)
+    road.server.policy.archive = "silent"
+    async with another_process(road, store) as client:
+        await client.post(chat("2"))
+        await client.send(chat("not durable"))
+        await client.suspend()
+    ticket: Ticket = store.ticket
+    assert ticket.id is not None
+    assert [stanza.doubtful for stanza in ticket.stanzas if stanza.durable] == [True, True, False]
+    road.server.policy.archive = True
+    async with another_process(road, store) as client:
+        assert client.restored.resumed
+        assert len(client.posted) == 3
+        await client.send(chat("not durable either"))
+        for posted in client.posted:
+            await posted
+    bodies = [(await anext(inbox)).body for _ in range(5)]
+    assert [body for body in bodies if "durable" not in body] == ["0", "1", "2"]
+    await reads(inbox)
+
+
+async def test_a_doubt_outlives_a_client_that_is_closed(autojump_clock, road, inbox):
+    store, ids = await loses_its_session(road, "0", "1", had=1)
+    road.server.policy.archive = "silent"
+    async with road.connect(store=store, endpoint=road.server.endpoint, close_timeout=5) as client:
+        first = client.posted[0]
+    with pytest.raises(ConnectionError, match="the store keeps it"):
+        await first
+    road.server.policy.archive = True
+    async with another_process(road, store) as client:
+        assert [posted.stanza.id for posted in client.posted] == ids
+        await client.drain()
+    await reads(inbox, "0", "1")
+
+
+# --- what is not from the archive
+
+
+async def test_only_the_archive_is_believed(autojump_clock, road, inbox):
+    store, ids = await loses_its_session(road, "0", had=0)
+    road.server.policy.archive = "silent"
+    async with another_process(road, store) as client, client.messages.subscribe() as messages:
+        await road.server.until(lambda: queries(road.server))
+        (posted,) = client.posted
+        queryid = queries(road.server)[0].get("queryid")
+        true = result(queryid, message(ROMEO, TO, ids[0], "0"))
+        lies = [
+            ("juliet@example.test/balcony", true, 1),
+            ("juliet@example.test", true, 1),
+            ("example.test", true, 1),
+            (ROMEO, true, 1),
+            ("romeo@example.test", result("another", message(ROMEO, TO, ids[0], "0")), 1),
+            (None, result("", message(ROMEO, TO, ids[0], "0")), 1),
+            ("romeo@example.test", result(queryid, message("romeo@example.com/orchard", TO, ids[0], "0")), 0),
+            ("romeo@example.test", result(queryid, message(None, TO, ids[0], "0")), 0),
+            ("romeo@example.test", result(queryid, message("@@@", TO, ids[0], "0")), 0),
+            ("romeo@example.test", result(queryid, ""), 0),
+            ("romeo@example.test", f"<result xmlns='{MAM}' queryid='{queryid}'/>", 1),
+        ]
+        for from_, lie, shown in lies:
+            sender = "" if from_ is None else f" from='{from_}'"
+            road.session().deliver(xml.fromstring(f"<message xmlns='jabber:client'{sender}>{lie}</message>"))
+            await settle()
+            assert not posted.settled, (from_, lie)
+            assert len(messages) == shown, (from_, lie)
+            if shown:
+                await anext(messages)
+        road.session().deliver(xml.fromstring(f"<message xmlns='jabber:client'>{true}</message>"))
+        await settle()
+        assert posted.delivered
+    await reads(inbox)
+
+
+def message(from_: str | None, to: str, id: str | None, body: str) -> str:
+    sender = "" if from_ is None else f" from='{from_}'"
+    return f"<message xmlns='jabber:client'{sender} to='{to}' id='{id}' type='chat'><body>{body}</body></message>"
+
+
+def result(queryid: str, inner: str) -> str:
+    forwarded = (
+        f"<forwarded xmlns='urn:xmpp:forward:0'><delay xmlns='urn:xmpp:delay' stamp='2026-01-01T00:00:00Z'/>{inner}"
+    )
+    return f"<result xmlns='{MAM}' queryid='{queryid}' id='1'>{forwarded}</forwarded></result>"
+
+
+@pytest.mark.parametrize(
+    "fin",
+    [
+        "<fin xmlns='urn:xmpp:mam:2'/>",
+        "<fin xmlns='urn:xmpp:mam:2' complete='perhaps'/>",
+        "<fin xmlns='urn:xmpp:mam:2'><set xmlns='http://jabber.org/protocol/rsm'><last>1</last></set></fin>",
+        "<fin xmlns='urn:xmpp:mam:2'><set xmlns='http://jabber.org/protocol/rsm'><max>many</max></set></fin>",
+        "<something xmlns='else'/>",
+        "",
+        "error",
+    ],
+)
+async def test_strange_answers_end_the_search(autojump_clock, road, inbox, fin):
+    store, _ = await loses_its_session(road, "0", had=1)
+    road.server.policy.archive = "silent"
+
+    async def answer() -> None:
+        for number in range(100):
+            await road.server.until(lambda: len(queries(road.server)) > number)  # noqa: B023
+            request = queries(road.server)[number].getparent()
+            kind, inner = ("result", fin) if fin != "error" else ("error", ERROR)
+            text = f"<iq xmlns='jabber:client' type='{kind}' id='{request.get('id')}'>{inner}</iq>"
+            road.session().deliver(xml.fromstring(text))
+
+    async with another_process(road, store) as client, trio.open_nursery() as nursery:
+        nursery.start_soon(answer)
+        before = trio.current_time()
+        posted: Posted
+        for posted in client.posted:
+            await posted
+        assert trio.current_time() - before < 20
+        nursery.cancel_scope.cancel()
+    await reads(inbox, "0", "0")
+    assert len(queries(road.server)) < 4
+
+
+ERROR = "<error type='wait'><internal-server-error xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>"

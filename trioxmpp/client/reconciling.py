@@ -1,0 +1,144 @@
+"""Messages of which nobody knows whether the server has them: its archive is asked before they are sent again.
+
+The archive (XEP-0313) keeps what we have sent with the id that we gave it. It is asked for what was exchanged since the
+first of these messages was sent, less some time for clocks that differ, and in the end for the newest page, in case
+they differ by more. What is in it will not be sent again. What it does not have, or has not shown within some pages and
+seconds, is: at least once.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import trio
+
+from ..errors import StanzaError
+from ..jid import JID
+from ..protocol import ns
+from ..protocol.disco import InfoQuery
+from ..protocol.mam import Fin, Page, Result, query
+from ..protocol.stanza import Message
+from ..protocol.stanzaids import OriginId
+from ..stream.ids import new_id
+from .client import Client
+from .store.entries import Entry
+from .store.recorder import Recorder
+
+__all__ = ["reconcile"]
+
+logger = logging.getLogger(__name__)
+
+#: Seconds, while there is a link, after which what is in doubt is sent again, whatever the archive may have to say.
+PATIENCE = 30.0
+
+#: So many messages are asked for at once, in so many pages at most. Servers may have their own idea of a page.
+PAGE = 100
+PAGES = 20
+
+#: Two clocks differ by less than this, as a rule.
+SLACK = timedelta(minutes=5)
+
+#: Before the filters of others: what comes out of an archive is no message that comes now.
+FIRST = -(10**6)
+
+
+async def reconcile(client: Client, recorder: Recorder) -> None:
+    """Ask what became of what is in doubt, and have the rest sent again. Whatever goes wrong, it raises nothing."""
+    session = client.stream._session
+    doubts = len(recorder.in_doubt)
+    async with client.events() as events:
+        while session.ended is None:
+            with trio.move_on_after(PATIENCE):
+                await _ask(client, recorder)
+                break
+            if client.suspended is None:
+                logger.warning("the archive does not say in time what became of the messages in doubt")
+                break
+            while client.suspended is not None and session.ended is None:
+                await anext(events)
+    if session.ended is None:
+        left = len(recorder.in_doubt)
+        logger.info("%d of %d messages in doubt have arrived; the others are sent again", doubts - left, doubts)
+    recorder.settled(session)
+
+
+async def _ask(client: Client, recorder: Recorder) -> None:
+    ours = client.jid.bare
+    try:
+        info = await client.request(InfoQuery(), to=ours)
+        if ns.MAM in info.features:
+            await _Search(client, recorder, ours).run()
+    except (StanzaError, ConnectionError) as exc:
+        logger.info("the archive does not say what became of the messages in doubt: %s", exc)
+
+
+class _Search:
+    """Looks into the archive of `ours`, our own account, for messages that are in doubt."""
+
+    def __init__(self, client: Client, recorder: Recorder, ours: JID) -> None:
+        self._client = client
+        self._recorder = recorder
+        self._ours = ours
+        self._queryid = new_id()
+        self._wanted: dict[tuple[object, ...], list[Entry]] = {}
+        for entry in recorder.in_doubt:
+            written = entry.written
+            assert isinstance(written, Message)
+            for key in self._keys(written):
+                self._wanted.setdefault(key, []).append(entry)
+
+    async def run(self) -> None:
+        """Look, until all is found or there is nothing more to look into."""
+        with self._client.stream.service_inbound_message_filter.context_register(self._take, FIRST):
+            since = min((entry.sent for entry in self._recorder.in_doubt if entry.sent is not None), default=None)
+            if since is not None:
+                await self._search(_time(since) - SLACK)
+            if self._recorder.in_doubt:
+                await self._page(Page(max=PAGE, before=""), None)
+
+    async def _search(self, start: datetime) -> None:
+        after: str | None = None
+        for _ in range(PAGES):
+            fin = await self._page(Page(max=PAGE, after=after), start)
+            last = None if fin.page is None else fin.page.last
+            if fin.complete or last is None or last == after or not self._recorder.in_doubt:
+                return
+            after = last
+        logger.info("the archive has more than %d pages of messages; that is enough", PAGES)
+
+    async def _page(self, page: Page, start: datetime | None) -> Fin:
+        others = {(entry.stanza.to or self._ours).bare for entry in self._recorder.in_doubt}
+        with_ = others.pop() if len(others) == 1 and others != {self._ours} else None
+        return await self._client.request(query(self._queryid, page, with_=with_, start=start), to=self._ours)
+
+    def _take(self, message: Message) -> Message | None:
+        """A filter for inbound messages: take what comes out of the archive, and nothing else."""
+        if message.from_ is not None and message.from_ != self._ours:
+            return message  # anybody can send what looks like a result
+        result = message.get(Result)
+        if result is None or result.queryid != self._queryid:
+            return message
+        archived = result.forwarded.message
+        if archived is not None and archived.from_ is not None and archived.from_.bare == self._ours:
+            for key in self._keys(archived):
+                for entry in self._wanted.get(key, ()):
+                    self._recorder.arrived(entry)
+        return None
+
+    def _keys(self, message: Message) -> Iterator[tuple[object, ...]]:
+        """What two messages have in common if they are the same: an id, the recipient, and the text.
+
+        The text, because who gives ids of his own may give one twice.
+        """
+        same = (message.to or self._ours).bare, *sorted(message.bodies.values())
+        origin = message.get(OriginId)
+        if message.id is not None:
+            yield "id", message.id, *same
+        if origin is not None:
+            yield "origin-id", origin.id, *same
+
+
+def _time(sent: int) -> datetime:
+    return datetime.fromtimestamp(sent / 1e6, UTC).replace(microsecond=0)
