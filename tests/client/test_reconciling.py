@@ -353,6 +353,23 @@ async def test_a_doubt_outlives_the_process_that_asks(autojump_clock, road, inbo
     await reads(inbox)
 
 
+@pytest.mark.parametrize("steps", range(0, 24, 3))
+async def test_whenever_the_process_leaves_a_doubt_stays_one(autojump_clock, road, inbox, steps):
+    store, _ = await loses_its_session(road, "0", "1", had=1)
+    road.server.policy.archive = "silent"
+    async with another_process(road, store) as client:
+        for _ in range(steps):
+            await trio.lowlevel.checkpoint()
+        await client.suspend()
+    assert [stanza.doubtful for stanza in store.ticket.stanzas if stanza.durable] == [True, True]
+    road.server.policy.archive = True
+    async with another_process(road, store) as client:
+        assert client.restored.resumed
+        for posted in client.posted:
+            await posted
+    await reads(inbox, "0", "1")
+
+
 async def test_a_doubt_outlives_a_client_that_is_closed(autojump_clock, road, inbox):
     store, ids = await loses_its_session(road, "0", "1", had=1)
     road.server.policy.archive = "silent"

@@ -22,6 +22,7 @@ from ..protocol.mam import Fin, Page, Result, query
 from ..protocol.stanza import Message
 from ..protocol.stanzaids import OriginId
 from ..stream.ids import new_id
+from ..stream.session import Session
 from .client import Client
 from .store.entries import Entry
 from .store.recorder import Recorder
@@ -48,30 +49,37 @@ async def reconcile(client: Client, recorder: Recorder) -> None:
     """Ask what became of what is in doubt, and have the rest sent again. Whatever goes wrong, it raises nothing."""
     session = client.stream._session
     doubts = len(recorder.in_doubt)
-    async with client.events() as events:
-        while session.ended is None:
-            with trio.move_on_after(PATIENCE):
-                await _ask(client, recorder)
-                break
-            if client.suspended is None:
-                logger.warning("the archive does not say in time what became of the messages in doubt")
-                break
-            while client.suspended is not None and session.ended is None:
-                await anext(events)
-    if session.ended is None:
+    try:
+        await _ask_patiently(client, recorder, session)
         left = len(recorder.in_doubt)
         logger.info("%d of %d messages in doubt have arrived; the others are sent again", doubts - left, doubts)
+    except StanzaError as exc:
+        logger.warning("the archive does not say what became of %d messages in doubt: %s", doubts, exc)
+    except ConnectionError:
+        if session.ended is None:
+            return  # the client is at its end: it is for the next one to ask
     recorder.settled(session)
+
+
+async def _ask_patiently(client: Client, recorder: Recorder, session: Session) -> None:
+    """Ask, and ask again if there was no link to hear the answer on. Raises StanzaError if there is none."""
+    async with client.events() as events:
+        while True:
+            with trio.move_on_after(PATIENCE):
+                return await _ask(client, recorder)
+            if client.suspended is None:
+                raise StanzaError(f"no answer in {PATIENCE:g} seconds")
+            while client.suspended is not None and session.ended is None:
+                await anext(events)
+            if session.ended is not None:
+                raise session.ended
 
 
 async def _ask(client: Client, recorder: Recorder) -> None:
     ours = client.jid.bare
-    try:
-        info = await client.request(InfoQuery(), to=ours)
-        if ns.MAM in info.features:
-            await _Search(client, recorder, ours).run()
-    except (StanzaError, ConnectionError) as exc:
-        logger.info("the archive does not say what became of the messages in doubt: %s", exc)
+    info = await client.request(InfoQuery(), to=ours)
+    if ns.MAM in info.features:
+        await _Search(client, recorder, ours).run()
 
 
 class _Search:
