@@ -216,7 +216,8 @@ class StreamError(ConnectionError):
     """The stream was ended with a stream error (RFC 6120 §4.9), by them or by us.
 
     `condition` and `text` are what the error said; `by_us` tells who said it. `application` is a serialised
-    application-specific condition (RFC 6120 §4.9.4) that we send along, or None.
+    application-specific condition (RFC 6120 §4.9.4) that we send along, or None. `uri` is where the server of a
+    WebSocket sends us instead (RFC 7395 §3.6.1), or None.
     """
 
     def __init__(
@@ -226,11 +227,13 @@ class StreamError(ConnectionError):
         *,
         by_us: bool = False,
         application: str | None = None,
+        uri: str | None = None,
     ) -> None:
         self.condition = condition
         self.text = text
         self.by_us = by_us
         self.application = application
+        self.uri = uri
         who = "we ended the stream" if by_us else "the server ended the stream"
         super().__init__(f"{who}: {condition.value}" + (f" ({text})" if text else ""))
 

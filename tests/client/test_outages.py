@@ -257,11 +257,3 @@ async def test_a_server_that_refuses_stream_management_is_used_without(autojump_
         pair.write("romeo")
         await pair.settled()
         assert pair.got["juliet"] == pair.sent["romeo"]
-
-
-async def test_resuming_goes_where_the_server_wants_it_and_elsewhere_if_that_fails(autojump_clock, road):
-    road.server.policy.location = "127.0.0.1:1"
-    async with open_pair(road) as pair:
-        road.session().link.reset()
-        await trio.sleep(60)
-        assert pair.story == [Suspended, Resumed]

@@ -174,11 +174,11 @@ def test_a_person_is_asked_so_often_and_no_more():
 @pytest.mark.parametrize(
     ("text", "place"),
     [
-        ("b.example", ("b.example", 5222)),
-        ("b.example:9222", ("b.example", 9222)),
-        ("192.0.2.7:5222", ("192.0.2.7", 5222)),
-        ("[2001:db8::7]:5222", ("2001:db8::7", 5222)),
-        ("2001:db8::7", ("2001:db8::7", 5222)),
+        ("b.example", "xmpp://b.example:5222"),
+        ("b.example:9222", "xmpp://b.example:9222"),
+        ("192.0.2.7:5222", "xmpp://192.0.2.7:5222"),
+        ("[2001:db8::7]:5222", "xmpp://[2001:db8::7]:5222"),
+        ("2001:db8::7", "xmpp://[2001:db8::7]:5222"),
         ("", None),
         ("b.example:0", None),
         ("b.example/path", None),
@@ -188,8 +188,27 @@ def test_a_person_is_asked_so_often_and_no_more():
     ],
 )
 def test_the_place_that_the_server_names(text, place):
-    assert redirection(stream_error("see-other-host", text)) == place
-    assert redirection(attempts(REFUSED, stream_error("see-other-host", text))) == place
+    found = redirection(stream_error("see-other-host", text))
+    assert found == redirection(attempts(REFUSED, stream_error("see-other-host", text)))
+    assert (found and str(found)) == place
+
+
+@pytest.mark.parametrize(
+    ("uri", "place"),
+    [
+        ("wss://b.example/xmpp?a=b", "wss://b.example:443/xmpp?a=b"),
+        ("ws://b.example/xmpp", None),
+        ("xmpp://b.example", None),
+        ("xmpps://b.example", None),
+        ("https://b.example/http-bind", None),
+        ("b.example", None),
+        ("wss://mallory@b.example/", None),
+        ("", None),
+    ],
+)
+def test_a_websocket_leads_to_no_less_than_another_one_under_tls(uri, place):
+    found = redirection(StreamError(StreamCondition.SEE_OTHER_HOST, uri, uri=uri))
+    assert (found and str(found)) == place
 
 
 def test_nothing_else_sends_us_anywhere():

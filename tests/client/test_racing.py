@@ -217,27 +217,6 @@ async def test_what_worked_last_goes_first(autojump_clock, network, server):
         assert tried(network) == [(V4, 5222)]
 
 
-async def test_where_the_server_wants_us_to_resume_goes_before_that(autojump_clock, network, server):
-    server.policy.location = "two.example.test:5555"
-    network.answers[V4, 5222] = network.answers[OTHER, 5555] = server.endpoint
-    network.names["one.example.test"], network.names["two.example.test"] = [V4], [OTHER]
-    async with connect("xmpp://one.example.test") as client, client.events() as events:
-        network.attempts.clear()
-        server.links[0].reset()
-        assert isinstance(await anext(events), trioxmpp.Suspended)
-        assert isinstance(await anext(events), trioxmpp.Resumed)
-        assert tried(network) == [(OTHER, 5555)]
-
-
-async def test_a_place_to_resume_at_that_is_none_does_no_harm(autojump_clock, network, server):
-    server.policy.location = "no such host!"
-    network.answers[V4, 5222] = server.endpoint
-    async with connect() as client, client.events() as events:
-        server.links[0].reset()
-        assert isinstance(await anext(events), trioxmpp.Suspended)
-        assert isinstance(await anext(events), trioxmpp.Resumed)
-
-
 # --- what is left when all fail
 
 

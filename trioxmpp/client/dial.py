@@ -79,18 +79,17 @@ class Dialler:
     async def dial(
         self,
         nursery: trio.Nursery,
-        preferred: tuple[str, int | None] | None = None,
-        *,
-        only_there: bool = False,
+        location: tuple[str, int | None] | None = None,
+        elsewhere: Endpoint | None = None,
     ) -> tuple[XmlStream, StreamFeatures]:
         """An authenticated, unbound XML stream, and what the server offers on it.
 
         `nursery` has to last for as long as the stream is in use: a WebSocket lives in it, and lets nothing out.
-        `preferred` is where the server wants us to resume; it goes first, and then what worked last. If it wants us
-        `only_there`, that is all. All are raced until the server says what it offers; only then, and only with one, we
-        log in. Raises AuthenticationFailure at once; after what else goes wrong the others go on. In the end TLSFailure
-        if there was nothing else, or the one StreamError or StreamNegotiationFailure there was, or ConnectError.
-        Cancelling leaves nothing open.
+        `location` is where the server wants us to resume; it goes first, if we `may_follow`, and then what worked last.
+        If it has sent us `elsewhere`, that is all. All are raced until the server says what it offers; only then, and
+        only with one, we log in. Raises AuthenticationFailure at once; after what else goes wrong the others go on. In
+        the end TLSFailure if there was nothing else, or the one StreamError or StreamNegotiationFailure there was, or
+        ConnectError. Cancelling leaves nothing open.
         """
         self._deadline = trio.current_time() + self._timeout
         self._terms = replace(self._terms, credentials=_Once(self._credentials), wish=self.wish)
@@ -98,8 +97,9 @@ class Dialler:
             self._sessions.forget_old()
         trip = Trip(self.domain, self._terms, self._tls, self._proxy, nursery, self._deadline, self._sessions)
         with trio.move_on_at(self._deadline):
-            reserve = [host_meta(trip)] if self._endpoints is None and not only_there else []
-            reached = await self._first(Race(self._ways(trip, preferred, only_there)), reserve)
+            reserve = [host_meta(trip)] if self._endpoints is None and elsewhere is None else []
+            ways = self._ways(trip, location) if elsewhere is None else [way_to(trip, elsewhere)]
+            reached = await self._first(Race(ways), reserve)
             if reached is None:
                 raise self._failure(trip.attempts)
             return reached
@@ -136,16 +136,14 @@ class Dialler:
             self._last = winner.endpoint
             return reached
 
-    def _ways(self, trip: Trip, preferred: tuple[str, int | None] | None, only_there: bool) -> list[Way]:
+    def _ways(self, trip: Trip, location: tuple[str, int | None] | None) -> list[Way]:
         first: list[Endpoint | Dial] = []
-        if preferred is not None:
+        if location is not None and self.may_follow:
             try:
-                first.append(Endpoint("xmpp", preferred[0], preferred[1] or 5222))
+                first.append(Endpoint("xmpp", location[0], location[1] or 5222))
             except ValueError as exc:
                 error = ConnectError(f"no place to resume at: {exc}")
-                trip.attempts.append(Attempt(preferred[0], None, Stage.RESOLVING, error))
-        if only_there:
-            return [way_to(trip, endpoint) for endpoint in first]
+                trip.attempts.append(Attempt(location[0], None, Stage.RESOLVING, error))
         if self._last is not None:
             first.append(self._last)
         endpoints = list(dict.fromkeys([*first, *(self._endpoints or ())]))

@@ -10,10 +10,11 @@ from ..errors import SessionLost
 from ..protocol.features import StreamFeatures
 from ..stream.stanzastream import StanzaStream
 from ..stream.xmlstream import XmlStream
+from ..transport.endpoint import Endpoint
 from .dial import Dialler
 from .events import Suspended
 from .policy import Cause, Decision, GiveUp, Outage, ReconnectPolicy, Wait
-from .redirection import Redirection, redirection
+from .redirection import redirection
 from .stuck import Progress
 
 __all__ = ["Repair"]
@@ -34,7 +35,7 @@ class Repair:
         self._policy = policy
         self._outage = Outage()
         self._progress = Progress()
-        self._redirection: Redirection | None = None
+        self._redirection: Endpoint | None = None
         self._linked_since: float | None = None
         self._dialling: trio.CancelScope | None = None
         self._waiting: trio.CancelScope | None = None
@@ -82,12 +83,11 @@ class Repair:
     async def dial(
         self, nursery: trio.Nursery, location: tuple[str, int | None] | None
     ) -> tuple[XmlStream, StreamFeatures]:
-        """See `Dialler.dial`; where the server has sent us goes before `location`. It may be begun over again."""
-        elsewhere = self._redirection is not None
+        """See `Dialler.dial`; where the server has sent us is in place of `location`. It may be begun over again."""
         while True:
             with trio.CancelScope() as self._dialling:
                 try:
-                    return await self._dialler.dial(nursery, self._redirection or location, only_there=elsewhere)
+                    return await self._dialler.dial(nursery, location, self._redirection)
                 finally:
                     self._dialling = None
 

@@ -37,7 +37,7 @@ class DocumentFraming:
     declares ``jabber:client`` and the prefix ``stream``. Every document should declare them itself (RFC 7395 §3.3.3);
     some servers do not for stream errors. What is not exactly one element ends the stream with *bad-format*.
 
-    ``<close see-other-uri="…"/>`` is the StreamError *see-other-host*, with the URI as its text.
+    ``<close see-other-uri="…"/>`` is the StreamError *see-other-host*, with the URI as its text and its `uri`.
     """
 
     def __init__(self, limits: Limits | None = None) -> None:
@@ -80,7 +80,7 @@ class DocumentFraming:
         if element.tag != _CLOSE:
             raise refuse(StreamCondition.UNSUPPORTED_STANZA_TYPE, f"{element.tag!r:.80}")
         if (uri := element.get("see-other-uri")) is not None:
-            raise StreamError(StreamCondition.SEE_OTHER_HOST, uri)
+            raise StreamError(StreamCondition.SEE_OTHER_HOST, uri, uri=uri)
         self._ended = True
         return StreamFooter()
 

@@ -35,6 +35,7 @@ from .script import Script
 from .server import Accepted, Server, open_server
 from .session import Session
 from .sessions import Sessions
+from .websockets import WebSockets, open_websockets
 
 __all__ = [
     "Accepted",
@@ -55,10 +56,12 @@ __all__ = [
     "Session",
     "Sessions",
     "StartTLS",
+    "WebSockets",
     "cancelled_after",
     "feed",
     "hold_clock_for_threads",
     "memory_link",
     "open_peer_pair",
     "open_server",
+    "open_websockets",
 ]

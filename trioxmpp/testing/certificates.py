@@ -38,8 +38,9 @@ class Authority:
 
         context = self.server_context(certificate)
         issuer = trustme.CA() if certificate == "untrusted" else self._trusted
-        name = "wrong." + self._domain if certificate == "wrong-name" else self._domain
-        issued = issuer.issue_cert(name)
+        # Who comes by WebSocket looks for the host, and not for the domain.
+        names = ("wrong." + self._domain,) if certificate == "wrong-name" else (self._domain, "localhost", "127.0.0.1")
+        issued = issuer.issue_cert(*names)
         issued.configure_cert(context)
         self._certificates[certificate] = ssl.PEM_cert_to_DER_cert(issued.cert_chain_pems[0].bytes().decode())
 
@@ -51,6 +52,12 @@ class Authority:
         """The server's certificate, in DER."""
         self.server_context(certificate)
         return self._certificates[certificate]
+
+    @property
+    def pem(self) -> str:
+        """What it takes to trust this authority."""
+        text: str = self._trusted.cert_pem.bytes().decode()
+        return text
 
     def client_context(self, *addresses: str) -> ssl.SSLContext:
         """For a client: trusts this authority, and nobody else; with a certificate for these addresses, if any."""

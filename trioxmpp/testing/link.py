@@ -190,7 +190,7 @@ class Link:
         from .gateway import open_gateway  # few need it
 
         assert self._nursery is not None
-        self._top.put_on(await open_gateway(self._nursery, self._wire))
+        self._top.put_on(await open_gateway(self._nursery, self.tls or self._wire))
 
     async def receive(self) -> Event:
         """The next event. Raises StreamError for what is not XMPP, `trio.BrokenResourceError` if the link breaks."""

@@ -110,13 +110,13 @@ class Server:
         """
         return await self._new_link(capacity)
 
-    async def _new_link(self, capacity: float, *, websocket: bool = False) -> MemoryStream:
+    async def _new_link(self, capacity: float, **kind: bool) -> MemoryStream:
         await trio.lowlevel.checkpoint()
         if self.down:
             raise ConnectionRefusedError("the server is down")
         ours, theirs = memory_link(capacity)
-        starttls = "none" if websocket else self.policy.starttls or "none"
-        self._nursery.start_soon(partial(self._serve, ours, starttls=starttls, websocket=websocket))
+        starttls = "none" if kind else self.policy.starttls or "none"
+        self._nursery.start_soon(partial(self._serve, ours, starttls=starttls, **kind))
         return theirs
 
     async def websocket_endpoint(self, *, capacity: float = float("inf")) -> Transport:
