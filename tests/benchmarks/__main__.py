@@ -16,9 +16,10 @@ each is the median of the ratios within rounds, with the lowest and the highest 
 parentheses span the target proves nothing.
 
 ``bare limit`` is a trio loop with lxml's pull parser and code written by hand for just this traffic, which checks
-nothing: what Python and lxml allow. ``parser alone`` and ``parser, by hand`` are the same without a network. ``mix``
-is what a client of today gets (traffic.py). ``trioxmpp`` hands stanzas to callbacks, ``trioxmpp inbox`` to ``async
-for``. A peer that cannot be installed is left out, with a note. ``build/bench.json`` has every single number.
+nothing: what Python and lxml allow; over WebSocket, with trio-websocket beneath it, and a document for each message.
+``parser alone`` and ``parser, by hand`` are the same without a network. ``mix`` is what a client of today gets
+(traffic.py). ``trioxmpp`` hands stanzas to callbacks, ``trioxmpp inbox`` to ``async for``. A peer that cannot be
+installed, or speaks no WebSocket, is left out, with a note. ``build/bench.json`` has every single number.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from . import local, peers, report, roundtrips, sessions, streams, traffic
 from .harness import BARE, BUILD, OWN, ROOT, Kind, Server, Unavailable, certificate
 from .results import Results
 
-SECTIONS = ("streams", "queue", "connect", "resume", "idle", "growth", "import", "elements", "limits")
+SECTIONS = ("streams", "websocket", "queue", "connect", "resume", "idle", "growth", "import", "elements", "limits")
 
 
 def main() -> None:
@@ -51,7 +52,6 @@ def main() -> None:
         _run(results, wanted, options)
     except Unavailable as exc:
         sys.exit(f"no benchmark: {exc}")
-    results.note("inbound over WebSocket: not measured yet")
     results.note(f"took {time.monotonic() - begun:.0f} seconds")
     path = ROOT / "build" / ("bench.json" if wanted == set(SECTIONS) else "bench-part.json")
     path.write_text(json.dumps(results.json(), indent=1) + "\n")
@@ -63,7 +63,7 @@ def main() -> None:
 
 def _run(results: Results, wanted: set[str], options: argparse.Namespace) -> None:
     quick, rounds = options.quick, options.rounds or (2 if options.quick else 4)
-    others = _peers(results, options) if wanted & {"streams", "queue", "connect", "idle"} else []
+    others = _peers(results, options) if wanted & {"streams", "websocket", "queue", "connect", "idle"} else []
     BUILD.mkdir(parents=True, exist_ok=True)
     laps = traffic.write(BUILD)
     server, ca = _server(results)
@@ -77,6 +77,7 @@ def _run(results: Results, wanted: set[str], options: argparse.Namespace) -> Non
 
     sections: dict[str, Callable[[], None]] = {
         "streams": lambda: streams.measure(results, server, laps, others, rounds, 0.15 if quick else 0.3),
+        "websocket": lambda: streams.over_websocket(results, server, laps, others, rounds, 0.15 if quick else 0.3),
         "queue": lambda: streams.deep_queue(results, server, [] if quick else others, 20_000 if quick else 100_000),
         "connect": lambda: sessions.connecting(results, server, others, 1 if quick else 2, 6 if quick else 15, ca),
         "resume": lambda: roundtrips.measure(results),

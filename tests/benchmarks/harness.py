@@ -29,7 +29,7 @@ SALT = b"a pinch of salt"
 ITERATIONS = 4096
 
 #: The server's ports, by what it offers there.
-PLAIN_TCP, MANAGED, TLS_PLAIN, TLS_SCRAM = range(4)
+PLAIN_TCP, MANAGED, TLS_PLAIN, TLS_SCRAM, WEBSOCKET = range(5)
 #: Seconds that anything may take.
 PATIENCE = 300.0
 
@@ -122,6 +122,8 @@ class Kind:
     command: tuple[str, ...]
     warm_up: float = 0.1
     """Seconds of work before it is measured; compilers that learn while they run need more."""
+    websocket: bool = False
+    """Whether it does what it is told over WebSocket, too, given the option ``websocket``."""
 
     def start(self, *arguments: object, log: Path | None = None) -> Client:
         return Client(self, [*self.command, *map(str, arguments)], log)
@@ -310,5 +312,7 @@ def certificate() -> tuple[Path, Path, Path]:
     return paths
 
 
-OWN = Kind("trioxmpp", (sys.executable, str(CLIENTS / "client_trioxmpp.py")))
+OWN = Kind("trioxmpp", (sys.executable, str(CLIENTS / "client_trioxmpp.py")), websocket=True)
 BARE = Kind("bare limit", (sys.executable, str(CLIENTS / "client_bare.py")))
+#: The same over WebSocket, by trio-websocket.
+BARE_WEBSOCKET = Kind(BARE.name, (sys.executable, str(CLIENTS / "client_bare_websocket.py")), websocket=True)

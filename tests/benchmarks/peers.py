@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import subprocess
@@ -30,7 +31,8 @@ def aioxmpp() -> tuple[Kind, str]:
 def nbxmpp() -> tuple[Kind, str]:
     # What PyGObject is compiled with, and what it finds GLib's HTTP library by.
     debian = ["gcc", "libc6-dev", "pkg-config", "libcairo2-dev", "libgirepository1.0-dev", "gir1.2-soup-3.0"]
-    return _from_pip("nbxmpp", ["PyGObject<3.52", "nbxmpp"], debian, check="import nbxmpp.client")
+    kind, version = _from_pip("nbxmpp", ["PyGObject<3.52", "nbxmpp"], debian, check="import nbxmpp.client")
+    return dataclasses.replace(kind, websocket=True), version
 
 
 def xmppjs() -> tuple[Kind, str]:
@@ -41,14 +43,15 @@ def xmppjs() -> tuple[Kind, str]:
 
     def install() -> None:
         (folder / "package.json").write_text('{"private": true}\n')
-        _run([npm, "install", "--silent", "--no-audit", "--no-fund", "@xmpp/client"], folder)
+        # It wants a WebSocket like that of browsers, which nodes before 22 do not have.
+        _run([npm, "install", "--silent", "--no-audit", "--no-fund", "@xmpp/client", "ws"], folder)
 
-    _once(folder, "@xmpp/client", install)
+    _once(folder, "@xmpp/client ws", install)
     script = folder / "client_xmppjs.mjs"  # modules are looked for beside the script
     shutil.copyfile(CLIENTS / script.name, script)
     package = json.loads((folder / "node_modules" / "@xmpp" / "client" / "package.json").read_text())
     version = subprocess.run([node, "--version"], capture_output=True, text=True).stdout.strip()
-    return Kind("xmpp.js", (node, str(script)), warm_up=0.6), f"{package['version']} on node {version}"
+    return Kind("xmpp.js", (node, str(script)), warm_up=0.6, websocket=True), f"{package['version']} on node {version}"
 
 
 def libstrophe() -> tuple[Kind, str]:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 from .results import Results, Spread
 from .roundtrips import ROUND_TRIP, WAYS
-from .streams import SCENARIOS
+from .streams import SCENARIOS, WEBSOCKET_SCENARIOS
 
 OWN = "trioxmpp"
 LIMIT = "bare limit"
 PYTHON_PEERS = ("slixmpp", "aioxmpp", "nbxmpp")
 STREAM_SCENARIOS = [(scenario.name, scenario.title) for scenario in SCENARIOS]
+OVER_WEBSOCKET = [(scenario.name, scenario.title) for scenario in WEBSOCKET_SCENARIOS]
 CONNECT_SCENARIOS = [
     ("connect-scram", "TCP, SCRAM-SHA-1"),
     ("connect-tls-plain", "STARTTLS, PLAIN"),
@@ -79,10 +80,15 @@ def render(results: Results) -> str:
 
 def _pieces(results: Results) -> Iterator[str]:
     yield "\n".join(f"{name}: {version}" for name, version in results.versions.items())
-    yield from _by_client(results, STREAM_SCENARIOS, "cpu", "CPU microseconds per stanza or request: median (low-high)")
-    yield from _by_client(results, STREAM_SCENARIOS, "wall", "Wall microseconds per stanza or request")
-    yield _round_trips(results)
-    yield _ratios(results)
+    for scenarios, ping, where in (
+        (STREAM_SCENARIOS, "ping", ""),
+        (OVER_WEBSOCKET, "websocket-ping", " over WebSocket"),
+    ):
+        each = f"microseconds per stanza or request{where}"
+        yield from _by_client(results, scenarios, "cpu", f"CPU {each}: median (low-high)")
+        yield from _by_client(results, scenarios, "wall", f"Wall {each}")
+        yield _round_trips(results, ping, where)
+        yield _ratios(results, scenarios, where)
     yield from _by_client(results, CONNECT_SCENARIOS, "cpu", "Connect and leave: CPU milliseconds per cycle", 1e-3, 2)
     yield from _by_client(results, CONNECT_SCENARIOS, "wall", "Connect to ready: wall milliseconds", 1e-3, 2)
     yield from _resuming(results)
@@ -123,17 +129,18 @@ def _by_client(
         yield table(title, ["", *(heading for _, heading in columns)], rows)
 
 
-def _round_trips(results: Results) -> str:
+def _round_trips(results: Results, ping: str, where: str) -> str:
     rows = []
-    for client in results.numbers.get("ping", {}):
-        p50, p99 = results.spread("ping", client, "p50"), results.spread("ping", client, "p99")
+    for client in results.numbers.get(ping, {}):
+        p50, p99 = results.spread(ping, client, "p50"), results.spread(ping, client, "p99")
         if p50 is not None and p99 is not None:
             rows.append([client, p50.text(0), p99.text(0)])
-    return table("Round trips of requests, one at a time, microseconds", ["", "p50", "p99"], rows) if rows else ""
+    title = f"Round trips of requests{where}, one at a time, microseconds"
+    return table(title, ["", "p50", "p99"], rows) if rows else ""
 
 
-def _ratios(results: Results) -> str:
-    columns = [pair for pair in STREAM_SCENARIOS if pair[0] in results.numbers]
+def _ratios(results: Results, scenarios: list[tuple[str, str]], where: str) -> str:
+    columns = [pair for pair in scenarios if pair[0] in results.numbers]
     clients = dict.fromkeys(client for name, _ in columns for client in results.numbers[name] if client != OWN)
     rows = []
     for client in clients:
@@ -141,11 +148,8 @@ def _ratios(results: Results) -> str:
         if not any(ratios):
             continue
         rows.append([f"over {client}", *("-" if ratio is None else ratio.text(2) for ratio in ratios)])
-    return (
-        table(f"CPU of {OWN} over that of others: medians of ratios", ["", *(t for _, t in columns)], rows)
-        if rows
-        else ""
-    )
+    title = f"CPU of {OWN} over that of others{where}: medians of ratios"
+    return table(title, ["", *(t for _, t in columns)], rows) if rows else ""
 
 
 def _memory(results: Results) -> Iterator[str]:
@@ -193,7 +197,7 @@ def _elements(results: Results) -> Iterator[str]:
 def _server(results: Results) -> str:
     """Is it the clients that are measured? The server must be idle most of the time, against each of them."""
     busy = []
-    for name, _ in STREAM_SCENARIOS:
+    for name, _ in (*STREAM_SCENARIOS, *OVER_WEBSOCKET):
         for client in results.numbers.get(name, {}):
             shares = zip(results.values(name, client, "server"), results.values(name, client), strict=True)
             if not results.values(name, client, "server-busy"):

@@ -1,8 +1,8 @@
 /* The server of the benchmarks: one thread, one epoll loop, and as little work per stanza as can be.
  *
  * It lets anybody in (ANONYMOUS, PLAIN, or an honest SCRAM-SHA-1), answers what a client may ask, counts what it gets,
- * and blasts prepared laps of stanzas. It is told what to do on its standard input and says what happened on its
- * standard output, a JSON object per line; runner.py knows both. A measurement begins just before the first byte of a
+ * and blasts prepared laps of stanzas, over TCP or over WebSocket. It is told what to do on its standard input and says what happened on its
+ * standard output, a JSON object per line; harness.py knows both. A measurement begins just before the first byte of a
  * task is written and ends when the client's own "done" has been read. CPU time is taken from the clock of the
  * client's process, by its id, so that all clients are measured alike, with the server's own beside it.
  *
@@ -30,6 +30,7 @@
 #include <openssl/ssl.h>
 #endif
 #include "server.h"
+#include "websocket.h"
 
 #define DOMAIN "bench.example"
 #define CONTROL "control@" DOMAIN
@@ -42,12 +43,15 @@ typedef struct {
 /* Prepared stanzas, with the offsets of where blocks of them end. */
 typedef struct {
   char path[512];
+  int framed; /* each in a frame of WebSocket */
   char *data;
   size_t length, blocks, ends[4096];
 } Lap;
 
 typedef struct {
   int fd, role;
+  int open;         /* whether there is a WebSocket */
+  Buffer raw;       /* what came of it and is not in `in` yet */
   Buffer in, out;
   size_t written; /* of `out` */
   Scanner scanner;
@@ -71,7 +75,7 @@ typedef struct {
 #endif
 } Conn;
 
-enum { PLAIN_TCP, MANAGED, TLS_PLAIN, TLS_SCRAM, ROLES };
+enum { PLAIN_TCP, MANAGED, TLS_PLAIN, TLS_SCRAM, WEBSOCKET, ROLES }; /* the last one is managed, too */
 #define MAX_FD 65536
 
 static Conn *conns[MAX_FD];
@@ -102,12 +106,35 @@ static void reserve(Buffer *buffer, size_t more) {
   if (!buffer->data) abort();
 }
 
-static void add(Conn *c, const char *data, size_t length) {
-  reserve(&c->out, length);
-  memcpy(c->out.data + c->out.length, data, length);
-  c->out.length += length;
+static void add(Buffer *buffer, const char *data, size_t length) {
+  reserve(buffer, length);
+  memcpy(buffer->data + buffer->length, data, length);
+  buffer->length += length;
 }
 
+static void add_frame(Buffer *buffer, int opcode, const char *data, size_t length) {
+  char header[10];
+  add(buffer, header, frame_header(header, opcode, length));
+  add(buffer, data, length);
+}
+
+/* Make a document in a frame of an element (RFC 7395): nothing is inherited there. */
+static void add_document(Buffer *buffer, const char *data, size_t length) {
+  static const char declared[] = " xmlns='jabber:client'";
+  size_t name = 1 + strcspn(data + 1, " />"), more = sizeof declared - 1;
+  const char *end = memchr(data, '>', length);
+  char header[10];
+  if (memmem(data, end - data, " xmlns=", 7) || memchr(data, ':', name)) {
+    add_frame(buffer, TEXT_FRAME, data, length);
+    return;
+  }
+  add(buffer, header, frame_header(header, TEXT_FRAME, length + more));
+  add(buffer, data, name);
+  add(buffer, declared, more);
+  add(buffer, data + name, length - name);
+}
+
+/* Say something; over WebSocket, one element. */
 static void say(Conn *c, const char *format, ...) {
   char text[8192];
   va_list args;
@@ -115,7 +142,11 @@ static void say(Conn *c, const char *format, ...) {
   int length = vsnprintf(text, sizeof text, format, args);
   va_end(args);
   if (length < 0 || (size_t)length >= sizeof text) abort();
-  add(c, text, length);
+  if (c->open) {
+    add_document(&c->out, text, length);
+  } else {
+    add(&c->out, text, length);
+  }
 }
 
 /* ------------------------------------------------------------------------------------------------ the socket */
@@ -160,6 +191,7 @@ static void hang_up(Conn *c) {
   }
   close(c->fd);
   conns[c->fd] = NULL;
+  free(c->raw.data);
   free(c->in.data);
   free(c->out.data);
   free(c);
@@ -214,26 +246,36 @@ static int flush(Conn *c) {
 /* ------------------------------------------------------------------------------------------------ the dialogue */
 
 static void features(Conn *c) {
-  say(c, "<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' "
-         "id='s%d' from='" DOMAIN "' version='1.0' xml:lang='en'><stream:features>", c->fd);
-  int is_tls = c->role == TLS_PLAIN || c->role == TLS_SCRAM, secure = 0;
+  const char *mechanisms[] = {
+      [PLAIN_TCP] = "<mechanism>SCRAM-SHA-1</mechanism><mechanism>PLAIN</mechanism><mechanism>ANONYMOUS</mechanism>",
+      [TLS_PLAIN] = "<mechanism>PLAIN</mechanism>",
+      [TLS_SCRAM] = "<mechanism>SCRAM-SHA-1</mechanism>",
+  };
+  int is_tls = c->role == TLS_PLAIN || c->role == TLS_SCRAM, is_managed = c->role == MANAGED || c->role == WEBSOCKET;
+  int secure = 0;
+  char offer[512];
 #ifdef WITH_TLS
   secure = c->ssl != NULL;
 #endif
   if (is_tls && !secure) {
-    say(c, "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'><required/></starttls>");
+    strcpy(offer, "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'><required/></starttls>");
   } else if (!c->authenticated) {
-    say(c, "<mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>");
-    if (c->role != TLS_PLAIN) say(c, "<mechanism>SCRAM-SHA-1</mechanism>");
-    if (c->role != TLS_SCRAM) say(c, "<mechanism>PLAIN</mechanism>");
-    if (!is_tls) say(c, "<mechanism>ANONYMOUS</mechanism>");
-    say(c, "</mechanisms>");
+    snprintf(offer, sizeof offer, "<mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>%s</mechanisms>",
+             mechanisms[is_tls ? c->role : PLAIN_TCP]);
   } else {
-    say(c, "<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/>"
-           "<session xmlns='urn:ietf:params:xml:ns:xmpp-session'><optional/></session>");
-    if (c->role == MANAGED) say(c, "<sm xmlns='urn:xmpp:sm:3'/>");
+    snprintf(offer, sizeof offer, "<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/>"
+             "<session xmlns='urn:ietf:params:xml:ns:xmpp-session'><optional/></session>%s",
+             is_managed ? "<sm xmlns='urn:xmpp:sm:3'/>" : "");
   }
-  say(c, "</stream:features>");
+  if (c->open) {
+    say(c, "<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' id='s%d' from='" DOMAIN "' version='1.0' xml:lang='en'/>",
+        c->fd);
+    say(c, "<stream:features xmlns:stream='http://etherx.jabber.org/streams'>%s</stream:features>", offer);
+  } else {
+    say(c, "<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' "
+           "id='s%d' from='" DOMAIN "' version='1.0' xml:lang='en'><stream:features>%s</stream:features>",
+        c->fd, offer);
+  }
 }
 
 static void failure(Conn *c) {
@@ -242,7 +284,7 @@ static void failure(Conn *c) {
 
 static void success(Conn *c, const char *data) {
   c->authenticated = 1;
-  c->scanner.depth = 0; /* another stream header follows */
+  c->scanner.depth = c->open; /* another stream header follows, which is an element for WebSocket */
   say(c, "<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>%s</success>", data);
 }
 
@@ -382,6 +424,10 @@ static void element(Conn *c, const char *data, size_t length) {
     response(c, data, length);
   } else if (!strcmp(name, "starttls")) {
     start_tls(c);
+  } else if (!strcmp(name, "open")) {
+    features(c);
+  } else if (!strcmp(name, "close")) {
+    say(c, "<close xmlns='urn:ietf:params:xml:ns:xmpp-framing'/>");
   } else if (!strcmp(name, "resume")) {
     say(c, "<failed xmlns='urn:xmpp:sm:3'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>");
   }
@@ -408,16 +454,51 @@ static int digest(Conn *c) {
   return 1;
 }
 
+/* Take elements out of frames. 0 when the WebSocket is being closed, or the client does not want one. */
+static int unwrap(Conn *c) {
+  char *data = c->raw.data;
+  size_t length = c->raw.length, position = 0;
+  int is_over = 0;
+  Frame frame;
+  if (!c->open) {
+    char answer[512];
+    int used = shake_hands(data, length, answer, sizeof answer);
+    if (used <= 0) return !used;
+    add(&c->out, answer, strlen(answer));
+    position = used;
+    c->open = c->scanner.depth = 1;
+  }
+  while (!is_over && find_frame(data + position, length - position, &frame)) {
+    char *payload = data + position + frame.start;
+    if (frame.opcode < CLOSE_FRAME) {
+      reserve(&c->in, frame.length);
+      unmask(c->in.data + c->in.length, payload, frame.length, frame.mask);
+      c->in.length += frame.length;
+    } else if (frame.opcode != PONG_FRAME) {
+      is_over = frame.opcode == CLOSE_FRAME;
+      unmask(payload, payload, frame.length, frame.mask);
+      add_frame(&c->out, is_over ? CLOSE_FRAME : PONG_FRAME, payload, frame.length);
+    }
+    position += frame.start + frame.length;
+  }
+  memmove(data, data + position, length - position);
+  c->raw.length -= position;
+  if (c->in.length && !digest(c)) return 0;
+  if (is_over) flush(c);
+  return !is_over;
+}
+
 static void serve(Conn *c, uint32_t events) {
   if (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
+    Buffer *in = c->role == WEBSOCKET ? &c->raw : &c->in;
     for (int turn = 0; turn < 16; turn++) {
-      reserve(&c->in, 4096);
-      ssize_t n = take(c, c->in.data + c->in.length, c->in.capacity - c->in.length);
+      reserve(in, 4096);
+      ssize_t n = take(c, in->data + in->length, in->capacity - in->length);
       if (n == 0 || (n < 0 && errno != EAGAIN)) return hang_up(c);
       if (n < 0) break;
-      c->in.length += n;
-      if (c->in.capacity < 65536 && c->in.length == c->in.capacity) reserve(&c->in, 65536);
-      if (!digest(c)) return hang_up(c);
+      in->length += n;
+      if (in->capacity < 65536 && in->length == in->capacity) reserve(in, 65536);
+      if (!(c->role == WEBSOCKET ? unwrap(c) : digest(c))) return hang_up(c);
     }
   }
   if (!flush(c)) hang_up(c);
@@ -444,26 +525,35 @@ static void accept_on(int role) {
 
 /* ------------------------------------------------------------------------------------------------ the commands */
 
-static Lap *load(const char *path) {
+static Lap *load(const char *path, int framed) {
   static Lap laps[16];
   for (int i = 0; i < 16; i++) {
     Lap *lap = &laps[i];
-    if (!strcmp(lap->path, path)) return lap;
+    if (lap->framed == framed && !strcmp(lap->path, path)) return lap;
     if (lap->path[0]) continue;
     struct stat info;
     int fd = open(path, O_RDONLY);
     if (fd < 0 || fstat(fd, &info)) return NULL;
-    lap->data = malloc(info.st_size);
-    lap->length = read(fd, lap->data, info.st_size);
+    char *data = malloc(info.st_size);
+    size_t length = read(fd, data, info.st_size), begun = 0;
     close(fd);
     Scanner scanner = {.depth = 1};
     Token token;
-    size_t begun = 0;
-    while (scan(&scanner, lap->data, lap->length, &token)) {
-      if (token.end - begun < 16384 && token.end < lap->length) continue;
+    Buffer buffer = {0};
+    while (scan(&scanner, data, length, &token)) {
+      if (framed) {
+        add_document(&buffer, data + token.start, token.end - token.start);
+      } else {
+        add(&buffer, data + token.start, token.end - token.start);
+      }
+      if (buffer.length - begun < 16384 && token.end < length) continue;
       if (lap->blocks == sizeof lap->ends / sizeof *lap->ends) abort();
-      lap->ends[lap->blocks++] = begun = token.end;
+      lap->ends[lap->blocks++] = begun = buffer.length;
     }
+    free(data);
+    lap->data = buffer.data;
+    lap->length = buffer.length;
+    lap->framed = framed;
     snprintf(lap->path, sizeof lap->path, "%s", path);
     return lap->blocks ? lap : NULL;
   }
@@ -512,7 +602,7 @@ static void command(char *line) {
     printf("{\"event\":\"error\",\"text\":\"no such connection: %s\"}\n", word);
     fflush(stdout);
   } else if (!strcmp(word, "blast") && sscanf(rest, "%*d %ld %ld %511s", &pid, &number, argument) == 3) {
-    Lap *lap = load(argument);
+    Lap *lap = load(argument, c->open);
     if (!lap) abort();
     c->lap = lap;
     c->laps = number;

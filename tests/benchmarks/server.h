@@ -181,16 +181,23 @@ static void sha1_end(Hash *s, unsigned char digest[20]) {
   for (int i = 0; i < 20; i++) digest[i] = (unsigned char)(s->h[i / 4] >> (24 - 8 * (i % 4)));
 }
 
+static const Hash sha1_start = {.h = {0x67452301, 0xEFCDAB89, 0x98BADCFE, 0x10325476, 0xC3D2E1F0}};
+
+static void sha1(const char *data, size_t length, unsigned char digest[20]) {
+  Hash s = sha1_start;
+  sha1_add(&s, (const unsigned char *)data, length);
+  sha1_end(&s, digest);
+}
+
 static void hmac_sha1(const unsigned char *key, size_t key_length, const unsigned char *data, size_t length,
                       unsigned char digest[20]) { /* the key is shorter than a block */
-  const Hash start = {.h = {0x67452301, 0xEFCDAB89, 0x98BADCFE, 0x10325476, 0xC3D2E1F0}};
   unsigned char pad[64], inner[20];
-  Hash s = start;
+  Hash s = sha1_start;
   for (size_t i = 0; i < 64; i++) pad[i] = (i < key_length ? key[i] : 0) ^ 0x36;
   sha1_add(&s, pad, 64);
   sha1_add(&s, data, length);
   sha1_end(&s, inner);
-  s = start;
+  s = sha1_start;
   for (size_t i = 0; i < 64; i++) pad[i] = (i < key_length ? key[i] : 0) ^ 0x5c;
   sha1_add(&s, pad, 64);
   sha1_add(&s, inner, 20);

@@ -10,7 +10,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import traffic
-from .harness import BARE, MANAGED, OWN, PLAIN_TCP, Client, Kind, Measurement, Server, ask, blast, log_in
+from .harness import (
+    BARE,
+    BARE_WEBSOCKET,
+    MANAGED,
+    OWN,
+    PLAIN_TCP,
+    WEBSOCKET,
+    Client,
+    Kind,
+    Measurement,
+    Server,
+    ask,
+    blast,
+    log_in,
+)
 from .results import Results
 
 #: The same library, with its other way to hand stanzas over.
@@ -50,18 +64,48 @@ SCENARIOS = (
 )
 
 
+#: Over WebSocket, where stream management is always there.
+WEBSOCKET_SCENARIOS = (
+    Scenario("websocket-inbound-mix-sm", "inbound, mix, SM, <r/> every 5", WEBSOCKET, lap="mix-sm"),
+    Scenario("websocket-outbound-sm", "outbound, SM", WEBSOCKET, task="out"),
+    Scenario("websocket-ping", "requests, one at a time", WEBSOCKET, task="ping"),
+)
+
+
 def measure(
     results: Results, server: Server, laps: dict[str, Path], peers: Sequence[Kind], rounds: int, seconds: float
 ) -> None:
     """Fill `results`. A client that fails is left out from then on, with a note."""
-    kinds = [BARE, OWN, INBOX, *peers]
+    _measure(results, server, laps, [BARE, OWN, INBOX, *peers], rounds, seconds, SCENARIOS)
+
+
+def over_websocket(
+    results: Results, server: Server, laps: dict[str, Path], peers: Sequence[Kind], rounds: int, seconds: float
+) -> None:
+    """The same over WebSocket, of those who speak it."""
+    kinds = [BARE_WEBSOCKET, OWN, *(kind for kind in peers if kind.websocket)]
+    if others := [kind.name for kind in peers if not kind.websocket]:
+        results.note(f"without WebSocket: {', '.join(others)}")
+    _measure(results, server, laps, kinds, rounds, seconds, WEBSOCKET_SCENARIOS)
+
+
+def _measure(
+    results: Results,
+    server: Server,
+    laps: dict[str, Path],
+    kinds: list[Kind],
+    rounds: int,
+    seconds: float,
+    scenarios: Sequence[Scenario],
+) -> None:
     for turn in range(rounds):
-        print(f"  streams, round {turn + 1} of {rounds}", file=sys.stderr, flush=True)
+        what = "websocket" if scenarios is WEBSOCKET_SCENARIOS else "streams"
+        print(f"  {what}, round {turn + 1} of {rounds}", file=sys.stderr, flush=True)
         with ExitStack() as stack:
-            clients = list(_start(results, server, stack, kinds, turn))
+            clients = list(_start(results, server, stack, kinds, turn, scenarios))
             # Another order in each round, so that nobody always comes after the same one.
             clients = clients[turn % len(clients) :] + clients[: turn % len(clients)]
-            for scenario in SCENARIOS:
+            for scenario in scenarios:
                 takers = [
                     client
                     for client, role in clients
@@ -72,14 +116,15 @@ def measure(
 
 
 def _start(
-    results: Results, server: Server, stack: ExitStack, kinds: list[Kind], turn: int
+    results: Results, server: Server, stack: ExitStack, kinds: list[Kind], turn: int, scenarios: Sequence[Scenario]
 ) -> Iterator[tuple[Client, int]]:
     started = []
-    for role in (PLAIN_TCP, MANAGED):
+    for role in dict.fromkeys(scenario.role for scenario in scenarios):
         for index, kind in enumerate(kinds):
             resource = f"t{turn}.{role}.{index}"
-            option = ["serve", 1, "inbox"] if kind is INBOX else []
-            client = stack.enter_context(kind.start(server.ports[role], resource, *option))
+            option = "inbox" if kind is INBOX else "websocket" if role == WEBSOCKET else None
+            options = ["serve", 1, option] if option else []
+            client = stack.enter_context(kind.start(server.ports[role], resource, *options))
             started.append((client, role, resource))
     for client, role, resource in started:
         try:
@@ -92,7 +137,7 @@ def _start(
 
 def _failed(results: Results, kinds: list[Kind], kind: Kind, why: str) -> None:
     """Go on without this client; not without our own, or what it is measured against."""
-    if kind in (OWN, INBOX, BARE):
+    if kind in (OWN, INBOX, BARE, BARE_WEBSOCKET):
         raise ChildProcessError(f"{kind.name} {why}")
     results.note(f"{kind.name} {why}")
     if kind in kinds:

@@ -8,7 +8,18 @@ from pathlib import Path
 import pytest
 
 from tests.benchmarks import harness, report, traffic
-from tests.benchmarks.harness import MANAGED, OWN, PLAIN_TCP, Server, ask, blast, log_in
+from tests.benchmarks.harness import (
+    BARE_WEBSOCKET,
+    MANAGED,
+    OWN,
+    PLAIN_TCP,
+    WEBSOCKET,
+    Kind,
+    Server,
+    ask,
+    blast,
+    log_in,
+)
 from tests.benchmarks.results import Results
 
 
@@ -20,12 +31,15 @@ def server() -> Iterator[Server]:
         yield server
 
 
-@pytest.mark.parametrize("role", [PLAIN_TCP, MANAGED])
-def test_our_client_does_all_tasks(server: Server, role: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kind", "role"), [(OWN, PLAIN_TCP), (OWN, MANAGED), (OWN, WEBSOCKET), (BARE_WEBSOCKET, WEBSOCKET)]
+)
+def test_a_client_does_all_tasks(server: Server, kind: Kind, role: int, tmp_path: Path) -> None:
     laps = traffic.write(tmp_path)
-    with OWN.start(server.ports[role], "test", log=tmp_path / "log") as client:
+    options = ["serve", 1, "websocket"] if role == WEBSOCKET else []
+    with kind.start(server.ports[role], "test", *options, log=tmp_path / "log") as client:
         log_in(server, client, "test")
-        inbound = blast(server, client, laps["mix-sm" if role == MANAGED else "mix"], 1, traffic.LAP)
+        inbound = blast(server, client, laps["mix" if role == PLAIN_TCP else "mix-sm"], 1, traffic.LAP)
         outbound = ask(server, client, "out", 200, messages=200)
         requests = ask(server, client, "ping", 20)
         ask(server, client, "flood", 200)
@@ -43,3 +57,13 @@ def test_a_ratio_is_the_median_of_the_ratios_of_the_rounds() -> None:
     assert ratio is not None
     assert (ratio.median, ratio.low, ratio.high) == (3, 2, 4)
     assert "NOT reached" in report.render(results)
+
+
+def test_what_was_measured_over_websocket_has_tables_of_its_own() -> None:
+    results = Results()
+    for client, microseconds in (("trioxmpp", 30), ("xmpp.js", 20)):
+        results.add("websocket-outbound-sm", client, cpu=microseconds, wall=microseconds)
+    text = report.render(results)
+    assert "CPU microseconds per stanza or request over WebSocket" in text
+    assert "over xmpp.js  1.50" in text
+    assert "Memory" not in text

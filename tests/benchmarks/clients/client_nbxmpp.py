@@ -1,4 +1,4 @@
-"""nbxmpp, on the event loop of GLib."""
+"""nbxmpp, on the event loop of GLib. Option ``websocket``: not over TCP."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ def make(resource: str, ready: Callable[[Any], None]) -> Any:
     client.set_username(task.USER)
     client.set_password(task.PASSWORD)
     client.set_resource(resource)
-    client.set_custom_host(f"{task.HOST}:{task.PORT}", ConnectionProtocol.TCP, ConnectionType.PLAIN)
+    host, protocol = f"{task.HOST}:{task.PORT}", ConnectionProtocol.TCP
+    if task.OPTION == "websocket":
+        host, protocol = f"ws://{host}/", ConnectionProtocol.WEBSOCKET
+    client.set_custom_host(host, protocol, ConnectionType.PLAIN)
     client.set_connection_types([ConnectionType.PLAIN])
 
     def connected(_client: Any, _signal: str) -> None:

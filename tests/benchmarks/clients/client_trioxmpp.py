@@ -1,4 +1,7 @@
-"""This library, through its public API. Option ``inbox``: stanzas by ``async for`` instead of by callback."""
+"""This library, through its public API.
+
+Option ``inbox``: stanzas by ``async for`` instead of by callback; ``websocket``: not over TCP.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ def connect(name: str, **options: Any) -> AbstractAsyncContextManager[Client]:
     return trioxmpp.connect(
         f"{task.USER}@{task.DOMAIN}/{name}",
         task.PASSWORD,
-        endpoint=f"xmpp://{task.HOST}:{task.PORT}",
+        endpoint=f"{'ws' if task.OPTION == 'websocket' else 'xmpp'}://{task.HOST}:{task.PORT}",
         allow_plaintext=True,
         **options,
     )

@@ -7,16 +7,18 @@ const DOMAIN = "bench.example";
 const CONTROL = `control@${DOMAIN}`;
 const TURN = 64;
 const IN_FLIGHT = 100;
+const overWebSocket = option === "websocket";
+if (overWebSocket) globalThis.WebSocket = (await import("ws")).WebSocket;
 
 function make(name) {
   const xmpp = client({
-    service: `xmpp://127.0.0.1:${port}`,
+    service: `${overWebSocket ? "ws" : "xmpp"}://127.0.0.1:${port}`,
     domain: DOMAIN,
     resource: name,
     username: "bench",
     password: "secret",
   });
-  if (!option) xmpp.reconnect.stop();
+  if (!option || overWebSocket) xmpp.reconnect.stop();
   xmpp.on("error", (error) => console.error(error));
   return xmpp;
 }
