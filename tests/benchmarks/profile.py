@@ -1,5 +1,7 @@
 """Where the time goes: ``python -m tests.benchmarks.profile [inbound | outbound | flood ...]``, 100,000 stanzas each.
 
+``websocket-inbound`` and the like are the same over WebSocket.
+
 A function's own samples include the C functions that it calls: the parser is in the function that feeds it.
 """
 
@@ -9,7 +11,7 @@ import json
 import sys
 
 from . import traffic
-from .harness import BUILD, CLIENTS, MANAGED, Kind, Server, ask, blast, log_in
+from .harness import BUILD, CLIENTS, MANAGED, WEBSOCKET, Kind, Server, ask, blast, log_in
 from .report import table
 
 PROFILE = Kind("trioxmpp", (sys.executable, str(CLIENTS / "client_profile.py")))
@@ -21,8 +23,10 @@ def main() -> None:
     laps = traffic.write(BUILD)
     path = BUILD / "profile.json"
     with Server() as server:
-        for what in sys.argv[1:] or ("inbound", "outbound", "flood"):
-            with PROFILE.start(server.ports[MANAGED], what, "serve", 1, path) as client:
+        for name in sys.argv[1:] or ("inbound", "outbound", "flood", "websocket-inbound", "websocket-outbound"):
+            what = name.removeprefix("websocket-")
+            role, option = (MANAGED, "") if what == name else (WEBSOCKET, "websocket")
+            with PROFILE.start(server.ports[role], what, "serve", 1, option, path) as client:
                 log_in(server, client, what)
                 for number, sample in ((NUMBER // 10, False), (NUMBER, True)):
                     if sample:
@@ -33,8 +37,8 @@ def main() -> None:
                         measured = ask(server, client, "out" if what == "outbound" else what, number)
                 ask(server, client, "report", PLACES)
             seen = json.loads(path.read_text())
-            rows = [[f"{own:.1%}", f"{below:.1%}", name] for name, own, below in seen["top"]]
-            title = f"{what}, {measured.cpu_us:.1f} us of CPU each, of which {seen['samples']} samples"
+            rows = [[f"{own:.1%}", f"{below:.1%}", place] for place, own, below in seen["top"]]
+            title = f"{name}, {measured.cpu_us:.1f} us of CPU each, of which {seen['samples']} samples"
             print("\n" + table(title, ["itself", "with callees", "function"], rows))
 
 

@@ -1,7 +1,7 @@
 """This library, watched: where it is at each tick of the kernel's clock for CPU time.
 
 Beside the usual tasks it knows ``!sample 1``, which begins anew, and ``!report N``, which writes the N places with the
-most samples, as JSON, into the file that the option names.
+most samples, as JSON, into the file that the argument after the option names.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import collections
 import json
 import signal
+import sys
 from pathlib import Path
 from types import FrameType
 
@@ -41,7 +42,7 @@ class Sampler(client_trioxmpp.Worker):
         signal.setitimer(signal.ITIMER_PROF, 0)
         total = self.own.total()
         top = [[name, count / total, self.below[name] / total] for name, count in self.own.most_common(number)]
-        Path(task.OPTION).write_text(json.dumps({"samples": total, "top": top}))  # noqa: ASYNC240
+        Path(sys.argv[6]).write_text(json.dumps({"samples": total, "top": top}))  # noqa: ASYNC240
         self._done("")
 
     def _tick(self, _: int, frame: FrameType | None) -> None:
