@@ -51,6 +51,11 @@ def test_an_open_carries_any_value_that_xml_can():
         (b"<presence/>", b"<presence xmlns='jabber:client'/>"),
         (b"<iq id='1'><a xmlns='urn:a'/></iq>", b"<iq xmlns='jabber:client' id='1'><a xmlns='urn:a'/></iq>"),
         (b"<iq id=' xmlns='/>", b"<iq xmlns='jabber:client' id=' xmlns='/>"),
+        (b"<iq a='>' b='c'/>", b"<iq xmlns='jabber:client' a='>' b='c'/>"),
+        (b"<iq a='>' xmlns='jabber:client'/>", b"<iq a='>' xmlns='jabber:client'/>"),
+        (b"<iq a=\"'\" b='>' xmlns='urn:b'/>", b"<iq a=\"'\" b='>' xmlns='urn:b'/>"),
+        (b"<iq\tid='1'/>", b"<iq xmlns='jabber:client'\tid='1'/>"),
+        (b"<iqs id='1'/>", b"<iqs xmlns='jabber:client' id='1'/>"),
         (b'<iq a=">" b="/"/>', b'<iq xmlns=\'jabber:client\' a=">" b="/"/>'),
         (b"<a xmlns='urn:xmpp:sm:3' h='1'/>", b"<a xmlns='urn:xmpp:sm:3' h='1'/>"),
         (MESSAGE, MESSAGE),
@@ -68,6 +73,9 @@ def test_the_language_of_the_stream_is_written_on_each_stanza(name):
     assert document(f"<{name}/>".encode(), lang="de") == f"<{name} xmlns='jabber:client' xml:lang='de'/>".encode()
     own = f"<{name} xml:lang='fr'/>".encode()
     assert document(own, lang="de") == own.replace(b" xml:lang", b" xmlns='jabber:client' xml:lang")
+    one = f"<{name} id='1'><a xml:lang='fr'/></{name}>".encode()
+    assert document(one, lang="de") == one.replace(b" id", b" xmlns='jabber:client' xml:lang='de' id")
+    assert document(one, lang="pt") == one.replace(b" id", b" xmlns='jabber:client' xml:lang='pt' id")
 
 
 def test_what_is_no_stanza_has_no_language():

@@ -39,10 +39,10 @@ class Breaking(StreamTransport):
 
     error: Exception | None = None
 
-    async def send(self, data: bytes) -> None:
+    async def send(self, data: bytes, *more: bytes) -> None:
         if self.error is not None:
             raise self.error
-        await super().send(data)
+        await super().send(data, *more)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ namespaces nor the language.
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Final
 
@@ -25,8 +26,8 @@ _CLOSE: Final = f"{{{ns.FRAMING}}}close"
 _LANG: Final = f"{{{ns.XML}}}lang"
 _NAMESPACES: Final = FIRST_LEVEL_NAMESPACES | {ns.FRAMING}
 
-_STANZAS: Final = (b"message", b"presence", b"iq")
-_TAG: Final = re.compile(rb"""<([^ \t\r\n=<>'"/!?]+)((?:[ \t\r\n]+[^ \t\r\n=<>'"/]+=(?:'[^'<]*'|"[^"<]*"))*)""")
+_STANZAS: Final = (b"<message", b"<presence", b"<iq")
+_TAG: Final = re.compile(rb"""(<[^ \t\r\n=<>'"/!?]+)((?:[ \t\r\n]+[^ \t\r\n=<>'"/]+=(?:'[^'<]*'|"[^"<]*"))*)""")
 _ATTRIBUTES: Final = re.compile(rb"""([^ \t\r\n=<>'"/]+)=(?:'[^'<]*'|"[^"<]*")""")
 
 
@@ -114,17 +115,32 @@ def document(element: bytes, *, lang: str | None = None) -> bytes:
     What it would inherit there is declared: the namespace, if it has none of its own, the prefix of stream errors,
     and for stanzas `lang`, the language of the stream (RFC 7395 §3.3.3). ValueError if it is no element.
     """
+    head = element[: element.find(b">")]
+    end = max(head.find(b" "), 0)
+    # A stanza as we write them: if the quotation marks are in pairs, its tag ends there, and it declares nothing.
+    if head[:end] in _STANZAS and b"xml" not in head and b'"' not in head and not head.count(b"'") % 2:
+        return element[:end] + _inherited(lang) + element[end:]
     if element == FOOTER:
         return CLOSE
     tag = _TAG.match(element)
     if tag is None:
         raise ValueError(f"not an element: {element[:40]!r}")
-    name, declared = tag[1], _ATTRIBUTES.findall(tag[2])
-    inherited = ""
+    start, declared = tag[1], _ATTRIBUTES.findall(tag[2])
+    inherited = b""
     if b"xmlns" not in declared:
-        inherited = f" xmlns='{ns.CLIENT}'"
-    if name.startswith(b"stream:") and b"xmlns:stream" not in declared:
-        inherited += f" xmlns:stream='{ns.STREAM}'"
-    if lang is not None and name in _STANZAS and b"xml:lang" not in declared:
-        inherited += f" xml:lang='{xml.escape_attr(lang)}'"
-    return element[: tag.end(1)] + inherited.encode() + element[tag.end(1) :]
+        inherited = _inherited(None)
+    if start.startswith(b"<stream:") and b"xmlns:stream" not in declared:
+        inherited += f" xmlns:stream='{ns.STREAM}'".encode()
+    if lang is not None and start in _STANZAS and b"xml:lang" not in declared:
+        inherited += _language(lang)
+    return element[: tag.end(1)] + inherited + element[tag.end(1) :]
+
+
+@functools.lru_cache(maxsize=16)
+def _inherited(lang: str | None) -> bytes:
+    """What a stanza that declares nothing inherits from a stream."""
+    return f" xmlns='{ns.CLIENT}'".encode() + (b"" if lang is None else _language(lang))
+
+
+def _language(lang: str) -> bytes:
+    return f" xml:lang='{xml.escape_attr(lang)}'".encode()

@@ -42,7 +42,7 @@ class Wire(Protocol):
         ...
 
     def pack(self, pieces: Sequence[bytes], lang: str) -> Sequence[bytes]:
-        """What the transport is to send, one after the other: `pieces`, in a stream whose language is `lang`."""
+        """What the transport is to send: `pieces`, one or more, in a stream whose language is `lang`."""
         ...
 
 

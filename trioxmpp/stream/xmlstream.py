@@ -119,10 +119,9 @@ class XmlStream:
         """
         if self.closed:
             raise ConnectionAbortedError("the XML stream is closed")
-        messages = self._wire.pack(pieces, self.lang)
+        packed = self._wire.pack(pieces, self.lang)
         self.closed = True  # until all of it is written: half an element cannot be followed by anything
-        for message in messages:
-            await self.transport.send(message)
+        await self.transport.send(*packed)
         self.closed = False
 
     async def receive_element(self) -> xml.Element:

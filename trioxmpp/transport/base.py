@@ -15,7 +15,7 @@ class Transport(Protocol):
     One task may send while another receives; two of one kind are a mistake, which trio calls BusyResourceError.
 
     Most are a stream of bytes, which arrive in other pieces than they were sent in. A WebSocket keeps its messages:
-    what one call sends is what one call of the other side receives.
+    each that is sent is what one call of the other side receives.
     """
 
     @property
@@ -42,8 +42,8 @@ class Transport(Protocol):
         """What a login can be bound to (RFC 5056), by type; nothing where `tls_version` is None."""
         ...
 
-    async def send(self, data: bytes) -> None:
-        """Write all of `data`, or raise ConnectionError.
+    async def send(self, data: bytes, *more: bytes) -> None:
+        """Write all of `data`, and then `more`, or raise ConnectionError. Each is a message, if messages are kept.
 
         If it is cancelled, nobody knows how much was written: from then on every `send` raises
         ConnectionAbortedError, since half an element cannot be followed by anything.

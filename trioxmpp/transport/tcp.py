@@ -85,9 +85,11 @@ class StreamTransport:
         """See `Transport.channel_bindings`."""
         return channel_bindings(self._stream) if isinstance(self._stream, trio.SSLStream) else {}
 
-    async def send(self, data: bytes) -> None:
+    async def send(self, data: bytes, *more: bytes) -> None:
         """See `Transport.send`."""
         self._check(self._unwritable)
+        if more:
+            data = b"".join((data, *more))
         with _as_connection_error():
             try:
                 await self._stream.send_all(data)

@@ -3,13 +3,16 @@
 trio-websocket reads in a task of its own, and has its ways: what goes wrong there is raised in that task, be it an
 error of a library two floors below; and of a link that ends during the handshake it does not tell at all. So it is
 held in a nursery which lets nothing out, over a stream which notices what happens.
+
+It sends one message at a time, each by several switches between tasks and a system call. So it sends what it has to
+say itself, and our messages go past it: many at once, between two writes of its own.
 """
 
 from __future__ import annotations
 
 import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
 import trio
@@ -19,6 +22,7 @@ from wsproto.utilities import LocalProtocolError
 from ..errors import StreamCondition, StreamError, TLSFailure
 from .base import Transport
 from .endpoint import Endpoint, to_ascii
+from .frames import text_frames
 
 __all__ = ["MAX_MESSAGE", "WebSocketTransport", "open_websocket"]
 
@@ -51,10 +55,22 @@ class _Below(trio.abc.Stream):
         """What there is of the answer to the handshake; None when there is a WebSocket."""
         self.failure: ConnectionError | None = None
         """What broke the link, if something did."""
+        self._writing = trio.Lock()
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        async with self._writing:
+            await self._send(bytes(data))
+
+    async def send_messages(self, messages: Sequence[bytes], websocket: WebSocketConnection) -> None:
+        """Send `messages` past trio-websocket. Raises ConnectionClosed, or BrokenResourceError as `send_all` does."""
+        _check_open(websocket)
+        async with self._writing:
+            _check_open(websocket)
+            await self._send(text_frames(messages))
+
+    async def _send(self, data: bytes) -> None:
         try:
-            await self.transport.send(bytes(data))
+            await self.transport.send(data)
         except ConnectionError as exc:
             raise self._broken(exc) from exc
 
@@ -94,6 +110,11 @@ class _Below(trio.abc.Stream):
         self.failure = self.failure or exc
         self.handshake.cancel(reason="the connection is broken")
         return trio.BrokenResourceError()
+
+
+def _check_open(websocket: WebSocketConnection) -> None:
+    if websocket.closed is not None:  # nothing may follow the frame that closes it (RFC 6455 §5.5.1)
+        raise ConnectionClosed(websocket.closed)
 
 
 class WebSocketTransport:
@@ -166,15 +187,15 @@ class WebSocketTransport:
         """See `Transport.channel_bindings`: TLS may end at a web server that knows nothing of XMPP."""
         return {}
 
-    async def send(self, data: bytes) -> None:
+    async def send(self, data: bytes, *more: bytes) -> None:
         """See `Transport.send`."""
         websocket = self._check(self._unwritable)
         try:
-            await websocket.send_message(data.decode())
+            await self._below.send_messages((data, *more), websocket)
         except ConnectionClosed as exc:
             raise self._end(exc) or ConnectionResetError("the server has closed the WebSocket") from exc
-        except LocalProtocolError as exc:
-            raise self._end(None) or ConnectionResetError("the WebSocket is closed") from exc
+        except trio.BrokenResourceError as exc:
+            raise self._end(None) or ConnectionResetError("the connection is broken") from exc
         except BaseException:
             self._unwritable = "a write was cut short, so nothing can follow it"
             raise
