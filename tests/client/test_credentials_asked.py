@@ -7,7 +7,7 @@ import trio
 
 import trioxmpp
 from trioxmpp import AuthenticationFailure, ConnectError, Credentials, ReconnectPolicy, Resumed, Suspended
-from trioxmpp.testing import open_server
+from trioxmpp.testing import Faults, open_server
 
 ROMEO = Credentials("romeo", "secret")
 
@@ -44,13 +44,107 @@ async def test_a_function_async_or_not(way, autojump_clock):
     assert vault.asked == 1
 
 
-async def test_it_is_asked_again_for_every_login(autojump_clock):
+@pytest.fixture(params=["SASL", "SASL2", "FAST"])
+async def server(request, autojump_clock):
+    """A server under TLS, which has what was asked for."""
+    assert trio.lowlevel.current_clock() is autojump_clock, "the test needs autojump_clock as an argument, too"
+    async with open_server(starttls="required") as server:
+        server.policy.sasl2 = request.param != "SASL"
+        server.policy.fast = ("HT-SHA-256-ENDP",) if request.param == "FAST" else ()
+        yield server
+
+
+def connect_again(server, credentials):
+    """Connect, and come back at once whenever the link breaks."""
+    reconnect = ReconnectPolicy(initial=0.1, maximum=0.1)
+    return connect(server, credentials, tls=server.client_tls_context(), allow_plaintext=False, reconnect=reconnect)
+
+
+async def comes_back(server, events) -> None:
+    """Break the link, and wait until the session goes on on the next one."""
+    before = server.link_count
+    server.links[-1].reset()
+    assert isinstance(await anext(events), Suspended)
+    assert isinstance(await anext(events), Resumed)
+    assert server.link_count == before + 1
+
+
+async def test_it_is_asked_once_as_long_as_its_answer_is_good(autojump_clock, server):
     vault = Vault(ROMEO)
-    async with open_server() as server, connect(server, vault.later) as client, client.events() as events:
+    async with connect_again(server, vault.later) as client, client.events() as events:
+        for _ in range(3):
+            await comes_back(server, events)
+    assert vault.asked == 1
+
+
+async def test_nor_does_a_server_that_hashes_otherwise_need_it_again(autojump_clock, server):
+    vault = Vault(ROMEO)
+    async with connect_again(server, vault.later) as client, client.events() as events:
+        server.policy.mechanisms = ("SCRAM-SHA-1",)
+        server.policy.fast = ()
+        await comes_back(server, events)
+    assert vault.asked == 1
+
+
+async def test_a_token_that_is_refused_is_no_word_about_the_password(autojump_clock, server):
+    vault = Vault(ROMEO)
+    async with connect_again(server, vault.later) as client, client.events() as events:
+        server.accounts["romeo"].tokens.clear()
+        await comes_back(server, events)
+    assert vault.asked == 1
+
+
+async def test_when_it_is_refused_there_may_be_another_one_on_the_same_link(autojump_clock, server):
+    vault = Vault(ROMEO, Credentials("romeo", "changed"))
+    async with connect_again(server, vault.later) as client, client.events() as events:
+        server.add_account("romeo", "changed")
+        server.accounts["romeo"].tokens.clear()
+        await comes_back(server, events)
+        await comes_back(server, events)
+    assert vault.asked == 2
+
+
+async def test_what_was_refused_is_not_tried_again(autojump_clock, server):
+    """Accounts are locked for less than that."""
+    vault = Vault(ROMEO)
+    with pytest.raises(AuthenticationFailure) as failure:
+        async with connect_again(server, vault.later):
+            server.add_account("romeo", "changed")
+            server.accounts["romeo"].tokens.clear()
+            server.links[-1].reset()
+            await trio.sleep_forever()
+    assert failure.value.condition == "not-authorized"
+    assert vault.asked == 2
+    assert server.link_count == 2
+
+
+async def test_a_server_that_cannot_tell_just_now_is_no_reason_to_ask(autojump_clock, server):
+    vault = Vault(ROMEO)
+    async with connect_again(server, vault.later) as client, client.events() as events:
+        server.accounts["romeo"].tokens.clear()
+        server.policy.fast = ()
+        server.plan(Faults(refuse_login="temporary-auth-failure"))
+        server.links[-1].reset()
+        assert isinstance(await anext(events), Suspended)
+        assert isinstance(await anext(events), Resumed)
+        assert server.link_count == 3
+    assert vault.asked == 1
+
+
+@pytest.mark.parametrize(
+    ("mechanism", "credentials"),
+    [("PLAIN", Credentials("romeo", "secret", allow_plain=True)), ("OAUTHBEARER", Credentials.oauth("romeo.secret"))],
+)
+async def test_what_is_said_as_it_stands_is_asked_for_each_time(autojump_clock, mechanism, credentials):
+    """It is not kept longer than it takes; and tokens come and go."""
+    vault = Vault(credentials)
+    async with (
+        open_server(starttls="required", mechanisms=(mechanism,)) as server,
+        connect_again(server, vault.later) as client,
+        client.events() as events,
+    ):
         for logins in (2, 3):
-            server.links[0].reset()
-            assert isinstance(await anext(events), Suspended)
-            assert isinstance(await anext(events), Resumed)
+            await comes_back(server, events)
             assert vault.asked == logins
 
 

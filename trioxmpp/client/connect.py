@@ -14,7 +14,7 @@ from ..errors import DestructionRequested
 from ..jid import JID
 from ..protocol.sasl import Credentials
 from ..stream.bare import bare, reraise
-from ..stream.negotiate import CredentialsLike
+from ..stream.credentials import CredentialsLike
 from ..stream.stanzastream import StanzaStream
 from ..stream.watchdog import Liveness
 from ..transport.discovery import Resolver
@@ -57,7 +57,7 @@ async def connect(
 
     `jid` is our address; with a resource, the server is asked for that one. `credentials` in place of `password` say
     more (`Credentials`), or are a function, async or not, that returns them (a prompt, a keyring, a vault): it is
-    called when a login needs them, once for each. `endpoint` says where to connect to: ``xmpp://host:5222`` (STARTTLS),
+    called when a login needs them anew. `endpoint` says where to connect to: ``xmpp://host:5222`` (STARTTLS),
     ``xmpps://host:5223`` (direct TLS), ``wss://host/path`` (WebSocket; its certificate is for the host), an async
     function that returns a `trio.abc.Stream` (a tunnel, a test server), or a sequence of them, the best first; None
     looks it up in the DNS (RFC 6120 §3.2, XEP-0368). What there is to be tried is raced, each a quarter of a second

@@ -22,7 +22,8 @@ from ..jid import JID
 from ..protocol.features import StreamFeatures
 from ..protocol.sasl import Credentials, Strength
 from ..record import replace
-from ..stream.negotiate import CredentialsLike, Terms, ask
+from ..stream.credentials import CredentialsLike, ask
+from ..stream.negotiate import Terms
 from ..stream.sasl2 import WishLike, no_wish
 from ..stream.xmlstream import XmlStream
 from ..transport.discovery import Resolver

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import secrets
 import ssl
-from collections.abc import Awaitable, Callable
-from functools import partial
-from typing import Any, TypeAlias
+from collections.abc import Callable
+from typing import Any
 
 from .. import xml
 from ..errors import ElementError, ErroneousStanza, Stage, StreamNegotiationFailure, TLSFailure, XMPPError
@@ -19,14 +18,13 @@ from ..protocol.sasl import Channel, Credentials, LoginMemory, Offer, choose
 from ..protocol.stanza import IQ, IQType, parse_stanza
 from ..record import field, record
 from ..transport.tls import usual_context
+from .credentials import CredentialsLike, with_credentials
 from .ids import new_id
 from .login import converse
 from .sasl2 import SASL2Login, WishLike, no_wish
 from .xmlstream import XmlStream
 
-__all__ = ["CredentialsLike", "Opened", "Terms", "ask", "bind", "log_in", "negotiate", "secure"]
-
-CredentialsLike: TypeAlias = Credentials | Callable[[], Credentials | Awaitable[Credentials]]
+__all__ = ["Opened", "Terms", "bind", "log_in", "negotiate", "secure"]
 
 
 @record
@@ -79,7 +77,7 @@ async def secure(
     if not xmlstream.upgradable and not xmlstream.secure and not terms.allow_plaintext:
         raise TLSFailure("a WebSocket without TLS is not safe; use wss://, or say allow_plaintext=True")
     report(Stage.STREAM)
-    login = SASL2Login(xmlstream, terms.memory, partial(ask, terms.credentials), terms.wish)
+    login = SASL2Login(xmlstream, terms.memory, terms.credentials, terms.wish)
     features = await (login.open(_from(xmlstream, terms)) if xmlstream.secure else xmlstream.open())
     if xmlstream.upgradable and not xmlstream.secure and (features.starttls or not terms.allow_plaintext):
         report(Stage.TLS)
@@ -117,25 +115,16 @@ def _from(xmlstream: XmlStream, terms: Terms) -> str | None:
 
 
 async def _authenticate(xmlstream: XmlStream, features: StreamFeatures, terms: Terms) -> None:
-    credentials = await ask(terms.credentials)
     transport, memory = xmlstream.transport, terms.memory
     offer = Offer(features.mechanisms, features.channel_bindings)
     channel = Channel(xmlstream.secure, transport.channel_bindings(), transport.tls_version)
-    nonce = secrets.token_urlsafe(24)
-    attempt = choose(offer, credentials, channel, nonce=nonce, pinned=memory.strength)
-    memory.succeeded(attempt.strength, await converse(xmlstream, Dialogue(attempt), memory))
 
+    async def prove(credentials: Credentials) -> None:
+        nonce = secrets.token_urlsafe(24)
+        attempt = choose(offer, credentials, channel, nonce=nonce, pinned=memory.strength)
+        memory.succeeded(attempt.strength, await converse(xmlstream, Dialogue(attempt), memory), credentials)
 
-async def ask(given: CredentialsLike) -> Credentials:
-    """The credentials that were given, or those that the function gives which was."""
-    if isinstance(given, Credentials):
-        return given
-    credentials = given()
-    if isinstance(credentials, Awaitable):
-        credentials = await credentials
-    if not isinstance(credentials, Credentials):  # whoever wrote that is not told what it was: it may be a password
-        raise TypeError(f"the function for the credentials must give Credentials, not {type(credentials).__name__}")
-    return credentials
+    await with_credentials(terms.credentials, memory, prove)
 
 
 async def bind(xmlstream: XmlStream, features: StreamFeatures, resource: str | None) -> JID:

@@ -7,6 +7,7 @@ import secrets
 import uuid
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 
 from ..errors import AuthenticationFailure, StreamNegotiationFailure
 from ..protocol import ns, sm
@@ -18,6 +19,7 @@ from ..protocol.sasl.ht import BINDINGS, choose_ht, ht
 from ..protocol.sasl.upgrade import choose_upgrade
 from ..protocol.sasl2 import Dialogue2, Requests, SASL2Offer, Success, UserAgent
 from ..record import record, replace
+from .credentials import CredentialsLike, with_credentials
 from .login import converse
 from .xmlstream import XmlStream
 
@@ -55,19 +57,19 @@ class SASL2Login:
     """A login on `xmlstream`, over TLS alone. `open`, then `run`; where the server has shown before that it can be
     done, both in one flight.
 
-    `ask` gives the credentials, and is called only when there is no token. `wish` is called when something is said.
+    `credentials` are for when there is no token. `wish` is called when something is said.
     """
 
     def __init__(
         self,
         xmlstream: XmlStream,
         memory: LoginMemory,
-        ask: Callable[[], Awaitable[Credentials]],
+        credentials: CredentialsLike,
         wish: WishLike,
     ) -> None:
         self._xmlstream = xmlstream
         self._memory = memory
-        self._ask = ask
+        self._credentials = credentials
         self._wish = wish
         self._early: Dialogue2 | None = None
         self._ticket: Ticket | None = None
@@ -140,7 +142,12 @@ class SASL2Login:
         return Dialogue2(attempt, replace(await self._requests(offer), fast=Fast(count=count)))
 
     async def _by_credentials(self, features: StreamFeatures, offer: SASL2Offer) -> StreamFeatures | None:
-        credentials = await self._ask()
+        prove = partial(self._prove, features, offer)
+        return await with_credentials(self._credentials, self._memory, prove)
+
+    async def _prove(
+        self, features: StreamFeatures, offer: SASL2Offer, credentials: Credentials
+    ) -> StreamFeatures | None:
         transport, memory = self._xmlstream.transport, self._memory
         bindings = transport.channel_bindings()
         try:
@@ -163,7 +170,7 @@ class SASL2Login:
             if name is not None:
                 requests = replace(requests, request_token=RequestToken(mechanism=name))
                 self._ticket = Ticket(name, credentials.authcid, "")
-        return await self._talk(Dialogue2(attempt, requests), offer, strength=attempt.strength)
+        return await self._talk(Dialogue2(attempt, requests), offer, attempt=attempt)
 
     async def _requests(self, offer: SASL2Offer) -> Requests:
         self._memory.agent = self._memory.agent or str(uuid.uuid4())
@@ -179,15 +186,15 @@ class SASL2Login:
         )
 
     async def _talk(
-        self, dialogue: Dialogue2, offer: SASL2Offer, *, strength: Strength | None = None, is_early: bool = False
+        self, dialogue: Dialogue2, offer: SASL2Offer, *, attempt: Attempt | None = None, is_early: bool = False
     ) -> StreamFeatures:
         """Log in, and take what comes of it in the one order in which it can be believed."""
         if is_early:
             dialogue.say = None
         keys = await converse(self._xmlstream, dialogue, self._memory)  # now we know whose word it is
         assert dialogue.success is not None
-        if strength is not None:
-            self._memory.succeeded(strength, keys)
+        if attempt is not None:
+            self._memory.succeeded(attempt.strength, keys, attempt.credentials)
         self._keep_token(dialogue.success)
         self._memory.sasl2 = offer
         settled = dialogue.settled()

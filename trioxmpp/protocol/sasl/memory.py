@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ...record import field, record
-from .mechanism import Strength
+from .mechanism import Credentials, Strength
 from .scram import Derivation
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ class Ticket:
 
 
 class LoginMemory:
-    """How strong logins were, and which keys were derived for them. The keys are as good as the password: they stay
-    in memory, and only as long as the client lives."""
+    """How strong logins were, and which keys were derived for them. These are as good as the password, which is kept
+    with them: they stay in memory, and only as long as the client lives."""
 
     def __init__(
         self, strength: Strength | None = None, agent: str | None = None, ticket: Ticket | None = None
@@ -48,15 +48,23 @@ class LoginMemory:
         self.sasl2: SASL2Offer | None = None
         """What the server offered when a login by SASL2 succeeded the last time, if nothing went wrong since: then it
         need not be awaited again before we speak."""
+        self.credentials: Credentials | None = None
+        """Those that logged in last, if it was by a key that is kept: while they are good, nobody need be asked."""
         self._keys: dict[Derivation, bytes] = {}
 
     def key(self, derivation: Derivation) -> bytes | None:
         """The key, if it was derived before."""
         return self._keys.get(derivation)
 
-    def succeeded(self, strength: Strength, keys: Mapping[Derivation, bytes] = MappingProxyType({})) -> None:
+    def succeeded(
+        self,
+        strength: Strength,
+        keys: Mapping[Derivation, bytes] = MappingProxyType({}),
+        credentials: Credentials | None = None,
+    ) -> None:
         """Remember a login, and the keys it took, if it took any."""
         self.strength = strength if self.strength is None else max(strength, self.strength)
+        self.credentials = credentials if keys else None
         for derivation, key in keys.items():
             self._keys.pop(derivation, None)
             self._keys[derivation] = key
