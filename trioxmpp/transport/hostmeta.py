@@ -17,7 +17,7 @@ from .proxy import Proxy
 from .tcp import StreamTransport, open_link
 from .tls import ALPN_WEBSOCKET, usual_context
 
-__all__ = ["MAX_SIZE", "find_websockets", "host_meta_of", "read_json", "read_xrd"]
+__all__ = ["MAX_SIZE", "fetch", "find_websockets", "host_meta_of", "read_json", "read_xrd"]
 
 #: Octets that a host-meta may have, and times that it may be somewhere else.
 MAX_SIZE = 1 << 16
@@ -54,7 +54,7 @@ async def find_websockets(
     for form, read in (("", read_xrd), (".json", read_json)):
         try:
             with trio.move_on_after(TIMEOUT):
-                endpoints = read(await _fetch(url + form, tls, proxy))
+                endpoints = read(await fetch(url + form, tls, proxy))
                 if endpoints:
                     return endpoints
                 continue
@@ -100,7 +100,8 @@ def _endpoints(links: Iterable[tuple[Any, Any]]) -> list[Endpoint]:
     return [endpoint for endpoint in dict.fromkeys(endpoints) if endpoint.scheme == "wss"]
 
 
-async def _fetch(url: str, tls: ssl.SSLContext | None, proxy: Proxy | None) -> bytes:
+async def fetch(url: str, tls: ssl.SSLContext | None, proxy: Proxy | None) -> bytes:
+    """What is at `url`, over HTTPS and wherever that leads. Raises OSError. Cancelling leaves nothing open."""
     for _ in range(MAX_REDIRECTIONS + 1):
         status, location, body = await _get(url, tls, proxy)
         if status == 200:

@@ -81,6 +81,17 @@ class StreamTransport:
             return None
         return certificate
 
+    @property
+    def certificate_der(self) -> bytes | None:
+        """The same in DER, with all that there is in it."""
+        if not isinstance(self._stream, trio.SSLStream):
+            return None
+        try:
+            certificate: bytes | None = self._stream.getpeercert(binary_form=True)
+        except ValueError:
+            return None
+        return certificate
+
     def channel_bindings(self) -> Mapping[str, bytes]:
         """See `Transport.channel_bindings`."""
         return channel_bindings(self._stream) if isinstance(self._stream, trio.SSLStream) else {}

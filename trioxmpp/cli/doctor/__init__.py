@@ -1,28 +1,31 @@
 """Say why it does not connect: look for a server, try each way to it, and tell what to fix.
 
-The doctor looks up the records of a domain, tries every endpoint by itself, one after the other, and tells how far it
-came, how long each step took, what the certificate says and what the server offers. With an address it also logs in.
-Nothing is changed anywhere.
+The doctor looks up what the DNS and the web server of a domain say, tries every address of every endpoint by itself,
+and tells how far it came, how long each step took, what the certificate says and what the server offers. With an
+address it also logs in. Nothing is changed anywhere.
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import getpass
-import json
 import os
 import ssl
+import sys
+from pathlib import Path
 
 from ...errors import JIDError
 from ...jid import JID
 from ...transport.endpoint import Endpoint
+from ...transport.proxy import Proxy
 from ..errors import CommandError
 from ..interrupt import run as run_until_interrupted
 from ..output import open_output
-from .advice import advice
-from .examine import Patient, examine
+from .examine import examine
+from .machine import as_json
+from .patient import Patient
 from .report import report
+from .shown import shown
 
 __all__ = ["configure", "run"]
 
@@ -34,15 +37,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("domain", help="the domain of the server, or an address at it: what stands behind the @")
     parser.add_argument("--jid", help=f"log in as this address; the password is asked for, or taken from ${PASSWORD}")
     parser.add_argument(
+        "--password-file", metavar="FILE", help="the password is the first line of this file; -: of the standard input"
+    )
+    parser.add_argument(
         "--endpoint",
         action="append",
         default=[],
         metavar="URL",
-        help="try this in place of what the DNS says: xmpp://host:5222, xmpps://host:5223; may be repeated",
+        help="try this in place of what DNS and host-meta say: xmpp://host:5222, xmpps://host:5223, wss://host/path; "
+        "may be repeated",
+    )
+    parser.add_argument(
+        "--proxy", metavar="URL", help="go through it: socks5://host:1080, http://host:8080; none is used by itself"
     )
     parser.add_argument("--ca-file", metavar="PEM", help="trust the certificate authorities in this file, and no other")
     parser.add_argument(
-        "--timeout", type=float, default=15.0, help="seconds that each step may take (default: %(default)g)"
+        "--timeout", type=float, default=30.0, help="seconds that all of it may take (default: %(default)g)"
     )
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--plain", action="store_true", help="plain lines, also at a terminal")
@@ -55,11 +65,10 @@ def run(arguments: argparse.Namespace) -> int:
     patient = _patient(arguments)
     if arguments.json:
         diagnosis = run_until_interrupted(lambda: examine(patient))
-        findings = {**dataclasses.asdict(diagnosis), "advice": advice(diagnosis), "ok": diagnosis.ok}
-        print(json.dumps(findings, indent=2))
+        print(as_json(diagnosis))
     else:
         with open_output(plain=arguments.plain) as output:
-            diagnosis = run_until_interrupted(lambda: examine(patient, output.status))
+            diagnosis = run_until_interrupted(lambda: examine(patient, lambda text: output.status(shown(text))))
             report(diagnosis, output)
     return 0 if diagnosis.ok else 1
 
@@ -69,14 +78,23 @@ def _patient(arguments: argparse.Namespace) -> Patient:
         jid = None if arguments.jid is None else JID.parse(arguments.jid)
         domain = JID.parse(arguments.domain).domain
         endpoints = tuple(Endpoint.parse(url) for url in arguments.endpoint)
+        proxy = None if arguments.proxy is None else Proxy.parse(arguments.proxy)
         tls = None if arguments.ca_file is None else ssl.create_default_context(cafile=arguments.ca_file)
     except (JIDError, ValueError, OSError) as exc:
         raise CommandError(str(exc)) from exc
-    if jid is not None and jid.domain != domain:
-        raise CommandError(f"{jid} is not an address at {domain}")
-    password = None if jid is None else _password(jid)
-    return Patient(domain, jid, password, endpoints, tls, arguments.timeout)
+    if jid is not None and (jid.domain != domain or jid.local is None):
+        raise CommandError(f"{jid} is not the address of somebody at {domain}")
+    if not arguments.timeout > 0:
+        raise CommandError("--timeout is a number of seconds, more than none")
+    password = None if jid is None else _password(jid, arguments.password_file)
+    return Patient(domain, jid, password, endpoints, tls, arguments.timeout, proxy=proxy)
 
 
-def _password(jid: JID) -> str:
-    return os.environ.get(PASSWORD) or getpass.getpass(f"Password of {jid.bare}: ")
+def _password(jid: JID, file: str | None) -> str:
+    try:
+        if file is not None:
+            text = sys.stdin.readline() if file == "-" else Path(file).read_text()
+            return (text.splitlines() or [""])[0]
+        return os.environ.get(PASSWORD) or getpass.getpass(f"Password of {jid.bare}: ")
+    except (OSError, EOFError, UnicodeError) as exc:
+        raise CommandError(f"there is no password: {exc}") from exc

@@ -1,39 +1,194 @@
-"""What to fix, in words."""
+"""What to fix, by whom, in order of how much it matters."""
 
 from __future__ import annotations
 
-from .examine import Diagnosis, Visit
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
-__all__ = ["advice"]
+from .fault import flaws
+from .findings import STEPS, Diagnosis, Login, Visit
+from .remedies import REMEDIES, Level, Whose
+
+__all__ = ["Advice", "advice"]
 
 #: A certificate that expires in less than so many days had better be renewed now.
 SOON = 14
 
+#: Seconds from which on a step is slow.
+SLOW = 2.0
 
-def advice(diagnosis: Diagnosis) -> list[str]:
-    """What whoever runs the server, or wants to log in, could do; nothing if all is well."""
-    told = [f"the DNS: {trouble}" for trouble in diagnosis.troubles]
-    if not diagnosis.visits:
-        told.append("there is nowhere to go: check the domain, or name a place with --endpoint")
+#: Faults of the way there: nobody was met.
+_ON_THE_WAY = frozenset({"name-not-found", "refused", "silent", "unreachable", "blocked", "proxy", "dns-silent"})
+
+_CLOCK = frozenset({"certificate-expired", "certificate-not-yet-valid"})
+
+
+@dataclass(slots=True)
+class Advice:
+    """One thing to do. `places` are those that it is about; none if it is about all."""
+
+    code: str
+    level: Level
+    whose: Whose
+    text: str
+    places: list[str] = field(default_factory=list)
+
+
+def advice(diagnosis: Diagnosis) -> list[Advice]:
+    """What could be done: faults before hints. Nothing if all is well."""
+    told: dict[tuple[str, str], Advice] = {}
+    for code, place, values in _all(diagnosis):
+        level, whose, sentence = REMEDIES[code]
+        text = sentence.format(**{"domain": diagnosis.domain, "name": diagnosis.domain, "more": "", **values})
+        each = told.setdefault((code, text), Advice(code, level, whose, text))
+        if place is not None and place not in each.places:
+            each.places.append(place)
+    return sorted(told.values(), key=lambda each: each.level == "hint")
+
+
+#: A word, the place that it is about, and what its sentence needs.
+_Told = tuple[str, str | None, dict[str, str]]
+
+
+def _all(diagnosis: Diagnosis) -> Iterator[_Told]:
+    yield from _records(diagnosis)
     for visit in diagnosis.visits:
-        told += [f"{visit.endpoint}: {each}" for each in _of(visit)]
-    if diagnosis.visits and all(visit.error is not None for visit in diagnosis.visits):
-        told.append("nobody can be reached: is the server running, and does a firewall let its ports through?")
-    if diagnosis.login is not None and diagnosis.login.error is not None:
-        told.append(f"logging in: {diagnosis.login.error}")
-    elif diagnosis.login is not None and not diagnosis.login.resumable:
-        told.append("the server does not let sessions be resumed (XEP-0198): a broken link loses what was on its way")
-    return told
+        if visit.error is not None:
+            yield from _failed(visit, diagnosis)
+        else:
+            yield from _reached(visit)
+        yield from _slow(visit)
+    yield from _everywhere(diagnosis)
+    if diagnosis.login is not None:
+        yield from _login(diagnosis.login)
 
 
-def _of(visit: Visit) -> list[str]:
-    if visit.error is not None:
-        return [visit.error]
-    told = []
-    if not visit.could_log_in:
-        told.append("SCRAM is not offered; other ways to log in give the password away: have the server offer it")
-    if visit.days_left is not None and visit.days_left < SOON:
-        told.append(f"the certificate expires in {visit.days_left} days: renew it")
-    if visit.tls_version == "TLSv1.2":
-        told.append("TLS 1.3 is not spoken; an update of the server would bring it")
-    return told
+def _records(diagnosis: Diagnosis) -> Iterator[_Told]:
+    dns = diagnosis.dns
+    if dns is not None:
+        led = any(visit.found_in == "dns" for visit in diagnosis.visits)
+        if dns.records and not led:
+            denied = all(record.target == "." for record in dns.records)
+            yield ("srv-denied" if denied else "srv-useless"), None, {}
+        elif dns.troubles:
+            yield from (("dns-trouble", None, {"more": trouble}) for trouble in dns.troubles)
+        elif not dns.records:
+            yield "srv-missing", None, {}
+        if dns.seconds > SLOW:
+            yield "slow-resolving", None, {"more": f"{dns.seconds:.1f} s"}
+    if not diagnosis.visits:
+        yield "nowhere", None, {}
+    if diagnosis.left_out:
+        yield "left-out", None, {"more": str(diagnosis.left_out)}
+
+
+def _failed(visit: Visit, diagnosis: Diagnosis) -> Iterator[_Told]:
+    code, name = visit.fault or "closed", _named(visit, diagnosis)
+    other = _other_way(visit, diagnosis) if code in _ON_THE_WAY else None
+    more = _of_certificate(code, visit)
+    if other is not None:
+        code, more = "ipv6-unreachable" if code == "unreachable" else "family-dead", other
+    elif code == "see-other-host":
+        more = visit.sent_to or "another place"
+    elif code == "tls-too-old":
+        more = (None if visit.tls is None else visit.tls.version) or "what it speaks"
+    yield code, visit.place, {"name": name, "more": more}
+    certificate = visit.certificate
+    for flaw in [] if certificate is None or certificate.trusted else flaws(certificate, diagnosis.tool.clock):
+        if flaw != code:
+            yield flaw, visit.place, {"name": name, "more": _of_certificate(flaw, visit)}
+
+
+def _named(visit: Visit, diagnosis: Diagnosis) -> str:
+    """Whom the certificate has to name there."""
+    scheme, _, rest = visit.endpoint.partition("://")
+    return rest.partition("/")[0].rpartition(":")[0] if scheme in ("ws", "wss") else diagnosis.domain
+
+
+def _other_way(visit: Visit, diagnosis: Diagnosis) -> str | None:
+    """An address of the same endpoint, of the other family, where somebody was met."""
+    for other in diagnosis.visits:
+        is_met = other.endpoint == visit.endpoint and other.fault not in _ON_THE_WAY
+        if is_met and visit.address and other.address and (":" in visit.address) != (":" in other.address):
+            return other.address
+    return None
+
+
+def _of_certificate(code: str, visit: Visit) -> str:
+    certificate = visit.certificate
+    if certificate is None:
+        return ""
+    if code == "certificate-name" and certificate.readable and not certificate.names:
+        return f"; this one has nothing but a common name ({certificate.common_name}), which does not count any more"
+    if code == "certificate-name" and certificate.names:
+        return f"; this one is for {', '.join(certificate.names[:5])}"
+    if code == "certificate-expired" and certificate.not_after:
+        return f" (it was good until {certificate.not_after})"
+    if code == "certificate-not-yet-valid" and certificate.not_before:
+        return f" (it will be good from {certificate.not_before} on)"
+    return ""
+
+
+def _reached(visit: Visit) -> Iterator[_Told]:
+    assert visit.offer is not None
+    place, offer, plan = visit.place, visit.offer, visit.plan
+    mechanisms = offer.mechanisms + (() if offer.sasl2 is None else offer.sasl2.mechanisms)
+    if plan is not None and plan.refusal is not None:
+        only_plain = "PLAIN" in mechanisms and not any(name.startswith("SCRAM-") for name in mechanisms)
+        yield ("only-plain" if only_plain else "no-mechanism"), place, {"more": plan.refusal}
+    days = None if visit.certificate is None else visit.certificate.days_left
+    if days is not None and days < SOON:
+        yield "expires-soon", place, {"more": f"{days} days" if days != 1 else "1 day"}
+    if visit.tls is not None and visit.tls.version == "TLSv1.2":
+        yield "no-tls13", place, {}
+    if visit.before_tls is not None and visit.before_tls is not offer and visit.before_tls.mechanisms:
+        yield "login-without-tls", place, {}
+    if visit.tls is None or not visit.tls.bindings:
+        return
+    if (
+        not offer.bindings
+        and any(name.endswith("-PLUS") for name in mechanisms)
+        and "tls-unique" not in visit.tls.bindings
+    ):
+        yield "bindings-not-told", place, {}
+    if (
+        "tls-exporter" in (offer.bindings or ())
+        and visit.tls.version == "TLSv1.3"
+        and "tls-exporter" not in visit.tls.bindings
+    ):
+        yield "exporter", place, {}
+
+
+def _slow(visit: Visit | Login) -> Iterator[_Told]:
+    place = visit.endpoint if isinstance(visit, Login) else visit.place
+    for step in visit.steps:
+        if step.seconds <= SLOW or (visit.error is not None and step is visit.steps[-1]):
+            continue
+        took = f"{step.seconds:.1f} s"
+        if step.name in ("resolving", "connecting"):
+            yield f"slow-{step.name}", place, {"more": took}
+        else:
+            yield "slow-server", place, {"more": f"{STEPS[step.name]} took {took}"}
+
+
+def _everywhere(diagnosis: Diagnosis) -> Iterator[_Told]:
+    """What only shows when all places are looked at together."""
+    visits = diagnosis.visits
+    certificates = [visit.certificate for visit in visits if visit.certificate is not None]
+    expired = [each.days_left is not None and each.days_left < 0 for each in certificates]
+    early = any(visit.fault == "certificate-not-yet-valid" for visit in visits)
+    late = all(visit.fault == "certificate-expired" for visit in visits if visit.fault in _CLOCK)
+    if early or (expired and all(expired)) or (late and any(visit.fault in _CLOCK for visit in visits)):
+        yield "clock", None, {"more": diagnosis.tool.clock}
+    faults = {visit.fault for visit in visits}
+    if "http" in faults and faults <= {"http", "not-tls", "closed"}:
+        yield "captive-portal", None, {}
+
+
+def _login(login: Login) -> Iterator[_Told]:
+    yield from _slow(login)
+    if login.error is not None and login.endpoint:
+        mine = login.condition in ("not-authorized", "credentials-expired", "invalid-authzid")
+        yield ("login" if mine else "login-server"), None, {"more": login.error}
+    elif login.error is None and (login.sm is None or not login.sm.resumable):
+        yield "not-resumable", None, {}

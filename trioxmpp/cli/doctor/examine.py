@@ -1,230 +1,97 @@
-"""The examination: each way to a server, one after the other, as far as it leads."""
+"""The examination: every way to a server, each by itself, as far as it leads."""
 
 from __future__ import annotations
 
-import math
+import platform
 import ssl
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import partial
 
 import trio
 
-from ...client.connect import connect
-from ...errors import Stage
-from ...jid import JID
-from ...protocol.features import StreamFeatures
-from ...protocol.sasl import Credentials
-from ...stream.negotiate import Terms, secure
-from ...stream.xmlstream import XmlStream
-from ...transport.discovery import Resolver, discover
+from ... import __version__
 from ...transport.endpoint import Endpoint
-from ...transport.tcp import StreamTransport, open_transport
+from .findings import Diagnosis, Login, Tool, Visit
+from .login import log_in_at
+from .lookup import find_addresses_of, find_places
+from .patient import Patient, Place
+from .visit import visit
 
-__all__ = ["Diagnosis", "Login", "Patient", "Visit", "examine"]
+__all__ = ["examine"]
 
-SASL2 = "{urn:xmpp:sasl:2}authentication"
-
-
-@dataclass(frozen=True, slots=True)
-class Patient:
-    """What is to be examined, and how."""
-
-    domain: str
-    jid: JID | None = None
-    password: str | None = field(default=None, repr=False)
-    endpoints: tuple[Endpoint, ...] = ()
-    """In place of what the DNS says."""
-    tls: ssl.SSLContext | None = None
-    timeout: float = 15.0
-    resolver: Resolver | None = None
-
-
-@dataclass(slots=True)
-class Visit:
-    """How far one endpoint let us come, and what was seen there."""
-
-    endpoint: str
-    steps: dict[str, float] = field(default_factory=dict)
-    """Seconds that each step took, by what was being done."""
-    error: str | None = None
-    """Why no farther."""
-    tls_version: str | None = None
-    names: tuple[str, ...] = ()
-    """Whom the certificate names."""
-    days_left: int | None = None
-    """Before the certificate expires."""
-    mechanisms: tuple[str, ...] = ()
-    bindings_offered: tuple[str, ...] | None = None
-    """Types of channel binding that the server announces (XEP-0440)."""
-    bindings_known: tuple[str, ...] = ()
-    """Types that this link has."""
-    sasl2: bool = False
-
-    @property
-    def could_log_in(self) -> bool:
-        """Whether it offers a way to log in that does not give a password away."""
-        return self.error is None and any(name.startswith("SCRAM-") for name in self.mechanisms)
-
-
-@dataclass(slots=True)
-class Login:
-    """What came of logging in."""
-
-    endpoint: str
-    seconds: float = 0.0
-    error: str | None = None
-    jid: str | None = None
-    sm: bool = False
-    resumable: bool = False
-    max_resumption: int | None = None
-    """For how many seconds the server keeps a lost session, if it says so."""
-
-
-@dataclass(slots=True)
-class Diagnosis:
-    """Everything that was found."""
-
-    domain: str
-    records: list[str] = field(default_factory=list)
-    troubles: list[str] = field(default_factory=list)
-    """What is wrong with the records."""
-    looked_up_in: float | None = None
-    visits: list[Visit] = field(default_factory=list)
-    login: Login | None = None
-
-    @property
-    def ok(self) -> bool:
-        """Whether one could log in; if it was tried, whether one did."""
-        if self.login is not None:
-            return self.login.error is None
-        return any(visit.could_log_in for visit in self.visits)
+#: How often servers may send us on; `ReconnectPolicy.redirects` is as patient.
+MAX_REDIRECTIONS = 5
 
 
 async def examine(patient: Patient, status: Callable[[str], object] = lambda text: None) -> Diagnosis:
-    """Everything there is to be found; `status` is told what is being done. Raises nothing; cancelling is safe."""
-    diagnosis = Diagnosis(patient.domain)
-    endpoints = list(patient.endpoints)
-    if not endpoints:
-        status(f"looking up {patient.domain}")
-        endpoints = await _look_up(patient, diagnosis)
-    for endpoint in endpoints:
-        status(f"trying {endpoint}")
-        diagnosis.visits.append(await _visit(patient, endpoint))
-    good = [place for place, visit in zip(endpoints, diagnosis.visits, strict=True) if visit.error is None]
-    if patient.jid is not None and good:
+    """Everything there is to be found, in ``patient.timeout`` seconds; `status` is told what is being done.
+
+    A third of the time is for looking up where to go. The places are visited all at once, so that one which is silent
+    keeps nobody waiting. Raises nothing; cancelling is safe.
+    """
+    began = trio.current_time()
+    deadline = began + patient.timeout
+    diagnosis = Diagnosis(patient.domain, _tool(patient))
+    # What takes time here is not to be blamed on anybody there.
+    await trio.to_thread.run_sync(_prepare, abandon_on_cancel=True)
+    status(f"looking for the server of {patient.domain}")
+    places = await find_places(patient, diagnosis, patient.timeout / 6)
+    left = deadline - trio.current_time()
+    until = deadline if patient.jid is None else deadline - left / 2
+    visits: list[Visit] = []
+    for _ in range(MAX_REDIRECTIONS + 1):
+        status(f"trying {', '.join(dict.fromkeys(str(place.endpoint) for place in places[len(visits) :]))}")
+        visits += await _visit_all(patient, places[len(visits) :], until - trio.current_time())
+        elsewhere = _elsewhere(places, visits)
+        if not elsewhere:
+            break
+        places += await find_addresses_of(patient, diagnosis, elsewhere, (until - trio.current_time()) / 2)
+    diagnosis.visits += visits
+    if patient.jid is not None:
         status(f"logging in as {patient.jid}")
-        diagnosis.login = await _log_in(patient, patient.jid, good[0])
-    elif patient.jid is not None:
-        diagnosis.login = Login("", error="there is nowhere to log in at")
+        diagnosis.login = await _log_in(patient, places, visits, deadline)
+    diagnosis.seconds = trio.current_time() - began
     return diagnosis
 
 
-async def _look_up(patient: Patient, diagnosis: Diagnosis) -> list[Endpoint]:
-    began = trio.current_time()
-    with trio.move_on_after(patient.timeout) as limit:
-        found = await discover(patient.domain, resolver=patient.resolver)
-    diagnosis.looked_up_in = trio.current_time() - began
-    if limit.cancelled_caught:
-        diagnosis.troubles.append(f"the DNS did not answer within {patient.timeout:g} seconds")
-        return []
-    diagnosis.troubles += found.troubles
-    diagnosis.records += [
-        f"{record.scheme}: {record.target}:{record.port}, priority {record.priority}, weight {record.weight}"
-        for record in found.records
-    ]
-    return list(found.endpoints)
+def _prepare() -> None:
+    from ...transport import websocket  # noqa: F401
+
+    with suppress(ImportError):
+        from cryptography import x509  # noqa: F401
 
 
-class _Watch:
-    """Measures how long each step takes."""
-
-    def __init__(self, steps: dict[str, float]) -> None:
-        self._steps = steps
-        self._name: str | None = None
-        self._began = 0.0
-
-    def __call__(self, stage: Stage) -> None:
-        self.stop()
-        self._name, self._began = stage.value, trio.current_time()
-
-    def stop(self) -> None:
-        """The last one is done, or has failed."""
-        if self._name is not None:
-            self._steps[self._name] = self._steps.get(self._name, 0.0) + trio.current_time() - self._began
-        self._name = None
+def _tool(patient: Patient) -> Tool:
+    clock = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    proxy = None if patient.proxy is None else str(patient.proxy)
+    return Tool(__version__, platform.python_version(), ssl.OPENSSL_VERSION, clock, proxy)
 
 
-async def _visit(patient: Patient, endpoint: Endpoint) -> Visit:
-    visit = Visit(str(endpoint))
-    watch = _Watch(visit.steps)
-    with trio.move_on_after(patient.timeout) as limit:
-        async with trio.open_nursery() as nursery:  # where a WebSocket lives
-            try:
-                await _look_around(patient, endpoint, visit, watch, nursery)
-            except OSError as exc:
-                visit.error = str(exc) or type(exc).__name__
-            finally:
-                nursery.cancel_scope.cancel(reason="the visit is over")
-    if limit.cancelled_caught:
-        visit.error = f"no answer within {patient.timeout:g} seconds"
-    watch.stop()
-    if visit.error is not None and visit.steps:
-        visit.error = f"{list(visit.steps)[-1]}: {visit.error}"
-    return visit
+def _elsewhere(places: list[Place], visits: list[Visit]) -> dict[Endpoint, str]:
+    """Where servers send us, and we have not been."""
+    known = {place.endpoint for place in places}
+    wanted = [Endpoint.parse(visit.sent_to) for visit in visits if visit.sent_to is not None]
+    return dict.fromkeys((endpoint for endpoint in wanted if endpoint not in known), "see-other-host")
 
 
-async def _look_around(
-    patient: Patient, endpoint: Endpoint, visit: Visit, watch: _Watch, nursery: trio.Nursery
-) -> None:
-    transport = await open_transport(endpoint, domain=patient.domain, tls=patient.tls, nursery=nursery, report=watch)
-    xmlstream = XmlStream(transport, patient.domain)
-    try:
-        terms = Terms(JID.parse(patient.domain), Credentials("", ""))
-        opened = await secure(xmlstream, terms, patient.tls, watch)
-        visit.tls_version = transport.tls_version
-        visit.bindings_known = tuple(transport.channel_bindings())
-        _see(visit, opened.features)
-    finally:
-        if isinstance(transport, StreamTransport):
-            _read(visit, transport.certificate)
-        with trio.CancelScope(shield=True):
-            await xmlstream.say_goodbye()
-            await xmlstream.aclose()
+async def _visit_all(patient: Patient, places: list[Place], patience: float) -> list[Visit]:
+    visits: dict[int, Visit] = {}
+
+    async def go(number: int, place: Place) -> None:
+        visits[number] = await visit(patient, place, patience)
+
+    async with trio.open_nursery() as nursery:
+        for each in enumerate(places):
+            nursery.start_soon(partial(go, *each))
+    return [visits[number] for number in range(len(places))]
 
 
-def _see(visit: Visit, features: StreamFeatures) -> None:
-    visit.mechanisms = features.mechanisms
-    visit.bindings_offered = features.channel_bindings
-    visit.sasl2 = features.has(SASL2)
-
-
-def _read(visit: Visit, certificate: Mapping[str, Any] | None) -> None:
-    if certificate:
-        visit.names = tuple(value for _, value in certificate.get("subjectAltName", ()))
-        expires = ssl.cert_time_to_seconds(certificate["notAfter"])
-        visit.days_left = math.floor((expires - time.time()) / 86400)
-
-
-async def _log_in(patient: Patient, jid: JID, endpoint: Endpoint) -> Login:
-    login = Login(str(endpoint))
-    began = trio.current_time()
-    try:
-        async with connect(
-            jid,
-            patient.password or "",
-            endpoint=endpoint,
-            tls=patient.tls,
-            reconnect=None,
-            connect_timeout=patient.timeout,
-            close_timeout=patient.timeout,
-        ) as client:
-            login.seconds = trio.current_time() - began
-            login.jid = str(client.jid)
-            login.sm = client.stream.sm_enabled
-            if login.sm:
-                login.resumable, login.max_resumption = client.stream.sm_resumable, client.stream.sm_max
-    except OSError as exc:
-        login.error = str(exc)
-    return login
+async def _log_in(patient: Patient, places: list[Place], visits: list[Visit], deadline: float) -> Login:
+    assert patient.jid is not None
+    reached = [pair for pair in zip(places, visits, strict=True) if pair[1].error is None]
+    if not reached:
+        return Login("", error="there is nowhere to log in at")
+    place, _ = next((pair for pair in reached if pair[1].could_log_in), reached[0])
+    return await log_in_at(patient, patient.jid, place, max(deadline - trio.current_time(), 0.0))

@@ -2,65 +2,202 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from ..output import Output, Tone
-from .advice import advice
-from .examine import Diagnosis, Login, Visit
+from .advice import Advice, advice
+from .findings import STEPS, Certificate, Diagnosis, HostMeta, Login, Lookup, Managed, Step, Visit
+from .offered import offered, planned
+from .shown import shown
 
 __all__ = ["report"]
 
+_SERVICES = {"xmpp": "_xmpp-client", "xmpps": "_xmpps-client"}
+
 
 def report(diagnosis: Diagnosis, output: Output) -> None:
-    """Tell what was found, and what to fix."""
-    if diagnosis.looked_up_in is not None:
-        output.text(f"{diagnosis.domain}: {len(diagnosis.records)} SRV records, in {diagnosis.looked_up_in:.2f} s")
-        for record in diagnosis.records:
-            output.text(f"  {record}")
+    """Tell what was found, and what to fix. Nothing that a server said reaches the terminal as it stands."""
+    page = _Page(output)
+    page.line(_heading(diagnosis))
+    if diagnosis.dns is not None:
+        page.gap()
+        _dns(diagnosis.dns, page)
+    for meta in diagnosis.host_meta:
+        _host_meta(meta, page)
+    seen: list[Visit] = []
     for visit in diagnosis.visits:
-        _visit(visit, output)
+        _visit(visit, seen, page)
+        seen.append(visit)
     if diagnosis.login is not None:
-        _login(diagnosis.login, output)
-    to_fix = advice(diagnosis)
-    if to_fix:
-        output.text()
-        output.text("What to fix:")
-    for each in to_fix:
-        output.text(f"- {each}")
-    output.text()
-    if diagnosis.login is not None:
-        verdict = "logged in" if diagnosis.ok else "could not log in"
-    else:
-        verdict = "one can log in here" if diagnosis.ok else "one cannot log in here"
-    output.text(f"{diagnosis.domain}: {verdict}", "good" if diagnosis.ok else "bad")
+        _login(diagnosis.login, page)
+    _to_do(advice(diagnosis), page)
+    page.gap()
+    page.line(f"{diagnosis.domain}: {_verdict(diagnosis)}, in {diagnosis.seconds:.2f} s", _tone(diagnosis.ok))
 
 
-def _visit(visit: Visit, output: Output) -> None:
-    output.text()
-    output.text(f"{visit.endpoint}: {'reached' if visit.error is None else 'failed'}", _tone(visit.error))
-    for step, seconds in visit.steps.items():
-        output.text(f"  {step}: {seconds:.3f} s")
+class _Page:
+    """Where lines go; it writes out what does not belong in a line."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+
+    def line(self, text: str, tone: Tone = "normal") -> None:
+        self._output.text(shown(text), tone)
+
+    def gap(self) -> None:
+        self._output.text()
+
+
+def _heading(diagnosis: Diagnosis) -> str:
+    tool = diagnosis.tool
+    proxy = "" if tool.proxy is None else f", through {tool.proxy}"
+    with_ = f"trioxmpp {tool.trioxmpp}, Python {tool.python}, {tool.openssl}"
+    return f"{diagnosis.domain}, examined at {tool.clock} by {with_}{proxy}"
+
+
+def _dns(lookup: Lookup, page: _Page) -> None:
+    count = len(lookup.records)
+    page.line(f"DNS: {count or 'no'} SRV record{'' if count == 1 else 's'}, in {lookup.seconds:.3f} s")
+    for record in lookup.records:
+        where = f"{record.target}:{record.port}, priority {record.priority}, weight {record.weight}"
+        page.line(f"  {_SERVICES.get(record.scheme, record.scheme)}: {where}")
+    for trouble in lookup.troubles:
+        page.line(f"  {trouble}")
+
+
+def _host_meta(meta: HostMeta, page: _Page) -> None:
+    found = meta.error or f"{len(meta.endpoints) or 'no'} WebSocket{'' if len(meta.endpoints) == 1 else 's'}"
+    page.line(f"host-meta ({meta.form.upper()}), in {meta.seconds:.3f} s: {found}")
+    for endpoint in meta.endpoints:
+        page.line(f"  {endpoint}")
+
+
+def _visit(visit: Visit, seen: Sequence[Visit], page: _Page) -> None:
+    page.gap()
+    page.line(f"{visit.place}: {'reached' if visit.error is None else 'failed'}", _tone(visit.error is None))
+    _steps(visit.steps, page)
     if visit.error is not None:
-        output.text(f"  {visit.error}")
+        page.line(f"  {visit.error}")
+    twin = next((other for other in seen if visit.error is None and _like(visit) == _like(other)), None)
+    if twin is not None:
+        page.line(f"  TLS, certificate and offer are those of {twin.place}")
         return
-    output.text(f"  TLS: {visit.tls_version or 'none that is known of'}")
-    if visit.days_left is not None:
-        output.text(f"  certificate: for {', '.join(visit.names)}; expires in {visit.days_left} days")
-    output.text(f"  ways to log in: {', '.join(visit.mechanisms) or 'none'}")
-    offered = visit.bindings_offered
-    output.text(f"  bindings, announced: {'not told' if offered is None else ', '.join(offered) or 'none'}")
-    output.text(f"  bindings, of this link: {', '.join(visit.bindings_known) or 'none'}")
-    output.text(f"  SASL2: {'yes' if visit.sasl2 else 'no'}")
+    if visit.before_tls is not None:
+        mechanisms = ", ".join(visit.before_tls.mechanisms)
+        without = f"; to log in without it: {mechanisms}" if mechanisms else ""
+        page.line(f"  STARTTLS: {visit.before_tls.starttls or 'not offered'}{without}")
+    _secured(visit, page)
+    if visit.offer is not None:
+        known = () if visit.tls is None else visit.tls.bindings
+        for line in offered(visit.offer, known):
+            page.line(f"  {line}")
+    if visit.plan is not None:
+        page.line(f"  {planned(visit.plan)}")
 
 
-def _login(login: Login, output: Output) -> None:
-    output.text()
+def _like(visit: Visit) -> object:
+    return visit.tls, visit.certificate, visit.offer, visit.plan
+
+
+def _secured(visit: Visit, page: _Page) -> None:
+    certificate = visit.certificate
+    indent = "  "
+    if certificate is not None and not certificate.trusted:
+        page.line("  what a second handshake saw, which trusts anybody (nothing is said on it):")
+        indent = "    "
+    if visit.tls is not None:
+        page.line(f"{indent}TLS: {visit.tls.version or 'of a version that is not told'}")
+    elif visit.error is None:
+        page.line(f"{indent}TLS: none")
+    if certificate is not None:
+        for line in _certificate(certificate):
+            page.line(f"{indent}{line}")
+
+
+def _certificate(certificate: Certificate) -> Iterable[str]:
+    if not certificate.readable:
+        yield "certificate: what it says can be read with the extra trioxmpp[tls-exporter] alone"
+    else:
+        names = ", ".join(certificate.names)
+        if not names and certificate.common_name:
+            names = f"nobody, but for the common name {certificate.common_name}, which does not count"
+        issuer = "itself" if certificate.self_signed else certificate.issuer or "nobody who says so"
+        yield f"certificate: for {names or 'nobody'}; signed by {issuer}"
+        yield f"  good from {certificate.not_before} until {certificate.not_after}: {_left(certificate)}"
+    if not certificate.trusted:
+        yield f"  SHA-256 {certificate.sha256}"
+
+
+def _left(certificate: Certificate) -> str:
+    days = certificate.days_left
+    if days is None:
+        return "for how long is not known"
+    return f"{days} days left" if days >= 0 else "expired"
+
+
+def _steps(steps: Sequence[Step], page: _Page) -> None:
+    if steps:
+        page.line("  " + ", ".join(f"{STEPS.get(step.name, step.name)} {step.seconds:.3f} s" for step in steps))
+
+
+def _login(login: Login, page: _Page) -> None:
+    page.gap()
+    where = (
+        login.endpoint
+        if login.address is None or login.address in login.endpoint
+        else f"{login.endpoint} at {login.address}"
+    )
+    page.line(
+        f"logging in at {where}: {login.jid or 'failed'}" if where else "logging in: failed", _tone(login.error is None)
+    )
+    _steps(login.steps, page)
     if login.error is not None:
-        output.text(f"login: {login.error}", "bad")
+        page.line(f"  {login.error}")
+    if login.mechanism is not None:
+        token = "" if login.token is None else f"; the next time by a token, {login.token}"
+        page.line(
+            f"  by {login.profile} and {login.mechanism}, {'' if login.bound else 'not '}bound to the link{token}"
+        )
+    if login.jid is None:
         return
-    output.text(f"login: {login.jid}, in {login.seconds:.2f} s", "good")
-    kept = "" if login.max_resumption is None else f", for {login.max_resumption} s"
-    resumption = f"resumable{kept}" if login.resumable else "not resumable"
-    output.text(f"  stream management: {resumption if login.sm else 'no'}")
+    page.line(f"  stream management: {'no' if login.sm is None else _managed(login.sm)}")
+    if login.ping is not None:
+        page.line(f"  a round trip: {login.ping:.3f} s")
+    if login.offer is not None:
+        for line in offered(login.offer, (), inside=True):
+            page.line(f"  {line}")
 
 
-def _tone(error: str | None) -> Tone:
-    return "good" if error is None else "bad"
+def _managed(sm: Managed) -> str:
+    if not sm.resumable:
+        return "yes, but not resumable"
+    kept = "for as long as the server likes" if sm.max is None else f"for {sm.max} s"
+    at = "" if sm.location is None else f", at {sm.location}"
+    return f"resumable {kept}{at}; id {sm.id}"
+
+
+def _to_do(told: Sequence[Advice], page: _Page) -> None:
+    headings = {
+        ("fault", "admin"): "What to fix, by whoever runs the server:",
+        ("fault", "user"): "What to fix here:",
+        ("hint", "admin"): "What could be better at the server:",
+        ("hint", "user"): "What could be better here:",
+    }
+    for (level, whose), heading in headings.items():
+        chosen = [each for each in told if (each.level, each.whose) == (level, whose)]
+        if not chosen:
+            continue
+        page.gap()
+        page.line(heading, "harm" if level == "fault" else "normal")
+        for each in chosen:
+            page.line(f"- {', '.join(each.places)}: {each.text}" if each.places else f"- {each.text}")
+
+
+def _verdict(diagnosis: Diagnosis) -> str:
+    if diagnosis.login is not None:
+        return "logged in" if diagnosis.ok else "could not log in"
+    return "one can log in here" if diagnosis.ok else "one cannot log in here"
+
+
+def _tone(good: bool) -> Tone:
+    return "good" if good else "bad"

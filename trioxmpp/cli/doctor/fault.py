@@ -1,0 +1,109 @@
+"""What went wrong on the way to one place, in one word: those that `advice` has a sentence for."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+
+from ...errors import StreamCondition, StreamError, TLSFailure
+from .findings import Certificate
+from .patient import Patient, Place
+
+__all__ = ["fault_of", "flaws"]
+
+_UNREACHABLE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL)
+
+#: By the code of X.509 that OpenSSL gives.
+_CERTIFICATE = {
+    9: "certificate-not-yet-valid",
+    10: "certificate-expired",
+    18: "certificate-self-signed",
+    62: "certificate-name",
+    63: "certificate-name",
+    64: "certificate-name",
+}
+
+#: By OpenSSL's names for what breaks a handshake; see `tls.explain`.
+_HANDSHAKE = {
+    "WRONG_VERSION_NUMBER": "not-tls",
+    "RECORD_LAYER_FAILURE": "not-tls",
+    "PACKET_LENGTH_TOO_LONG": "not-tls",
+    "UNKNOWN_PROTOCOL": "not-tls",
+    "UNSUPPORTED_PROTOCOL": "tls-too-old",
+    "TLSV1_ALERT_PROTOCOL_VERSION": "tls-too-old",
+    "VERSION_TOO_LOW": "tls-too-old",
+}
+
+_CONDITIONS = {
+    StreamCondition.HOST_UNKNOWN: "host-unknown",
+    StreamCondition.HOST_GONE: "host-unknown",
+    StreamCondition.SEE_OTHER_HOST: "see-other-host",
+}
+
+
+def fault_of(error: Exception, step: str | None, place: Place, patient: Patient) -> str:
+    """The word for `error`, which ended `step`; TimeoutError is for silence."""
+    if step in (None, "resolving"):
+        return _resolving(error, place)
+    if step == "connecting":
+        return _connecting(error, place, patient)
+    if isinstance(error, TimeoutError):
+        return "hangs"
+    if isinstance(error, TLSFailure):
+        return _tls(error, place)
+    if isinstance(error, StreamError):
+        return "not-xmpp" if error.by_us else _CONDITIONS.get(error.condition, "stream-error")
+    if "HTTP is spoken here" in str(error):
+        return "http"
+    return "no-websocket" if step == "websocket" else "closed"
+
+
+def _resolving(error: Exception, place: Place) -> str:
+    if place.endpoint.is_onion:
+        return "onion"
+    knows = isinstance(error, socket.gaierror) and error.errno != socket.EAI_AGAIN
+    return "name-not-found" if knows else "dns-silent"
+
+
+def _connecting(error: Exception, place: Place, patient: Patient) -> str:
+    if patient.proxy is not None:
+        return "proxy"
+    if isinstance(error, socket.gaierror):
+        return _resolving(error, place)
+    if isinstance(error, ConnectionRefusedError):
+        return "refused"
+    if isinstance(error, PermissionError):
+        return "blocked"
+    if isinstance(error, OSError) and error.errno in _UNREACHABLE:
+        return "unreachable"
+    return "silent"
+
+
+def _tls(error: TLSFailure, place: Place) -> str:
+    if place.endpoint.scheme == "ws":
+        return "insecure-websocket"
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ssl.SSLError):
+        cause = cause.__cause__
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return _CERTIFICATE.get(cause.verify_code, "certificate-untrusted")
+    if isinstance(cause, ssl.SSLError):
+        return _HANDSHAKE.get(cause.reason or "", "tls-failed")
+    if error.__cause__ is not None:
+        return "tls-failed"
+    return "tls-refused" if "refused" in str(error) else "no-tls"
+
+
+def flaws(certificate: Certificate, now: str) -> list[str]:
+    """All that is wrong with a certificate by itself: OpenSSL tells only what it came upon first."""
+    found = []
+    if certificate.covers is False:
+        found.append("certificate-name")
+    if certificate.not_after is not None and certificate.not_after < now:
+        found.append("certificate-expired")
+    if certificate.not_before is not None and certificate.not_before > now:
+        found.append("certificate-not-yet-valid")
+    if certificate.self_signed and not certificate.trusted:
+        found.append("certificate-self-signed")
+    return found

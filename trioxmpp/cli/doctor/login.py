@@ -1,0 +1,145 @@
+"""Logging in, step by step, as `connect` does it; and a sign of life from inside."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import partial
+
+import trio
+
+from ...client.client import Client
+from ...client.race import FAILURES
+from ...errors import AuthenticationFailure, ErroneousStanza, Stage, StreamNegotiationFailure, XMPPError
+from ...jid import JID
+from ...protocol.features import StreamFeatures
+from ...protocol.ping import Ping
+from ...protocol.sasl import Credentials, LoginMemory, Strength
+from ...protocol.sm import Enable, Enabled
+from ...stream.bare import bare
+from ...stream.negotiate import Terms, bind, log_in, secure
+from ...stream.sasl2 import Wish
+from ...stream.stanzastream import StanzaStream
+from .findings import Login, Managed
+from .offer import plan
+from .patient import Patient, Place
+from .reach import ObservedStream, Watch, reach
+
+__all__ = ["log_in_at"]
+
+
+async def log_in_at(patient: Patient, jid: JID, place: Place, patience: float) -> Login:
+    """What comes of logging in at `place`, in `patience` seconds. Cancelling is safe."""
+    login = Login(str(place.endpoint), place.address)
+    guest = _Guest(patient, jid, place, login)
+    error: Exception | None = TimeoutError(f"no answer within {patience:.3g} seconds")
+    with trio.move_on_after(patience):
+        error = await _stay(guest)
+    guest.watch.stop()
+    if error is not None:
+        login.error = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    if isinstance(error, AuthenticationFailure):
+        login.condition = error.condition
+    return login
+
+
+async def _stay(guest: _Guest) -> Exception | None:
+    """Come in, look, and leave; return what ended it too early, if something did."""
+    failure: Exception | None = None
+    with bare():
+        async with trio.open_nursery() as nursery:  # where a WebSocket lives, and the stream
+            try:
+                await guest.come_in(nursery)
+            except FAILURES as exc:
+                failure = exc
+            finally:
+                guest.watch.stop()
+                nursery.cancel_scope.cancel(reason="all was seen")
+    return failure
+
+
+class _Guest:
+    """Somebody with an account, who looks at it from inside."""
+
+    def __init__(self, patient: Patient, jid: JID, place: Place, login: Login) -> None:
+        self.watch = Watch(login.steps)
+        self._patient = patient
+        self._jid = jid
+        self._place = place
+        self._login = login
+        self._memory = LoginMemory()
+
+    async def come_in(self, nursery: trio.Nursery) -> None:
+        """From the first byte to the last."""
+        patient, login, watch = self._patient, self._login, self.watch
+        transport, _ = await reach(patient, self._place, nursery, watch)
+        xmlstream = ObservedStream(transport, patient.domain)
+        try:
+            credentials = Credentials.of(self._jid, patient.password)
+            terms = Terms(self._jid.bare, credentials, memory=self._memory, wish=self._wish)
+            opened = await secure(xmlstream, terms, patient.tls, watch)
+            intended = plan(xmlstream.offers[-1], transport.channel_bindings(), transport.tls_version)
+            watch(Stage.AUTHENTICATION)
+            features = await log_in(xmlstream, opened, terms)
+            login.profile, login.mechanism = intended.profile, intended.mechanism
+            login.bound = self._memory.strength is Strength.BOUND
+            if self._memory.ticket is not None and self._memory.ticket.token:
+                login.token = self._memory.ticket.mechanism
+            jid = features.settled.jid
+            if jid is None:
+                watch("binding")
+                jid = await bind(xmlstream, features, self._jid.resource)
+            login.jid = str(jid)
+            login.offer = xmlstream.offers[-1]
+            await self._live(nursery, xmlstream, features, jid)
+        finally:
+            with trio.CancelScope(shield=True):
+                await xmlstream.aclose()
+
+    async def _wish(self) -> Wish:
+        """As `connect` with the defaults: who wants a resource of his own cannot have it by Bind 2."""
+        return Wish(bind=self._jid.resource is None, enable=Enable(resume=True))
+
+    async def _live(self, nursery: trio.Nursery, xmlstream: ObservedStream, features: StreamFeatures, jid: JID) -> None:
+        answer = features.settled.managed
+        stream = StanzaStream(jid.bare)
+        managed = answer if isinstance(answer, Enabled) else None
+        await nursery.start(partial(self._run, stream, xmlstream, managed))
+        try:
+            if features.sm and answer is None:
+                self.watch("managing")
+                with suppress(StreamNegotiationFailure):  # it goes on without
+                    await stream.start_sm(resume=True)
+            if stream.sm_enabled:
+                self._login.sm = Managed(stream.sm_resumable, stream.sm_id, stream.sm_max, _location(stream))
+            await self._ping(Client(stream, jid))
+        finally:
+            await stream.aclose()  # noqa: ASYNC102  (it shields, and bounds, what it has to do when cancelled)
+
+    async def _run(
+        self,
+        stream: StanzaStream,
+        xmlstream: ObservedStream,
+        managed: Enabled | None,
+        *,
+        task_status: trio.TaskStatus[None],
+    ) -> None:
+        """What ends the stream too early, whoever waits for something is told."""
+        try:
+            await stream.run(xmlstream, managed=managed, task_status=task_status)
+        except FAILURES as exc:
+            self._login.error = self._login.error or str(exc)
+
+    async def _ping(self, client: Client) -> None:
+        self.watch("ping")
+        began = trio.current_time()
+        with suppress(XMPPError, ErroneousStanza):  # an answer, too
+            await client.request(Ping(), to=self._patient.domain)
+        self._login.ping = trio.current_time() - began
+        self.watch.stop()
+
+
+def _location(stream: StanzaStream) -> str | None:
+    if stream.sm_location is None:
+        return None
+    host, port = stream.sm_location
+    return host if port is None else f"{host}:{port}"

@@ -1,0 +1,132 @@
+"""Where to look: what the DNS and the web server of a domain say, and which addresses there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import trio
+
+from ...client.race import FAILURES
+from ...transport.discovery import discover
+from ...transport.endpoint import Endpoint, to_ascii
+from ...transport.hostmeta import fetch, host_meta_of, read_json, read_xrd
+from ...transport.tcp import find_addresses
+from ...transport.tls import ALPN, ALPN_WEBSOCKET, usual_context
+from .fault import fault_of
+from .findings import Diagnosis, HostMeta, Lookup, Record, Step, Visit
+from .patient import Patient, Place
+
+__all__ = ["find_addresses_of", "find_places"]
+
+#: Places that are tried, at most: no domain has that many, unless it wants to keep us busy.
+MAX_PLACES = 24
+
+_FORMS: tuple[tuple[str, str, Callable[[bytes], list[Endpoint]]], ...] = (
+    ("xrd", "", read_xrd),
+    ("json", ".json", read_json),
+)
+
+
+async def find_places(patient: Patient, diagnosis: Diagnosis, patience: float) -> list[Place]:
+    """Every address of every endpoint there is for the domain, the best first, in twice `patience` seconds."""
+    endpoints: dict[Endpoint, str] = dict.fromkeys(patient.endpoints, "arguments")
+    async with trio.open_nursery() as nursery:
+        if patient.tls is None:  # so that no visit has to wait until it is read what the system trusts
+            nursery.start_soon(usual_context, ALPN)
+            nursery.start_soon(usual_context, ALPN_WEBSOCKET)
+        if not endpoints:
+            found: list[list[Endpoint]] = [[], [], []]
+            nursery.start_soon(_look_up, patient, diagnosis, patience, found[0])
+            for number, form in enumerate(_FORMS, 1):
+                meta = HostMeta(form[0], _url(patient.domain) + form[1])
+                diagnosis.host_meta.append(meta)
+                nursery.start_soon(_read, patient, meta, form[2], patience, found[number])
+    if not endpoints:
+        endpoints = dict.fromkeys(found[0], "dns")
+        for each in found[1] + found[2]:
+            endpoints.setdefault(each, "host-meta")
+    return await find_addresses_of(patient, diagnosis, endpoints, patience)
+
+
+def _url(domain: str) -> str:
+    try:
+        host = to_ascii(domain)
+    except ValueError:
+        host = domain
+    return host_meta_of(f"[{host}]" if ":" in host else host)
+
+
+async def _look_up(patient: Patient, diagnosis: Diagnosis, patience: float, endpoints: list[Endpoint]) -> None:
+    began = trio.current_time()
+    lookup = Lookup(0.0)
+    with trio.move_on_after(patience) as limit:
+        found = await discover(patient.domain, resolver=patient.resolver)
+        endpoints += found.endpoints
+        lookup.troubles += found.troubles
+        lookup.records += [
+            Record(each.scheme, each.priority, each.weight, each.target, each.port) for each in found.records
+        ]
+    if limit.cancelled_caught:
+        lookup.troubles.append(f"the DNS did not answer within {patience:.3g} seconds")
+    lookup.seconds = trio.current_time() - began
+    diagnosis.dns = lookup
+
+
+async def _read(
+    patient: Patient,
+    meta: HostMeta,
+    read: Callable[[bytes], list[Endpoint]],
+    patience: float,
+    endpoints: list[Endpoint],
+) -> None:
+    began = trio.current_time()
+    with trio.move_on_after(patience) as limit:
+        try:
+            endpoints += read(await fetch(meta.url, patient.tls, patient.proxy))
+        except FAILURES as exc:
+            meta.error = str(exc) or type(exc).__name__
+    if limit.cancelled_caught:
+        meta.error = f"no answer within {patience:.3g} seconds"
+    meta.endpoints = [str(endpoint) for endpoint in endpoints]
+    meta.seconds = trio.current_time() - began
+
+
+async def find_addresses_of(
+    patient: Patient, diagnosis: Diagnosis, endpoints: Mapping[Endpoint, str], patience: float
+) -> list[Place]:
+    """Every address of these endpoints, which are given with where they were found, in `patience` seconds.
+
+    What has no address is noted as a visit that has failed; what is too much, as left out.
+    """
+    chosen = dict(list(endpoints.items())[:MAX_PLACES])
+    diagnosis.left_out += len(endpoints) - len(chosen)
+    if patient.proxy is not None:
+        return [Place(endpoint, None, found_in) for endpoint, found_in in chosen.items()]
+    found: dict[Endpoint, Sequence[Place]] = {}
+
+    async def find(endpoint: Endpoint, found_in: str) -> None:
+        found[endpoint] = await _addresses_of(Place(endpoint, None, found_in), patient, diagnosis, patience)
+
+    async with trio.open_nursery() as nursery:
+        for endpoint, found_in in chosen.items():
+            nursery.start_soon(find, endpoint, found_in)
+    places = [place for endpoint in chosen for place in found[endpoint]]
+    diagnosis.left_out += len(places[MAX_PLACES:])
+    return places[:MAX_PLACES]
+
+
+async def _addresses_of(place: Place, patient: Patient, diagnosis: Diagnosis, patience: float) -> Sequence[Place]:
+    began = trio.current_time()
+    failure: Exception = TimeoutError(f"no answer to the question for the address of {place.endpoint.host}")
+    with trio.move_on_after(patience):
+        try:
+            addresses = await find_addresses(place.endpoint)
+            seconds = trio.current_time() - began
+            return [Place(place.endpoint, address, place.found_in, seconds) for address in addresses]
+        except OSError as exc:
+            failure = exc
+    visit = Visit(str(place.endpoint), None, place.found_in, [Step("resolving", trio.current_time() - began)])
+    visit.error = getattr(failure, "strerror", None) or str(failure)
+    visit.fault = fault_of(failure, "resolving", place, patient)
+    diagnosis.visits.append(visit)
+    return []

@@ -1,0 +1,76 @@
+"""What a server offers, in lines for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from ...protocol import ns
+from .findings import SASL2, Limits, Offer, Plan
+
+__all__ = ["offered", "planned"]
+
+_INLINE = {
+    ns.SM: "stream management",
+    "urn:xmpp:carbons:2": "carbons",
+    "urn:xmpp:csi:0": "client state",
+    "urn:xmpp:mam:2": "archive",
+}
+
+#: Features that have a line of their own, or say nothing to a person.
+_TOLD = frozenset(
+    {"starttls", "mechanisms", "sasl-channel-binding", "authentication", "bind", "session", "sm", "c", "limits"}
+)
+
+
+def offered(offer: Offer, known: Sequence[str], *, inside: bool = False) -> Iterator[str]:
+    """Lines about `offer`, on a link that can be bound by the types in `known`; `inside`: after a login."""
+    if not inside:
+        yield f"ways to log in: {_list(offer.mechanisms)}"
+        announced = "not announced" if offer.bindings is None else f"announced {_list(offer.bindings)}"
+        yield f"channel bindings: {announced}; this link has {_list(known)}"
+        yield from _sasl2(offer.sasl2)
+        if not offer.sm and (offer.sasl2 is None or not (offer.sasl2.resumes or ns.SM in offer.sasl2.inline)):
+            yield "stream management: shown after a login, see --jid"
+    if offer.limits is not None or not inside:
+        yield f"limits: {_limits(offer.limits)}"
+    if offer.caps is not None:
+        yield f"server: {offer.caps.node}, capabilities {offer.caps.ver} ({offer.caps.hash or 'no hash'})"
+    others = [tag.rpartition("}")[2] for tag in offer.features]
+    others = [name for name in others if name not in _TOLD]
+    if others:
+        yield f"also offered: {', '.join(others)}"
+
+
+def _sasl2(sasl2: SASL2 | None) -> Iterator[str]:
+    if sasl2 is None:
+        yield "SASL2: no"
+        return
+    yield f"SASL2: {_list(sasl2.mechanisms)}"
+    inline = [_INLINE.get(each, each) for each in sasl2.inline]
+    bind = f"Bind 2 (with {', '.join(inline) or 'nothing'})" if sasl2.bind2 else "no Bind 2"
+    yield f"  along with it: {bind}, {'resumption' if sasl2.resumes else 'no resumption'}"
+    early = "in early data (0-RTT), too" if sasl2.tls_0rtt else "not in early data (0-RTT)"
+    yield f"  tokens (FAST): {f'{_list(sasl2.fast)}; {early}' if sasl2.fast else 'no'}"
+    if sasl2.upgrades:
+        yield f"  upgrades: {_list(sasl2.upgrades)}"
+
+
+def _limits(limits: Limits | None) -> str:
+    if limits is None:
+        return "not told"
+    size = "stanzas of any size" if limits.max_bytes is None else f"stanzas of {limits.max_bytes} bytes"
+    idle = "any silence" if limits.idle_seconds is None else f"{limits.idle_seconds} s of silence"
+    return f"{size}, {idle}"
+
+
+def planned(plan: Plan) -> str:
+    """One line about how we would log in."""
+    if plan.refusal is not None:
+        return f"we would not log in: {plan.refusal}"
+    bound = "not bound to the link" if plan.binding is None else f"bound by {plan.binding}"
+    token = "" if plan.token is None else f", then by {plan.token}"
+    return f"we would log in by {plan.profile} and {plan.mechanism}, {bound}{token}"
+
+
+def _list(names: Sequence[str]) -> str:
+    return ", ".join(names) or "none"

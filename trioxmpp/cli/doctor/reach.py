@@ -1,0 +1,84 @@
+"""The way to one place, as `connect` goes it, with somebody who watches."""
+
+from __future__ import annotations
+
+import trio
+
+from ... import xml
+from ...errors import Stage
+from ...stream.xmlstream import FEATURES, XmlStream
+from ...transport.base import Transport
+from ...transport.tcp import StreamTransport, open_link
+from ...transport.tls import ALPN, ALPN_WEBSOCKET, usual_context
+from .findings import Offer, Step
+from .offer import read_offer
+from .patient import Patient, Place
+
+__all__ = ["ObservedStream", "Watch", "reach"]
+
+
+class Watch:
+    """Measures how long each step takes."""
+
+    def __init__(self, steps: list[Step]) -> None:
+        self._steps = steps
+        self._began: float | None = None
+
+    def __call__(self, stage: Stage | str) -> None:
+        """The next step begins."""
+        self.stop()
+        self._steps.append(Step(stage.name.lower() if isinstance(stage, Stage) else stage))
+        self._began = trio.current_time()
+
+    @property
+    def step(self) -> str | None:
+        """What is being done, or was the last."""
+        return self._steps[-1].name if self._steps else None
+
+    def was_later(self, name: str) -> None:
+        """What is being done is in truth what comes next."""
+        self._steps[-1].name = name
+
+    def stop(self) -> None:
+        """The last step is done, or has failed."""
+        if self._began is not None:
+            self._steps[-1].seconds = trio.current_time() - self._began
+        self._began = None
+
+
+class ObservedStream(XmlStream):
+    """An XML stream that keeps in mind everything that was offered on it."""
+
+    def __init__(self, transport: Transport, domain: str) -> None:
+        super().__init__(transport, domain)
+        self.offers: list[Offer] = []
+
+    async def receive_element(self) -> xml.Element:
+        """See `XmlStream.receive_element`."""
+        element = await super().receive_element()
+        if element.tag == FEATURES:
+            self.offers.append(read_offer(element))
+        return element
+
+
+async def reach(
+    patient: Patient, place: Place, nursery: trio.Nursery, watch: Watch
+) -> tuple[Transport, StreamTransport]:
+    """The steps of `open_transport`: the transport, and the one of bytes, which is another under a WebSocket."""
+    endpoint = place.endpoint
+    watch(Stage.CONNECTING)
+    below = StreamTransport(await open_link(endpoint, place.address, patient.proxy))
+    try:
+        if endpoint.scheme in ("xmpps", "wss"):
+            watch(Stage.TLS)
+            tls = patient.tls or await usual_context(ALPN_WEBSOCKET if place.is_websocket else ALPN)
+            await below.start_tls(tls, place.named(patient.domain))
+        if not place.is_websocket:
+            return below, below
+        from ...transport.websocket import open_websocket
+
+        watch("websocket")
+        return await open_websocket(nursery, below, endpoint), below
+    except BaseException:
+        await below.aclose()
+        raise

@@ -1,0 +1,76 @@
+"""The second look: a handshake that trusts anybody, only to see what was shown to the one that failed.
+
+Nothing is said on such a link: neither who we are, nor any password. It is closed as soon as there is TLS.
+"""
+
+from __future__ import annotations
+
+import ssl
+
+import trio
+
+from ...protocol import starttls
+from ...stream.xmlstream import XmlStream
+from ...transport.endpoint import to_ascii
+from ...transport.tcp import StreamTransport, open_link
+from ...transport.tls import ALPN, ALPN_WEBSOCKET
+from .certificate import read_certificate
+from .findings import TLS, Certificate
+from .patient import Patient, Place
+
+__all__ = ["look_unverified"]
+
+
+async def look_unverified(patient: Patient, place: Place) -> tuple[TLS, Certificate] | None:
+    """The version of TLS and the certificate; None if there are none to be seen. Cancelling leaves nothing open."""
+    link = await _open(patient, place)
+    if link is None:
+        return None
+    name = place.named(patient.domain)
+    tls: trio.SSLStream[trio.abc.Stream] = trio.SSLStream(
+        link, _context(ALPN_WEBSOCKET if place.is_websocket else ALPN), server_hostname=to_ascii(name)
+    )
+    try:
+        await tls.do_handshake()
+        certificate = tls.getpeercert(binary_form=True)
+        seen = TLS(tls.version())
+    except (trio.BrokenResourceError, ssl.SSLError, ValueError):
+        return None
+    finally:
+        await trio.aclose_forcefully(link)
+    return None if certificate is None else (seen, read_certificate(certificate, None, name, trusted=False))
+
+
+async def _open(patient: Patient, place: Place) -> trio.abc.Stream | None:
+    """A link on which a handshake may begin."""
+    try:
+        link = await open_link(place.endpoint, place.address, patient.proxy)
+    except OSError:
+        return None
+    if place.endpoint.scheme != "xmpp":
+        return link
+    try:
+        xmlstream = XmlStream(StreamTransport(link), patient.domain)
+        features = await xmlstream.open()
+        if features.starttls:
+            await xmlstream.send(starttls.REQUEST.encode())
+            if (await xmlstream.receive_element()).tag == starttls.PROCEED and not xmlstream.unread():
+                return link
+    except OSError:
+        pass
+    except BaseException:
+        await trio.aclose_forcefully(link)
+        raise
+    await trio.aclose_forcefully(link)
+    return None
+
+
+def _context(protocol: str) -> ssl.SSLContext:
+    """A context that refuses nothing: it has nothing to lose."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    context.set_alpn_protocols([protocol])
+    return context

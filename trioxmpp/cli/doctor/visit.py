@@ -1,0 +1,97 @@
+"""One place, as far as it leads whoever has no account."""
+
+from __future__ import annotations
+
+import trio
+
+from ...client.race import FAILURES
+from ...client.redirection import redirection
+from ...errors import TLSFailure
+from ...jid import JID
+from ...protocol.sasl import Credentials
+from ...stream.bare import bare
+from ...stream.negotiate import Terms, secure
+from ...transport.endpoint import Endpoint
+from ...transport.tcp import StreamTransport
+from .certificate import read_certificate
+from .fault import fault_of
+from .findings import TLS, Step, Visit
+from .offer import plan
+from .patient import Patient, Place
+from .reach import ObservedStream, Watch, reach
+from .unverified import look_unverified
+
+__all__ = ["visit"]
+
+
+async def visit(patient: Patient, place: Place, patience: float) -> Visit:
+    """What there is to be seen at `place`, in `patience` seconds. Cancelling is safe."""
+    found = Visit(str(place.endpoint), place.address, place.found_in)
+    if place.looked_up_in is not None and not place.endpoint.is_address:
+        found.steps.append(Step("resolving", place.looked_up_in))
+    watch = Watch(found.steps)
+    error: Exception | None = TimeoutError(f"no answer within {patience:.3g} seconds")
+    with trio.move_on_after(patience):
+        error = await _look_around(patient, place, found, watch)
+        if isinstance(error, TLSFailure) and watch.step == "tls":
+            seen = await look_unverified(patient, place)
+            if seen is not None:
+                found.tls, found.certificate = seen
+    watch.stop()
+    if error is not None:
+        found.error = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        found.fault = fault_of(error, watch.step, place, patient)
+        elsewhere = redirection(error)
+        found.sent_to = None if elsewhere is None else str(Endpoint("xmpp", elsewhere[0], elsewhere[1] or 5222))
+    return found
+
+
+async def _look_around(patient: Patient, place: Place, found: Visit, watch: Watch) -> Exception | None:
+    """Fill in what was found; return what ended it too early, if something did."""
+    failure: Exception | None = None
+    with bare():
+        async with trio.open_nursery() as nursery:  # where a WebSocket lives
+            try:
+                await _come_in(patient, place, found, watch, nursery)
+            except FAILURES as exc:
+                failure = exc
+            finally:
+                watch.stop()
+                nursery.cancel_scope.cancel(reason="the visit is over")
+    return failure
+
+
+async def _come_in(patient: Patient, place: Place, found: Visit, watch: Watch, nursery: trio.Nursery) -> None:
+    transport, below = await reach(patient, place, nursery, watch)
+    xmlstream = ObservedStream(transport, patient.domain)
+    try:
+        await secure(xmlstream, Terms(JID.parse(patient.domain), Credentials("", "")), patient.tls, watch)
+        watch.stop()
+        found.offer = xmlstream.offers[-1]
+        found.plan = plan(found.offer, transport.channel_bindings(), transport.tls_version)
+    except FAILURES:
+        if watch.step == "stream" and xmlstream.header is not None:
+            watch.was_later("features")
+        raise
+    finally:
+        _note(found, xmlstream, below, place.named(patient.domain))  # of a link that is closed nothing can be known
+        await _leave(xmlstream, politely=found.plan is not None)
+
+
+async def _leave(xmlstream: ObservedStream, *, politely: bool) -> None:
+    try:
+        if politely:
+            await xmlstream.say_goodbye()
+    finally:
+        with trio.CancelScope(shield=True):
+            await xmlstream.aclose()
+
+
+def _note(found: Visit, xmlstream: ObservedStream, below: StreamTransport, name: str) -> None:
+    """What is known of the link, however far it came."""
+    if xmlstream.upgradable and found.endpoint.startswith("xmpp:") and xmlstream.offers:
+        found.before_tls = xmlstream.offers[0]
+    certificate = below.certificate_der
+    if certificate is not None:
+        found.tls = TLS(below.tls_version, tuple(xmlstream.transport.channel_bindings()))
+        found.certificate = read_certificate(certificate, below.certificate, name, trusted=True)
