@@ -20,8 +20,6 @@ SLOW = 2.0
 #: Faults of the way there: nobody was met.
 _ON_THE_WAY = frozenset({"name-not-found", "refused", "silent", "unreachable", "blocked", "proxy", "dns-silent"})
 
-_CLOCK = frozenset({"certificate-expired", "certificate-not-yet-valid"})
-
 
 @dataclass(slots=True)
 class Advice:
@@ -139,6 +137,8 @@ def _reached(visit: Visit) -> Iterator[_Told]:
     days = None if visit.certificate is None else visit.certificate.days_left
     if days is not None and days < SOON:
         yield "expires-soon", place, {"more": f"{days} days" if days != 1 else "1 day"}
+    if visit.certificate is not None and visit.certificate.readable and not visit.certificate.names:
+        yield "common-name-only", place, {}
     if visit.tls is not None and visit.tls.version == "TLSv1.2":
         yield "no-tls13", place, {}
     if visit.before_tls is not None and visit.before_tls is not offer and visit.before_tls.mechanisms:
@@ -174,11 +174,9 @@ def _slow(visit: Visit | Login) -> Iterator[_Told]:
 def _everywhere(diagnosis: Diagnosis) -> Iterator[_Told]:
     """What only shows when all places are looked at together."""
     visits = diagnosis.visits
-    certificates = [visit.certificate for visit in visits if visit.certificate is not None]
-    expired = [each.days_left is not None and each.days_left < 0 for each in certificates]
     early = any(visit.fault == "certificate-not-yet-valid" for visit in visits)
-    late = all(visit.fault == "certificate-expired" for visit in visits if visit.fault in _CLOCK)
-    if early or (expired and all(expired)) or (late and any(visit.fault in _CLOCK for visit in visits)):
+    expired = [visit.fault == "certificate-expired" for visit in visits if visit.certificate is not None]
+    if early or (expired and all(expired)):
         yield "clock", None, {"more": diagnosis.tool.clock}
     faults = {visit.fault for visit in visits}
     if "http" in faults and faults <= {"http", "not-tls", "closed"}:

@@ -12,6 +12,7 @@ from functools import partial
 import trio
 
 from ... import __version__
+from ...client.policy import ReconnectPolicy
 from ...transport.endpoint import Endpoint
 from .findings import Diagnosis, Login, Tool, Visit
 from .login import log_in_at
@@ -21,8 +22,8 @@ from .visit import visit
 
 __all__ = ["examine"]
 
-#: How often servers may send us on; `ReconnectPolicy.redirects` is as patient.
-MAX_REDIRECTIONS = 5
+#: How often servers may send us on.
+MAX_REDIRECTIONS = ReconnectPolicy().redirects
 
 
 async def examine(patient: Patient, status: Callable[[str], object] = lambda text: None) -> Diagnosis:

@@ -71,7 +71,7 @@ class _Guest:
     async def come_in(self, nursery: trio.Nursery) -> None:
         """From the first byte to the last."""
         patient, login, watch = self._patient, self._login, self.watch
-        transport, _ = await reach(patient, self._place, nursery, watch)
+        transport = await reach(patient, self._place, nursery, watch)
         xmlstream = ObservedStream(transport, patient.domain)
         try:
             credentials = Credentials.of(self._jid, patient.password)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import trio
 
 from ... import xml
@@ -62,9 +64,13 @@ class ObservedStream(XmlStream):
 
 
 async def reach(
-    patient: Patient, place: Place, nursery: trio.Nursery, watch: Watch
-) -> tuple[Transport, StreamTransport]:
-    """The steps of `open_transport`: the transport, and the one of bytes, which is another under a WebSocket."""
+    patient: Patient,
+    place: Place,
+    nursery: trio.Nursery,
+    watch: Watch,
+    see: Callable[[StreamTransport], object] = lambda below: None,
+) -> Transport:
+    """The steps of `open_transport`; `see` is shown what a WebSocket is opened on, whatever comes of that."""
     endpoint = place.endpoint
     watch(Stage.CONNECTING)
     below = StreamTransport(await open_link(endpoint, place.address, patient.proxy))
@@ -74,11 +80,12 @@ async def reach(
             tls = patient.tls or await usual_context(ALPN_WEBSOCKET if place.is_websocket else ALPN)
             await below.start_tls(tls, place.named(patient.domain))
         if not place.is_websocket:
-            return below, below
+            return below
+        see(below)
         from ...transport.websocket import open_websocket
 
         watch("websocket")
-        return await open_websocket(nursery, below, endpoint), below
+        return await open_websocket(nursery, below, endpoint)
     except BaseException:
         await below.aclose()
         raise

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import trio
 
 from ...client.race import FAILURES
@@ -23,6 +25,8 @@ from .unverified import look_unverified
 
 __all__ = ["visit"]
 
+_TOO_OLD = ("SSLv3", "TLSv1", "TLSv1.1")
+
 
 async def visit(patient: Patient, place: Place, patience: float) -> Visit:
     """What there is to be seen at `place`, in `patience` seconds. Cancelling is safe."""
@@ -39,11 +43,17 @@ async def visit(patient: Patient, place: Place, patience: float) -> Visit:
                 found.tls, found.certificate = seen
     watch.stop()
     if error is not None:
-        found.error = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        found.fault = fault_of(error, watch.step, place, patient)
-        elsewhere = redirection(error)
-        found.sent_to = None if elsewhere is None else str(Endpoint("xmpp", elsewhere[0], elsewhere[1] or 5222))
+        _explain(found, error, watch.step, place, patient)
     return found
+
+
+def _explain(found: Visit, error: Exception, step: str | None, place: Place, patient: Patient) -> None:
+    found.error = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    found.fault = fault_of(error, step, place, patient)
+    if found.tls is not None and found.tls.version in _TOO_OLD:
+        found.fault = "tls-too-old"  # of a handshake that fails for it not all servers say why
+    elsewhere = redirection(error)
+    found.sent_to = None if elsewhere is None else str(Endpoint("xmpp", elsewhere[0], elsewhere[1] or 5222))
 
 
 async def _look_around(patient: Patient, place: Place, found: Visit, watch: Watch) -> Exception | None:
@@ -62,7 +72,8 @@ async def _look_around(patient: Patient, place: Place, found: Visit, watch: Watc
 
 
 async def _come_in(patient: Patient, place: Place, found: Visit, watch: Watch, nursery: trio.Nursery) -> None:
-    transport, below = await reach(patient, place, nursery, watch)
+    see = partial(_see, found, place.named(patient.domain))
+    transport = await reach(patient, place, nursery, watch, see)
     xmlstream = ObservedStream(transport, patient.domain)
     try:
         await secure(xmlstream, Terms(JID.parse(patient.domain), Credentials("", "")), patient.tls, watch)
@@ -74,7 +85,10 @@ async def _come_in(patient: Patient, place: Place, found: Visit, watch: Watch, n
             watch.was_later("features")
         raise
     finally:
-        _note(found, xmlstream, below, place.named(patient.domain))  # of a link that is closed nothing can be known
+        if place.endpoint.scheme == "xmpp" and xmlstream.offers:
+            found.before_tls = xmlstream.offers[0]
+        if isinstance(transport, StreamTransport):
+            see(transport)  # of a link that is closed nothing can be known
         await _leave(xmlstream, politely=found.plan is not None)
 
 
@@ -87,11 +101,10 @@ async def _leave(xmlstream: ObservedStream, *, politely: bool) -> None:
             await xmlstream.aclose()
 
 
-def _note(found: Visit, xmlstream: ObservedStream, below: StreamTransport, name: str) -> None:
-    """What is known of the link, however far it came."""
-    if xmlstream.upgradable and found.endpoint.startswith("xmpp:") and xmlstream.offers:
-        found.before_tls = xmlstream.offers[0]
-    certificate = below.certificate_der
+def _see(found: Visit, name: str, link: StreamTransport) -> None:
+    certificate = link.certificate_der
     if certificate is not None:
-        found.tls = TLS(below.tls_version, tuple(xmlstream.transport.channel_bindings()))
-        found.certificate = read_certificate(certificate, below.certificate, name, trusted=True)
+        # To whoever ends TLS for a WebSocket no login is bound: it need not be the XMPP server.
+        bindings = () if found.endpoint.startswith("w") else tuple(link.channel_bindings())
+        found.tls = TLS(link.tls_version, bindings)
+        found.certificate = read_certificate(certificate, link.certificate, name, trusted=True)
