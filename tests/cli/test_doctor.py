@@ -1,25 +1,30 @@
-"""The doctor: what it finds where all is well, and what it says where it is not."""
+"""The doctor: what it finds where all is well, and what comes of logging in."""
 
 from __future__ import annotations
 
-import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import trio
 
+from tests.cli.clinic import codes, words
 from trioxmpp import JID
 from trioxmpp.cli import main
-from trioxmpp.cli.doctor.advice import advice
-from trioxmpp.cli.doctor.examine import Diagnosis, Patient, Visit, examine
-from trioxmpp.cli.doctor.report import report
-from trioxmpp.cli.output import Plain
+from trioxmpp.cli.doctor.examine import examine
+from trioxmpp.cli.doctor.patient import Patient
 from trioxmpp.testing import Faults, Server, open_server
 from trioxmpp.transport.endpoint import Endpoint
+
+ROOT = Path(__file__).parent.parent.parent
 
 
 def patient(server: Server, *urls: str, **options) -> Patient:
     endpoints = tuple(Endpoint.parse(url) for url in urls)
-    defaults = {"endpoints": endpoints, "tls": server.client_tls_context(), "timeout": 5.0}
+    defaults = {"endpoints": endpoints, "tls": server.client_tls_context(), "timeout": 10.0}
     return Patient("example.test", **{**defaults, **options})
 
 
@@ -29,11 +34,7 @@ async def unused_port() -> int:
         return listener.socket.getsockname()[1]
 
 
-def words(diagnosis: Diagnosis, capsys: pytest.CaptureFixture[str]) -> str:
-    import sys
-
-    report(diagnosis, Plain(sys.stdout))
-    return capsys.readouterr().out
+ROMEO = {"jid": JID.parse("romeo@example.test"), "password": "secret"}
 
 
 async def test_a_server_that_is_well(capsys):
@@ -42,63 +43,122 @@ async def test_a_server_that_is_well(capsys):
         urls = (server.starttls_endpoint, server.tls_endpoint)
         diagnosis = await examine(patient(server, *urls))
         assert diagnosis.ok
+        assert codes(diagnosis) == {}
         assert [visit.endpoint for visit in diagnosis.visits] == list(urls)
         for visit in diagnosis.visits:
             assert visit.error is None
-            assert visit.tls_version == "TLSv1.3"
-            assert "example.test" in visit.names
-            assert visit.days_left is not None
-            assert "SCRAM-SHA-256" in visit.mechanisms
-            assert "tls-server-end-point" in visit.bindings_known
-            assert set(visit.steps) >= {"connecting", "securing the link", "opening the stream"}
+            assert visit.tls.version == "TLSv1.3"
+            assert visit.tls.bindings == ("tls-server-end-point",)
+            assert visit.certificate.trusted
+            assert visit.certificate.dns == ("example.test",)
+            assert "SCRAM-SHA-256" in visit.offer.mechanisms
+            assert {step.name for step in visit.steps} >= {"connecting", "tls", "stream"}
+            assert all(step.seconds > 0 for step in visit.steps)
         told = words(diagnosis, capsys)
         assert "one can log in here" in told
-        assert "What to fix" not in told
+        assert "STARTTLS: required" in told
+        assert "stream management: shown after a login, see --jid" in told
+        assert f"TLS, certificate and offer are those of {urls[0]}" in told
+        assert "What" not in told
 
 
 async def test_somebody_who_logs_in(capsys):
     async with open_server() as server:
         await server.listen()
-        who = {"jid": JID.parse("romeo@example.test"), "password": "secret"}
-        diagnosis = await examine(patient(server, server.starttls_endpoint, **who))
+        diagnosis = await examine(patient(server, server.starttls_endpoint, **ROMEO))
         assert diagnosis.ok
-        assert diagnosis.login is not None
-        assert diagnosis.login.jid.startswith("romeo@example.test/")
-        assert diagnosis.login.sm
-        assert diagnosis.login.resumable
-        assert "stream management: resumable" in words(diagnosis, capsys)
-
-
-async def test_a_wrong_password(capsys):
-    async with open_server() as server:
-        await server.listen()
-        who = {"jid": JID.parse("romeo@example.test"), "password": "guess"}
-        diagnosis = await examine(patient(server, server.starttls_endpoint, **who))
-        assert not diagnosis.ok
+        login = diagnosis.login
+        assert login.jid.startswith("romeo@example.test/")
+        assert login.profile == "SASL"
+        assert login.mechanism == "SCRAM-SHA-256"
+        assert not login.bound
+        assert login.token is None
+        assert login.sm.resumable
+        assert login.sm.max == 300
+        assert login.ping > 0
+        assert [step.name for step in login.steps][-4:] == ["authentication", "binding", "managing", "ping"]
         told = words(diagnosis, capsys)
-        assert "could not log in" in told
-        assert "check the address and the password" in told
-        assert "guess" not in told
+        assert f"resumable for 300 s; id {login.sm.id}" in told
+        assert "a round trip:" in told
+        assert server.sessions == {}  # said goodbye
+
+
+async def test_somebody_who_logs_in_by_sasl2_and_is_given_a_token(capsys):
+    names = ("SCRAM-SHA-256-PLUS", "SCRAM-SHA-256")
+    async with open_server(mechanisms=names, location="other.test:5222") as server:
+        server.policy.sasl2 = True
+        await server.listen()
+        diagnosis = await examine(patient(server, server.tls_endpoint, **ROMEO))
+        plan, login = diagnosis.visits[0].plan, diagnosis.login
+        assert (plan.profile, plan.mechanism, plan.binding) == ("SASL2", "SCRAM-SHA-256-PLUS", "tls-server-end-point")
+        assert (login.profile, login.mechanism, login.bound) == ("SASL2", "SCRAM-SHA-256-PLUS", True)
+        assert login.token == plan.token == "HT-SHA-256-ENDP"
+        assert login.sm.location == "other.test:5222"
+        assert "binding" not in {step.name for step in login.steps}
+        told = words(diagnosis, capsys)
+        assert "by SASL2 and SCRAM-SHA-256-PLUS, bound to the link; the next time by a token, HT-SHA-256-ENDP" in told
+        assert "shown after a login" not in told
+
+
+async def test_a_resource_of_ones_own_takes_another_round_trip_and_is_had():
+    async with open_server() as server:
+        server.policy.sasl2 = True
+        await server.listen()
+        jid = JID.parse("romeo@example.test/orchard")
+        diagnosis = await examine(patient(server, server.tls_endpoint, jid=jid, password="secret"))
+        assert diagnosis.login.jid == str(jid)
+        assert "binding" in {step.name for step in diagnosis.login.steps}
+
+
+async def test_a_server_that_lets_no_session_be_resumed(capsys):
+    async with open_server(sm=False) as server:
+        await server.listen()
+        diagnosis = await examine(patient(server, server.starttls_endpoint, **ROMEO))
+        assert diagnosis.ok
+        assert codes(diagnosis)["not-resumable"].level == "hint"
+        assert "stream management: no" in words(diagnosis, capsys)
 
 
 @pytest.mark.parametrize(
-    ("certificate", "says"), [("wrong-name", "certificate is not for example.test"), ("untrusted", "is not trusted")]
+    ("password", "condition", "code"),
+    [("guess", None, "login"), ("secret", "temporary-auth-failure", "login-server")],
 )
-async def test_a_certificate_that_is_no_good(certificate, says, capsys):
-    async with open_server(certificate=certificate) as server:
+async def test_a_login_that_fails(capsys, password, condition, code):
+    async with open_server() as server:
         await server.listen()
-        diagnosis = await examine(patient(server, server.starttls_endpoint, server.tls_endpoint))
+        server.faults = Faults(refuse_login=condition)
+        options = {**ROMEO, "password": password}
+        diagnosis = await examine(patient(server, server.starttls_endpoint, **options))
         assert not diagnosis.ok
-        assert all(says in visit.error for visit in diagnosis.visits)
-        assert says in words(diagnosis, capsys)
+        assert diagnosis.login.condition == (condition or "not-authorized")
+        assert code in codes(diagnosis)
+        told = words(diagnosis, capsys)
+        assert "could not log in" in told
+        assert "guess" not in told
 
 
 async def test_a_server_without_tls(capsys):
     async with open_server(starttls="none") as server:
         await server.listen()
         diagnosis = await examine(patient(server, server.starttls_endpoint))
-        assert not diagnosis.ok
+        assert diagnosis.visits[0].fault == "no-tls"
         assert "does not offer TLS" in words(diagnosis, capsys)
+
+
+async def test_a_server_that_refuses_the_tls_it_offers():
+    async with open_server() as server:
+        await server.listen()
+        server.faults = Faults(refuse_tls=True)
+        diagnosis = await examine(patient(server, server.starttls_endpoint))
+        assert diagnosis.visits[0].fault == "tls-refused"
+
+
+async def test_a_server_that_permits_logging_in_without_tls(capsys):
+    async with open_server(starttls="offered") as server:
+        await server.listen()
+        diagnosis = await examine(patient(server, server.starttls_endpoint))
+        assert codes(diagnosis)["login-without-tls"].level == "hint"
+        assert "STARTTLS: offered; to log in without it: SCRAM-SHA-256" in words(diagnosis, capsys)
 
 
 async def test_a_port_where_nobody_is(capsys):
@@ -115,30 +175,27 @@ async def test_a_server_that_is_silent(capsys):
     async with open_server() as server:
         await server.listen()
         server.faults = Faults(silent=True)
-        diagnosis = await examine(patient(server, server.starttls_endpoint, timeout=0.2))
-        assert not diagnosis.ok
-        assert "no answer within 0.2 seconds" in words(diagnosis, capsys)
+        diagnosis = await examine(patient(server, server.starttls_endpoint, timeout=0.3))
+        assert diagnosis.visits[0].fault == "hangs"
+        assert "no answer within" in words(diagnosis, capsys)
 
 
 async def test_one_way_that_is_open_is_enough(capsys):
     async with open_server() as server:
         await server.listen()
         closed = f"xmpp://127.0.0.1:{await unused_port()}"
-        diagnosis = await examine(patient(server, closed, server.tls_endpoint))
+        diagnosis = await examine(patient(server, closed, server.tls_endpoint, **ROMEO))
         assert diagnosis.ok
         assert [visit.error is None for visit in diagnosis.visits] == [False, True]
-        assert "What to fix" in words(diagnosis, capsys)
+        assert diagnosis.login.endpoint == server.tls_endpoint
+        assert "What to fix, by whoever runs the server" in words(diagnosis, capsys)
 
 
-def test_a_certificate_that_is_about_to_expire():
-    diagnosis = Diagnosis("example.test", visits=[Visit("xmpp://h:5222", days_left=3, mechanisms=("SCRAM-SHA-1",))])
-    assert advice(diagnosis) == ["xmpp://h:5222: the certificate expires in 3 days: renew it"]
-
-
-def test_a_server_that_wants_the_password_itself():
-    diagnosis = Diagnosis("example.test", visits=[Visit("xmpp://h:5222", mechanisms=("PLAIN",))])
-    assert not diagnosis.ok
-    assert "SCRAM is not offered" in advice(diagnosis)[0]
+async def test_a_websocket_needs_tls():
+    async with open_server() as server:
+        await server.listen()
+        diagnosis = await examine(patient(server, server.starttls_endpoint.replace("xmpp", "ws")))
+        assert not diagnosis.ok
 
 
 @pytest.mark.parametrize(
@@ -147,7 +204,12 @@ def test_a_server_that_wants_the_password_itself():
         ["example.test", "--endpoint", "http://example.test"],
         ["@example.test"],
         ["example.test", "--jid", "romeo@another.test"],
+        ["example.test", "--jid", "example.test"],
         ["example.test", "--ca-file", "/nowhere/ca.pem"],
+        ["example.test", "--proxy", "ftp://proxy.test"],
+        ["example.test", "--timeout", "0"],
+        ["example.test", "--timeout", "nan"],
+        ["example.test", "--jid", "romeo@example.test", "--password-file", "/nowhere/password"],
     ],
 )
 def test_what_cannot_be_meant_is_said_in_a_sentence(argv, capsys):
@@ -155,11 +217,78 @@ def test_what_cannot_be_meant_is_said_in_a_sentence(argv, capsys):
     assert capsys.readouterr().err.startswith("trioxmpp: ")
 
 
-def test_findings_for_machines(capsys):
-    port = trio.run(unused_port)
-    assert main(["doctor", "example.test", "--json", "--endpoint", f"xmpp://127.0.0.1:{port}"]) == 1
-    findings = json.loads(capsys.readouterr().out)
-    assert findings["domain"] == "example.test"
-    assert findings["ok"] is False
-    assert "Connection refused" in findings["visits"][0]["error"]
-    assert findings["advice"]
+def test_the_password_of_a_proxy_is_not_repeated(capsys):
+    assert main(["doctor", "example.test", "--proxy", "ftp://me:s3cret@proxy.test"]) == 1
+    assert "s3cret" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("how", ["file", "stdin", "environment"])
+def test_where_the_password_comes_from(how, tmp_path):
+    path = tmp_path / "server.py"
+    path.write_text(SERVER)
+    secret = tmp_path / "password"
+    secret.write_text("secret\n" if how == "file" else "")
+    given = {"file": str(secret), "stdin": "-", "environment": ""}[how]
+    environment = {**os.environ, "TRIOXMPP_PASSWORD": "secret" if how == "environment" else "wrong"}
+    command = [sys.executable, str(path), *(["--password-file", given] if given else [])]
+    told = subprocess.run(
+        command, cwd=ROOT, env=environment, input="secret\n", capture_output=True, text=True, timeout=50, check=False
+    )
+    assert "example.test: logged in" in told.stdout, told.stderr
+    assert told.returncode == 0
+
+
+#: A server in a thread, and the command line in front of it.
+SERVER = """
+import sys, threading, trio
+sys.path.insert(0, ".")
+from trioxmpp.cli import main
+from trioxmpp.testing import open_server
+
+ready = threading.Event()
+where = []
+
+async def serve():
+    async with open_server() as server:
+        await server.listen()
+        with open(sys.argv[0] + ".pem", "wb") as file:
+            file.write(server._authorities()._trusted.cert_pem.bytes())
+        where.append(server.starttls_endpoint)
+        ready.set()
+        await trio.sleep_forever()
+
+threading.Thread(target=trio.run, args=(serve,), daemon=True).start()
+ready.wait()
+options = ["--ca-file", sys.argv[0] + ".pem", "--endpoint", where[0]]
+sys.exit(main(["doctor", "example.test", "--jid", "romeo@example.test", *options, *sys.argv[1:]]))
+"""
+
+
+def test_ctrl_c_ends_it_at_once_and_in_order():
+    with subprocess.Popen(
+        [sys.executable, "-c", SILENT], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline() == "somebody came\n"
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert said == "trioxmpp: ended by SIGINT\n"
+
+
+SILENT = """
+import socket, sys, threading
+sys.path.insert(0, ".")
+from trioxmpp.cli import main
+
+listener = socket.create_server(("127.0.0.1", 0))
+port = listener.getsockname()[1]
+
+def accept():
+    link, _ = listener.accept()
+    link.recv(1)
+    print("somebody came", flush=True)
+    threading.Event().wait()
+
+threading.Thread(target=accept, daemon=True).start()
+sys.exit(main(["doctor", "example.test", "--endpoint", f"xmpp://127.0.0.1:{port}", "--json"]))
+"""

@@ -7,6 +7,7 @@ import sys
 import warnings
 
 import pytest
+import trio.testing
 from cryptography import x509
 from cryptography.x509 import ObjectIdentifier
 
@@ -100,6 +101,7 @@ async def test_on_the_second_handshake_nothing_is_said(autojump_clock, town):
     town.offers(SCRAM, context=town.authority.server("other.test"))
     diagnosis = await town.examine(jid=JID.parse(f"romeo@{DOMAIN}"), password="secret")
     assert diagnosis.visits[0].certificate is not None
+    await trio.testing.wait_all_tasks_blocked()
     # One link whose handshake we broke off, and one that was closed after it.
     assert town.heard == [b"", b""]
     assert diagnosis.login.error == "there is nowhere to log in at"
