@@ -12,6 +12,9 @@ from .shown import shown
 
 __all__ = ["report"]
 
+#: Places that are named one by one.
+MANY = 6
+
 _SERVICES = {"xmpp": "_xmpp-client", "xmpps": "_xmpps-client"}
 
 
@@ -78,9 +81,11 @@ def _visit(visit: Visit, seen: Sequence[Visit], page: _Page) -> None:
     _steps(visit.steps, page)
     if visit.error is not None:
         page.line(f"  {visit.error}")
-    twin = next((other for other in seen if visit.error is None and _like(visit) == _like(other)), None)
+    twin = next((other for other in seen if visit.certificate and _like(visit) == _like(other)), None)
     if twin is not None:
-        page.line(f"  TLS, certificate and offer are those of {twin.place}")
+        page.line(
+            f"  {'TLS and certificate' if visit.error else 'TLS, certificate and offer'} are those of {twin.place}"
+        )
         return
     if visit.before_tls is not None:
         mechanisms = ", ".join(visit.before_tls.mechanisms)
@@ -132,7 +137,11 @@ def _left(certificate: Certificate) -> str:
     days = certificate.days_left
     if days is None:
         return "for how long is not known"
-    return f"{days} days left" if days >= 0 else "expired"
+    return _days(days, "left") if days >= 0 else f"expired {_days(-days - 1, 'ago')}"
+
+
+def _days(count: int, what: str) -> str:
+    return f"{count} day{'' if count == 1 else 's'} {what}"
 
 
 def _steps(steps: Sequence[Step], page: _Page) -> None:
@@ -190,7 +199,12 @@ def _to_do(told: Sequence[Advice], page: _Page) -> None:
         page.gap()
         page.line(heading, "harm" if level == "fault" else "normal")
         for each in chosen:
-            page.line(f"- {', '.join(each.places)}: {each.text}" if each.places else f"- {each.text}")
+            page.line(f"- {_places(each.places)}{each.text}")
+
+
+def _places(places: Sequence[str]) -> str:
+    more = [f"and {len(places) - MANY} more"] if len(places) > MANY else []
+    return f"{', '.join([*places[:MANY], *more])}: " if places else ""
 
 
 def _verdict(diagnosis: Diagnosis) -> str:
