@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import ssl
 import subprocess
 import sys
 from pathlib import Path
@@ -50,7 +51,7 @@ async def test_a_server_that_is_well(capsys):
             assert visit.tls.version == "TLSv1.3"
             assert visit.tls.bindings == ("tls-server-end-point",)
             assert visit.certificate.trusted
-            assert visit.certificate.dns == ("example.test",)
+            assert "example.test" in visit.certificate.dns
             assert "SCRAM-SHA-256" in visit.offer.mechanisms
             assert {step.name for step in visit.steps} >= {"connecting", "tls", "stream"}
             assert all(step.seconds > 0 for step in visit.steps)
@@ -223,45 +224,24 @@ def test_the_password_of_a_proxy_is_not_repeated(capsys):
 
 
 @pytest.mark.parametrize("how", ["file", "stdin", "environment"])
-def test_where_the_password_comes_from(how, tmp_path):
-    path = tmp_path / "server.py"
-    path.write_text(SERVER)
-    secret = tmp_path / "password"
-    secret.write_text("secret\n" if how == "file" else "")
-    given = {"file": str(secret), "stdin": "-", "environment": ""}[how]
-    environment = {**os.environ, "TRIOXMPP_PASSWORD": "secret" if how == "environment" else "wrong"}
-    command = [sys.executable, str(path), *(["--password-file", given] if given else [])]
-    told = subprocess.run(
-        command, cwd=ROOT, env=environment, input="secret\n", capture_output=True, text=True, timeout=50, check=False
-    )
-    assert "example.test: logged in" in told.stdout, told.stderr
-    assert told.returncode == 0
-
-
-#: A server in a thread, and the command line in front of it.
-SERVER = """
-import sys, threading, trio
-sys.path.insert(0, ".")
-from trioxmpp.cli import main
-from trioxmpp.testing import open_server
-
-ready = threading.Event()
-where = []
-
-async def serve():
+async def test_where_the_password_comes_from(how, tmp_path):
+    files = {"ca.pem": "", "password": "secret\n"}
     async with open_server() as server:
         await server.listen()
-        with open(sys.argv[0] + ".pem", "wb") as file:
-            file.write(server._authorities()._trusted.cert_pem.bytes())
-        where.append(server.starttls_endpoint)
-        ready.set()
-        await trio.sleep_forever()
-
-threading.Thread(target=trio.run, args=(serve,), daemon=True).start()
-ready.wait()
-options = ["--ca-file", sys.argv[0] + ".pem", "--endpoint", where[0]]
-sys.exit(main(["doctor", "example.test", "--jid", "romeo@example.test", *options, *sys.argv[1:]]))
-"""
+        for authority in server.client_tls_context().get_ca_certs(binary_form=True):
+            files["ca.pem"] += ssl.DER_cert_to_PEM_cert(authority)
+        for name, content in files.items():
+            (tmp_path / name).write_text(content)
+        command = [sys.executable, "-m", "trioxmpp", "doctor", "example.test", "--jid", "romeo@example.test"]
+        command += ["--ca-file", str(tmp_path / "ca.pem"), "--endpoint", server.starttls_endpoint]
+        command += {"file": ["--password-file", str(tmp_path / "password")], "stdin": ["--password-file", "-"]}.get(
+            how, []
+        )
+        environment = {**os.environ, "TRIOXMPP_PASSWORD": "secret" if how == "environment" else "wrong"}
+        options = {"cwd": ROOT, "env": environment, "stdin": b"secret\n", "capture_stdout": True, "check": False}
+        ran = await trio.run_process(command, **options)
+    assert b"example.test: logged in" in ran.stdout
+    assert ran.returncode == 0
 
 
 def test_ctrl_c_ends_it_at_once_and_in_order():

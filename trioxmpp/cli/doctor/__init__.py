@@ -2,7 +2,7 @@
 
 The doctor looks up what the DNS and the web server of a domain say, tries every address of every endpoint by itself,
 and tells how far it came, how long each step took, what the certificate says and what the server offers. With an
-address it also logs in. Nothing is changed anywhere.
+address it also logs in.
 """
 
 from __future__ import annotations

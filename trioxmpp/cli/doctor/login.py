@@ -90,7 +90,7 @@ class _Guest:
                 jid = await bind(xmlstream, features, self._jid.resource)
             login.jid = str(jid)
             login.offer = xmlstream.offers[-1]
-            await self._live(nursery, xmlstream, features, jid)
+            await self._look_around(nursery, xmlstream, features, jid)
         finally:
             with trio.CancelScope(shield=True):
                 await xmlstream.aclose()
@@ -99,11 +99,13 @@ class _Guest:
         """As `connect` with the defaults: who wants a resource of his own cannot have it by Bind 2."""
         return Wish(bind=self._jid.resource is None, enable=Enable(resume=True))
 
-    async def _live(self, nursery: trio.Nursery, xmlstream: ObservedStream, features: StreamFeatures, jid: JID) -> None:
+    async def _look_around(
+        self, nursery: trio.Nursery, xmlstream: ObservedStream, features: StreamFeatures, jid: JID
+    ) -> None:
         answer = features.settled.managed
         stream = StanzaStream(jid.bare)
         managed = answer if isinstance(answer, Enabled) else None
-        await nursery.start(partial(self._run, stream, xmlstream, managed))
+        await nursery.start(partial(self.live, stream, xmlstream, managed))
         try:
             if features.sm and answer is None:
                 self.watch("managing")
@@ -115,7 +117,7 @@ class _Guest:
         finally:
             await stream.aclose()  # noqa: ASYNC102  (it shields, and bounds, what it has to do when cancelled)
 
-    async def _run(
+    async def live(
         self,
         stream: StanzaStream,
         xmlstream: ObservedStream,

@@ -13,7 +13,6 @@ from ...jid import JID
 from ...protocol.sasl import Credentials
 from ...stream.bare import bare
 from ...stream.negotiate import Terms, secure
-from ...transport.endpoint import Endpoint
 from ...transport.tcp import StreamTransport
 from .certificate import read_certificate
 from .fault import fault_of
@@ -53,7 +52,7 @@ def _explain(found: Visit, error: Exception, step: str | None, place: Place, pat
     if found.tls is not None and found.tls.version in _TOO_OLD:
         found.fault = "tls-too-old"  # of a handshake that fails for it not all servers say why
     elsewhere = redirection(error)
-    found.sent_to = None if elsewhere is None else str(Endpoint("xmpp", elsewhere[0], elsewhere[1] or 5222))
+    found.sent_to = None if elsewhere is None else str(elsewhere)
 
 
 async def _look_around(patient: Patient, place: Place, found: Visit, watch: Watch) -> Exception | None:
@@ -80,6 +79,9 @@ async def _come_in(patient: Patient, place: Place, found: Visit, watch: Watch, n
         watch.stop()
         found.offer = xmlstream.offers[-1]
         found.plan = plan(found.offer, transport.channel_bindings(), transport.tls_version)
+        if isinstance(transport, StreamTransport):
+            see(transport)  # of a link that is closed nothing can be known
+        await xmlstream.say_goodbye()
     except FAILURES:
         if watch.step == "stream" and xmlstream.header is not None:
             watch.was_later("features")
@@ -88,15 +90,7 @@ async def _come_in(patient: Patient, place: Place, found: Visit, watch: Watch, n
         if place.endpoint.scheme == "xmpp" and xmlstream.offers:
             found.before_tls = xmlstream.offers[0]
         if isinstance(transport, StreamTransport):
-            see(transport)  # of a link that is closed nothing can be known
-        await _leave(xmlstream, politely=found.plan is not None)
-
-
-async def _leave(xmlstream: ObservedStream, *, politely: bool) -> None:
-    try:
-        if politely:
-            await xmlstream.say_goodbye()
-    finally:
+            see(transport)
         with trio.CancelScope(shield=True):
             await xmlstream.aclose()
 
