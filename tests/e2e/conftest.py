@@ -245,16 +245,21 @@ def open_venue(venue_name: str, real_servers: RealServers, guests: Iterator[str]
     """Gives a block with a server of these settings. A real one is left for the next test that wants the same."""
 
     @asynccontextmanager
-    async def open_venue(*, sm_timeout: int = 300, mechanisms: Sequence[str] | None = None) -> AsyncIterator[Venue]:
+    async def open_venue(
+        *, sm_timeout: int = 300, mechanisms: Sequence[str] | None = None, archive: bool = False
+    ) -> AsyncIterator[Venue]:
         if venue_name == EMBEDDED:
             settings = {} if mechanisms is None else {"mechanisms": tuple(mechanisms)}
             async with open_server(accounts=ACCOUNTS, hibernation=sm_timeout, **settings) as embedded:
+                embedded.policy.archive = archive
                 await embedded.listen()
                 yield Venue(venue_name, EmbeddedServer(embedded), guests)
         else:
             settings = {} if sm_timeout == 300 else {"sm_timeout": sm_timeout}
             if mechanisms is not None:
                 settings["mechanisms"] = tuple(mechanisms)
+            if archive:
+                settings["archive"] = True
             server = real_servers.get(venue_name, **settings)
             await server.start()
             yield Venue(venue_name, server, guests)

@@ -88,10 +88,8 @@ class Archive:
         if "with" in fields:
             other = JID.parse(fields["with"])
             items = [item for item in items if other in (item.other, item.other.bare)]
-        if "start" in fields:
-            items = [item for item in items if item.time >= datetime.datetime.fromisoformat(fields["start"])]
-        if "end" in fields:
-            items = [item for item in items if item.time <= datetime.datetime.fromisoformat(fields["end"])]
+        start, end = (_time(fields[name]) if name in fields else None for name in ("start", "end"))
+        items = [item for item in items if (start is None or start <= item.time) and (end is None or item.time <= end)]
         return items
 
     def _page(self, query: xml.Element, items: list[Item]) -> tuple[list[Item], bool]:
@@ -113,6 +111,14 @@ class Archive:
 def is_query(request: xml.Element) -> bool:
     """Whether an IQ asks an archive."""
     return request.get("type") == "set" and len(request) == 1 and request[0].tag == f"{{{MAM}}}query"
+
+
+def _time(text: str) -> datetime.datetime:
+    """A point in time (XEP-0082). Raises ValueError."""
+    time = datetime.datetime.fromisoformat(text)
+    if time.tzinfo is None:
+        raise ValueError("what time is that where you are?")
+    return time
 
 
 def _result(item: Item, queryid: str | None, *, to: str, from_: str) -> xml.Element:
