@@ -360,7 +360,9 @@ async def test_whenever_the_process_leaves_a_doubt_stays_one(autojump_clock, roa
     async with another_process(road, store) as client:
         for _ in range(steps):
             await trio.lowlevel.checkpoint()
+        before = trio.current_time()
         await client.suspend()
+    assert trio.current_time() - before < 1
     assert [stanza.doubtful for stanza in store.ticket.stanzas if stanza.durable] == [True, True]
     road.server.policy.archive = True
     async with another_process(road, store) as client:

@@ -50,15 +50,17 @@ async def reconcile(client: Client, recorder: Recorder) -> None:
     session = client.stream._session
     doubts = len(recorder.in_doubt)
     try:
-        await _ask_patiently(client, recorder, session)
-        left = len(recorder.in_doubt)
-        logger.info("%d of %d messages in doubt have arrived; the others are sent again", doubts - left, doubts)
-    except StanzaError as exc:
-        logger.warning("the archive does not say what became of %d messages in doubt: %s", doubts, exc)
-    except ConnectionError:
-        if session.ended is None:
-            return  # the client is at its end: it is for the next one to ask
-    recorder.settled(session)
+        try:
+            await _ask_patiently(client, recorder, session)
+            left = len(recorder.in_doubt)
+            logger.info("%d of %d messages in doubt have arrived; the others are sent again", doubts - left, doubts)
+        except StanzaError as exc:
+            logger.warning("the archive does not say what became of %d messages in doubt: %s", doubts, exc)
+        recorder.settled(session)
+    except ConnectionError as exc:  # the session is over, or the client: it is for the next one to ask
+        logger.debug("nobody can be asked what became of %d messages in doubt: %s", doubts, exc)
+    finally:
+        recorder.abandoned(session)
 
 
 async def _ask_patiently(client: Client, recorder: Recorder, session: Session) -> None:

@@ -111,6 +111,11 @@ class Entries:
         self._asked_in = None
         self._answered.set()
 
+    def abandoned(self, session: Session) -> None:
+        """Nobody asks any more in `session`, whatever came of it: who waits for an answer need not."""
+        if session is self._asked_in:
+            self._answered.set()
+
     def _ask(self, session: Session) -> None:
         self._questions += 1
         self._asked_in = session
