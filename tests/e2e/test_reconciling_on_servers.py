@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import random
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -84,6 +86,27 @@ async def test_the_server_crashes(venue, tmp_path):
         await all_arrive((first, second))
         await ben.until(lambda: "second" in ben.got)
         assert ben.got == ["first", "second"]
+
+
+async def test_wherever_the_link_is_cut(venue):
+    """Again and again, and no session is ever resumed. Ben does not look at ids: what comes twice, he reads twice."""
+    user, store, chance = venue.guest(), MemoryStore(), random.Random(venue.name)
+    bodies = itertools.count()
+    async with venue.person() as ben:
+        for _ in range(12):
+            async with venue.relay() as relay, venue.connect(user, store=store, endpoint=relay.endpoint) as client:
+                relay.blocked = True
+                if chance.random() < 0.5:
+                    relay.black_hole("out")
+                relay.reset(after=chance.randrange(1, 4000))
+                for body in itertools.islice(bodies, 10):
+                    await client.post(chat(ben.client.jid, body))
+                await trio.sleep(chance.uniform(0, 0.05))
+                await client.suspend()
+            store = forgotten(store)
+        async with venue.connect(user, store=store) as client:
+            await all_arrive(client.posted)
+        await ben.reads(*(str(body) for body in range(120)))
 
 
 async def test_in_a_long_archive(venue):
