@@ -19,6 +19,35 @@ MESSAGE = b"<message xmlns='jabber:client'><body>hi</body></message>"
 
 CHARACTERS = st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufffe\uffff")
 TEXT = st.text(CHARACTERS, max_size=40)
+SAMPLES = [
+    MESSAGE,
+    b"<presence xmlns='jabber:client' a='&lt;&#xfc;'/>",
+    b"<iq xmlns='jabber:client' xmlns:x='urn:x'><x:a x:b='1' xml:lang='de'>\xc3\xbc<b/></x:a></iq>",
+    b"<message><body>hi</body></message>",
+]
+BITS = [b"", b"<", b">", b"/", b"'", b'"', b":", b"&", b";", b" ", b"x", b"=", b"\0", b"\xff", b"\xef\xbb\xbf"]
+BITS += [
+    b"<!---->",
+    b"<?a b?>",
+    b"<![CDATA[a]]>",
+    b"]]>",
+    b"&amp;",
+    b"&a;",
+    b"&#0;",
+    b"<x:b/>",
+    b"</message>",
+    b"<iq/>",
+]
+BITS += [
+    b" xmlns=''",
+    b" xmlns:y=''",
+    b" xmlns:x='urn:y'",
+    b" xmlns:xml='a'",
+    b" x:b='2'",
+    b" y:c='3'",
+    b"\r\n",
+    b"\x0b",
+]
 
 
 def read(*messages: bytes, limits: Limits | None = None) -> tuple[list[object], StreamError | None]:
@@ -187,6 +216,28 @@ def test_what_is_not_exactly_one_good_element_ends_the_stream(message, condition
     assert error.condition is condition
     assert framing.feed(MESSAGE) == ([], error)
     assert framing.feed_one(MESSAGE) == (None, b"", error)
+
+
+@given(data=st.data())
+def test_what_is_read_as_a_document_is_what_a_stream_would_have_of_it(data):
+    """Whatever was done to its octets: most messages are read in another way than streams are."""
+    message = bytearray(data.draw(st.sampled_from(SAMPLES)))
+    for _ in range(data.draw(st.integers(0, 3))):
+        place = data.draw(st.integers(0, len(message)))
+        message[place : place + data.draw(st.integers(0, 3))] = data.draw(st.sampled_from(BITS))
+    piece = bytes(message)
+    stream = Framing()
+    stream.feed(header(to=None, lang=None))
+    expected, error = stream.feed(piece)
+    is_good = piece.startswith(b"<") and error is None and len(expected) == 1 and stream.between
+    events, error = read(piece)
+    if is_good and not isinstance(expected[0], StreamFooter):
+        assert error is None
+        assert xml.equal(events[0], expected[0])
+        assert events[0].tail is None
+    else:
+        assert events == []
+        assert isinstance(error, StreamError)
 
 
 def test_a_message_may_be_as_large_as_a_stanza_may_be():

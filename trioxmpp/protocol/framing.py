@@ -89,6 +89,11 @@ class Framing:
         """Whether what was fed so far ends where a first-level element may begin, or the header."""
         return self._between and not self._rest
 
+    @property
+    def small(self) -> int:
+        """Octets of a first-level element that is too short to exceed any limit; 0 before the header."""
+        return self._tree.small
+
     def feed(self, data: bytes) -> tuple[list[Event], StreamError | None]:
         """Read `data`: everything that it completes, in order, and the stream error that stopped us, if one did.
 

@@ -11,6 +11,8 @@ import functools
 import re
 from typing import Final
 
+from lxml import etree
+
 from .. import xml
 from ..errors import StreamCondition, StreamError
 from . import ns
@@ -27,6 +29,7 @@ _LANG: Final = f"{{{ns.XML}}}lang"
 _NAMESPACES: Final = FIRST_LEVEL_NAMESPACES | {ns.FRAMING}
 
 _STANZAS: Final = (b"<message", b"<presence", b"<iq")
+_STANZA_TAGS: Final = frozenset(f"{{{ns.CLIENT}}}{name}" for name in ("message", "presence", "iq"))
 _TAG: Final = re.compile(rb"""(<[^ \t\r\n=<>'"/!?]+)((?:[ \t\r\n]+[^ \t\r\n=<>'"/]+=(?:'[^'<]*'|"[^"<]*"))*)""")
 _ATTRIBUTES: Final = re.compile(rb"""([^ \t\r\n=<>'"/]+)=(?:'[^'<]*'|"[^"<]*")""")
 
@@ -38,12 +41,17 @@ class DocumentFraming:
     declares ``jabber:client`` and the prefix ``stream``. Every document should declare them itself (RFC 7395 §3.3.3);
     some servers do not for stream errors. What is not exactly one element ends the stream with *bad-format*.
 
+    Most messages are whole, plain stanzas, too short to exceed any limit. These are read as the documents they are, and
+    what is the least bit unusual goes the other way, which knows what to say of it.
+
     ``<close see-other-uri="…"/>`` is the StreamError *see-other-host*, with the URI as its text and its `uri`.
     """
 
     def __init__(self, limits: Limits | None = None) -> None:
         self._framing = Framing(limits, namespaces=_NAMESPACES)
         self._framing.feed(header(to=None, lang=None))
+        self._small = self._framing.small
+        self._parser: etree.XMLParser[xml.Element] | None = None
         self._error: StreamError | None = None
         self._ended = False
 
@@ -64,8 +72,25 @@ class DocumentFraming:
     def rest(self) -> None:
         """Nothing has come for a while; see `Framing.rest`."""
         self._framing.rest()
+        self._parser = None
+
+    def _read_stanza(self, data: bytes) -> xml.Element | None:
+        """Read a stanza, if that is beyond doubt."""
+        # Without a declaration it is UTF-8, unless it begins otherwise or has octets of value 0.
+        if len(data) > self._small or not data.startswith(b"<") or b"\0" in data or b"<!" in data or b"<?" in data:
+            return None
+        if self._parser is None:
+            self._parser = etree.XMLParser(resolve_entities="internal", no_network=True, collect_ids=False)
+        try:
+            element = etree.fromstring(data, self._parser)
+        except etree.XMLSyntaxError:
+            return None
+        return element if element.tag in _STANZA_TAGS else None
 
     def _read(self, data: bytes) -> Event:
+        stanza = self._read_stanza(data)
+        if stanza is not None:
+            return stanza
         if not data.startswith(b"<"):
             raise refuse(StreamCondition.BAD_FORMAT, "a message that does not begin with <")
         events, error = self._framing.feed(data)
