@@ -11,7 +11,7 @@ import pytest
 import trio
 import trio.testing
 
-from trioxmpp import Client, MemoryStore, Message, MessageType, Posted, Ticket, xml
+from trioxmpp import Client, MemoryStore, Message, MessageType, xml
 from trioxmpp.testing import Server
 
 TO = "juliet@example.test/orchard"
@@ -222,13 +222,42 @@ def chat_element(body: object) -> xml.Element:
     )
 
 
-async def test_a_clock_that_is_far_ahead_does_not_matter(autojump_clock, road, inbox):
+async def test_clocks_may_differ_by_hours(autojump_clock, road, inbox):
+    """To the server it is two hours earlier."""
     store, _ = await loses_its_session(road, "0", had=1)
-    (stored,) = store.ticket.stanzas
-    store = MemoryStore(replace(store.ticket, stanzas=(replace(stored, sent=stored.sent + 7200 * 10**6),)))
+    archive = road.server.accounts["romeo"].archive
+    archive.items[0] = replace(archive.items[0], time=archive.items[0].time - timedelta(hours=2))
     async with another_process(road, store) as client:
         await client.drain()
     await reads(inbox, "0")
+
+
+@pytest.mark.parametrize("sent", [0, 10**20], ids=["never", "at the end of time"])
+async def test_a_clock_that_was_wrong_does_no_harm(autojump_clock, road, inbox, sent):
+    store, _ = await loses_its_session(road, "0", had=1)
+    (stored,) = store.ticket.stanzas
+    store = MemoryStore(replace(store.ticket, stanzas=(replace(stored, sent=sent),)))
+    async with another_process(road, store) as client:
+        await client.drain()
+    await reads(inbox, "0")
+
+
+async def test_who_has_filters_of_his_own_does_no_harm(autojump_clock, road, inbox):
+    """Their order may be anything that can be compared, but not with a number."""
+    store, _ = await loses_its_session(road, "0", had=1)
+    seen: list[Message] = []
+    road.server.policy.archive = "silent"
+    async with another_process(road, store) as client:
+        chain = client.stream.service_inbound_message_filter
+        chain.register(lambda message: seen.append(message) or message, "a")
+        await road.server.until(lambda: queries(road.server))
+        chain.register(lambda message: seen.append(message) or message, "b")
+        road.server.policy.archive = True
+        road.server.forget(ROMEO)
+        for posted in client.posted:
+            await posted
+    await reads(inbox, "0")
+    assert not seen
 
 
 async def test_messages_to_several_people_are_looked_for_at_once(autojump_clock, road, inbox):
@@ -338,9 +367,8 @@ async def test_a_doubt_outlives_the_process_that_asks(autojump_clock, road, inbo
         await client.post(chat("2"))
         await client.send(chat("not durable"))
         await client.suspend()
-    ticket: Ticket = store.ticket
-    assert ticket.id is not None
-    assert [stanza.doubtful for stanza in ticket.stanzas if stanza.durable] == [True, True, False]
+    assert store.ticket.id is not None
+    assert [stanza.doubtful for stanza in store.ticket.stanzas if stanza.durable] == [True, True, False]
     road.server.policy.archive = True
     async with another_process(road, store) as client:
         assert client.restored.resumed
@@ -463,7 +491,6 @@ async def test_strange_answers_end_the_search(autojump_clock, road, inbox, fin):
     async with another_process(road, store) as client, trio.open_nursery() as nursery:
         nursery.start_soon(answer)
         before = trio.current_time()
-        posted: Posted
         for posted in client.posted:
             await posted
         assert trio.current_time() - before < 20

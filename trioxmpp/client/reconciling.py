@@ -9,6 +9,7 @@ seconds, is: at least once.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -41,9 +42,6 @@ PAGES = 20
 #: Two clocks differ by less than this, as a rule.
 SLACK = timedelta(minutes=5)
 
-#: Before the filters of others: what comes out of an archive is no message that comes now.
-FIRST = -(10**6)
-
 
 async def reconcile(client: Client, recorder: Recorder) -> None:
     """Ask what became of what is in doubt, and have the rest sent again. Whatever goes wrong, it raises nothing."""
@@ -56,6 +54,10 @@ async def reconcile(client: Client, recorder: Recorder) -> None:
             logger.info("%d of %d messages in doubt have arrived; the others are sent again", doubts - left, doubts)
         except StanzaError as exc:
             logger.warning("the archive does not say what became of %d messages in doubt: %s", doubts, exc)
+        except ConnectionError:
+            raise
+        except Exception:
+            logger.exception("could not ask what became of %d messages in doubt", doubts)
         recorder.settled(session)
     except ConnectionError as exc:  # the session is over, or the client: it is for the next one to ask
         logger.debug("nobody can be asked what became of %d messages in doubt: %s", doubts, exc)
@@ -84,6 +86,16 @@ async def _ask(client: Client, recorder: Recorder) -> None:
         await _Search(client, recorder, ours).run()
 
 
+class _First:
+    """The order of a filter that comes before all others, whatever they are sorted by."""
+
+    def __lt__(self, other: object) -> bool:
+        return True
+
+    def __gt__(self, other: object) -> bool:
+        return False
+
+
 class _Search:
     """Looks into the archive of `ours`, our own account, for messages that are in doubt."""
 
@@ -101,10 +113,12 @@ class _Search:
 
     async def run(self) -> None:
         """Look, until all is found or there is nothing more to look into."""
-        with self._client.stream.service_inbound_message_filter.context_register(self._take, FIRST):
+        # What comes out of an archive is no message that comes now, for anybody.
+        with self._client.stream.service_inbound_message_filter.context_register(self._take, _First()):
             since = min((entry.sent for entry in self._recorder.in_doubt if entry.sent is not None), default=None)
             if since is not None:
-                await self._search(_time(since) - SLACK)
+                now = time.time()  # which no message was sent after, whatever the clock said then
+                await self._search(datetime.fromtimestamp(min(since / 1e6, now), UTC).replace(microsecond=0) - SLACK)
             if self._recorder.in_doubt:
                 await self._page(Page(max=PAGE, before=""), None)
 
@@ -148,7 +162,3 @@ class _Search:
             yield "id", message.id, *same
         if origin is not None:
             yield "origin-id", origin.id, *same
-
-
-def _time(sent: int) -> datetime:
-    return datetime.fromtimestamp(sent / 1e6, UTC).replace(microsecond=0)

@@ -49,9 +49,9 @@ class Server:
     """An XMPP server for clients of one domain; `open_server` makes one.
 
     It logs in, binds, routes messages, presence and IQs between its accounts, keeps messages for who is offline, and
-    manages streams (XEP-0198) with a queue that is really kept, resumed, and expires. It does not federate, and stores
-    nothing beyond its block. All times are trio's, so that under a `trio.testing.MockClock` an outage of ten minutes
-    takes none.
+    all of them if its policy says so, and manages streams (XEP-0198) with a queue that is really kept, resumed, and
+    expires. It does not federate, and stores nothing beyond its block. All times are trio's, so that under a
+    `trio.testing.MockClock` an outage of ten minutes takes none; but those in the archive are everybody's.
     """
 
     def __init__(self, domain: str, nursery: trio.Nursery, policy: Policy) -> None:
