@@ -2,82 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 import trio
-import trio.testing
 
-from trioxmpp import Client, MemoryStore, Message, MessageType, xml
-from trioxmpp.testing import Server
-
-TO = "juliet@example.test/orchard"
-ROMEO = "romeo@example.test/orchard"
-MAM = "urn:xmpp:mam:2"
-
-
-def chat(body: object, **more: object) -> Message:
-    return Message(to=TO, type=MessageType.CHAT, body=str(body), **more)
+from tests.client.doubts import (
+    ROMEO,
+    TO,
+    another_process,
+    chat,
+    field,
+    juliet,
+    loses_its_session,
+    queries,
+    reads,
+    settle,
+)
+from trioxmpp import MemoryStore, Message, MessageType, xml
 
 
 @pytest.fixture
 async def inbox(road):
-    road.server.policy.archive = True
-    road.server.policy.resume_h_in_failed = False
-    async with road.connect("juliet", endpoint=road.server.endpoint) as juliet, juliet.messages.subscribe() as inbox:
+    async with juliet(road) as inbox:
         yield inbox
-
-
-async def settle() -> None:
-    await trio.testing.wait_all_tasks_blocked(0.1)
-
-
-async def reads(inbox, *bodies: object) -> None:
-    """Exactly these come, and nothing behind them."""
-    assert [(await anext(inbox)).body for _ in bodies] == [str(body) for body in bodies]
-    with trio.move_on_after(100):
-        pytest.fail(f"one too many: {(await anext(inbox)).body}")
-
-
-def queries(server: Server) -> list[xml.Element]:
-    """The questions that romeo has asked his archive."""
-    return [each.stanza[0] for each in server.log if each.jid == ROMEO and each.stanza[0].tag == f"{{{MAM}}}query"]
-
-
-def field(query: xml.Element, name: str) -> str | None:
-    return query.findtext(f".//{{*}}field[@var='{name}']/{{*}}value")
-
-
-async def loses_its_session(road, *posts: str, had: int, **how: object) -> tuple[MemoryStore, list[str | None]]:
-    """A process posts messages of which the server gets the first `had`, and dies, as does its session. What it leaves
-    in its store, and the ids of the messages.
-    """
-    store = MemoryStore()
-    async with road.connect(store=store) as old:
-        road.session().link.black_hole("out")
-        posted = [await old.post(chat(body, **how)) for body in posts[:had]]
-        await settle()
-        road.session().link.black_hole("in")
-        posted += [await old.post(chat(body, **how)) for body in posts[had:]]
-        await settle()
-        left = MemoryStore(store.ticket)
-        road.blocked = True
-        road.server.expire(ROMEO)
-        old.stream.stop()
-        with trio.CancelScope() as scope:
-            scope.cancel()
-            await old.suspend()
-    return left, [each.stanza.id for each in posted]
-
-
-@asynccontextmanager
-async def another_process(road, store: MemoryStore) -> AsyncIterator[Client]:
-    road.blocked = False
-    async with road.connect(store=store) as client:
-        yield client
 
 
 # --- what it is for
@@ -129,6 +78,19 @@ async def test_without_an_archive_nobody_is_asked_and_all_is_sent_again(autojump
         await client.drain()
     await reads(inbox, "0", "0", "1")
     assert not queries(road.server)
+
+
+async def test_without_stream_management_the_store_may_not_know_what_was_sent(autojump_clock, road, inbox):
+    """It was written, and the process dies before it can make a note of that."""
+    road.server.policy.sm = False
+    store = MemoryStore()
+    async with road.connect(store=store) as old:
+        await (await old.post(chat("0")))
+        left = MemoryStore(store.ticket)
+    assert len(left.ticket.stanzas) == 1
+    async with another_process(road, left) as client:
+        await client.drain()
+    await reads(inbox, "0")
 
 
 async def test_the_question_names_the_recipient_and_the_time(autojump_clock, road, inbox):
@@ -412,91 +374,3 @@ async def test_a_doubt_outlives_a_client_that_is_closed(autojump_clock, road, in
         assert [posted.stanza.id for posted in client.posted] == ids
         await client.drain()
     await reads(inbox, "0", "1")
-
-
-# --- what is not from the archive
-
-
-async def test_only_the_archive_is_believed(autojump_clock, road, inbox):
-    store, ids = await loses_its_session(road, "0", had=0)
-    road.server.policy.archive = "silent"
-    async with another_process(road, store) as client, client.messages.subscribe() as messages:
-        await road.server.until(lambda: queries(road.server))
-        (posted,) = client.posted
-        queryid = queries(road.server)[0].get("queryid")
-        true = result(queryid, message(ROMEO, TO, ids[0], "0"))
-        lies = [
-            ("juliet@example.test/balcony", true, 1),
-            ("juliet@example.test", true, 1),
-            ("example.test", true, 1),
-            (ROMEO, true, 1),
-            ("romeo@example.test", result("another", message(ROMEO, TO, ids[0], "0")), 1),
-            (None, result("", message(ROMEO, TO, ids[0], "0")), 1),
-            ("romeo@example.test", result(queryid, message("romeo@example.com/orchard", TO, ids[0], "0")), 0),
-            ("romeo@example.test", result(queryid, message(None, TO, ids[0], "0")), 0),
-            ("romeo@example.test", result(queryid, message("@@@", TO, ids[0], "0")), 0),
-            ("romeo@example.test", result(queryid, ""), 0),
-            ("romeo@example.test", f"<result xmlns='{MAM}' queryid='{queryid}'/>", 1),
-        ]
-        for from_, lie, shown in lies:
-            sender = "" if from_ is None else f" from='{from_}'"
-            road.session().deliver(xml.fromstring(f"<message xmlns='jabber:client'{sender}>{lie}</message>"))
-            await settle()
-            assert not posted.settled, (from_, lie)
-            assert len(messages) == shown, (from_, lie)
-            if shown:
-                await anext(messages)
-        road.session().deliver(xml.fromstring(f"<message xmlns='jabber:client'>{true}</message>"))
-        await settle()
-        assert posted.delivered
-    await reads(inbox)
-
-
-def message(from_: str | None, to: str, id: str | None, body: str) -> str:
-    sender = "" if from_ is None else f" from='{from_}'"
-    return f"<message xmlns='jabber:client'{sender} to='{to}' id='{id}' type='chat'><body>{body}</body></message>"
-
-
-def result(queryid: str, inner: str) -> str:
-    forwarded = (
-        f"<forwarded xmlns='urn:xmpp:forward:0'><delay xmlns='urn:xmpp:delay' stamp='2026-01-01T00:00:00Z'/>{inner}"
-    )
-    return f"<result xmlns='{MAM}' queryid='{queryid}' id='1'>{forwarded}</forwarded></result>"
-
-
-@pytest.mark.parametrize(
-    "fin",
-    [
-        "<fin xmlns='urn:xmpp:mam:2'/>",
-        "<fin xmlns='urn:xmpp:mam:2' complete='perhaps'/>",
-        "<fin xmlns='urn:xmpp:mam:2'><set xmlns='http://jabber.org/protocol/rsm'><last>1</last></set></fin>",
-        "<fin xmlns='urn:xmpp:mam:2'><set xmlns='http://jabber.org/protocol/rsm'><max>many</max></set></fin>",
-        "<something xmlns='else'/>",
-        "",
-        "error",
-    ],
-)
-async def test_strange_answers_end_the_search(autojump_clock, road, inbox, fin):
-    store, _ = await loses_its_session(road, "0", had=1)
-    road.server.policy.archive = "silent"
-
-    async def answer() -> None:
-        for number in range(100):
-            await road.server.until(lambda: len(queries(road.server)) > number)  # noqa: B023
-            request = queries(road.server)[number].getparent()
-            kind, inner = ("result", fin) if fin != "error" else ("error", ERROR)
-            text = f"<iq xmlns='jabber:client' type='{kind}' id='{request.get('id')}'>{inner}</iq>"
-            road.session().deliver(xml.fromstring(text))
-
-    async with another_process(road, store) as client, trio.open_nursery() as nursery:
-        nursery.start_soon(answer)
-        before = trio.current_time()
-        for posted in client.posted:
-            await posted
-        assert trio.current_time() - before < 20
-        nursery.cancel_scope.cancel()
-    await reads(inbox, "0", "0")
-    assert len(queries(road.server)) < 4
-
-
-ERROR = "<error type='wait'><internal-server-error xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>"
