@@ -244,6 +244,15 @@ async def test_where_the_password_comes_from(how, tmp_path):
     assert ran.returncode == 0
 
 
+def test_a_terminal_that_knows_ascii_alone_gets_all_of_it():
+    port = trio.run(unused_port)
+    command = [sys.executable, "-m", "trioxmpp", "doctor", "münchen.test", "--endpoint", f"xmpp://127.0.0.1:{port}"]
+    ran = subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONIOENCODING": "ascii"}, capture_output=True)
+    assert ran.returncode == 1
+    assert rb"m\xfcnchen.test: one cannot log in here" in ran.stdout
+    assert not ran.stderr
+
+
 def test_ctrl_c_ends_it_at_once_and_in_order():
     with subprocess.Popen(
         [sys.executable, "-c", SILENT], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

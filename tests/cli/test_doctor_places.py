@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+from dataclasses import replace
 
 import dns.resolver
 import pytest
 import trio
 
 from tests.cli.clinic import DOMAIN, SCRAM, Records, codes, words
+from trioxmpp.cli.doctor.examine import examine
 from trioxmpp.protocol import ns
 from trioxmpp.testing import ScriptedPeer
 from trioxmpp.transport.endpoint import Endpoint
@@ -58,6 +60,18 @@ async def test_what_may_be_wrong_with_the_dns(autojump_clock, town, capsys, reso
     assert not diagnosis.ok
     assert codes(diagnosis)[code].whose == whose
     assert "one cannot log in here" in words(diagnosis, capsys)
+
+
+@pytest.mark.parametrize(("domain", "address"), [("192.0.2.1", "192.0.2.1"), ("x.onion", None)])
+async def test_what_is_not_in_the_dns_is_not_missing_there(autojump_clock, town, domain, address):
+    diagnosis = await examine(replace(town.patient(), domain=domain))
+    assert diagnosis.dns is None
+    assert [visit.address for visit in diagnosis.visits] == [address]
+    assert not {"srv-missing", "nowhere"} & set(codes(diagnosis))
+
+
+async def test_nothing_is_said_twice_of_a_domain_without_xmpp(autojump_clock, town):
+    assert set(codes(await town.examine(Records([(0, ".", 0)])))) == {"srv-denied"}
 
 
 async def refuse() -> trio.abc.Stream:

@@ -73,6 +73,14 @@ async def test_a_port_of_one_kind_that_is_taken_for_the_other(venue):
     assert diagnosis.visits[0].fault in {"closed", "not-xmpp", "hangs"}
 
 
+@pytest.mark.parametrize("way", ["endpoint", "tls_endpoint"])
+async def test_a_domain_that_is_not_served(real_server, way):
+    endpoint = Endpoint.parse(getattr(real_server, way))
+    diagnosis = await examine(Patient("another.test", endpoints=(endpoint,), tls=real_server.ssl_context()))
+    assert not diagnosis.ok
+    assert diagnosis.visits[0].fault in {"host-unknown", "certificate-name"}
+
+
 async def test_each_websocket_is_a_way_in(real_server):
     endpoint = Endpoint.parse(real_server.wss_endpoint)
     who = {"jid": JID.parse(f"romeo@{real_server.domain}"), "password": real_server.accounts["romeo"]}

@@ -63,7 +63,10 @@ def _all(diagnosis: Diagnosis) -> Iterator[_Told]:
 
 def _records(diagnosis: Diagnosis) -> Iterator[_Told]:
     dns = diagnosis.dns
-    if dns is not None:
+    if dns is None:
+        if not diagnosis.visits:
+            yield "nowhere", None, {}
+    else:
         led = any(visit.found_in == "dns" for visit in diagnosis.visits)
         if dns.records and not led:
             denied = all(record.target == "." for record in dns.records)
@@ -74,8 +77,6 @@ def _records(diagnosis: Diagnosis) -> Iterator[_Told]:
             yield "srv-missing", None, {}
         if dns.seconds > SLOW:
             yield "slow-resolving", None, {"more": f"{dns.seconds:.1f} s"}
-    if not diagnosis.visits:
-        yield "nowhere", None, {}
     if diagnosis.left_out:
         yield "left-out", None, {"more": str(diagnosis.left_out)}
 

@@ -71,8 +71,9 @@ def _alternative_names(found: Certificate, certificate: x509.Certificate) -> Non
 
 
 def _string(der: bytes) -> str:
-    """An IA5String or UTF8String that is not longer than names are."""
-    return der[2 if len(der) < 130 else 3 :].decode("utf-8", "replace")
+    """What is in an IA5String or a UTF8String."""
+    length = der[1] if len(der) > 1 else 0
+    return der[2 + (length & 0x7F if length & 0x80 else 0) :].decode("utf-8", "replace")
 
 
 def _names(name: x509.Name, *kinds: x509.ObjectIdentifier) -> str | None:

@@ -33,6 +33,8 @@ _HANDSHAKE = {
     "UNSUPPORTED_PROTOCOL": "tls-too-old",
     "TLSV1_ALERT_PROTOCOL_VERSION": "tls-too-old",
     "VERSION_TOO_LOW": "tls-too-old",
+    "TLSV1_UNRECOGNIZED_NAME": "host-unknown",
+    "TLSV1_ALERT_NO_APPLICATION_PROTOCOL": "not-xmpp",
 }
 
 _CONDITIONS = {

@@ -63,6 +63,8 @@ async def _look_up(patient: Patient, diagnosis: Diagnosis, patience: float, endp
         found = await discover(patient.domain, resolver=patient.resolver)
         endpoints += found.endpoints
         lookup.troubles += found.troubles
+        if any(endpoint.is_address or endpoint.is_onion for endpoint in found.endpoints) and not found.records:
+            return  # there is nothing to be asked for
         lookup.records += [
             Record(each.scheme, each.priority, each.weight, each.target, each.port) for each in found.records
         ]

@@ -29,8 +29,9 @@ def offered(offer: Offer, known: Sequence[str], *, inside: bool = False) -> Iter
         announced = "not announced" if offer.bindings is None else f"announced {_list(offer.bindings)}"
         yield f"channel bindings: {announced}; this link has {_list(known)}"
         yield from _sasl2(offer.sasl2)
-        if not offer.sm and (offer.sasl2 is None or not (offer.sasl2.resumes or ns.SM in offer.sasl2.inline)):
-            yield "stream management: shown after a login, see --jid"
+        along = offer.sasl2 is not None and (offer.sasl2.resumes or ns.SM in offer.sasl2.inline)
+        shown = "offered" if offer.sm else "along with SASL2" if along else "shown after a login, see --jid"
+        yield f"stream management: {shown}"
     if offer.limits is not None or not inside:
         yield f"limits: {_limits(offer.limits)}"
     if offer.caps is not None:

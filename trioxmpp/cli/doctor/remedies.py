@@ -148,7 +148,7 @@ REMEDIES: dict[str, tuple[Level, Whose, str]] = {
     "host-unknown": (
         "fault",
         "admin",
-        "the server does not serve {domain}: set the domain up there, or let the SRV records lead to who does",
+        "the server does not serve {name}: set the domain up there, or let the SRV records lead to who does",
     ),
     "see-other-host": ("hint", "admin", "the server sends clients to {more}; the SRV records could do so sooner"),
     "stream-error": ("fault", "admin", "the server ends the stream: its log tells why"),

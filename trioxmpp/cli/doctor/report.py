@@ -12,8 +12,8 @@ from .shown import shown
 
 __all__ = ["report"]
 
-#: Places that are named one by one.
-MANY = 6
+#: What there is more than so many of is not told one by one.
+MANY = 10
 
 _SERVICES = {"xmpp": "_xmpp-client", "xmpps": "_xmpps-client"}
 
@@ -61,9 +61,10 @@ def _heading(diagnosis: Diagnosis) -> str:
 def _dns(lookup: Lookup, page: _Page) -> None:
     count = len(lookup.records)
     page.line(f"DNS: {count or 'no'} SRV record{'' if count == 1 else 's'}, in {lookup.seconds:.3f} s")
-    for record in lookup.records:
+    for record in lookup.records[:MANY]:
         where = f"{record.target}:{record.port}, priority {record.priority}, weight {record.weight}"
         page.line(f"  {_SERVICES.get(record.scheme, record.scheme)}: {where}")
+    _more(lookup.records, page)
     for trouble in lookup.troubles:
         page.line(f"  {trouble}")
 
@@ -71,8 +72,14 @@ def _dns(lookup: Lookup, page: _Page) -> None:
 def _host_meta(meta: HostMeta, page: _Page) -> None:
     found = meta.error or f"{len(meta.endpoints) or 'no'} WebSocket{'' if len(meta.endpoints) == 1 else 's'}"
     page.line(f"host-meta ({meta.form.upper()}), in {meta.seconds:.3f} s: {found}")
-    for endpoint in meta.endpoints:
+    for endpoint in meta.endpoints[:MANY]:
         page.line(f"  {endpoint}")
+    _more(meta.endpoints, page)
+
+
+def _more(each: Sequence[object], page: _Page) -> None:
+    if len(each) > MANY:
+        page.line(f"  and {len(each) - MANY} more")
 
 
 def _visit(visit: Visit, seen: Sequence[Visit], page: _Page) -> None:
@@ -203,8 +210,8 @@ def _to_do(told: Sequence[Advice], page: _Page) -> None:
 
 
 def _places(places: Sequence[str]) -> str:
-    more = [f"and {len(places) - MANY} more"] if len(places) > MANY else []
-    return f"{', '.join([*places[:MANY], *more])}: " if places else ""
+    named = places if len(places) <= MANY else [*places[:MANY], f"and {len(places) - MANY} more"]
+    return f"{', '.join(named)}: " if places else ""
 
 
 def _verdict(diagnosis: Diagnosis) -> str:
