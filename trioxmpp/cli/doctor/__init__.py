@@ -72,6 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         with open_output(plain=arguments.plain) as output:
             diagnosis = run_until_interrupted(lambda: examine(patient, lambda text: output.status(shown(text))))
+            output.status("")
             report(diagnosis, output)
     return 0 if diagnosis.ok else 1
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from .fault import flaws
 from .findings import STEPS, Diagnosis, Login, Visit
 from .remedies import REMEDIES, Level, Whose
+from .shown import listed
 
 __all__ = ["Advice", "advice"]
 
@@ -120,7 +121,7 @@ def _of_certificate(code: str, visit: Visit) -> str:
     if code == "certificate-name" and certificate.readable and not certificate.names:
         return f"; this one has nothing but a common name ({certificate.common_name}), which does not count any more"
     if code == "certificate-name" and certificate.names:
-        return f"; this one is for {', '.join(certificate.names[:5])}"
+        return f"; this one is for {listed(certificate.names)}"
     if code == "certificate-expired" and certificate.not_after:
         return f" (it was good until {certificate.not_after})"
     if code == "certificate-not-yet-valid" and certificate.not_before:

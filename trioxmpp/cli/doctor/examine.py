@@ -18,6 +18,7 @@ from .findings import Diagnosis, Login, Tool, Visit
 from .login import log_in_at
 from .lookup import find_addresses_of, find_places
 from .patient import Patient, Place
+from .shown import listed
 from .visit import visit
 
 __all__ = ["examine"]
@@ -43,7 +44,7 @@ async def examine(patient: Patient, status: Callable[[str], object] = lambda tex
     until = deadline if patient.jid is None else deadline - left / 2
     visits: list[Visit] = []
     for _ in range(MAX_REDIRECTIONS + 1):
-        status(f"trying {', '.join(dict.fromkeys(str(place.endpoint) for place in places[len(visits) :]))}")
+        status(f"trying {listed([str(place.endpoint) for place in places[len(visits) :]])}")
         visits += await _visit_all(patient, places[len(visits) :], until - trio.current_time())
         elsewhere = _elsewhere(places, visits)
         if not elsewhere:

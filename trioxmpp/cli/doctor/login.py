@@ -23,6 +23,7 @@ from .findings import Login, Managed
 from .offer import plan
 from .patient import Patient, Place
 from .reach import ObservedStream, Watch, reach
+from .shown import in_words
 
 __all__ = ["log_in_at"]
 
@@ -36,7 +37,7 @@ async def log_in_at(patient: Patient, jid: JID, place: Place, patience: float) -
         error = await _stay(guest)
     guest.watch.stop()
     if error is not None:
-        login.error = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        login.error = in_words(error)
     if isinstance(error, AuthenticationFailure):
         login.condition = error.condition
     return login
@@ -129,7 +130,7 @@ class _Guest:
         try:
             await stream.run(xmlstream, managed=managed, task_status=task_status)
         except FAILURES as exc:
-            self._login.error = self._login.error or str(exc)
+            self._login.error = self._login.error or in_words(exc)
 
     async def _ping(self, client: Client) -> None:
         self.watch("ping")

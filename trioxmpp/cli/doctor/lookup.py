@@ -15,6 +15,7 @@ from ...transport.tls import ALPN, ALPN_WEBSOCKET, usual_context
 from .fault import fault_of
 from .findings import Diagnosis, HostMeta, Lookup, Record, Step, Visit
 from .patient import Patient, Place
+from .shown import in_words
 
 __all__ = ["find_addresses_of", "find_places"]
 
@@ -86,7 +87,7 @@ async def _read(
         try:
             endpoints += read(await fetch(meta.url, patient.tls, patient.proxy))
         except FAILURES as exc:
-            meta.error = str(exc) or type(exc).__name__
+            meta.error = in_words(exc)
     if limit.cancelled_caught:
         meta.error = f"no answer within {patience:.3g} seconds"
     meta.endpoints = [str(endpoint) for endpoint in endpoints]
@@ -128,7 +129,7 @@ async def _addresses_of(place: Place, patient: Patient, diagnosis: Diagnosis, pa
         except OSError as exc:
             failure = exc
     visit = Visit(str(place.endpoint), None, place.found_in, [Step("resolving", trio.current_time() - began)])
-    visit.error = getattr(failure, "strerror", None) or str(failure)
+    visit.error = in_words(failure)
     visit.fault = fault_of(failure, "resolving", place, patient)
     diagnosis.visits.append(visit)
     return []

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from ...protocol import ns
 from .findings import SASL2, Limits, Offer, Plan
+from .shown import listed
 
 __all__ = ["offered", "planned"]
 
@@ -25,9 +26,9 @@ _TOLD = frozenset(
 def offered(offer: Offer, known: Sequence[str], *, inside: bool = False) -> Iterator[str]:
     """Lines about `offer`, on a link that can be bound by the types in `known`; `inside`: after a login."""
     if not inside:
-        yield f"ways to log in: {_list(offer.mechanisms)}"
-        announced = "not announced" if offer.bindings is None else f"announced {_list(offer.bindings)}"
-        yield f"channel bindings: {announced}; this link has {_list(known)}"
+        yield f"ways to log in: {listed(offer.mechanisms)}"
+        announced = "not announced" if offer.bindings is None else f"announced {listed(offer.bindings)}"
+        yield f"channel bindings: {announced}; this link has {listed(known)}"
         yield from _sasl2(offer.sasl2)
         along = offer.sasl2 is not None and (offer.sasl2.resumes or ns.SM in offer.sasl2.inline)
         shown = "offered" if offer.sm else "along with SASL2" if along else "shown after a login, see --jid"
@@ -39,21 +40,21 @@ def offered(offer: Offer, known: Sequence[str], *, inside: bool = False) -> Iter
     others = [tag.rpartition("}")[2] for tag in offer.features]
     others = [name for name in others if name not in _TOLD]
     if others:
-        yield f"also offered: {', '.join(others)}"
+        yield f"also offered: {listed(others)}"
 
 
 def _sasl2(sasl2: SASL2 | None) -> Iterator[str]:
     if sasl2 is None:
         yield "SASL2: no"
         return
-    yield f"SASL2: {_list(sasl2.mechanisms)}"
+    yield f"SASL2: {listed(sasl2.mechanisms)}"
     inline = [_INLINE.get(each, each) for each in sasl2.inline]
-    bind = f"Bind 2 (with {', '.join(inline) or 'nothing'})" if sasl2.bind2 else "no Bind 2"
+    bind = f"Bind 2 (with {listed(inline, 'nothing')})" if sasl2.bind2 else "no Bind 2"
     yield f"  along with it: {bind}, {'resumption' if sasl2.resumes else 'no resumption'}"
     early = "in early data (0-RTT), too" if sasl2.tls_0rtt else "not in early data (0-RTT)"
-    yield f"  tokens (FAST): {f'{_list(sasl2.fast)}; {early}' if sasl2.fast else 'no'}"
+    yield f"  tokens (FAST): {f'{listed(sasl2.fast)}; {early}' if sasl2.fast else 'no'}"
     if sasl2.upgrades:
-        yield f"  upgrades: {_list(sasl2.upgrades)}"
+        yield f"  upgrades: {listed(sasl2.upgrades)}"
 
 
 def _limits(limits: Limits | None) -> str:
@@ -71,7 +72,3 @@ def planned(plan: Plan) -> str:
     bound = "not bound to the link" if plan.binding is None else f"bound by {plan.binding}"
     token = "" if plan.token is None else f", then by {plan.token}"
     return f"we would log in by {plan.profile} and {plan.mechanism}, {bound}{token}"
-
-
-def _list(names: Sequence[str]) -> str:
-    return ", ".join(names) or "none"

@@ -8,12 +8,9 @@ from ..output import Output, Tone
 from .advice import Advice, advice
 from .findings import STEPS, Certificate, Diagnosis, HostMeta, Login, Lookup, Managed, Step, Visit
 from .offered import offered, planned
-from .shown import shown
+from .shown import MANY, listed, shown
 
 __all__ = ["report"]
-
-#: What there is more than so many of is not told one by one.
-MANY = 10
 
 _SERVICES = {"xmpp": "_xmpp-client", "xmpps": "_xmpps-client"}
 
@@ -95,8 +92,8 @@ def _visit(visit: Visit, seen: Sequence[Visit], page: _Page) -> None:
         )
         return
     if visit.before_tls is not None:
-        mechanisms = ", ".join(visit.before_tls.mechanisms)
-        without = f"; to log in without it: {mechanisms}" if mechanisms else ""
+        mechanisms = visit.before_tls.mechanisms
+        without = f"; to log in without it: {listed(mechanisms)}" if mechanisms else ""
         page.line(f"  STARTTLS: {visit.before_tls.starttls or 'not offered'}{without}")
     _secured(visit, page)
     if visit.offer is not None:
@@ -130,11 +127,11 @@ def _certificate(certificate: Certificate) -> Iterable[str]:
     if not certificate.readable:
         yield "certificate: what it says can be read with the extra trioxmpp[tls-exporter] alone"
     else:
-        names = ", ".join(certificate.names)
-        if not names and certificate.common_name:
-            names = f"nobody, but for the common name {certificate.common_name}, which does not count"
+        names = listed(certificate.names, "nobody")
+        if not certificate.names and certificate.common_name:
+            names += f", but for the common name {certificate.common_name}, which does not count"
         issuer = "itself" if certificate.self_signed else certificate.issuer or "nobody who says so"
-        yield f"certificate: for {names or 'nobody'}; signed by {issuer}"
+        yield f"certificate: for {names}; signed by {issuer}"
         yield f"  good from {certificate.not_before} until {certificate.not_after}: {_left(certificate)}"
     if not certificate.trusted:
         yield f"  SHA-256 {certificate.sha256}"
@@ -210,8 +207,7 @@ def _to_do(told: Sequence[Advice], page: _Page) -> None:
 
 
 def _places(places: Sequence[str]) -> str:
-    named = places if len(places) <= MANY else [*places[:MANY], f"and {len(places) - MANY} more"]
-    return f"{', '.join(named)}: " if places else ""
+    return f"{listed(places)}: " if places else ""
 
 
 def _verdict(diagnosis: Diagnosis) -> str:

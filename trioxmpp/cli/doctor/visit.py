@@ -20,6 +20,7 @@ from .findings import TLS, Step, Visit
 from .offer import plan
 from .patient import Patient, Place
 from .reach import ObservedStream, Watch, reach
+from .shown import in_words
 from .unverified import look_unverified
 
 __all__ = ["visit"]
@@ -47,7 +48,7 @@ async def visit(patient: Patient, place: Place, patience: float) -> Visit:
 
 
 def _explain(found: Visit, error: Exception, step: str | None, place: Place, patient: Patient) -> None:
-    found.error = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    found.error = in_words(error)
     found.fault = fault_of(error, step, place, patient)
     if found.tls is not None and found.tls.version in _TOO_OLD:
         found.fault = "tls-too-old"  # of a handshake that fails for it not all servers say why
