@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import types
@@ -15,7 +16,7 @@ import trio
 from tests.cli.clinic import SCRAM
 from tests.cli.test_doctor_offers import BOTH, CAPS, ESCAPE, EVERYTHING, LIMITS, bindings, hostile
 from trioxmpp.cli import main
-from trioxmpp.cli.doctor import findings
+from trioxmpp.cli.doctor import advice, fault, findings
 from trioxmpp.cli.doctor.advice import Advice
 from trioxmpp.cli.doctor.machine import as_json
 from trioxmpp.cli.doctor.remedies import REMEDIES
@@ -62,6 +63,18 @@ def test_the_documentation_tells_the_version_and_every_word():
     assert f"`version` is {findings.VERSION}" in PAGE
     for word in (*REMEDIES, *findings.STEPS):
         assert f"`{word}`" in PAGE, word
+
+
+def test_every_fault_has_a_remedy_and_every_remedy_is_of_use():
+    sources = [Path(module.__file__).read_text() for module in (fault, advice)]
+    nodes = [node for source in sources for node in ast.walk(ast.parse(source))]
+    used = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    used |= {f"slow-{step}" for step in ("resolving", "connecting")}
+    assert set(REMEDIES) <= used
+    returned = {
+        node.value.value for node in nodes if isinstance(node, ast.Return) and isinstance(node.value, ast.Constant)
+    }
+    assert {word for word in returned if word} <= set(REMEDIES)
 
 
 def check(value: Any, expected: str, where: str) -> None:

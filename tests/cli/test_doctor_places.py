@@ -67,7 +67,12 @@ async def test_what_is_not_in_the_dns_is_not_missing_there(autojump_clock, town,
     diagnosis = await examine(replace(town.patient(), domain=domain))
     assert diagnosis.dns is None
     assert [visit.address for visit in diagnosis.visits] == [address]
-    assert not {"srv-missing", "nowhere"} & set(codes(diagnosis))
+    assert "srv-missing" not in codes(diagnosis)
+
+
+async def test_a_domain_that_nobody_has_may_be_spelt_wrong(autojump_clock, town):
+    diagnosis = await examine(replace(town.patient(), domain="exmaple.test"))
+    assert {code: each.whose for code, each in codes(diagnosis).items()} == {"domain-not-found": "user"}
 
 
 async def test_nothing_is_said_twice_of_a_domain_without_xmpp(autojump_clock, town):

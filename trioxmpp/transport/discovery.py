@@ -11,7 +11,7 @@ import trio
 from ..record import record
 from .endpoint import Endpoint, to_ascii
 
-__all__ = ["SRV", "Discovered", "Resolver", "discover", "in_order"]
+__all__ = ["SRV", "Discovered", "Resolver", "discover", "in_order", "prepare"]
 
 _SERVICES = {"xmpp": "_xmpp-client._tcp", "xmpps": "_xmpps-client._tcp"}
 
@@ -48,6 +48,12 @@ class Discovered:
     """The SRV records there are, in the same order."""
     troubles: tuple[str, ...] = ()
     """What went wrong, or is wrong with the records, in words."""
+
+
+def prepare() -> None:
+    """Import what `discover` needs, which it does by itself, for whoever measures how long it takes."""
+    import dns.asyncbackend
+    import dns.asyncresolver  # noqa: F401
 
 
 async def discover(domain: str, *, resolver: Resolver | None = None, rng: random.Random | None = None) -> Discovered:

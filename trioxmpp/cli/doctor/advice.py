@@ -64,22 +64,26 @@ def _all(diagnosis: Diagnosis) -> Iterator[_Told]:
 
 def _records(diagnosis: Diagnosis) -> Iterator[_Told]:
     dns = diagnosis.dns
-    if dns is None:
-        if not diagnosis.visits:
-            yield "nowhere", None, {}
-    else:
+    if dns is not None:
         led = any(visit.found_in == "dns" for visit in diagnosis.visits)
         if dns.records and not led:
             denied = all(record.target == "." for record in dns.records)
             yield ("srv-denied" if denied else "srv-useless"), None, {}
         elif dns.troubles:
             yield from (("dns-trouble", None, {"more": trouble}) for trouble in dns.troubles)
-        elif not dns.records:
+        elif not dns.records and not _is_unknown(diagnosis):
             yield "srv-missing", None, {}
         if dns.seconds > SLOW:
             yield "slow-resolving", None, {"more": f"{dns.seconds:.1f} s"}
     if diagnosis.left_out:
         yield "left-out", None, {"more": str(diagnosis.left_out)}
+
+
+def _is_unknown(diagnosis: Diagnosis) -> bool:
+    """Whether the DNS knows nothing of the domain."""
+    has_records = diagnosis.dns is None or bool(diagnosis.dns.records or diagnosis.dns.troubles)
+    lost = [visit for visit in diagnosis.visits if visit.found_in == "dns" and visit.fault == "name-not-found"]
+    return bool(lost) and not has_records
 
 
 def _failed(visit: Visit, diagnosis: Diagnosis) -> Iterator[_Told]:
@@ -88,6 +92,8 @@ def _failed(visit: Visit, diagnosis: Diagnosis) -> Iterator[_Told]:
     more = _of_certificate(code, visit)
     if other is not None:
         code, more = "ipv6-unreachable" if code == "unreachable" else "family-dead", other
+    elif code == "name-not-found" and visit.found_in == "dns" and _is_unknown(diagnosis):
+        code = "domain-not-found"
     elif code == "see-other-host":
         more = visit.sent_to or "another place"
     elif code == "tls-too-old":

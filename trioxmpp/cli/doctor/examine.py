@@ -13,6 +13,7 @@ import trio
 
 from ... import __version__
 from ...client.policy import ReconnectPolicy
+from ...transport.discovery import prepare
 from ...transport.endpoint import Endpoint
 from .findings import Diagnosis, Login, Tool, Visit
 from .login import log_in_at
@@ -61,6 +62,7 @@ async def examine(patient: Patient, status: Callable[[str], object] = lambda tex
 def _prepare() -> None:
     from ...transport import websocket  # noqa: F401
 
+    prepare()
     with suppress(ImportError):
         from cryptography import x509  # noqa: F401
 

@@ -39,8 +39,13 @@ REMEDIES: dict[str, tuple[Level, Whose, str]] = {
         "admin",
         "the SRV records lead to no host that can be: the target is the name of a host, and the port from 1 to 65535",
     ),
-    "nowhere": ("fault", "user", "there is nowhere to go: check the domain, or name a place with --endpoint"),
     "left-out": ("hint", "admin", "there are {more} more places than were tried: fewer records will do"),
+    "domain-not-found": (
+        "fault",
+        "user",
+        "the DNS has neither SRV records nor an address for {domain}: is it spelt right? If it is, whoever runs it has "
+        "to add SRV records",
+    ),
     "name-not-found": ("fault", "admin", "the host has no address: correct the SRV record, or add A and AAAA records"),
     "dns-silent": (
         "fault",

@@ -19,8 +19,9 @@ def report(diagnosis: Diagnosis, output: Output) -> None:
     """Tell what was found, and what to fix. Nothing that a server said reaches the terminal as it stands."""
     page = _Page(output)
     page.line(_heading(diagnosis))
-    if diagnosis.dns is not None:
+    if diagnosis.dns is not None or diagnosis.host_meta:
         page.gap()
+    if diagnosis.dns is not None:
         _dns(diagnosis.dns, page)
     for meta in diagnosis.host_meta:
         _host_meta(meta, page)
