@@ -24,6 +24,7 @@ SAMPLES = [
     b"<presence xmlns='jabber:client' a='&lt;&#xfc;'/>",
     b"<iq xmlns='jabber:client' xmlns:x='urn:x'><x:a x:b='1' xml:lang='de'>\xc3\xbc<b/></x:a></iq>",
     b"<message><body>hi</body></message>",
+    b"<a xmlns='urn:xmpp:sm:3' h='1'/>",
 ]
 BITS = [b"", b"<", b">", b"/", b"'", b'"', b":", b"&", b";", b" ", b"x", b"=", b"\0", b"\xff", b"\xef\xbb\xbf"]
 BITS += [

@@ -29,7 +29,9 @@ _LANG: Final = f"{{{ns.XML}}}lang"
 _NAMESPACES: Final = FIRST_LEVEL_NAMESPACES | {ns.FRAMING}
 
 _STANZAS: Final = (b"<message", b"<presence", b"<iq")
-_STANZA_TAGS: Final = frozenset(f"{{{ns.CLIENT}}}{name}" for name in ("message", "presence", "iq"))
+_USUAL: Final = frozenset(
+    [f"{{{ns.CLIENT}}}{name}" for name in ("message", "presence", "iq")] + [f"{{{ns.SM}}}{name}" for name in "ra"]
+)
 _TAG: Final = re.compile(rb"""(<[^ \t\r\n=<>'"/!?]+)((?:[ \t\r\n]+[^ \t\r\n=<>'"/]+=(?:'[^'<]*'|"[^"<]*"))*)""")
 _ATTRIBUTES: Final = re.compile(rb"""([^ \t\r\n=<>'"/]+)=(?:'[^'<]*'|"[^"<]*")""")
 
@@ -41,8 +43,8 @@ class DocumentFraming:
     declares ``jabber:client`` and the prefix ``stream``. Every document should declare them itself (RFC 7395 §3.3.3);
     some servers do not for stream errors. What is not exactly one element ends the stream with *bad-format*.
 
-    Most messages are whole, plain stanzas, too short to exceed any limit. These are read as the documents they are, and
-    what is the least bit unusual goes the other way, which knows what to say of it.
+    Most messages are whole, plain stanzas, too short to exceed any limit, and acknowledgements of such. These are read
+    as the documents they are; what is the least bit unusual goes the other way, which knows what to say of it.
 
     ``<close see-other-uri="…"/>`` is the StreamError *see-other-host*, with the URI as its text and its `uri`.
     """
@@ -74,8 +76,8 @@ class DocumentFraming:
         self._framing.rest()
         self._parser = None
 
-    def _read_stanza(self, data: bytes) -> xml.Element | None:
-        """Read a stanza, if that is beyond doubt."""
+    def _read_usual(self, data: bytes) -> xml.Element | None:
+        """Read one of the usual elements, if that is beyond doubt."""
         # Without a declaration it is UTF-8, unless it begins otherwise or has octets of value 0.
         if len(data) > self._small or not data.startswith(b"<") or b"\0" in data or b"<!" in data or b"<?" in data:
             return None
@@ -85,12 +87,12 @@ class DocumentFraming:
             element = etree.fromstring(data, self._parser)
         except etree.XMLSyntaxError:
             return None
-        return element if element.tag in _STANZA_TAGS else None
+        return element if element.tag in _USUAL else None
 
     def _read(self, data: bytes) -> Event:
-        stanza = self._read_stanza(data)
-        if stanza is not None:
-            return stanza
+        usual = self._read_usual(data)
+        if usual is not None:
+            return usual
         if not data.startswith(b"<"):
             raise refuse(StreamCondition.BAD_FORMAT, "a message that does not begin with <")
         events, error = self._framing.feed(data)
