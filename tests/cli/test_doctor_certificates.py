@@ -143,3 +143,31 @@ async def test_without_cryptography_a_good_one_is_read_by_the_ssl_module(autojum
     assert certificate.issuer == "An Authority"
     assert certificate.days_left == 100
     assert certificate.not_after.endswith("Z")
+
+
+@pytest.mark.parametrize(("days", "left"), [(0, "0 days"), (1, "1 day"), (13, "13 days"), (14, None)])
+async def test_one_that_expires_soon_had_better_be_renewed(autojump_clock, town, days, left):
+    town.offers(SCRAM, context=town.authority.server(DOMAIN, days=(-10, days)))
+    diagnosis = await town.examine()
+    assert diagnosis.ok
+    told = codes(diagnosis).get("expires-soon")
+    assert (told and told.text) == (left and f"the certificate expires in {left}: renew it")
+
+
+async def test_one_with_nothing_but_a_common_name_is_better_replaced_where_it_is_accepted(autojump_clock, town):
+    town.offers(SCRAM, context=town.authority.server(common_name=DOMAIN))
+    client = town.authority.client
+    client.hostname_checks_common_name = True
+    diagnosis = await town.examine(tls=client)
+    assert diagnosis.ok
+    assert codes(diagnosis)["common-name-only"].level == "hint"
+
+
+async def test_tls_of_the_last_generation_is_a_hint(autojump_clock, town):
+    context = town.authority.server(DOMAIN)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    town.offers(SCRAM, context=context)
+    diagnosis = await town.examine()
+    assert diagnosis.ok
+    assert diagnosis.visits[0].tls.bindings == ("tls-unique", "tls-server-end-point")
+    assert codes(diagnosis)["no-tls13"].level == "hint"
