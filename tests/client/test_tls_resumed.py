@@ -9,7 +9,7 @@ import trio
 
 import trioxmpp
 from trioxmpp import Credentials, ReconnectPolicy, Resumed, Suspended
-from trioxmpp.testing import Server, open_server
+from trioxmpp.testing import Faults, Server, open_server
 from trioxmpp.testing.slowroad import SlowRoad
 
 OLD, NEW = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
@@ -114,6 +114,39 @@ async def test_a_server_that_has_another_certificate_is_not_refused_for_the_old_
         server.authority.renew("valid")
         assert not await comes_back(server, events, attempts=2)
         assert not await comes_back(server, events)
+
+
+@BOTH
+async def test_a_certificate_of_ours_need_not_be_shown_again(autojump_clock, version):
+    async with open_server(starttls="required", mechanisms=("EXTERNAL",)) as server:
+        tls = server.client_tls_context("romeo@example.test")
+        tls.maximum_version = version
+        credentials = Credentials.external()
+        async with (
+            trioxmpp.connect(
+                "romeo@example.test", credentials=credentials, endpoint=server.endpoint, tls=tls, reconnect=FAST
+            ) as client,
+            client.events() as events,
+        ):
+            assert await comes_back(server, events)
+
+
+async def test_and_if_it_is_not_accepted_as_it_was_it_is_shown_again(autojump_clock):
+    """Say, because it has expired meanwhile, and there is a new one in the context."""
+    async with open_server(starttls="required", mechanisms=("EXTERNAL",)) as server:
+        tls = server.client_tls_context("romeo@example.test")
+        async with (
+            trioxmpp.connect(
+                "romeo@example.test",
+                credentials=Credentials.external(),
+                endpoint=server.endpoint,
+                tls=tls,
+                reconnect=FAST,
+            ) as client,
+            client.events() as events,
+        ):
+            server.plan(Faults(refuse_login="not-authorized"))
+            assert not await comes_back(server, events, attempts=2)
 
 
 async def test_a_password_that_was_changed_is_still_refused_for_good(autojump_clock):

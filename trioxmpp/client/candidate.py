@@ -111,9 +111,9 @@ class Candidate:
                 raise
 
     def _may_be_due_to_resumption(self, failure: AuthenticationFailure) -> bool:
-        """Whether that was no word about the password: the server's certificate may be another by now, say."""
-        is_bound = any(name.endswith("-PLUS") for name in failure.tried)
-        return self._resumption.resumed and not failure.retry and (is_bound or failure.condition is None)
+        """Whether that was no word about the password: one of the certificates may be another by now, say."""
+        is_about_tls = any(name.endswith("-PLUS") or name == "EXTERNAL" for name in failure.tried)
+        return self._resumption.resumed and not failure.retry and (is_about_tls or failure.condition is None)
 
     async def aclose(self) -> None:
         """See `Runner.aclose`."""
