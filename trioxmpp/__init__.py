@@ -12,6 +12,7 @@ from .client.durable import Posted
 from .client.events import Destroyed, Established, Event, Resumed, Suspended
 from .client.policy import ReconnectPolicy, SMPolicy
 from .client.store.file import FileStore
+from .client.store.login import Login
 from .client.store.memory import MemoryStore
 from .client.store.recorder import Restored
 from .client.store.sqlite import SQLiteStore
@@ -78,6 +79,7 @@ __all__ = [
     "InboxOverflow",
     "JIDError",
     "Liveness",
+    "Login",
     "MemoryStore",
     "Message",
     "MessageType",

@@ -38,7 +38,10 @@ async def test_a_suspended_session_goes_on_with_what_came_meanwhile(venue, tmp_p
                 await client.post(message.reply(body="after"))
                 await client.drain()
         await ben.reads("before", "after")
-    assert not store.path.exists()
+    ticket = await store.load()
+    await store.aclose()
+    assert ticket is not None
+    assert not ticket.has_session
 
 
 async def test_a_session_that_the_server_has_given_up_is_replaced(open_venue, tmp_path: Path):

@@ -66,7 +66,8 @@ async def connect(
     `jid`. `allow_plaintext` permits a link without TLS: for tests, Tor, local sockets. `sm` is how XEP-0198 is used
     (None: not), `liveness` how much silence is tolerated, `reconnect` how a broken link is repaired (None: it is not,
     the block ends). `store` is where the session is written down, so that another process can go on with it
-    (`SessionStore`): if there is one in it, it is resumed, and ``client.restored`` tells what came of that. `services`
+    (`SessionStore`): if there is one in it, it is resumed, and ``client.restored`` tells what came of that; and how to
+    log in without a password, if the server gives tokens for that. `services`
     are called with the client and entered, in order, before the body. `proxy` is a way out, for whatever is not a
     function: ``socks5://user:password@host:1080``, or ``http://`` for one that knows CONNECT. It looks up the names of
     hosts; only SRV records are asked for here, and not even these if there is an `endpoint`. `resolver`, one of
@@ -93,7 +94,7 @@ async def connect(
         resolver=resolver,
     )
     client = Client(StanzaStream(address.bare, liveness=liveness, ack_after=(sm or SMPolicy()).ack_after))
-    async with recording(store, client.stream, address) as recorder:
+    async with recording(store, client.stream, dialler, address) as recorder:
         keeper = _Keeper(client, Supervisor(client, dialler, sm, reconnect, recorder), recorder)
         with bare() as inside:
             async with trio.open_nursery() as nursery, keeper:

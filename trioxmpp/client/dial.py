@@ -20,11 +20,11 @@ from ..errors import (
 )
 from ..jid import JID
 from ..protocol.features import StreamFeatures
-from ..protocol.sasl import Credentials, Strength
+from ..protocol.sasl import Credentials, LoginMemory, Strength
 from ..record import replace
 from ..stream.credentials import CredentialsLike, ask
 from ..stream.negotiate import Terms
-from ..stream.sasl2 import WishLike, no_wish
+from ..stream.sasl2 import KeepLike, WishLike, keep_nothing, no_wish
 from ..stream.xmlstream import XmlStream
 from ..transport.discovery import Resolver
 from ..transport.endpoint import Endpoint
@@ -33,6 +33,7 @@ from ..transport.proxy import Proxy
 from ..transport.tlsmemory import TLSMemory
 from .candidate import Candidate, Dial, Trip, Way, discovery, host_meta, way_to
 from .race import FAILURES, Race
+from .store.login import Login
 
 __all__ = ["Dialler", "EndpointLike"]
 
@@ -60,6 +61,8 @@ class Dialler:
         self.resource = jid.resource
         self.wish: WishLike = no_wish
         """What is to come of a login in the same breath, where that is possible: for whoever has the session to say."""
+        self.keep: KeepLike = keep_nothing
+        """Makes `login` outlive the process, if anything shall."""
         self._endpoints = None if endpoint is None else _parse_endpoints(endpoint)
         self._tls = tls
         self._credentials = credentials
@@ -69,6 +72,8 @@ class Dialler:
         self._resolver = resolver
         self._last: Endpoint | Dial | None = None
         self._sessions = TLSMemory()
+        self._is_hearsay = False
+        """Whether what we know of logins is what another process has found out, and not yet confirmed."""
         self._deadline = 0.0
 
     @property
@@ -76,6 +81,36 @@ class Dialler:
         """Whether the server may send us elsewhere: never to less than TLS, nor past a function that dials for us."""
         its_own = self._endpoints is None or all(isinstance(each, Endpoint) for each in self._endpoints)
         return its_own and not self._terms.allow_plaintext
+
+    @property
+    def login(self) -> Login:
+        """What another process needs to get in like us."""
+        memory = self._memory
+        endpoint = self._last if isinstance(self._last, Endpoint) else None
+        is_found = endpoint is not None and self._endpoints is None
+        return Login(memory.strength, memory.agent, memory.ticket, memory.sasl2, endpoint, is_found)
+
+    def recall(self, login: Login) -> None:
+        """Go on from what another process knew, as far as that goes together with what we were told."""
+        memory, credentials, endpoint = self._memory, self._credentials, login.endpoint
+        memory.strength, memory.agent, memory.sasl2 = login.strength, login.agent, login.offer
+        # A function is not asked for this: it is taken to be for the same account as before.
+        memory.ticket = login.token_for(credentials) if isinstance(credentials, Credentials) else login.token
+        self._is_hearsay = True
+        # Where we were sent, or found the way to, is as good as what is found anew, unless TLS may be left out here;
+        # where only somebody told us to go, he may have had his reasons, and the certificate there another name.
+        if endpoint in self._endpoints if self._endpoints is not None else login.found and self.may_follow:
+            self._last = endpoint
+
+    @property
+    def _memory(self) -> LoginMemory:
+        return self._terms.memory
+
+    @property
+    def _rumours(self) -> int:
+        """How much there is that we rely on, and have not found out ourselves."""
+        known = (self._memory.ticket, self._memory.sasl2) if self._is_hearsay else ()
+        return sum(each is not None for each in known)
 
     async def dial(
         self,
@@ -93,17 +128,23 @@ class Dialler:
         ConnectError. Cancelling leaves nothing open.
         """
         self._deadline = trio.current_time() + self._timeout
-        self._terms = replace(self._terms, credentials=_Once(self._credentials), wish=self.wish)
-        if self._terms.memory.strength is Strength.BOUND:
+        self._terms = replace(self._terms, credentials=_Once(self._credentials), wish=self.wish, keep=self.keep)
+        if self._memory.strength is Strength.BOUND:
             self._sessions.forget_old()
         trip = Trip(self.domain, self._terms, self._tls, self._proxy, nursery, self._deadline, self._sessions)
         with trio.move_on_at(self._deadline):
-            reserve = [host_meta(trip)] if self._endpoints is None and elsewhere is None else []
-            ways = self._ways(trip, location) if elsewhere is None else [way_to(trip, elsewhere)]
-            reached = await self._first(Race(ways), reserve)
-            if reached is None:
-                raise self._failure(trip.attempts)
-            return reached
+            while True:
+                rumours = self._rumours
+                reserve = [host_meta(trip)] if self._endpoints is None and elsewhere is None else []
+                ways = self._ways(trip, location) if elsewhere is None else [way_to(trip, elsewhere)]
+                reached = await self._first(Race(ways), reserve)
+                if reached is not None:
+                    return reached
+                if self._rumours >= rumours:
+                    raise self._failure(trip.attempts)
+                # Not all that we relied on was true: once more without it, and without anything of the link before.
+                self._sessions = TLSMemory()
+                trip = replace(trip, sessions=self._sessions)
         raise self._too_late(trip.attempts)
 
     async def within_deadline(self, function: Callable[..., Awaitable[T]], *args: object) -> T:
@@ -134,7 +175,7 @@ class Dialler:
                 raise
             except FAILURES:
                 continue
-            self._last = winner.endpoint
+            self._last, self._is_hearsay = winner.endpoint, False
             return reached
 
     def _ways(self, trip: Trip, location: tuple[str, int | None] | None) -> list[Way]:

@@ -243,6 +243,8 @@ class Supervisor:
             self._client._jid = self._recorder.jid
             self._client._state.set_ready(True)
             self._reconcile()
+        if self._recorder is not None:
+            await self._recorder.logged_in()
         self._emit(Resumed())
         self._report_started()
         await trio.lowlevel.checkpoint()

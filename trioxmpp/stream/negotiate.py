@@ -21,7 +21,7 @@ from ..transport.tls import usual_context
 from .credentials import CredentialsLike, with_credentials
 from .ids import new_id
 from .login import converse
-from .sasl2 import SASL2Login, WishLike, no_wish
+from .sasl2 import KeepLike, SASL2Login, WishLike, keep_nothing, no_wish
 from .xmlstream import XmlStream
 
 __all__ = ["Opened", "Terms", "bind", "log_in", "negotiate", "secure"]
@@ -38,6 +38,8 @@ class Terms:
     """What is kept in mind from login to login: the same for all of one client."""
     wish: WishLike = no_wish
     """What is to come of the login, if it can be had in the same breath (SASL2); called when it is time to say so."""
+    keep: KeepLike = keep_nothing
+    """Makes what is in `memory` outlive the process, if anything shall; called before it is relied on."""
 
 
 @record
@@ -77,7 +79,7 @@ async def secure(
     if not xmlstream.upgradable and not xmlstream.secure and not terms.allow_plaintext:
         raise TLSFailure("a WebSocket without TLS is not safe; use wss://, or say allow_plaintext=True")
     report(Stage.STREAM)
-    login = SASL2Login(xmlstream, terms.memory, terms.credentials, terms.wish)
+    login = SASL2Login(xmlstream, terms.memory, terms.credentials, terms.wish, terms.keep)
     features = await (login.open(_from(xmlstream, terms)) if xmlstream.secure else xmlstream.open())
     if xmlstream.upgradable and not xmlstream.secure and (features.starttls or not terms.allow_plaintext):
         report(Stage.TLS)

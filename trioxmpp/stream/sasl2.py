@@ -23,7 +23,7 @@ from .credentials import CredentialsLike, with_credentials
 from .login import converse
 from .xmlstream import XmlStream
 
-__all__ = ["SASL2Login", "Wish", "WishLike", "no_wish"]
+__all__ = ["KeepLike", "SASL2Login", "Wish", "WishLike", "keep_nothing", "no_wish"]
 
 #: What others see of us in our resource, and servers in their lists of sessions.
 TAG = SOFTWARE = "trioxmpp"
@@ -53,11 +53,20 @@ async def no_wish() -> Wish:  # noqa: ASYNC124  (others have to wait)
     return Wish()
 
 
+#: Makes what is in the memory of logins outlive the process.
+KeepLike = Callable[[], Awaitable[None]]
+
+
+async def keep_nothing() -> None:  # noqa: ASYNC124  (others have to wait)
+    """The memory is only for this process."""
+
+
 class SASL2Login:
     """A login on `xmlstream`, over TLS alone. `open`, then `run`; where the server has shown before that it can be
     done, both in one flight.
 
-    `credentials` are for when there is no token. `wish` is called when something is said.
+    `credentials` are for when there is no token. `wish` is called when something is said, and `keep` before a token is
+    used: by then it has to be written down, and that it was used.
     """
 
     def __init__(
@@ -66,11 +75,13 @@ class SASL2Login:
         memory: LoginMemory,
         credentials: CredentialsLike,
         wish: WishLike,
+        keep: KeepLike = keep_nothing,
     ) -> None:
         self._xmlstream = xmlstream
         self._memory = memory
         self._credentials = credentials
         self._wish = wish
+        self._keep = keep
         self._early: Dialogue2 | None = None
         self._ticket: Ticket | None = None
 
@@ -136,6 +147,7 @@ class SASL2Login:
             count = ticket.count + 1
             ticket = self._memory.ticket = replace(ticket, count=count)
         self._ticket = ticket
+        await self._keep()
         mechanism = ht(ticket.mechanism, ticket.authcid, ticket.token, bindings)
         credentials = Credentials(ticket.authcid, ticket.token)
         attempt = Attempt(ticket.mechanism, mechanism, credentials, offered=offer.fast)

@@ -33,6 +33,8 @@ class Account:
         """Those that log in without the password (XEP-0484), the newest at the end, by client and mechanism."""
         self.archive = Archive(history)
         """What it has sent and received, if the server keeps that."""
+        self.counts: dict[str, int] = {}
+        """How often each of them was used, by what its user says, where that is counted."""
         self._expired: OrderedDict[str, int] = OrderedDict()
 
     def change_password(self, password: str) -> None:

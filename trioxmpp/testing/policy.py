@@ -34,6 +34,8 @@ class Policy:
     """The mechanisms that there are tokens for (XEP-0484)."""
     upgrades: tuple[str, ...] = ()
     """The mechanisms, without -PLUS, whose keys clients are asked for (XEP-0480), if an account has others alone."""
+    count_tokens: bool = False
+    """Whether logins by a token are counted, as if they came in the early data of TLS. Not a higher count: a replay."""
     session_required: bool = False
     """Whether the session of RFC 3921 §3 is mandatory, as on some old servers."""
     resume_h_in_failed: bool = True

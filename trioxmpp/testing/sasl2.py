@@ -42,7 +42,8 @@ def features(policy: Policy, link: Link, account: Account | None) -> str:
     sm = f"<sm xmlns='{ns.SM}'/>" if policy.sm else ""
     inline = f"<inline><feature var='{ns.SM}'/></inline>" if policy.sm else ""
     tokens = "".join(f"<mechanism>{name}</mechanism>" for name in policy.fast)
-    fast = f"<fast xmlns='{ns.FAST}'>{tokens}</fast>" if tokens else ""
+    counted = " tls-0rtt='true'" if policy.count_tokens else ""
+    fast = f"<fast xmlns='{ns.FAST}'{counted}>{tokens}</fast>" if tokens else ""
     inner = f"{names}<inline><bind xmlns='{ns.BIND2}'>{inline}</bind>{sm}{fast}</inline>{upgrades(policy, account)}"
     return f"<authentication xmlns='{ns.SASL2}'>{inner}</authentication>"
 
@@ -105,8 +106,18 @@ def _by_token(
         raise Refused
     for token in account.tokens.get((_agent(request), name), ()):
         if hmac.compare_digest(proof, hmac.digest(token.encode(), b"Initiator" + binding, "sha256")):
+            if policy.count_tokens:
+                _count(account, request, token)
             return account, hmac.digest(token.encode(), b"Responder" + binding, "sha256"), token
     raise Refused
+
+
+def _count(account: Account, request: xml.Element, token: str) -> None:
+    fast = request.find(f"{_FAST}fast")
+    said = "" if fast is None else fast.get("count", "")
+    if not said.isdecimal() or int(said) <= account.counts.get(token, 0):
+        raise Refused
+    account.counts[token] = int(said)
 
 
 async def _converse(
@@ -152,13 +163,13 @@ def _welcome(
 
 
 def _token(policy: Policy, account: Account, request: xml.Element, used: str) -> str:
-    """A new token, for who wants one or has used the newest. The one before stays good until this is used."""
+    """A new token, for who wants one or has used one. The one before stays good until this is used."""
     wanted = request.find(f"{_FAST}request-token")
     name = request.get("mechanism", "") if wanted is None else wanted.get("mechanism", "")
     known = account.tokens.setdefault((_agent(request), name), [])
-    if (wanted is None and not used) or name not in policy.fast or (used and used != known[-1]):
+    if (wanted is None and not used) or name not in policy.fast:
         return ""
-    known[:] = [*known[-1:], secrets.token_urlsafe(24)]
+    known[:] = [*([used] if used else known[-1:]), secrets.token_urlsafe(24)]
     return f"<token xmlns='{ns.FAST}' token='{known[-1]}' expiry='{EXPIRY}'/>"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import trio
 
 from ... import xml
+from ...errors import ElementError, ErroneousStanza, StoreError
 from ...protocol import ns
 from ...protocol.stanza import IQ, Message, Presence, parse_stanza
 from ...stream.lifecycle import Lifecycle
@@ -139,7 +140,11 @@ class Entries:
 
 
 def stored_stanza(text: str) -> Message | Presence | IQ:
-    """The stanza that was written down as `text`."""
-    stanza = parse_stanza(xml.fromstring(f"<stored xmlns='{ns.CLIENT}'>{text}</stored>")[0])
-    assert stanza is not None
+    """The stanza that was written down as `text`. Raises StoreError if it is none."""
+    try:
+        stanza = parse_stanza(xml.fromstring(f"<stored xmlns='{ns.CLIENT}'>{text}</stored>")[0])
+    except (ElementError, ErroneousStanza, IndexError) as exc:
+        raise StoreError(f"the stored session is damaged: {exc!r}") from exc
+    if stanza is None:
+        raise StoreError("the stored session is damaged: what should be a stanza is none")
     return stanza

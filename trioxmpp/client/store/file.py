@@ -10,12 +10,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import stat
 import zlib
 from pathlib import Path
 from typing import Any
 
 from ...errors import StoreError
-from .ticket import Book, Change, Ticket, dumps
+from .ticket import VERSION, Book, Change, Ticket, dumps
 from .worker import Worker
 
 __all__ = ["FileStore"]
@@ -74,7 +75,7 @@ class FileStore:
         with open(fd, "rb", closefd=False) as file:
             data = file.read()
         lines = data.split(b"\n")
-        good = 0
+        good, version = 0, VERSION
         for number, line in enumerate(lines[:-1]):
             said = _parse(line)
             if said is None:
@@ -82,7 +83,7 @@ class FileStore:
                     raise StoreError(f"{self.path} is damaged: line {number + 1} is not what was written")
                 break
             if number == 0:
-                self._book = Book(Ticket.from_json(said))
+                self._book, version = Book(Ticket.from_json(said)), said["version"]
                 self._first_size = len(line) + 1
             else:
                 assert self._book is not None
@@ -92,13 +93,20 @@ class FileStore:
             raise StoreError(f"{self.path} is damaged, or no session at all")
         os.ftruncate(fd, good)  # what a crash left of a last line
         self._size = good
-        return None if self._book is None else self._book.ticket
+        if self._book is None:
+            return None
+        if version < VERSION:
+            self._save(self._book.ticket)  # who knows only the old form must not take the new lines for it
+        else:
+            _hide(fd)
+        return self._book.ticket
 
     def _save(self, ticket: Ticket) -> None:
         self._book = Book(ticket)
         line = _line(ticket.to_json())
         fresh = self.path.with_name(self.path.name + ".new")
-        fd = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | _CLOEXEC, 0o600)
+        fresh.unlink(missing_ok=True)  # of a process that was killed
+        fd = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | _CLOEXEC, 0o600)
         try:
             _lock(fd)
             _write(fd, line)
@@ -168,6 +176,12 @@ def _open_and_lock(path: Path) -> int:
         os.close(fd)  # somebody else has put another in its place meanwhile
 
 
+def _hide(fd: int) -> None:
+    """Keep other users out, should somebody have let them in meanwhile."""
+    if os.name == "posix" and stat.S_IMODE(os.fstat(fd).st_mode) & 0o077:
+        os.fchmod(fd, 0o600)
+
+
 def _lock(fd: int) -> None:
     """Keep other processes out until `fd` is closed, be it by `kill -9`."""
     try:
@@ -190,7 +204,10 @@ def _parse(line: bytes) -> Any:
     checksum, _, text = line.partition(b" ")
     if checksum != b"%08x" % zlib.crc32(text):
         return None
-    return json.loads(text)
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _write(fd: int, data: bytes) -> None:

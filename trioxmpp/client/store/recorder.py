@@ -4,6 +4,9 @@ The order in which things are written down is what makes it safe: a stanza befor
 transport, so that the server never counts one that the store does not know; the count of what we handled before the
 server is told, so that it never forgets one that the store would ask for again. Both are one and the same moment:
 before the writer sends a batch it has everything written down that is new. So the cost is one write for each batch.
+
+A token is written down before it is used, and that it was (XEP-0484): what else is new of the login goes along with the
+session that came of it, for until the new token is used the one before is still good.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ import itertools
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
 import trio
@@ -21,13 +24,16 @@ from ...errors import StoreError
 from ...jid import JID
 from ...protocol.sm import Enabled, StreamManagement
 from ...protocol.stanza import Message
-from ...record import record
+from ...record import record, replace
 from ...stream.lifecycle import Lifecycle
-from ...stream.session import Sent, Session
+from ...stream.session import Session
 from ...stream.stanzastream import StanzaStream
 from ...stream.token import StanzaState, StanzaToken
+from ..dial import Dialler
 from ..durable import Posted
 from .entries import Entries, Entry, stored_stanza
+from .head import Head, resumable
+from .login import Login
 from .ticket import Change, PendingRequest, SessionStore, StoredStanza, Ticket
 
 __all__ = ["Recorder", "Restored"]
@@ -53,13 +59,12 @@ class Restored:
 class Recorder(Entries):
     """The journal of one client: what there is to be written down, and what of it has been."""
 
-    def __init__(
-        self, store: SessionStore, lifecycle: Lifecycle, jid: JID, now: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, store: SessionStore, lifecycle: Lifecycle, dialler: Dialler, jid: JID) -> None:
         super().__init__(lifecycle)
         self._store = store
+        self._dialler = dialler
         self._jid = jid.bare
-        self._now = now
+        self._now = time.time
         self.jid: JID | None = None
         """The full JID that is bound."""
         self.restored: Restored | None = None
@@ -67,10 +72,11 @@ class Recorder(Entries):
         self._turn = trio.Lock()
         self._numbers = itertools.count(1)
         self._last_sent = 0
-        # What has been written down.
-        self._written: tuple[str | None] | None = None
-        self._counts = (0, 0)
-        self._requests: tuple[PendingRequest, ...] = ()
+        self._login = Login()
+        """As it is to be written down."""
+        # What has been written down, and when.
+        self._written: Head | None = None
+        self._saved = 0.0
 
     async def load(self) -> Session | None:
         """The session that is in the store, to be resumed; None if there is none. Raises StoreError."""
@@ -78,9 +84,13 @@ class Recorder(Entries):
         if ticket is None:
             return None
         if ticket.jid.bare != self._jid:
-            raise StoreError(f"the session in the store is one of {ticket.jid.bare}, not of {self._jid}")
-        self._written = (ticket.id,)
-        self._counts, self._requests = (ticket.handled, ticket.base), ticket.requests
+            if ticket.has_session:
+                raise StoreError(f"the session in the store is one of {ticket.jid.bare}, not of {self._jid}")
+            return None  # how somebody else logs in is of no use
+        self._written, self._saved, self._login = Head.written(ticket), ticket.saved, ticket.login
+        self._dialler.recall(ticket.login)
+        if not ticket.has_session:
+            return None
         self.jid = ticket.jid
         session = self._restore(ticket)
         tokens = () if session is None else tuple(session.unsettled())
@@ -91,16 +101,25 @@ class Recorder(Entries):
 
     def not_resumed(self) -> None:
         """The server would not have it."""
-        if self.restored is not None and self.restored.resumed:
-            restored = self.restored
-            self.restored = Restored(restored.jid, False, restored.tokens, restored.orphaned)
+        if self.restored is not None:
+            self.restored = replace(self.restored, resumed=False)
+
+    async def token_used(self) -> None:
+        """A token is about to be used: it, and how often it was, must be known to whoever comes after us."""
+        if self._written is None or self._written.login.token != self._dialler.login.token:
+            await self.logged_in()
+
+    async def logged_in(self) -> None:
+        """Write down what the login was like, too."""
+        self._login = self._dialler.login
+        await self.commit()
 
     async def established(self) -> None:
         """There is a new session: write it down. What is durable and waits for one goes into it, in order; behind what
         is in doubt, once that is settled.
         """
         self.admit()
-        await self.commit()
+        await self.logged_in()
 
     async def post(self, stanza: Message, *, ready: bool) -> Posted:
         """Write down a durable stanza, and have it sent, in this session if it is `ready`."""
@@ -128,26 +147,28 @@ class Recorder(Entries):
             if self._frozen:
                 return
             session = self._lifecycle.session
-            if self._written is None or self._written != (_resumable_id(session),):
+            head = Head.of(session, self._login)
+            if self._written is None or self._written.id != head.id:
                 await self._save(session)
             else:
-                await self._update(session)
+                await self._update(head, self._written)
 
     async def keep(self) -> None:
         """Write down what is new, and leave it at that: somebody else may go on with the session."""
         try:
-            await self.commit()
+            await self.logged_in()
         except StoreError as exc:
             logger.error("what the store knows of the session is out of date: %s", exc)
         self._freeze()
 
     async def finish(self) -> None:
-        """The session is over: only durable stanzas stay."""
+        """The session is over: only durable stanzas stay, and how to log in."""
         async with self._turn:
             if self._frozen:
                 return
             self._freeze()
-            if any(entry.posted is not None for entry in self._entries.values()):
+            self._login = self._dialler.login
+            if self._login != Login() or any(entry.posted is not None for entry in self._entries.values()):
                 await self._save(Session())
             else:
                 await self._store.clear()
@@ -193,33 +214,30 @@ class Recorder(Entries):
         except BaseException:
             self._still_new(put.values(), drop)
             raise
-        self._written = (ticket.id,)
-        self._counts, self._requests = (ticket.handled, ticket.base), ticket.requests
+        self._written, self._saved = Head.written(ticket), ticket.saved
 
-    async def _update(self, session: Session) -> None:
+    async def _update(self, head: Head, before: Head) -> None:
         """Write down what has changed."""
-        management = _resumable(session)
-        counts = (0, 0) if management is None else (management.handled, management.base)
-        requests = _pending(session)
-        if management is None:
+        if head.id is None:
             self._put = {number: entry for number, entry in self._put.items() if entry.posted is not None}
-        if not self._put and not self._drop and counts == self._counts and requests == self._requests:
+        is_alive = bool(self._put or self._drop) or head.counts != before.counts
+        if not is_alive and head == before:
             return
         put, self._put, drop, self._drop = self._put, {}, self._drop, set()
         change = Change(
-            saved=self._now(),
-            handled=counts[0],
-            base=counts[1],
+            self._now() if is_alive else self._saved,  # there may be no link just now
+            *head.counts,
             put=tuple(_stored(put.values())),
             drop=tuple(sorted(drop)),
-            requests=None if requests == self._requests else requests,
+            requests=None if head.requests == before.requests else head.requests,
+            login=None if head.login == before.login else head.login,
         )
         try:
             await self._store.update(change)
         except BaseException:
             self._still_new(put.values(), drop)
             raise
-        self._counts, self._requests = counts, requests
+        self._written, self._saved = head, change.saved
 
     def _still_new(self, put: Iterable[Entry], drop: set[int]) -> None:
         self._drop |= drop
@@ -230,19 +248,19 @@ class Recorder(Entries):
                 self._drop.add(entry.number)
 
     def _snapshot(self, session: Session) -> Ticket:
-        management = _resumable(session)
+        head, management = Head.of(session, self._login), resumable(session)
         granted = Enabled() if management is None else management.granted
         entries = [e for e in self._in_order() if e.posted is not None or (management and e.session is session)]
         return Ticket(
-            jid=self.jid or self._jid,
-            saved=self._now(),
-            id=granted.id,
-            handled=0 if management is None else management.handled,
-            base=0 if management is None else management.base,
+            self.jid or self._jid,
+            self._now(),
+            head.id,
+            *head.counts,
             max=granted.max,
             location=granted.location,
             stanzas=tuple(_stored(entries)),
-            requests=_pending(session),
+            requests=head.requests,
+            login=head.login,
         )
 
     def _restore(self, ticket: Ticket) -> Session | None:
@@ -286,15 +304,19 @@ class Recorder(Entries):
 
 
 @asynccontextmanager
-async def recording(store: SessionStore | None, stream: StanzaStream, jid: JID) -> AsyncIterator[Recorder | None]:
-    """A block around the life of `stream` in which its sessions are in `store`; nothing at all without one."""
+async def recording(
+    store: SessionStore | None, stream: StanzaStream, dialler: Dialler, jid: JID
+) -> AsyncIterator[Recorder | None]:
+    """A block around the life of `stream` in which its sessions are in `store`, and what `dialler` knows of logins;
+    nothing at all without one."""
     if store is None:
         yield None
         return
     lifecycle = stream._lifecycle
-    recorder = Recorder(store, lifecycle, jid)
+    recorder = Recorder(store, lifecycle, dialler, jid)
     try:
         session = await recorder.load()
+        dialler.keep = recorder.token_used
         lifecycle.journal = recorder
         lifecycle.session = session or Session(journal=recorder)
         # The server sends again at once what was not finished: before the application can say what it wants.
@@ -314,21 +336,6 @@ def _outlives(state: StanzaState, session: Session) -> bool:
     known to have it.
     """
     return session.ended is not None and state in (StanzaState.DISCONNECTED, StanzaState.SENT_WITHOUT_SM)
-
-
-def _resumable(session: Session) -> StreamManagement[Sent] | None:
-    return session.sm if session.resumable else None
-
-
-def _resumable_id(session: Session) -> str | None:
-    management = _resumable(session)
-    return None if management is None else management.granted.id
-
-
-def _pending(session: Session) -> tuple[PendingRequest, ...]:
-    if not session.resumable:
-        return ()
-    return tuple(PendingRequest(id_, to) for to, id_ in session.replies.pending())
 
 
 def _stored(entries: Iterable[Entry]) -> Iterable[StoredStanza]:

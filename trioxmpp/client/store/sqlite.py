@@ -1,4 +1,4 @@
-"""A session in an SQLite database, of its own or beside other tables."""
+"""A session and its login in an SQLite database, of its own or beside other tables."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ...errors import StoreError
-from .ticket import VERSION, Change, PendingRequest, StoredStanza, Ticket, dumps
+from ...record import replace
+from .fields import optional, text, whole
+from .login import Login
+from .ticket import VERSION, Change, StoredStanza, Ticket, dumps
 from .worker import Worker
 
 if TYPE_CHECKING:
@@ -18,13 +21,16 @@ if TYPE_CHECKING:
 
 __all__ = ["SQLiteStore"]
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS trioxmpp_session (
-    one INTEGER PRIMARY KEY CHECK (one = 1), version INTEGER NOT NULL, ticket TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS trioxmpp_stanza (
+# The ticket is in three tables, for its parts change at different times. Version 1 had neither the third nor doubts.
+_SCHEMA = (
+    """CREATE TABLE IF NOT EXISTS trioxmpp_session (
+    one INTEGER PRIMARY KEY CHECK (one = 1), version INTEGER NOT NULL, ticket TEXT NOT NULL)""",
+    """CREATE TABLE IF NOT EXISTS trioxmpp_stanza (
     number INTEGER PRIMARY KEY, xml TEXT NOT NULL, sent INTEGER, durable INTEGER NOT NULL,
-    doubtful INTEGER NOT NULL);
-"""
+    doubtful INTEGER NOT NULL DEFAULT 0)""",
+    """CREATE TABLE IF NOT EXISTS trioxmpp_login (
+    one INTEGER PRIMARY KEY CHECK (one = 1), login TEXT NOT NULL)""",
+)
 
 
 class SQLiteStore:
@@ -67,13 +73,17 @@ class SQLiteStore:
         # SQLite gives the files beside it the mode of the database.
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
         self._open = self._sqlite3.connect(self.path, timeout=0, isolation_level=None, check_same_thread=False)
+        self._open.text_factory = bytes  # or else an error of sqlite3 would repeat what is no UTF-8 any more
         try:
             self._open.execute("PRAGMA locking_mode=EXCLUSIVE")
             self._open.execute("PRAGMA journal_mode=WAL")
             self._open.execute("PRAGMA synchronous=FULL")
-            self._open.executescript(_SCHEMA)
+            self._open.execute("PRAGMA secure_delete=ON")
             with self._transaction() as connection:  # the lock is ours from now on
-                self._ticket = _read(connection)
+                _prepare(connection)
+                ticket = self._ticket = _read(connection)
+                if ticket is not None:
+                    self._write_head(connection, ticket)  # in our version, whatever it was
         except self._sqlite3.OperationalError as exc:
             self._close()
             if "locked" not in str(exc):
@@ -82,12 +92,13 @@ class SQLiteStore:
         except BaseException:
             self._close()
             raise
-        return self._ticket
+        return ticket
 
     def _save(self, ticket: Ticket) -> None:
         with self._transaction() as connection:
             connection.execute("DELETE FROM trioxmpp_stanza")
             connection.executemany("INSERT INTO trioxmpp_stanza VALUES (?, ?, ?, ?, ?)", map(_row, ticket.stanzas))
+            self._write_login(connection, ticket.login)
             self._write_head(connection, ticket)
 
     def _update(self, change: Change) -> None:
@@ -98,18 +109,26 @@ class SQLiteStore:
                 "INSERT OR REPLACE INTO trioxmpp_stanza VALUES (?, ?, ?, ?, ?)", map(_row, change.put)
             )
             connection.executemany("DELETE FROM trioxmpp_stanza WHERE number = ?", ((each,) for each in change.drop))
-            self._write_head(connection, _changed(self._ticket, change, requests))
+            if change.login is not None:
+                self._write_login(connection, change.login)
+            saved, handled, base = change.saved, change.handled, change.base
+            head = replace(self._ticket, saved=saved, handled=handled, base=base, requests=requests)
+            self._write_head(connection, head)
 
     def _write_head(self, connection: sqlite3.Connection, ticket: Ticket) -> None:
-        head = _changed(ticket, ticket, ticket.requests)
+        head = replace(ticket, stanzas=(), login=Login())
         connection.execute("INSERT OR REPLACE INTO trioxmpp_session VALUES (1, ?, ?)", (VERSION, dumps(head.to_json())))
         self._ticket = head
+
+    def _write_login(self, connection: sqlite3.Connection, login: Login) -> None:
+        connection.execute("INSERT OR REPLACE INTO trioxmpp_login VALUES (1, ?)", (dumps(login.to_json()),))
 
     def _clear(self) -> None:
         self._ticket = None
         with self._transaction() as connection:
             connection.execute("DELETE FROM trioxmpp_session")
             connection.execute("DELETE FROM trioxmpp_stanza")
+            connection.execute("DELETE FROM trioxmpp_login")
 
     def _close(self) -> None:
         connection, self._open, self._ticket = self._open, None, None
@@ -129,36 +148,48 @@ class SQLiteStore:
             raise
 
 
+def _prepare(connection: sqlite3.Connection) -> None:
+    for statement in _SCHEMA:
+        connection.execute(statement)
+    if not connection.execute("SELECT 1 FROM pragma_table_info('trioxmpp_stanza') WHERE name = 'doubtful'").fetchone():
+        connection.execute("ALTER TABLE trioxmpp_stanza ADD COLUMN doubtful INTEGER NOT NULL DEFAULT 0")
+
+
 def _read(connection: sqlite3.Connection) -> Ticket | None:
-    row = connection.execute("SELECT ticket FROM trioxmpp_session").fetchone()
-    if row is None:
+    said = connection.execute("SELECT ticket FROM trioxmpp_session").fetchone()
+    if said is None:
         return None
-    head = Ticket.from_json(json.loads(row[0]))
+    head = Ticket.from_json(_parse(said[0]))
+    login = connection.execute("SELECT login FROM trioxmpp_login").fetchone()
     rows = connection.execute("SELECT number, xml, sent, durable, doubtful FROM trioxmpp_stanza ORDER BY number")
-    stanzas = tuple(
-        StoredStanza(number, text, sent, bool(durable), bool(doubt)) for number, text, sent, durable, doubt in rows
-    )
-    return _changed(head, head, head.requests, stanzas)
+    try:
+        return replace(
+            head,
+            stanzas=tuple(map(_stanza, rows)),
+            login=Login() if login is None else Login.from_json(_parse(login[0])),
+        )
+    except (KeyError, TypeError, ValueError) as exc:
+        raise StoreError(f"the stored session is damaged: {exc!r}") from exc
 
 
-def _changed(
-    ticket: Ticket,
-    counts: Ticket | Change,
-    requests: tuple[PendingRequest, ...],
-    stanzas: tuple[StoredStanza, ...] = (),
-) -> Ticket:
-    return Ticket(
-        jid=ticket.jid,
-        saved=counts.saved,
-        id=ticket.id,
-        handled=counts.handled,
-        base=counts.base,
-        max=ticket.max,
-        location=ticket.location,
-        stanzas=stanzas,
-        requests=requests,
-    )
+def _parse(said: Any) -> Any:
+    try:
+        return json.loads(said)
+    except (TypeError, ValueError, RecursionError) as exc:
+        raise StoreError(f"the stored session is damaged: {type(exc).__name__}") from None
 
 
 def _row(stanza: StoredStanza) -> tuple[int, str, int | None, bool, bool]:
     return stanza.number, stanza.xml, stanza.sent, stanza.durable, stanza.doubtful
+
+
+def _stanza(row: tuple[Any, ...]) -> StoredStanza:
+    number, markup, sent, durable, doubtful = row
+    return StoredStanza(whole(number), _text(markup), optional(whole, sent), bool(durable), bool(doubtful))
+
+
+def _text(said: Any) -> str:
+    try:
+        return text(said.decode())
+    except (AttributeError, UnicodeDecodeError):
+        raise ValueError("what should be a text is none") from None

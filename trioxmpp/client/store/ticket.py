@@ -1,19 +1,20 @@
-"""What is written down of a session, and of what changes in it: values, and their form in JSON."""
+"""What is written down of a session, of logins, and of what changes: values, and their form in JSON."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from typing import Any, Protocol
 
 from ...errors import StoreError
 from ...jid import JID
-from ...record import record
+from ...record import field, record, replace
+from .fields import counter, flag, listed, optional, real, text, whole
+from .login import Login
 
 __all__ = ["VERSION", "Book", "Change", "PendingRequest", "SessionStore", "StoredStanza", "Ticket"]
 
-#: Of the form. Who finds a higher one leaves it alone: it was written by a later trioxmpp.
-VERSION = 1
+#: Of the form. Who finds a higher one leaves it alone: it was written by a later trioxmpp. Version 1 had no `Login`.
+VERSION = 2
 
 
 @record
@@ -42,10 +43,10 @@ class PendingRequest:
 
 @record
 class Ticket:
-    """All that a new process needs to go on with a session (XEP-0198 §5).
+    """All that a new process needs to go on with a session (XEP-0198 §5), and to get in without one.
 
-    `jid` is the full JID that was bound, `id` the server's name for the session (None: there is nothing to resume, only
-    durable stanzas wait), `handled` how many stanzas we may say that we handled, `base` how many of ours the server
+    `jid` is the full JID that was bound, `id` the server's name for the session (None: there is nothing to resume, but
+    durable stanzas may wait), `handled` how many stanzas we may say that we handled, `base` how many of ours the server
     said that it did. `saved` is when this was written, in seconds since the epoch; the server keeps the session for
     `max` seconds from the loss of the link on, if it said so.
     """
@@ -59,6 +60,12 @@ class Ticket:
     location: tuple[str, int | None] | None = None
     stanzas: tuple[StoredStanza, ...] = ()
     requests: tuple[PendingRequest, ...] = ()
+    login: Login = field(default_factory=Login)
+
+    @property
+    def has_session(self) -> bool:
+        """Whether there is something of a session: one to be resumed, or stanzas that wait for one."""
+        return self.id is not None or bool(self.stanzas)
 
     @property
     def expires(self) -> float | None:
@@ -67,10 +74,19 @@ class Ticket:
 
     def to_json(self) -> dict[str, Any]:
         """As what `json` can write."""
-        fields = {"version": VERSION, **asdict(self), "jid": str(self.jid)}
-        fields["stanzas"] = [_stanza_to_json(stanza) for stanza in self.stanzas]
-        fields["requests"] = _requests_to_json(self.requests)
-        return fields
+        return {
+            "version": VERSION,
+            "jid": str(self.jid),
+            "saved": self.saved,
+            "id": self.id,
+            "handled": self.handled,
+            "base": self.base,
+            "max": self.max,
+            "location": self.location,
+            "stanzas": [_stanza_to_json(stanza) for stanza in self.stanzas],
+            "requests": _requests_to_json(self.requests),
+            "login": self.login.to_json(),
+        }
 
     @classmethod
     def from_json(cls, said: Any) -> Ticket:
@@ -84,16 +100,17 @@ class Ticket:
                     f"the session was stored in version {version} of the form, and this trioxmpp knows {VERSION}: "
                     "update it, or let the store be cleared by the program that wrote it"
                 )
-            fields = {name: said[name] for name in cls.__dataclass_fields__}
-            location = fields["location"]
             return cls(
-                **{
-                    **fields,
-                    "jid": JID.parse(fields["jid"]),
-                    "location": None if location is None else (str(location[0]), location[1]),
-                    "stanzas": tuple(_stanza_from_json(each) for each in fields["stanzas"]),
-                    "requests": _requests_from_json(fields["requests"]),
-                }
+                jid=JID.parse(text(said["jid"])),
+                saved=real(said["saved"]),
+                id=optional(text, said["id"]),
+                handled=counter(said["handled"]),
+                base=counter(said["base"]),
+                max=optional(whole, said["max"]),
+                location=optional(_location, said["location"]),
+                stanzas=listed(_stanza_from_json, said["stanzas"]),
+                requests=listed(_request_from_json, said["requests"]),
+                login=Login() if version == 1 else Login.from_json(said["login"]),
             )
         except (KeyError, IndexError, TypeError, ValueError) as exc:
             raise StoreError(f"the stored session is damaged: {exc!r}") from exc
@@ -104,7 +121,7 @@ class Change:
     """What is new since the last time: to be written down as one, or not at all.
 
     Doing it again changes nothing. `put` are stanzas that came, or were sent, `drop` the numbers of those that went;
-    `requests` is None if they are as they were.
+    `requests` and `login` are None if they are as they were.
     """
 
     saved: float
@@ -113,6 +130,7 @@ class Change:
     put: tuple[StoredStanza, ...] = ()
     drop: tuple[int, ...] = ()
     requests: tuple[PendingRequest, ...] | None = None
+    login: Login | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As what `json` can write, and as short as it can be: one of these is written with each batch of stanzas."""
@@ -123,20 +141,23 @@ class Change:
             fields["drop"] = self.drop
         if self.requests is not None:
             fields["requests"] = _requests_to_json(self.requests)
+        if self.login is not None:
+            fields["login"] = self.login.to_json()
         return fields
 
     @classmethod
     def from_json(cls, said: Any) -> Change:
         """The other way round. Raises StoreError for what is damaged."""
         try:
-            requests = said.get("requests")
+            requests, login = said.get("requests"), said.get("login")
             return cls(
-                saved=said["saved"],
-                handled=said["handled"],
-                base=said["base"],
-                put=tuple(_stanza_from_json(each) for each in said.get("put", ())),
-                drop=tuple(said.get("drop", ())),
-                requests=None if requests is None else _requests_from_json(requests),
+                saved=real(said["saved"]),
+                handled=counter(said["handled"]),
+                base=counter(said["base"]),
+                put=listed(_stanza_from_json, said.get("put", [])),
+                drop=listed(whole, said.get("drop", [])),
+                requests=None if requests is None else listed(_request_from_json, requests),
+                login=None if login is None else Login.from_json(login),
             )
         except (AttributeError, KeyError, TypeError, ValueError) as exc:
             raise StoreError(f"the stored session is damaged: {exc!r}") from exc
@@ -147,7 +168,7 @@ class Book:
 
     def __init__(self, ticket: Ticket) -> None:
         self._ticket = ticket
-        self._requests = ticket.requests
+        self._requests, self._login = ticket.requests, ticket.login
         self._last: Change | None = None
         self._stanzas = {stanza.number: stanza for stanza in ticket.stanzas}
 
@@ -160,27 +181,27 @@ class Book:
             self._stanzas.pop(number, None)
         if change.requests is not None:
             self._requests = change.requests
+        if change.login is not None:
+            self._login = change.login
 
     @property
     def ticket(self) -> Ticket:
         """What is written in it now."""
-        before, last = self._ticket, self._last or self._ticket
-        return Ticket(
-            jid=before.jid,
+        last = self._last or self._ticket
+        return replace(
+            self._ticket,
             saved=last.saved,
-            id=before.id,
             handled=last.handled,
             base=last.base,
-            max=before.max,
-            location=before.location,
             stanzas=tuple(self._stanzas[number] for number in sorted(self._stanzas)),
             requests=self._requests,
+            login=self._login,
         )
 
 
 class SessionStore(Protocol):
-    """Where a session is written down, so that another process can go on with it: `MemoryStore`, `FileStore`,
-    `SQLiteStore`, or your own.
+    """Where a session is written down, and how to log in, so that another process can go on: `MemoryStore`,
+    `FileStore`, `SQLiteStore`, or your own.
 
     One store holds one session at a time. Nothing is called while something else is running. When `save` or `update`
     returns, what it got has to be safe from whatever the store promises to survive; what was interrupted must have
@@ -197,7 +218,7 @@ class SessionStore(Protocol):
         """Write down what has changed: once for each batch of stanzas, so it had better be quick."""
 
     async def clear(self) -> None:
-        """The session is over, and nothing waits: forget it."""
+        """Forget all that is written down."""
 
     async def aclose(self) -> None:
         """Nothing will be written any more until the next `load`."""
@@ -213,15 +234,19 @@ def _stanza_to_json(stanza: StoredStanza) -> list[Any]:
 
 
 def _stanza_from_json(said: Any) -> StoredStanza:
-    number, text, sent, durable, doubtful = said
-    if not (isinstance(number, int) and isinstance(text, str) and (sent is None or isinstance(sent, int))):
-        raise ValueError("what should be a stanza is none")
-    return StoredStanza(number, text, sent, bool(durable), bool(doubtful))
+    number, markup, sent, durable, doubtful = said if len(said) == 5 else (*said, False)  # version 1 knew no doubt
+    return StoredStanza(whole(number), text(markup), optional(whole, sent), flag(durable), flag(doubtful))
 
 
 def _requests_to_json(requests: tuple[PendingRequest, ...]) -> list[Any]:
     return [[request.id, None if request.to is None else str(request.to)] for request in requests]
 
 
-def _requests_from_json(said: Any) -> tuple[PendingRequest, ...]:
-    return tuple(PendingRequest(str(id_), None if to is None else JID.parse(to)) for id_, to in said)
+def _request_from_json(said: Any) -> PendingRequest:
+    id_, to = said
+    return PendingRequest(text(id_), None if to is None else JID.parse(text(to)))
+
+
+def _location(said: Any) -> tuple[str, int | None]:
+    host, port = said
+    return text(host), optional(whole, port)

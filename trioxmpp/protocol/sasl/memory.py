@@ -33,8 +33,9 @@ class Ticket:
 
 
 class LoginMemory:
-    """How strong logins were, and which keys were derived for them. These are as good as the password, which is kept
-    with them: they stay in memory, and only as long as the client lives."""
+    """How strong logins were, what makes the next one quick, and which keys were derived. The keys are as good as the
+    password, which is kept with them: they stay in memory, and only as long as the client lives. The rest may be kept
+    for longer."""
 
     def __init__(
         self, strength: Strength | None = None, agent: str | None = None, ticket: Ticket | None = None

@@ -1,0 +1,110 @@
+"""What is written down of logins, so that another process gets in as quickly as this one would, and as safely."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ... import xml
+from ...protocol.sasl import Credentials, Kind, Strength
+from ...protocol.sasl.ht import BINDINGS
+from ...protocol.sasl.memory import Ticket as FastTicket
+from ...protocol.sasl2 import SASL2Offer
+from ...record import record
+from ...transport.endpoint import Endpoint
+from ...xml.times import decode_datetime, encode_datetime
+from .fields import flag, optional, text, whole
+
+__all__ = ["Login"]
+
+
+@record
+class Login:
+    """What the last login has left behind. It outlives the session.
+
+    `strength` is the best that a login ever had: nothing weaker will do. `token` logs in without the password
+    (XEP-0484), and so is as good as one, for whoever says that he is `agent`. `offer` is what the server offered, so
+    that it need not be awaited. `endpoint` is where that was; `found` tells whether it was looked up, and not given by
+    whoever connected.
+
+    There is no password in it, nor a key that was derived from one.
+    """
+
+    strength: Strength | None = None
+    agent: str | None = None
+    token: FastTicket | None = None
+    offer: SASL2Offer | None = None
+    endpoint: Endpoint | None = None
+    found: bool = False
+
+    def token_for(self, credentials: Credentials) -> FastTicket | None:
+        """The token, if it may stand for these."""
+        token = self.token
+        if token is None or credentials.kind is not Kind.PASSWORD or credentials.authzid is not None:
+            return None
+        if token.authcid != credentials.authcid:
+            return None
+        return None if credentials.require_binding and BINDINGS[token.mechanism] is None else token
+
+    def to_json(self) -> dict[str, Any]:
+        """As what `json` can write."""
+        return {
+            "strength": None if self.strength is None else self.strength.name,
+            "agent": self.agent,
+            "token": None if self.token is None else _token_to_json(self.token),
+            "offer": None if self.offer is None else xml.serialise(self.offer),
+            "endpoint": None if self.endpoint is None else _endpoint_to_json(self.endpoint),
+            "found": self.found,
+        }
+
+    @classmethod
+    def from_json(cls, said: Any) -> Login:
+        """The other way round. Raises ValueError, KeyError or TypeError for what is damaged, and tells no secret."""
+        return cls(
+            strength=optional(_strength, said["strength"]),
+            agent=optional(text, said["agent"]),
+            token=optional(_token, said["token"]),
+            offer=optional(_offer, said["offer"]),
+            endpoint=optional(_endpoint, said["endpoint"]),
+            found=flag(said["found"]),
+        )
+
+
+def _strength(said: Any) -> Strength:
+    if said not in Strength.__members__:
+        raise ValueError("what should be the strength of a login is none")
+    return Strength[said]
+
+
+def _token_to_json(token: FastTicket) -> dict[str, Any]:
+    return {
+        "mechanism": token.mechanism,
+        "authcid": token.authcid,
+        "token": token.token,
+        "expiry": None if token.expiry is None else encode_datetime(token.expiry),
+        "count": token.count,
+    }
+
+
+def _token(said: Any) -> FastTicket | None:
+    mechanism = text(said["mechanism"])
+    token = FastTicket(
+        mechanism=mechanism,
+        authcid=text(said["authcid"]),
+        token=text(said["token"]),
+        expiry=optional(lambda expiry: decode_datetime(text(expiry)), said["expiry"]),
+        count=whole(said["count"]),
+    )
+    return token if mechanism in BINDINGS else None  # another trioxmpp may know more of them
+
+
+def _offer(said: Any) -> SASL2Offer:
+    return xml.parse(SASL2Offer, xml.fromstring(text(said)))
+
+
+def _endpoint_to_json(endpoint: Endpoint) -> list[Any]:
+    return [endpoint.scheme, endpoint.host, endpoint.port, endpoint.path]  # not every one is as good as its URL
+
+
+def _endpoint(said: Any) -> Endpoint:
+    scheme, host, port, path = said
+    return Endpoint(text(scheme), text(host), whole(port), text(path))
