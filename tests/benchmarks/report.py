@@ -181,7 +181,7 @@ def _memory(results: Results) -> Iterator[str]:
 
 def _elements(results: Results) -> Iterator[str]:
     rows = []
-    for scenario in ("read-20-children", "write-5-fields"):
+    for scenario in ("read-20-children", "write-5-fields", "write-5-with-date"):
         for client in results.numbers.get(scenario, {}):
             spread = results.spread(scenario, client)
             assert spread is not None

@@ -32,10 +32,11 @@ class Declaration:
     `fields` are all it has, those of the declared classes above it first, each with its annotation and the scope to
     read that in; `fixed` are the attributes that tell it from others of its tag. `read` checks that an element is
     one, `load` takes that for granted, `write` writes one where a namespace is the default; they are generated when
-    they are first needed. `is_plain` says that nothing but the declaration has a say in how an object is made.
+    they are first needed. `is_plain` says that nothing but the declaration has a say in how an object is made. `known`
+    are objects that were read, by the text of their `sole_attribute`.
     """
 
-    __slots__ = ("cls", "fields", "fixed", "is_plain", "load", "read", "tag", "write")
+    __slots__ = ("cls", "fields", "fixed", "is_plain", "known", "load", "read", "tag", "write")
 
     is_plain: bool
     read: Callable[[Element], Any]
@@ -49,6 +50,15 @@ class Declaration:
         self.tag = tag
         self.fixed = fixed
         self.fields = fields
+        self.known: dict[str | None, Any] = {}
+
+    @property
+    def sole_attribute(self) -> str | None:
+        """The name of the attribute that is all such an element says, if there is one."""
+        if not self.is_plain or len(self.fields) != 1:
+            return None
+        ((field, (said, _, _)),) = self.fields.items()
+        return attribute_key(said.xml_name(field), field) if said.kind is Kind.ATTR else None
 
     def matches(self, element: Element) -> bool:
         """Whether an element is one of those that the class describes, well-formed or not."""

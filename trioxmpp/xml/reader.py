@@ -82,13 +82,13 @@ def compile_reader(plan: Plan) -> tuple[Callable[[Element], Any], Callable[[Elem
     source.add(1, f"if {' or '.join(checks)}:")
     source.add(2, "raise wrong(element, declaration)")
     source.add(1, "return load(element)")
-    is_recalled = [field.kind for field in plan.fields] == [Kind.ATTR] and declaration.is_plain
+    is_recalled = declaration.sole_attribute is not None
     source.add(0, "")
     source.add(0, "def load(element):")
     for field in plan.only(Kind.ATTR):
         source.add(1, f"v_{field.field} = element.get({_key(field.keys[0])!r})")
         if is_recalled:
-            _recall(source, field)
+            _recall(source, field, declaration)
         _decode(source, field, f"{plan.name}/@{field.name}")
     for field in plan.only(Kind.TEXT):
         source.add(1, f"v_{field.field} = text_of(element){'' if field.takes_empty else ' or None'}")
@@ -112,13 +112,13 @@ def _key(name: str) -> str | bytes:
     return name.encode() if name.isascii() else name
 
 
-def _recall(source: Source, field: PlannedField) -> None:
+def _recall(source: Source, field: PlannedField, declaration: Declaration) -> None:
     """Do not make again what was made before of the same text.
 
     An element with a single attribute is all that this says, and the objects are frozen. Most lists in XMPP are of
     such elements, and most of them say the same as the last one: features, groups, addresses.
     """
-    source.names["known"] = {}
+    source.names["known"] = declaration.known
     source.add(1, f"text = v_{field.field}")
     source.add(1, "made = known.get(text)")
     source.add(1, "if made is not None:")
@@ -171,8 +171,12 @@ def _read_alike(source: Source, field: PlannedField, parent: str) -> None:
     name, found = source.bind(nested), f"element.iterchildren({field.keys[0]!r})"
     if nested.fixed:
         found = f"[child for child in {found} if {_is_one(nested)}]"
+    objects = f"map({name}.load, {found})"
+    if nested.sole_attribute is not None:
+        recalled = f"{source.bind(nested.known)}.get(child.get({_key(nested.sole_attribute)!r}))"
+        objects = f"[{recalled} or {name}.load(child) for child in {found}]"
     source.add(1, "try:")
-    source.add(2, f"v_{field.field} = tuple(map({name}.load, {found}))")
+    source.add(2, f"v_{field.field} = tuple({objects})")
     source.add(1, "except ElementError:")
     source.add(2, f"blame(element, {name}, {parent!r})")
     source.add(2, "raise")

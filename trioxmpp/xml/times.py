@@ -23,6 +23,7 @@ _DATETIME: Final = re.compile(
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _TIME: Final = re.compile(r"\d{2}:\d{2}:\d{2}(?:\.\d+)?(?:Z|[+-]\d{2}:\d{2})?", re.ASCII)
 _OFFSET: Final = re.compile(r"Z|([+-])(\d{2}):(\d{2})", re.ASCII)
+_TWO_DIGITS: Final = tuple([f"{number:02}" for number in range(60)])
 
 
 def decode_datetime(text: str) -> datetime:
@@ -42,6 +43,10 @@ def decode_datetime(text: str) -> datetime:
 
 def encode_datetime(value: datetime) -> str:
     """In UTC, as it always should be."""
+    if value.tzinfo is UTC and not value.microsecond:
+        # As isoformat() does, in a third of its time.
+        day = f"{value.year:04}-{_TWO_DIGITS[value.month]}-{_TWO_DIGITS[value.day]}"
+        return f"{day}T{_TWO_DIGITS[value.hour]}:{_TWO_DIGITS[value.minute]}:{_TWO_DIGITS[value.second]}Z"
     if value.utcoffset() is None:
         raise ValueError("a date and time needs a time zone (XEP-0082)")
     try:

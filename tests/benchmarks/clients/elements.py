@@ -39,6 +39,15 @@ class Ticket:
     number: int = xml.attr()
     urgent: bool = xml.attr()
     owner: JID = xml.attr()
+    queue: str = xml.attr()
+    summary: str = xml.child_text()
+
+
+@xml.element("https://bench.example/ticket", "ticket")
+class DatedTicket:
+    number: int = xml.attr()
+    urgent: bool = xml.attr()
+    owner: JID = xml.attr()
     opened: datetime = xml.attr()
     summary: str = xml.child_text()
 
@@ -55,13 +64,12 @@ DISCO = (
     )
     + "</query>"
 ).encode()
-TICKET = Ticket(
-    number=1597,
-    urgent=True,
-    owner=JID.parse("juliet@capulet.example/balcony"),
-    opened=datetime(2026, 6, 1, 12, 30, tzinfo=UTC),
-    summary="The nightingale, and not the lark, that pierced the fearful hollow of thine ear",
-)
+OWNER = JID.parse("juliet@capulet.example/balcony")
+SUMMARY = "The nightingale, and not the lark, that pierced the fearful hollow of thine ear"
+TICKET = Ticket(number=1597, urgent=True, owner=OWNER, queue="capulet.orchard.walls", summary=SUMMARY)
+#: lxml is given a text for the date; making it takes half as long as all the rest.
+OPENED = datetime(2026, 6, 1, 12, 30, tzinfo=UTC)
+DATED = DatedTicket(number=1597, urgent=True, owner=OWNER, opened=OPENED, summary=SUMMARY)
 
 
 def best(function: Callable[[], object], number: int = 4000) -> float:
@@ -79,12 +87,15 @@ def typed() -> Info:
 
 
 assert len(typed().features) + len(typed().identities) == 20
-element = etree.fromstring(xml.serialise(TICKET))
+element, dated = etree.fromstring(xml.serialise(TICKET)), etree.fromstring(xml.serialise(DATED))
 assert xml.parse(Ticket, element) == TICKET
+assert xml.parse(DatedTicket, dated) == DATED
 for scenario, client, function in (
     ("read-20-children", "lxml parser", lambda: etree.fromstring(DISCO)),
     ("read-20-children", "trioxmpp", typed),
     ("write-5-fields", "lxml tostring", lambda: etree.tostring(element)),
     ("write-5-fields", "trioxmpp", lambda: xml.serialise(TICKET)),
+    ("write-5-with-date", "lxml tostring", lambda: etree.tostring(dated)),
+    ("write-5-with-date", "trioxmpp", lambda: xml.serialise(DATED)),
 ):
     print(json.dumps([scenario, client, best(function)]))
