@@ -155,7 +155,7 @@ class Client(Outliving):
                 if state not in _ON_ITS_WAY and token.exception is not None:
                     waiter.fail(token.exception)
 
-            token._watchers.append(changed)
+            token._watch(changed)
             try:
                 if timeout is not None and written is not None:
                     await written.wait()

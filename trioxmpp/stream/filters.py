@@ -42,7 +42,8 @@ class Filter(Generic[S]):
     """
 
     def __init__(self) -> None:
-        self._chain: list[FilterToken] = []
+        self.chain: list[FilterToken] = []
+        """The registrations, in their order."""
         self._serial = 0
 
     def register(self, function: Callable[..., S | None], order: Any) -> FilterToken:
@@ -52,19 +53,19 @@ class Filter(Generic[S]):
         self._serial += 1
         token = FilterToken(function, order, self._serial)
         # A new list: a chain that is just being walked keeps the one that it began with.
-        chain = self._chain.copy()
+        chain = self.chain.copy()
         insort(chain, token)
-        self._chain = chain
+        self.chain = chain
         return token
 
     def unregister(self, token: FilterToken) -> None:
         """Take a registration out of the chain. ValueError if it is not in it."""
-        chain = self._chain.copy()
+        chain = self.chain.copy()
         try:
             chain.remove(token)
         except ValueError:
             raise ValueError("no such filter is registered") from None
-        self._chain = chain
+        self.chain = chain
 
     @contextmanager
     def context_register(self, function: Callable[..., S | None], order: Any) -> Iterator[FilterToken]:
@@ -77,10 +78,10 @@ class Filter(Generic[S]):
 
     def filter(self, stanza: S, *args: Any, **kwargs: Any) -> S | None:
         """Send `stanza` down the chain, with the other arguments unchanged for each function; None if one drops it."""
-        if not self._chain:
+        if not self.chain:
             return stanza
         result: S | None = stanza
-        for token in self._chain:
+        for token in self.chain:
             result = token.function(result, *args, **kwargs)
             if result is None:
                 return None

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 
 __all__ = ["new_id"]
 
-_BYTES, _CHARACTERS, _AT_ONCE = 15, 20, 64
+_BYTES, _AT_ONCE = 15, 64
+_CUT = re.compile(".{20}").findall
 _drawn: list[str] = []
 
 
@@ -16,7 +18,7 @@ def new_id() -> str:
     if not _drawn:
         # One system call for many.
         text = secrets.token_urlsafe(_BYTES * _AT_ONCE)
-        _drawn.extend(text[i : i + _CHARACTERS] for i in range(0, len(text), _CHARACTERS))
+        _drawn.extend(_CUT(text))
     return _drawn.pop()
 
 

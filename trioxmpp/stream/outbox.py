@@ -18,6 +18,7 @@ class Outbox:
     """
 
     __slots__ = (
+        "_idle",
         "_writer",
         "enable",
         "footer",
@@ -49,16 +50,18 @@ class Outbox:
         self.said_goodbye = False
         """That is done: the ack was our last, so what arrives now will never be acknowledged."""
         self._writer = trio.lowlevel.ParkingLot()
+        self._idle = False
+        """The writer waits, and nobody has woken it yet."""
 
     def put(self, token: StanzaToken) -> None:
         """Enqueue a stanza."""
         self.queue.append(token)
-        self.wake()
+        if self._idle:
+            self.wake()
 
     def wake(self) -> None:
         """Have the writer look at the queue and the flags."""
-        if self._writer:
-            self._writer.unpark()
+        self._writer.unpark()
 
     @property
     def has_work(self) -> bool:
@@ -72,7 +75,11 @@ class Outbox:
         if self.has_work:
             await trio.lowlevel.checkpoint()
         while not self.has_work:
-            await self._writer.park()
+            self._idle = True
+            try:
+                await self._writer.park()
+            finally:
+                self._idle = False
 
     def new_link(self) -> None:
         """What was meant for a link that is gone does not apply to the next one."""

@@ -76,7 +76,7 @@ class Request:
             logger.error("a handler answered %r with %r, which is no payload", self.iq, result)
             answer = self.iq.make_error(_undefined())
         self.token = self._session.enqueue(answer)
-        self.token._watchers.append(self._answer_settled)
+        self.token._watch(self._answer_settled)
         if self._on_answer is not None:
             self._on_answer(self)
         return self.token

@@ -76,6 +76,8 @@ class Router:
     def filter_outbound(self, stanza: Message | Presence | IQ) -> Message | Presence | IQ | None:
         """What to send in place of `stanza`; None drops it. Service filters come after application filters."""
         if isinstance(stanza, Message):
+            if not (self.app_outbound_message_filter.chain or self.service_outbound_message_filter.chain):
+                return stanza
             message = self.app_outbound_message_filter.filter(stanza)
             return None if message is None else self.service_outbound_message_filter.filter(message)
         if isinstance(stanza, Presence):

@@ -79,7 +79,7 @@ class StanzaToken:
         self._taken = False  # by the writer, which alone decides from then on
         self._awaiting = 0  # how many tasks are in `await token`
         self._lot: trio.lowlevel.ParkingLot | None = None
-        self._watchers: list[Callable[[StanzaState], None]] = []
+        self._watchers: tuple[Callable[[StanzaState], None], ...] = ()
 
     def __repr__(self) -> str:
         return f"<StanzaToken {self._state.name} of {self.stanza!r}>"
@@ -158,6 +158,10 @@ class StanzaToken:
         """An asynchronous iterator over the states from the current one on; it ends after a final one."""
         return StateChanges(self)
 
+    def _watch(self, watcher: Callable[[StanzaState], None]) -> None:
+        """Call `watcher` with each state from now on."""
+        self._watchers += (watcher,)
+
     def _set_state(self, state: StanzaState, exception: Exception | None = None) -> None:
         if state is self._state:
             return  # retransmission, or settled twice in the same way: nothing anybody could see
@@ -184,7 +188,7 @@ class StateChanges:
         self._states = deque([token.state])
         self._wakeup = trio.lowlevel.ParkingLot()
         self._ended = False
-        token._watchers.append(self._changed)
+        token._watch(self._changed)
 
     def _changed(self, state: StanzaState) -> None:
         self._states.append(state)
@@ -205,5 +209,5 @@ class StateChanges:
         state = self._states.popleft()
         if state.is_final:
             self._ended = True
-            self._token._watchers.remove(self._changed)
+            self._token._watchers = tuple([one for one in self._token._watchers if one != self._changed])
         return state

@@ -185,7 +185,7 @@ class Recorder(Entries):
 
     def _follow(self, entry: Entry, token: StanzaToken) -> None:
         self._entries[entry.number] = self._put[entry.number] = entry
-        token._watchers.append(lambda state: self._changed(entry, token, state))
+        token._watch(lambda state: self._changed(entry, token, state))
 
     def _changed(self, entry: Entry, token: StanzaToken, state: StanzaState) -> None:
         session = entry.session

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self, TypeVar
 from ... import xml
 from ...errors import ElementError, XMPPError
 from ...jid import JID
+from ...xml.markup import is_plain
 from .. import ns
 from ..conditions import parse_error, serialise_error
 
@@ -40,20 +41,19 @@ class Stanza:
 
     def __init__(
         self,
-        *,
-        to: JID | str | None = None,
-        from_: JID | str | None = None,
-        id: str | None = None,
-        lang: str | None = None,
-        payloads: Iterable[Any] = (),
-        error: XMPPError | None = None,
+        to: JID | str | None,
+        from_: JID | str | None,
+        id: str | None,
+        lang: str | None,
+        payloads: Iterable[Any],
+        error: XMPPError | None,
     ) -> None:
         self.to = JID.parse(to) if isinstance(to, str) else to
         self.from_ = JID.parse(from_) if isinstance(from_, str) else from_
         self.id = id
         self.lang = lang
         self._element: xml.Element | None = None
-        self._payloads: list[Any] = [*payloads]
+        self._payloads: list[Any] = [*payloads] if payloads else []
         self._error = error
 
     def __repr__(self) -> str:
@@ -112,6 +112,8 @@ class Stanza:
 
         TypeError if its type is not one.
         """
+        if self._element is not None:
+            self._read()
         kind: Any = self.type  # type: ignore[attr-defined]
         to: Any = self.to
         from_: Any = self.from_
@@ -121,7 +123,7 @@ class Stanza:
             self.to = JID.parse(to)
         if isinstance(from_, str):
             self.from_ = JID.parse(from_)
-        if (kind._value_ == "error") != (self.error is not None):
+        if (kind._value_ == "error") != (self._error is not None):
             raise ValueError("a stanza carries an error if, and only if, its type is ERROR (RFC 6120 §8.3.1)")
 
     def serialise(self) -> str:
@@ -136,17 +138,25 @@ class Stanza:
             inner += xml.serialise(payload, ns.CLIENT)
         if self._error is not None:
             inner += serialise_error(self._error)
+        # One look at all attributes: there seldom is anything to escape. `_text` and `_value_` are what str() of an
+        # address and `value` of a type give, at the price of a call each.
+        from_ = "" if self.from_ is None else self.from_._text
+        to = "" if self.to is None else self.to._text
+        id, lang = self.id or "", self.lang or ""
+        kind: str = self.type._value_  # type: ignore[attr-defined]
+        if not is_plain(from_ + to + id + lang):
+            from_, to, id, lang = map(xml.escape_attr, (from_, to, id, lang))
         start = f"<{self.NAME}"
-        if self.from_ is not None:
-            start += f" from='{xml.escape_attr(str(self.from_))}'"
-        if self.to is not None:
-            start += f" to='{xml.escape_attr(str(self.to))}'"
-        if self.id is not None:
-            start += f" id='{xml.escape_attr(self.id)}'"
-        if value := self.type._value_:  # type: ignore[attr-defined]  # as `value`, which costs more
-            start += f" type='{value}'"
+        if from_:
+            start += f" from='{from_}'"
+        if to:
+            start += f" to='{to}'"
+        if id:
+            start += f" id='{id}'"
+        if kind:
+            start += f" type='{kind}'"
         if self.lang is not None:
-            start += f" xml:lang='{xml.escape_attr(self.lang)}'"
+            start += f" xml:lang='{lang}'"
         return f"{start}>{inner}</{self.NAME}>" if inner else f"{start}/>"
 
     def _serialise_own(self) -> str:
@@ -205,8 +215,6 @@ def preferred(texts: Mapping[str, str], own: str | None) -> str | None:
 
 def serialise_texts(name: str, texts: Mapping[str, str], own: str | None) -> str:
     """The children of this name, one for each language; the stanza's own one goes without saying."""
-    if len(texts) == 1 and "" in texts:
-        return f"<{name}>{xml.escape(texts[''])}</{name}>"
     pieces = ""
     for lang, text in texts.items():
         attribute = f" xml:lang='{xml.escape_attr(lang)}'" if lang and lang != own else ""

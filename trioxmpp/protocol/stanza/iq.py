@@ -38,7 +38,7 @@ class IQ(Stanza):
         error: XMPPError | None = None,
     ) -> None:
         payloads = () if payload is None else (payload,)
-        super().__init__(to=to, from_=from_, id=id, lang=lang, payloads=payloads, error=error)
+        Stanza.__init__(self, to, from_, id, lang, payloads, error)
         self.type = type
 
     @property

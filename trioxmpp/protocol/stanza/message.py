@@ -46,7 +46,7 @@ class Message(Stanza):
         payloads: Iterable[Any] = (),
         error: XMPPError | None = None,
     ) -> None:
-        super().__init__(to=to, from_=from_, id=id, lang=lang, payloads=payloads, error=error)
+        Stanza.__init__(self, to, from_, id, lang, payloads, error)
         self.type = type
         self._bodies = {"": body} if isinstance(body, str) else lang_texts(body)
         self._subjects = {} if subject is None else lang_texts(subject)
@@ -130,11 +130,13 @@ class Message(Stanza):
         return Message(to=self.from_, from_=self.to, id=self.id, type=MessageType.ERROR, error=error)
 
     def _serialise_own(self) -> str:
-        pieces = ""
+        pieces, bodies = "", self._bodies
         if self._subjects:
             pieces += serialise_texts("subject", self._subjects, self.lang)
-        if self._bodies:
-            pieces += serialise_texts("body", self._bodies, self.lang)
+        if len(bodies) == 1 and "" in bodies:
+            pieces += f"<body>{xml.escape(bodies[''])}</body>"
+        elif bodies:
+            pieces += serialise_texts("body", bodies, self.lang)
         if self._thread is not None:
             parent = f" parent='{xml.escape_attr(self._parent_thread)}'" if self._parent_thread is not None else ""
             pieces += f"<thread{parent}>{xml.escape(self._thread)}</thread>"

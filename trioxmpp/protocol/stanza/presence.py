@@ -47,7 +47,7 @@ class Presence(Stanza):
         payloads: Iterable[Any] = (),
         error: XMPPError | None = None,
     ) -> None:
-        super().__init__(to=to, from_=from_, id=id, lang=lang, payloads=payloads, error=error)
+        Stanza.__init__(self, to, from_, id, lang, payloads, error)
         self.type = type
         self._show = show
         self._statuses = lang_texts(status)
