@@ -103,9 +103,7 @@ class Writer:
 
     def _stanzas(self) -> list[bytes]:
         queue, pieces, size = self._outbox.queue, list[bytes](), 0
-        while queue and len(pieces) < BATCH_STANZAS and size < BATCH_BYTES:
-            if self._incarnation.over or self._failure is not None or self._outbox.footer:
-                break  # by a filter, or a listener of a token
+        while queue and len(pieces) < BATCH_STANZAS and size < BATCH_BYTES and self._may_write():
             token = queue.popleft()
             if token._state is not StanzaState.ACTIVE:
                 continue  # aborted while it waited
@@ -119,6 +117,10 @@ class Writer:
             size += len(data)
             self._take(token, data)
         return pieces
+
+    def _may_write(self) -> bool:
+        # Asked again for each stanza: a filter or a listener of a token may have called stop() or closed the stream.
+        return not (self._incarnation.over or self._failure is not None or self._outbox.footer)
 
     def _take(self, token: StanzaToken, data: bytes) -> None:
         management = self._session.sm
