@@ -21,6 +21,7 @@ from ..stream.requests import Handler, Request
 from ..stream.signal import Signal
 from ..stream.stanzastream import StanzaStream
 from ..stream.token import StanzaState, StanzaToken
+from .desired import Desired
 from .events import Established, Event, Suspended
 from .outliving import Outliving
 from .repair import Repair
@@ -50,6 +51,7 @@ class Client(Outliving):
         self.on_event: Signal[Event] = Signal()
         self._jid = jid
         self._state = ClientState()
+        self._desired = Desired(stream)
 
     @property
     def jid(self) -> JID:
@@ -67,6 +69,19 @@ class Client(Outliving):
     def suspended(self) -> Suspended | None:
         """How things stand while there is no link: the event, as of the last attempt that has failed. Else None."""
         return None if self._state.repair is None else self._state.repair.suspended
+
+    @property
+    def active(self) -> bool:
+        """Whether somebody is looking, as `set_active` was told last."""
+        return self._desired.active
+
+    def set_active(self, active: bool) -> None:
+        """Let the server know whether somebody is looking (XEP-0352): if not, it may hold back what can wait.
+
+        It holds for every link to come, of this session and the next ones, until it is said otherwise. Only a server
+        that wants to know is told, on a client that `connect` has made. Returns at once.
+        """
+        self._desired.set_active(active)
 
     def network_changed(self, patience: float = 5.0) -> None:
         """The machine has another network now, or has slept: find out at once whether the link is still good.

@@ -47,6 +47,7 @@ async def connect(
     liveness: Liveness = Liveness(),
     reconnect: ReconnectPolicy | None = ReconnectPolicy(),
     store: SessionStore | None = None,
+    carbons: bool = False,
     services: Iterable[Service] = (),
     proxy: Proxy | str | None = None,
     resolver: Resolver | None = None,
@@ -67,11 +68,11 @@ async def connect(
     (None: not), `liveness` how much silence is tolerated, `reconnect` how a broken link is repaired (None: it is not,
     the block ends). `store` is where the session is written down, so that another process can go on with it
     (`SessionStore`): if there is one in it, it is resumed, and ``client.restored`` tells what came of that; and how to
-    log in without a password, if the server gives tokens for that. `services`
-    are called with the client and entered, in order, before the body. `proxy` is a way out, for whatever is not a
-    function: ``socks5://user:password@host:1080``, or ``http://`` for one that knows CONNECT. It looks up the names of
-    hosts; only SRV records are asked for here, and not even these if there is an `endpoint`. `resolver`, one of
-    dnspython's, is asked for them in place of the system's name servers.
+    log in without a password, if the server gives tokens for that. `carbons` asks for copies of what our other clients
+    send and get (XEP-0280), in every session. `services` are called with the client and entered, in order, before the
+    body. `proxy` is a way out, for whatever is not a function: ``socks5://user:password@host:1080``, or ``http://`` for
+    one that knows CONNECT. It looks up the names of hosts; only SRV records are asked for here, and not even these if
+    there is an `endpoint`. `resolver`, one of dnspython's, is asked for them in place of the system's name servers.
 
     Connecting takes `connect_timeout` seconds at most, over all endpoints and steps. Leaving the block waits until
     everything is sent and, with stream management, acknowledged, and closes the stream properly, in `close_timeout`
@@ -93,7 +94,7 @@ async def connect(
         proxy=proxy,
         resolver=resolver,
     )
-    client = Client(StanzaStream(address.bare, liveness=liveness, ack_after=(sm or SMPolicy()).ack_after))
+    client = _client(address, liveness, sm, carbons)
     async with recording(store, client.stream, dialler, address) as recorder:
         keeper = _Keeper(client, Supervisor(client, dialler, sm, reconnect, recorder), recorder)
         with bare() as inside:
@@ -108,6 +109,12 @@ async def connect(
                     await _finish(client, close_timeout)
     if keeper.failure is not None and keeper.body.cancelled_caught:
         reraise(keeper.failure)
+
+
+def _client(address: JID, liveness: Liveness, sm: SMPolicy | None, carbons: bool) -> Client:
+    client = Client(StanzaStream(address.bare, liveness=liveness, ack_after=(sm or SMPolicy()).ack_after))
+    client._desired.carbons = carbons
+    return client
 
 
 async def _finish(client: Client, patience: float) -> None:

@@ -130,6 +130,8 @@ class Supervisor:
             resume=await self._stream._lifecycle.resumption(),
             bind=self._dialler.resource is None,
             enable=None if policy is None else Enable(resume=resume, max=policy.max if resume else None),
+            carbons=self._client._desired.carbons,
+            inactive=not self._client._desired.active,
         )
 
     async def _on(self, xmlstream: XmlStream, features: StreamFeatures) -> Exception | None:
@@ -141,7 +143,7 @@ class Supervisor:
             try:
                 if settled.resumption is not None or (features.sm and settled.jid is None):
                     resume = partial(self._stream.resume, answer=settled.resumption)
-                    return await self._incarnation(resume, xmlstream, self._resumed)
+                    return await self._incarnation(resume, xmlstream, partial(self._resumed, features))
                 self._stream.stop_sm()
             except ResumptionRefused as refusal:
                 if xmlstream.closed or self._ends_with_its_session:
@@ -163,6 +165,7 @@ class Supervisor:
             await self._enable_sm(features)
             if self._recorder is not None:
                 await self._recorder.established()
+            self._client._desired.begins(features)
             self._established()
 
         managed = settled.managed if isinstance(settled.managed, Enabled) else None
@@ -237,8 +240,9 @@ class Supervisor:
         await trio.sleep(CLAIM_TIME)
         self._client.messages.let_go()
 
-    async def _resumed(self) -> None:
+    async def _resumed(self, features: StreamFeatures) -> None:
         self._repair.linked(self._stream, resumed=True)
+        self._client._desired.resumed(features, of_another=self.is_first)
         if self._recorder is not None and self.is_first:  # it is the session of another process
             self._client._jid = self._recorder.jid
             self._client._state.set_ready(True)

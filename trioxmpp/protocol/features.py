@@ -5,7 +5,7 @@ from __future__ import annotations
 from .. import xml
 from ..errors import ElementError
 from ..record import field, record
-from . import ns
+from . import csi, ns
 from .sasl2 import SASL2Offer, Settled, parse_offer
 
 __all__ = ["StreamFeatures", "parse_features"]
@@ -26,6 +26,8 @@ class StreamFeatures:
     session_required: bool = False
     """A legacy session is to be established: offered, and not ``<optional/>``."""
     sm: bool = False
+    csi: bool = False
+    """The server wants to know whether anybody is looking (XEP-0352)."""
     tags: frozenset[str] = frozenset()
     """The tags of everything that is offered."""
     settled: Settled = field(default_factory=Settled)
@@ -94,6 +96,7 @@ def parse_features(element: xml.Element) -> StreamFeatures:
         bind=bool(offered.bind),
         session_required=any(not session.optional for session in offered.session),
         sm=bool(offered.sm),
+        csi=csi.TAG in tags,
         tags=tags,
     )
 

@@ -87,6 +87,11 @@ class SASL2Offer:
         return self.inline.fast is not None and self.inline.fast.tls_0rtt
 
     @property
+    def begins_with(self) -> frozenset[str]:
+        """The namespaces of what a session that is bound in the same breath can begin with (XEP-0386)."""
+        return frozenset() if self.inline.bind is None else self.inline.bind.features
+
+    @property
     def resumes(self) -> bool:
         """Whether a session can be resumed in the same breath (XEP-0198 §6.2)."""
         return self.inline.sm is not None
@@ -226,12 +231,15 @@ class Settled:
 
     `resumption` is the answer to ``<resume/>``, to be read by whoever has the session. If that is ``<resumed/>``,
     nothing else counts. `jid` is what was bound, if anything was; `managed` is what was said about the management of
-    that new session, None if nothing was asked.
+    that new session, None if nothing was asked. `carbons` and `inactive` tell whether it begins with that: there is no
+    answer, since the server must not refuse it.
     """
 
     resumption: xml.Element | None = field(default=None, compare=False)
     jid: JID | None = None
     managed: sm.Enabled | sm.Failed | None = None
+    carbons: bool = False
+    inactive: bool = False
 
     @property
     def resumed(self) -> bool:
@@ -266,7 +274,9 @@ class Dialogue2(Dialogue):
             raise StreamNegotiationFailure(f"the server does not tell what it bound: {exc}") from exc
         if jid.is_bare:
             raise StreamNegotiationFailure("the server does not tell what it bound: a full address was due")
-        return Settled(resumption, jid, bound.managed)
+        asked = self._requests.bind or Bind()
+        carbons, inactive = asked.carbons is not None, asked.inactive is not None
+        return Settled(resumption, jid, bound.managed, carbons, inactive)
 
     def _opening(self, mechanism: str, data: bytes) -> str:
         asked = self._requests

@@ -20,6 +20,7 @@ class Outbox:
     __slots__ = (
         "_idle",
         "_writer",
+        "aside",
         "enable",
         "footer",
         "gated",
@@ -43,6 +44,8 @@ class Outbox:
         """The peer is to be asked how much it handled."""
         self.enable: str | None = None
         """A request to manage the stream that is to be written. Behind it the gate closes."""
+        self.aside: str | None = None
+        """Something that is no stanza, has no answer, and is worth nothing on another link."""
         self.gated = False
         """No stanza may be written: the server has not yet said whether it counts (XEP-0198 §3)."""
         self.footer = False
@@ -66,7 +69,7 @@ class Outbox:
     @property
     def has_work(self) -> bool:
         """Whether the writer could write something now."""
-        if self.owe_ack or self.footer or self.enable is not None:
+        if self.owe_ack or self.footer or self.enable is not None or self.aside is not None:
             return True
         return not self.gated and (self.want_ack or bool(self.queue))
 
@@ -84,7 +87,7 @@ class Outbox:
     def new_link(self) -> None:
         """What was meant for a link that is gone does not apply to the next one."""
         self.owe_ack = self.want_ack = self.gated = self.footer = self.said_goodbye = False
-        self.enable = None
+        self.enable = self.aside = None
 
     def disconnect(self) -> None:
         """The session is over: what still waits in the queue was never sent.

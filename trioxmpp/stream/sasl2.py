@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import secrets
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from datetime import UTC, datetime
 from functools import partial
 
 from ..errors import AuthenticationFailure, StreamNegotiationFailure
-from ..protocol import ns, sm
+from ..protocol import carbons, csi, ns, sm
 from ..protocol.bind2 import Bind
 from ..protocol.fast import Fast, RequestToken
 from ..protocol.features import StreamFeatures
@@ -36,12 +36,15 @@ class Wish:
     """What is to come of a login, if the server can do it in the same breath.
 
     `resume` is the session to go on with. `bind` tells whether a new one may begin, in place of it if there is one:
-    not if the resource is to be ours to choose, which Bind 2 does not allow. `enable` is how it is to be managed.
+    not if the resource is to be ours to choose, which Bind 2 does not allow. `enable` is how it is to be managed,
+    `carbons` whether it is to have copies of what our others send and get, `inactive` whether nobody is looking.
     """
 
     resume: sm.Resume | None = None
     bind: bool = False
     enable: sm.Enable | None = None
+    carbons: bool = False
+    inactive: bool = False
 
 
 #: Gives it, when it is time to say so.
@@ -186,11 +189,10 @@ class SASL2Login:
 
     async def _requests(self, offer: SASL2Offer) -> Requests:
         self._memory.agent = self._memory.agent or str(uuid.uuid4())
-        wish, inline = await self._wish(), offer.inline
-        bind = None
+        wish, bind = await self._wish(), None
         may_bind = wish.resume is None or offer.resumes  # or else it would be the end of the old session
-        if wish.bind and may_bind and inline.bind is not None:
-            bind = Bind(tag=TAG, enable=wish.enable if ns.SM in inline.bind.features else None)
+        if wish.bind and may_bind and offer.inline.bind is not None:
+            bind = _bind(wish, offer.begins_with)
         return Requests(
             user_agent=UserAgent(id=self._memory.agent, software=SOFTWARE),
             resume=wish.resume if offer.resumes else None,
@@ -209,12 +211,13 @@ class SASL2Login:
             self._memory.succeeded(attempt.strength, keys, attempt.credentials)
         self._keep_token(dialogue.success)
         self._memory.sasl2 = offer
-        settled = dialogue.settled()
+        settled, knows_csi = dialogue.settled(), ns.CSI in offer.begins_with
         if settled.resumed:
             # What is offered was known before, and most servers do not say it again (XEP-0388 §2.6.1); Prosody does.
             self._xmlstream.features_due = True
-            return StreamFeatures(sm=True, settled=settled)
-        return replace(await self._features(), settled=settled)
+            return StreamFeatures(sm=True, csi=knows_csi, settled=settled)
+        features = await self._features()
+        return replace(features, csi=features.csi or knows_csi, settled=settled)
 
     def _keep_token(self, success: Success) -> None:
         """Keep a new token, whatever comes after it."""
@@ -229,3 +232,13 @@ class SASL2Login:
             if features is not None:
                 return features
             await self._xmlstream.send(sm.ack(0).encode())
+
+
+def _bind(wish: Wish, able: Collection[str]) -> Bind:
+    """What to bind, with what the server is able to begin a session with."""
+    return Bind(
+        tag=TAG,
+        enable=wish.enable if ns.SM in able else None,
+        carbons=carbons.Enable() if wish.carbons and ns.CARBONS in able else None,
+        inactive=csi.Inactive() if wish.inactive and ns.CSI in able else None,
+    )

@@ -83,6 +83,9 @@ class Writer:
         if outbox.enable is not None:
             pieces.append(outbox.enable.encode())
             outbox.enable, outbox.gated = None, True
+        if outbox.aside is not None:
+            pieces.append(outbox.aside.encode())
+            outbox.aside = None
         if not (outbox.footer or outbox.gated):
             pieces += self._stanzas()
             if self._session.sm is not None and self._ack_is_due():

@@ -36,6 +36,7 @@ _TLS = f"{{{ns.TLS}}}"
 _SASL = f"{{{ns.SASL}}}"
 _SM = f"{{{ns.SM}}}"
 _BIND = f"{{{ns.BIND}}}"
+_STATES = {f"{{{ns.CSI}}}active": True, f"{{{ns.CSI}}}inactive": False}
 
 
 class Host(Protocol):
@@ -127,7 +128,8 @@ class Conversation:
     def _features_inside(self) -> str:
         session = f"<session xmlns='{ns.SESSION}'/>" if self._host.policy.session_required else ""
         sm = f"<sm xmlns='{ns.SM}'/>" if self._host.policy.sm else ""
-        return f"<bind xmlns='{ns.BIND}'/>{session}{sm}"
+        csi = f"<csi xmlns='{ns.CSI}'/>" if self._host.policy.csi else ""
+        return f"<bind xmlns='{ns.BIND}'/>{session}{sm}{csi}"
 
     # --- who is it?
 
@@ -260,6 +262,8 @@ class Conversation:
             if str(element.tag) in NAMES:
                 self._stamp(session, element)
                 self._host.accepted(session, element)
+            elif element.tag in _STATES and self._host.policy.csi:
+                self._host.sessions.indicate(session, active=_STATES[str(element.tag)])
             elif not str(element.tag).startswith(_SM) or not self._host.policy.sm:
                 raise _refuse(StreamCondition.UNSUPPORTED_STANZA_TYPE, str(element.tag))
             else:

@@ -36,6 +36,10 @@ class Policy:
     """The mechanisms, without -PLUS, whose keys clients are asked for (XEP-0480), if an account has others alone."""
     count_tokens: bool = False
     """Whether logins by a token are counted, as if they came in the early data of TLS. Not a higher count: a replay."""
+    carbons: bool = True
+    """Whether a session can have copies of the messages of others of the same account (XEP-0280)."""
+    csi: bool = True
+    """Whether clients may say that nobody is looking (XEP-0352). It is noted, and changes nothing."""
     session_required: bool = False
     """Whether the session of RFC 3921 §3 is mandatory, as on some old servers."""
     resume_h_in_failed: bool = True

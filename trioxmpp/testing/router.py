@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import datetime
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from lxml import etree
 
@@ -12,6 +12,7 @@ from .. import xml
 from ..errors import ErrorType, JIDError, StanzaCondition
 from ..jid import JID
 from ..protocol import ns
+from . import carbons
 from .account import Account
 from .acknowledgements import Delivery
 from .archive import MAM, is_query
@@ -19,7 +20,7 @@ from .policy import Policy
 from .services import answer
 from .session import Session
 from .sessions import Sessions
-from .stanzas import NAMES, error_for, new_stanza, text_of
+from .stanzas import NAMES, error_for, new_stanza, result_for, text_of
 
 __all__ = ["Router"]
 
@@ -65,15 +66,17 @@ class Router:
         elif name == "iq":
             self._iq(stanza, target, account)
         elif name == "message":
-            self._message(stanza, target, account)
+            self._copy(stanza, self._message(stanza, target, account), account)
         else:
             self._deliver(stanza, self._addressed(target) or (self._available(account) if target.is_bare else []))
 
     def _to_server(self, name: str, stanza: xml.Element) -> None:
         if name == "message":
             self._refuse(stanza, StanzaCondition.SERVICE_UNAVAILABLE)
-        elif name == "iq" and (reply := answer(stanza, from_=self._domain)) is not None:
-            self._reply(reply)
+        elif name == "iq":
+            features = (ns.CARBONS,) if self._policy.carbons else ()
+            if (reply := answer(stanza, from_=self._domain, features=features)) is not None:
+                self._reply(reply)
 
     # --- IQs
 
@@ -85,6 +88,8 @@ class Router:
         sender = stanza.get("from", "").partition("/")[0]
         if not target.is_bare or sender != account.jid:
             self._refuse(stanza, StanzaCondition.SERVICE_UNAVAILABLE)
+        elif self._policy.carbons and carbons.switch(self._sessions[stanza.get("from", "")], stanza):
+            self._reply(result_for(stanza))
         elif self._policy.archive and is_query(stanza):
             for each in account.archive.answer(stanza, account.jid) if self._policy.archive != "silent" else ():
                 self._reply(each)
@@ -99,19 +104,18 @@ class Router:
 
     # --- messages
 
-    def _message(self, stanza: xml.Element, target: JID, account: Account) -> None:
+    def _message(self, stanza: xml.Element, target: JID, account: Account) -> list[Session]:
+        """Deliver it, and return to whom."""
         kind = stanza.get("type", "normal")
         addressed = self._addressed(target)
-        if addressed:
-            self._deliver(stanza, addressed)
-        elif kind == "groupchat":
+        if addressed or kind == "error":
+            return self._deliver(stanza, addressed)
+        if kind == "groupchat":
             self._refuse(stanza, StanzaCondition.SERVICE_UNAVAILABLE)
-        elif kind == "error":
-            pass
-        elif kind == "headline":
-            self._deliver(stanza, self._available(account) if target.is_bare else [])
-        else:
-            self.to_account(stanza, account)
+            return []
+        if kind == "headline":
+            return self._deliver(stanza, self._available(account) if target.is_bare else [])
+        return self.to_account(stanza, account)
 
     def _archive(self, session: Session, stanza: xml.Element, target: JID) -> None:
         """Keep a message for both sides."""
@@ -120,8 +124,8 @@ class Router:
         if account is not None and account is not session.account:
             account.archive.keep(stanza, JID.parse(session.jid))
 
-    def to_account(self, stanza: xml.Element, account: Account) -> None:
-        """Deliver a message to whoever of the account is there, or keep it until somebody is.
+    def to_account(self, stanza: xml.Element, account: Account) -> list[Session]:
+        """Deliver a message to whoever of the account is there, or keep it until somebody is; return to whom.
 
         Those are the available sessions of the highest priority; or, for clients that never say that they are
         available, the one that was bound last.
@@ -131,9 +135,19 @@ class Router:
         there = [session for session in available if session.priority == top]
         unannounced = [session for session in self._sessions.of(account) if session.presence is None]
         if there or unannounced:
-            self._deliver(stanza, there or unannounced[-1:])
-        else:
-            account.offline.append(_delayed(stanza, self._domain))
+            return self._deliver(stanza, there or unannounced[-1:])
+        account.offline.append(_delayed(stanza, self._domain))
+        return []
+
+    def _copy(self, stanza: xml.Element, delivered: list[Session], recipient: Account) -> None:
+        """Deliver copies to others who want to know of a message."""
+        sender = self._sessions.get(stanza.get("from", ""))
+        got = [*delivered] if sender is None else [*delivered, sender]
+        for how, account in (("received", recipient), ("sent", None if sender is None else sender.account)):
+            if account is not None:
+                for session, carbon in carbons.copies(stanza, how, self._sessions.of(account), got):
+                    self._deliver(carbon, [session])
+                    got.append(session)
 
     # --- presence
 
@@ -198,7 +212,7 @@ class Router:
         for delivery in unacked:
             stanza = delivery.element
             kind = stanza.get("type", "normal")
-            if NAMES[str(stanza.tag)] == "message" and kind in ("chat", "normal"):
+            if NAMES[str(stanza.tag)] == "message" and kind in ("chat", "normal") and not carbons.is_copy(stanza):
                 self.to_account(_delayed(stanza, self._domain), session.account)
             elif NAMES[str(stanza.tag)] == "iq" and kind in ("get", "set"):
                 self._refuse(stanza, StanzaCondition.RECIPIENT_UNAVAILABLE, ErrorType.WAIT)
@@ -221,10 +235,11 @@ class Router:
         addressed.set("to", to)
         return addressed
 
-    def _deliver(self, stanza: xml.Element, sessions: Iterable[Session]) -> None:
+    def _deliver(self, stanza: xml.Element, sessions: list[Session]) -> list[Session]:
         text = text_of(stanza)
         for session in sessions:
             session.deliver(stanza, text)
+        return sessions
 
     def _refuse(self, stanza: xml.Element, condition: StanzaCondition, type: ErrorType = ErrorType.CANCEL) -> None:
         """Answer with an error, unless errors are not answered (RFC 6120 §8.3.1), nor presence."""

@@ -40,11 +40,13 @@ def features(policy: Policy, link: Link, account: Account | None) -> str:
         return ""
     names = "".join(f"<mechanism>{name}</mechanism>" for name in offer(policy, link, account).mechanisms)
     sm = f"<sm xmlns='{ns.SM}'/>" if policy.sm else ""
-    inline = f"<inline><feature var='{ns.SM}'/></inline>" if policy.sm else ""
+    able = [(policy.sm, ns.SM), (policy.carbons, ns.CARBONS), (policy.csi, ns.CSI)]
+    begins_with = "".join(f"<feature var='{namespace}'/>" for is_able, namespace in able if is_able)
+    bind = f"<bind xmlns='{ns.BIND2}'><inline>{begins_with}</inline></bind>"
     tokens = "".join(f"<mechanism>{name}</mechanism>" for name in policy.fast)
     counted = " tls-0rtt='true'" if policy.count_tokens else ""
     fast = f"<fast xmlns='{ns.FAST}'{counted}>{tokens}</fast>" if tokens else ""
-    inner = f"{names}<inline><bind xmlns='{ns.BIND2}'>{inline}</bind>{sm}{fast}</inline>{upgrades(policy, account)}"
+    inner = f"{names}<inline>{bind}{sm}{fast}</inline>{upgrades(policy, account)}"
     return f"<authentication xmlns='{ns.SASL2}'>{inner}</authentication>"
 
 
@@ -177,9 +179,12 @@ def _bind(keeper: Keeper, link: Link, account: Account, request: xml.Element) ->
     tag = request.findtext(f"{_BIND2}tag")
     resource = secrets.token_hex(4)
     try:
-        return keeper.sessions.bind(link, account, f"{tag}.{resource}" if tag else resource)
+        session = keeper.sessions.bind(link, account, f"{tag}.{resource}" if tag else resource)
     except JIDError:
         raise Refused("malformed-request") from None
+    session.carbons = keeper.policy.carbons and request.find(f"{{{ns.CARBONS}}}enable") is not None
+    session.active = not keeper.policy.csi or request.find(f"{{{ns.CSI}}}inactive") is None
+    return session
 
 
 def _agent(request: xml.Element) -> str:

@@ -22,7 +22,7 @@ def answer(
 ) -> xml.Element | None:
     """The answer to an IQ for the server (which is `from_`) or for the sender's account (None); None for a reply.
 
-    An account has `contacts`, and may have `features` that not every one has.
+    An account has `contacts`; account and server may have `features` that not every one has.
     """
     kind = request.get("type")
     if kind in ("result", "error"):

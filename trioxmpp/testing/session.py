@@ -28,6 +28,10 @@ class Session:
         """The link that it is on, or None while it hibernates (or after its end)."""
         self.sm: ServerQueue | None = None
         """Its stream management, once it is enabled."""
+        self.carbons = False
+        """Whether it gets copies of what others of its account send and get (XEP-0280)."""
+        self.active = True
+        """Whether somebody is looking, as its client says on this link (XEP-0352)."""
         self.presence: xml.Element | None = None
         """The last presence that was broadcast, if it is available."""
         self.priority = 0

@@ -80,6 +80,11 @@ class Sessions(Mapping[str, Session]):
         self._by_id[session.sm.id] = session
         return session.sm
 
+    def indicate(self, session: Session, *, active: bool) -> None:
+        """Somebody is looking in that session, or nobody is."""
+        session.active = active
+        self._changed()
+
     def find(self, account: Account, previd: str) -> Session | None:
         """The session that the server gave this id when stream management was enabled, if it can be resumed."""
         session = self._by_id.get(previd)
@@ -102,6 +107,7 @@ class Sessions(Mapping[str, Session]):
         self._stop_timer(session)
         session.link, link.session = link, session
         session.resumptions += 1
+        session.active = True  # on every link, until it is said otherwise (XEP-0352 §5.2)
         self._changed()
         return session
 
