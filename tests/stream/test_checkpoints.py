@@ -51,6 +51,7 @@ ELSEWHERE = {
     "Client.wait_established": "test_drain_and_wait_established",
     "Client.post": "tests/client",
     "Client.suspend": "tests/client",
+    "Client.forget_token": "tests/client",
     "XmlStream.start_tls": "test_cancelling_a_handshake_leaves_a_stream_that_can_only_be_closed",
 }
 

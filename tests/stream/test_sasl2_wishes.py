@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import hmac
+
 import pytest
 
+from trioxmpp import AuthenticationFailure
 from trioxmpp.protocol import ns, sm
 from trioxmpp.stream.sasl2 import Wish
 
@@ -12,6 +16,8 @@ CARBONS = f"<enable xmlns='{ns.CARBONS}'/>"
 INACTIVE = f"<inactive xmlns='{ns.CSI}'/>"
 RESUME = f"<resume xmlns='{ns.SM}' h='3' previd='sm-1'/>"
 FULL = "<authorization-identifier>romeo@example.test/trioxmpp.1</authorization-identifier>"
+FAST = f"<fast xmlns='{ns.FAST}'><mechanism>HT-SHA-256-NONE</mechanism></fast>"
+PROOF = f"<additional-data>{base64.b64encode(hmac.digest(b'one', b'Responder', 'sha256')).decode()}</additional-data>"
 ALL = Wish(bind=True, enable=sm.Enable(resume=True), carbons=True, inactive=True)
 
 
@@ -79,3 +85,48 @@ async def test_a_session_that_is_resumed_has_begun_with_nothing(logins, autojump
     assert not logins.features.settled.carbons
     assert not logins.features.settled.inactive
     assert logins.features.csi  # it is known, though no features follow
+
+
+# --- the last login by a token
+
+
+async def test_a_token_is_invalidated_by_using_it(logins, autojump_clock):
+    logins.has_token()
+    logins.wish = Wish(invalidate=True)
+    async with logins.link() as peer:
+        await peer.expects_header()
+        await peer.says_header(logins.offer(bind_offer(ns.SM) + FAST))
+        said = logins.by_token("one").replace("<fast ", "<fast invalidate='true' ")
+        await peer.expects(said)
+        await peer.says(success(PROOF) + logins.INSIDE)
+    assert logins.error is None
+    assert logins.asked == 0
+
+
+@pytest.mark.parametrize("condition", ["not-authorized", "credentials-expired", "temporary-auth-failure"])
+async def test_if_that_is_refused_nothing_else_is_tried(logins, autojump_clock, condition):
+    logins.has_token()
+    logins.wish = Wish(invalidate=True)
+    async with logins.link() as peer:
+        await peer.expects_header()
+        await peer.says_header(logins.offer(FAST))
+        await peer.hears()
+        await peer.says(f"<failure xmlns='{ns.SASL2}'><{condition} xmlns='{ns.SASL}'/></failure>")
+        await peer.expects_end()
+    assert isinstance(logins.error, AuthenticationFailure)
+    assert logins.error.condition == condition
+    assert logins.asked == 0
+
+
+async def test_who_wants_no_tokens_asks_for_none_and_keeps_none(logins, autojump_clock):
+    logins.memory.wants_tokens = False
+    await logins.logs_in(FAST, "", success(f"<token xmlns='{ns.FAST}' token='t' expiry='2999-01-01T00:00:00Z'/>"))
+    assert logins.memory.ticket is None
+    logins.has_token()
+    async with logins.link() as peer:
+        await peer.expects_header()
+        await peer.hears()  # in one flight
+        await peer.says_header(logins.offer(FAST))
+        await peer.says(success(f"{PROOF}<token xmlns='{ns.FAST}' token='two' expiry='2999-01-01T00:00:00Z'/>"))
+        await peer.says(logins.INSIDE)
+    assert logins.memory.ticket.token == "one"

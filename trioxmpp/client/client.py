@@ -83,6 +83,19 @@ class Client(Outliving):
         """
         self._desired.set_active(active)
 
+    async def forget_token(self) -> None:
+        """Log out for good: forget the token that logs in without the password, and have the server forget it (FAST).
+
+        The session goes on. A repair of its link uses the credentials again, and asks for no other token. The server is
+        told on a link of its own, in `connect_timeout` seconds at most; nothing is said if there is no token. When this
+        returns, the token is of no use to anybody. If it raises ConnectionError, or is cancelled, it is forgotten here;
+        whether the server has heard of it, nobody knows: at worst the token is good until it expires, for whoever has
+        got hold of it. RuntimeError on a client that `connect` has not made.
+        """
+        if self._state.forget_token is None:
+            raise RuntimeError("this client does not log in: somebody else runs its stream")
+        await self._state.forget_token()
+
     def network_changed(self, patience: float = 5.0) -> None:
         """The machine has another network now, or has slept: find out at once whether the link is still good.
 
@@ -270,6 +283,8 @@ class ClientState:
         """Why there will never be a session again."""
         self.repair: Repair | None = None
         """What looks after the link, if anything does."""
+        self.forget_token: Callable[[], Awaitable[None]] | None = None
+        """Logs out for good, if anything logs in."""
 
     def hurry(self, *, afresh: bool) -> None:
         """See `Repair.hurry`."""

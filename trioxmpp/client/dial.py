@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
@@ -85,14 +86,14 @@ class Dialler:
     @property
     def login(self) -> Login:
         """What another process needs to get in like us."""
-        memory = self._memory
+        memory = self.memory
         endpoint = self._last if isinstance(self._last, Endpoint) else None
         is_found = endpoint is not None and self._endpoints is None
         return Login(memory.strength, memory.agent, memory.ticket, memory.sasl2, endpoint, is_found)
 
     def recall(self, login: Login) -> None:
         """Go on from what another process knew, as far as that goes together with what we were told."""
-        memory, credentials, endpoint = self._memory, self._credentials, login.endpoint
+        memory, credentials, endpoint = self.memory, self._credentials, login.endpoint
         memory.strength, memory.agent, memory.sasl2 = login.strength, login.agent, login.offer
         # A function is not asked for this: it is taken to be for the same account as before.
         memory.ticket = login.token_for(credentials) if isinstance(credentials, Credentials) else login.token
@@ -103,14 +104,21 @@ class Dialler:
             self._last = endpoint
 
     @property
-    def _memory(self) -> LoginMemory:
+    def memory(self) -> LoginMemory:
+        """What is kept in mind from login to login."""
         return self._terms.memory
 
     @property
     def _rumours(self) -> int:
         """How much there is that we rely on, and have not found out ourselves."""
-        known = (self._memory.ticket, self._memory.sasl2) if self._is_hearsay else ()
+        known = (self.memory.ticket, self.memory.sasl2) if self._is_hearsay else ()
         return sum(each is not None for each in known)
+
+    def without_credentials(self, wish: WishLike) -> Dialler:
+        """Another one, with the same memory, which logs in by what is in there or not at all, and has its own wish."""
+        other = copy.copy(self)
+        other.wish, other._credentials = wish, _nobody
+        return other
 
     async def dial(
         self,
@@ -129,7 +137,7 @@ class Dialler:
         """
         self._deadline = trio.current_time() + self._timeout
         self._terms = replace(self._terms, credentials=_Once(self._credentials), wish=self.wish, keep=self.keep)
-        if self._memory.strength is Strength.BOUND:
+        if self.memory.strength is Strength.BOUND:
             self._sessions.forget_old()
         trip = Trip(self.domain, self._terms, self._tls, self._proxy, nursery, self._deadline, self._sessions)
         with trio.move_on_at(self._deadline):
@@ -222,6 +230,10 @@ class _Once:
     async def __call__(self) -> Credentials:
         self._given = await ask(self._given)
         return self._given
+
+
+def _nobody() -> Credentials:
+    raise StreamNegotiationFailure("the server does not take a token on this link, and nothing else may be used")
 
 
 def _parse_endpoints(given: EndpointLike | Sequence[EndpointLike]) -> list[Endpoint | Dial]:

@@ -20,6 +20,7 @@ from ..stream.xmlstream import XmlStream
 from .client import Client
 from .dial import Dialler
 from .events import Destroyed, Established, Event, Resumed
+from .forgetting import forget_token
 from .policy import Cause, GiveUp, ReconnectPolicy, SMPolicy
 from .repair import Repair
 from .store.recorder import Recorder
@@ -67,6 +68,7 @@ class Supervisor:
         self._repair = client._state.repair = Repair(dialler, reconnect)
         self._started: Callable[[], None] | None = None
         dialler.wish = self._wish
+        client._state.forget_token = partial(forget_token, dialler)
         self._stream.on_stream_destroyed.connect(self._stream_destroyed)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:

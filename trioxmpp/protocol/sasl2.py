@@ -262,6 +262,11 @@ class Dialogue2(Dialogue):
         self._task: str | None = None
         super().__init__(attempt)
 
+    @property
+    def invalidates(self) -> bool:
+        """Whether this is the last login by its token."""
+        return self._requests.fast is not None and self._requests.fast.invalidate
+
     def settled(self) -> Settled:
         """What was settled besides. Raises StreamNegotiationFailure for nonsense."""
         assert self.success is not None

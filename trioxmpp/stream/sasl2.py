@@ -38,6 +38,7 @@ class Wish:
     `resume` is the session to go on with. `bind` tells whether a new one may begin, in place of it if there is one:
     not if the resource is to be ours to choose, which Bind 2 does not allow. `enable` is how it is to be managed,
     `carbons` whether it is to have copies of what our others send and get, `inactive` whether nobody is looking.
+    `invalidate` has the server forget the token by which we log in; then nothing else will do.
     """
 
     resume: sm.Resume | None = None
@@ -45,6 +46,7 @@ class Wish:
     enable: sm.Enable | None = None
     carbons: bool = False
     inactive: bool = False
+    invalidate: bool = False
 
 
 #: Gives it, when it is time to say so.
@@ -119,8 +121,8 @@ class SASL2Login:
             except AuthenticationFailure as failure:
                 # Whatever became of the token: that is no word about the password.
                 self._memory.ticket = None
-                if failure.condition is None:
-                    raise  # it could not prove who it is
+                if failure.condition is None or dialogue.invalidates:
+                    raise  # it could not prove who it is; or there is nothing left to be done
                 logger.info("logging in by a token: %s; there is still the password", failure)
                 return await self._by_credentials_again(features, offer)
         return await self._by_credentials(features, offer)
@@ -154,7 +156,9 @@ class SASL2Login:
         mechanism = ht(ticket.mechanism, ticket.authcid, ticket.token, bindings)
         credentials = Credentials(ticket.authcid, ticket.token)
         attempt = Attempt(ticket.mechanism, mechanism, credentials, offered=offer.fast)
-        return Dialogue2(attempt, replace(await self._requests(offer), fast=Fast(count=count)))
+        wish = await self._wish()
+        fast = Fast(count=count, invalidate=wish.invalidate)
+        return Dialogue2(attempt, replace(self._requests(offer, wish), fast=fast))
 
     async def _by_credentials(self, features: StreamFeatures, offer: SASL2Offer) -> StreamFeatures | None:
         prove = partial(self._prove, features, offer)
@@ -178,8 +182,8 @@ class SASL2Login:
                 raise
             return None
         upgrade = choose_upgrade((each.task.strip() for each in offer.upgrades), attempt)
-        requests, self._ticket = replace(await self._requests(offer), upgrade=upgrade), None
-        if credentials.kind is Kind.PASSWORD and credentials.authzid is None:
+        requests, self._ticket = replace(self._requests(offer, await self._wish()), upgrade=upgrade), None
+        if memory.wants_tokens and credentials.kind is Kind.PASSWORD and credentials.authzid is None:
             insists = credentials.require_binding or Strength.BOUND in (memory.strength, attempt.strength)
             name = choose_ht(offer.fast, bindings, bound=insists)
             if name is not None:
@@ -187,9 +191,9 @@ class SASL2Login:
                 self._ticket = Ticket(name, credentials.authcid, "")
         return await self._talk(Dialogue2(attempt, requests), offer, attempt=attempt)
 
-    async def _requests(self, offer: SASL2Offer) -> Requests:
+    def _requests(self, offer: SASL2Offer, wish: Wish) -> Requests:
         self._memory.agent = self._memory.agent or str(uuid.uuid4())
-        wish, bind = await self._wish(), None
+        bind = None
         may_bind = wish.resume is None or offer.resumes  # or else it would be the end of the old session
         if wish.bind and may_bind and offer.inline.bind is not None:
             bind = _bind(wish, offer.begins_with)
@@ -222,7 +226,7 @@ class SASL2Login:
     def _keep_token(self, success: Success) -> None:
         """Keep a new token, whatever comes after it."""
         token = next(iter(success.tokens), None)
-        if token is not None and token.token and self._ticket is not None:
+        if token is not None and token.token and self._ticket is not None and self._memory.wants_tokens:
             self._memory.ticket = replace(self._ticket, token=token.token, expiry=token.expiry, count=0)
 
     async def _features(self) -> StreamFeatures:

@@ -146,7 +146,7 @@ def _welcome(
 ) -> Entry:
     """Say ``<success/>``, with all that comes of it."""
     parts = "" if said is None else f"<additional-data>{base64.b64encode(said).decode()}</additional-data>"
-    parts += _token(keeper.policy, account, request, used)
+    parts += _token(keeper.policy, account, request, _invalidate(account, request, used))
     session, resumed = None, False
     again = request.find(f"{_SM}resume")
     if again is not None and keeper.policy.sm:
@@ -162,6 +162,16 @@ def _welcome(
     parts += f"<authorization-identifier>{who}</authorization-identifier>"
     link.write(f"<success xmlns='{ns.SASL2}'>{parts}</success>")
     return Entry(account, session, resumed)
+
+
+def _invalidate(account: Account, request: xml.Element, used: str) -> str:
+    """Forget the token that was used, and those before it, if that is wanted; return what is left of it."""
+    fast = request.find(f"{_FAST}fast")
+    if fast is None or fast.get("invalidate") not in ("true", "1"):
+        return used
+    known = account.tokens[_agent(request), request.get("mechanism", "")]
+    del known[: known.index(used) + 1]
+    return ""
 
 
 def _token(policy: Policy, account: Account, request: xml.Element, used: str) -> str:

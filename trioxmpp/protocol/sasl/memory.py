@@ -51,6 +51,8 @@ class LoginMemory:
         need not be awaited again before we speak."""
         self.credentials: Credentials | None = None
         """Those that logged in last, if it was by a key that is kept: while they are good, nobody need be asked."""
+        self.wants_tokens = True
+        """Whether to ask for tokens, and to keep them."""
         self._keys: dict[Derivation, bytes] = {}
 
     def key(self, derivation: Derivation) -> bytes | None:

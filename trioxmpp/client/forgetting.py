@@ -1,0 +1,52 @@
+"""Logging out for good: the token that stands for the password is given up, here and on the server (XEP-0484 §3.6)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import trio
+
+from ..errors import AuthenticationFailure
+from ..stream.bare import bare
+from ..stream.sasl2 import Wish
+from .dial import Dialler
+
+__all__ = ["forget_token"]
+
+#: What a server says to a token that is good for nothing already (RFC 6120 §6.5).
+_REFUSED = {"account-disabled", "credentials-expired", "not-authorized"}
+
+
+async def _the_last() -> Wish:  # noqa: ASYNC124  (others have to wait)
+    return Wish(invalidate=True)
+
+
+async def forget_token(dialler: Dialler) -> None:
+    """See `Client.forget_token`."""
+    memory = dialler.memory
+    memory.wants_tokens = False
+    ticket = memory.ticket
+    try:
+        if ticket is not None and (ticket.expiry is None or ticket.expiry > datetime.now(UTC)):
+            await _tell_the_server(dialler.without_credentials(_the_last))
+    finally:
+        memory.ticket = None
+    await trio.lowlevel.checkpoint()
+
+
+async def _tell_the_server(dialler: Dialler) -> None:
+    """Log in by the token a last time, on a link of its own, and leave: the session can do without it."""
+    with bare():
+        async with trio.open_nursery() as nursery:  # where a WebSocket lives
+            try:
+                xmlstream, _ = await dialler.dial(nursery)
+                try:
+                    await xmlstream.say_goodbye()
+                finally:
+                    with trio.CancelScope(shield=True):
+                        await xmlstream.aclose()
+            except AuthenticationFailure as failure:
+                if failure.condition not in _REFUSED:
+                    raise
+            finally:
+                nursery.cancel_scope.cancel(reason="the token is forgotten")
