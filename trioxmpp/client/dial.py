@@ -21,7 +21,7 @@ from ..errors import (
 )
 from ..jid import JID
 from ..protocol.features import StreamFeatures
-from ..protocol.sasl import Credentials, LoginMemory, Strength
+from ..protocol.sasl import Credentials, LoginMemory, Strength, Ticket
 from ..record import replace
 from ..stream.credentials import CredentialsLike, ask
 from ..stream.negotiate import Terms
@@ -114,9 +114,12 @@ class Dialler:
         known = (self.memory.ticket, self.memory.sasl2) if self._is_hearsay else ()
         return sum(each is not None for each in known)
 
-    def without_credentials(self, wish: WishLike) -> Dialler:
-        """Another one, with the same memory, which logs in by what is in there or not at all, and has its own wish."""
-        other = copy.copy(self)
+    def by_token_alone(self, ticket: Ticket, wish: WishLike) -> Dialler:
+        """Another one, which logs in by that token or not at all, and has a wish of its own."""
+        memory, other = LoginMemory(self.memory.strength, self.memory.agent, ticket), copy.copy(self)
+        memory.sasl2 = self.memory.sasl2
+        other._terms = replace(self._terms, memory=memory)
+        other.keep = keep_nothing
         other.wish, other._credentials = wish, _nobody
         return other
 

@@ -24,13 +24,11 @@ async def _the_last() -> Wish:  # noqa: ASYNC124  (others have to wait)
 async def forget_token(dialler: Dialler) -> None:
     """See `Client.forget_token`."""
     memory = dialler.memory
-    memory.wants_tokens = False
-    ticket = memory.ticket
-    try:
-        if ticket is not None and (ticket.expiry is None or ticket.expiry > datetime.now(UTC)):
-            await _tell_the_server(dialler.without_credentials(_the_last))
-    finally:
-        memory.ticket = None
+    ticket, memory.ticket, memory.wants_tokens = memory.ticket, None, False
+    with trio.CancelScope(shield=True):  # whatever the server may say, or we may hear of it
+        await dialler.keep()
+    if ticket is not None and (ticket.expiry is None or ticket.expiry > datetime.now(UTC)):
+        await _tell_the_server(dialler.by_token_alone(ticket, _the_last))
     await trio.lowlevel.checkpoint()
 
 
