@@ -12,6 +12,7 @@ from trioxmpp import (
     Client,
     ConnectError,
     Credentials,
+    MemoryStore,
     Message,
     MessageType,
     ReconnectPolicy,
@@ -48,7 +49,7 @@ def vault():
     return Vault()
 
 
-def connect(server, vault: Vault):
+def connect(server, vault: Vault, **options):
     return trioxmpp.connect(
         "romeo@example.test",
         credentials=vault,
@@ -56,6 +57,7 @@ def connect(server, vault: Vault):
         tls=server.client_tls_context(),
         reconnect=ReconnectPolicy(initial=1.0, maximum=1.0),
         connect_timeout=20.0,
+        **options,
     )
 
 
@@ -90,6 +92,21 @@ async def test_the_session_goes_on_and_is_repaired_by_the_password(server, vault
             await resumed(server, client)
             assert tokens(server) == []
         assert server.sessions[str(client.jid)].resumptions == 3
+
+
+async def test_nothing_of_it_is_left_in_the_store(server, vault, autojump_clock):
+    store = MemoryStore()
+    async with connect(server, vault, store=store) as client:
+        assert store.ticket.login.token is not None
+        server.plan(Faults(silent=True))  # not even if the server does not hear of it
+        with pytest.raises(ConnectError):
+            await client.forget_token()
+        assert store.ticket.login.token is None
+        await client.suspend()
+    async with connect(server, vault, store=store) as client:
+        assert vault.opened == 2
+        assert client.restored.resumed
+        assert store.ticket.login.token is not None  # the next process may have one of its own
 
 
 async def test_nobody_is_asked_for_the_password_for_that(server, vault, autojump_clock):

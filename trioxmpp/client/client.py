@@ -90,7 +90,7 @@ class Client(Outliving):
         told on a link of its own, in `connect_timeout` seconds at most; nothing is said if there is no token. When this
         returns, the token is of no use to anybody. If it raises ConnectionError, or is cancelled, it is forgotten here;
         whether the server has heard of it, nobody knows: at worst the token is good until it expires, for whoever has
-        got hold of it. RuntimeError on a client that `connect` has not made.
+        got hold of it. `StoreError` if the store cannot be told; RuntimeError on a client that `connect` has not made.
         """
         if self._state.forget_token is None:
             raise RuntimeError("this client does not log in: somebody else runs its stream")
