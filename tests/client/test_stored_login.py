@@ -23,6 +23,7 @@ from trioxmpp import (
     Ticket,
 )
 from trioxmpp.protocol.sasl import Ticket as FastTicket
+from trioxmpp.record import replace
 from trioxmpp.testing import Faults, Server, open_server
 from trioxmpp.testing.slowroad import SlowRoad
 
@@ -290,6 +291,26 @@ async def test_a_token_does_not_hide_a_weaker_offer(autojump_clock, server, stor
     with pytest.raises(AuthenticationFailure, match="earlier logins were bound to the TLS link"):
         async with connect(server, store, vault):
             pytest.fail("connected")
+
+
+@pytest.mark.parametrize("in_haste", [True, False])
+async def test_what_takes_a_link_without_a_token_gets_one(autojump_clock, server, vault, in_haste):
+    """Prosody 13 proves another offer than it made where a token was refused before: that has to be tried again. Here
+    it is for good.
+    """
+    server.policy.mechanisms = ("SCRAM-SHA-256-PLUS", "SCRAM-SHA-256")
+    store = MemoryStore()
+    async with connect(server, store, vault):
+        pass
+    if not in_haste:
+        store = MemoryStore(replace(store.ticket, login=replace(store.ticket.login, offer=None)))
+    server.accounts["romeo"].tokens.clear()
+    server.policy.mechanisms, server.policy.prove_offer = ("SCRAM-SHA-256",), False
+    with pytest.raises(AuthenticationFailure, match="earlier logins were bound to the TLS link"):
+        async with connect(server, store, vault):
+            pytest.fail("connected")
+    assert server.link_count == 3
+    assert store.ticket.login.token is None
 
 
 # --- secrets
