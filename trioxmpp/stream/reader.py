@@ -48,7 +48,10 @@ class Reader:
 
     def _take(self, events: Sequence[Event]) -> bool:
         """Act on what came with one read; True if there is nothing more to read."""
-        return any(self._incarnation.stopped or self._process(event) for event in events)
+        for event in events:
+            if self._incarnation.stopped or self._process(event):
+                return True
+        return False
 
     def _process(self, event: Event) -> bool:
         """Act on one event; True if it was the server's footer, and we are done."""

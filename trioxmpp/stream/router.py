@@ -46,8 +46,12 @@ class Router:
     def route(self, stanza: Message | Presence | IQ, session: Session) -> None:
         """Hand an inbound stanza to whom it concerns. Raises what a filter raises, and nothing else."""
         if isinstance(stanza, Message):
-            message = self.service_inbound_message_filter.filter(stanza)
-            if message is not None and (message := self.app_inbound_message_filter.filter(message)) is not None:
+            message: Message | None = stanza
+            if self.service_inbound_message_filter.chain:
+                message = self.service_inbound_message_filter.filter(stanza)
+            if message is not None and self.app_inbound_message_filter.chain:
+                message = self.app_inbound_message_filter.filter(message)
+            if message is not None:
                 self.on_message_received.emit(message)
         elif isinstance(stanza, Presence):
             presence = self.service_inbound_presence_filter.filter(stanza)
