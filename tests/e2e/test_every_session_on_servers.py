@@ -1,0 +1,84 @@
+"""What is to hold in every session: carbons, and that nobody is looking. Real servers bind in the old way here."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+
+from trioxmpp import Client, Message, MessageType, Presence, Resumed, Suspended
+from trioxmpp.protocol import ns
+
+#: Keeps presence back while nobody is looking. The embedded server takes note, and keeps nothing; Prosody lets all go
+#: when something important follows, and takes its own <r/> behind each stanza for that.
+PATIENT = "ejabberd"
+
+
+def copied(message: Message) -> tuple[str, str | None] | None:
+    """Whether it was sent or received by another of ours, and what it says; None for no copy."""
+    for how in ("sent", "received"):
+        for payload in message.payloads:
+            if payload.tag == f"{{{ns.CARBONS}}}{how}":
+                return how, payload.findtext(f".//{{{ns.CLIENT}}}body")
+    return None
+
+
+async def test_copies_come_to_every_session_that_wants_them(venue):
+    user = venue.guest()
+    async with (
+        venue.relay() as wire,
+        venue.connect(user, "phone") as phone,
+        venue.connect(user, "desk", carbons=True, endpoint=wire.endpoint) as desk,
+        venue.connect() as juliet,
+        desk.messages.subscribe(MessageType.CHAT, from_=None) as inbox,
+        desk.events() as events,
+    ):
+        await phone.send(Presence())  # or they are not for it
+        await desk.send(Presence())
+
+        async def are_copied(question: str, answer: str) -> None:
+            await juliet.send(Message(to=phone.jid, type=MessageType.CHAT, body=question))
+            await phone.send(Message(to=juliet.jid, type=MessageType.CHAT, body=answer))
+            with trio.fail_after(20):
+                messages = [await anext(inbox) for _ in range(2)]
+            assert {copied(message) for message in messages} == {("received", question), ("sent", answer)}
+            assert {str(message.from_) for message in messages} == {str(desk.jid.bare)}
+
+        await are_copied("Art thou not Romeo?", "Neither, fair saint.")
+        wire.reset()
+        with trio.fail_after(20):
+            assert [type(await anext(events)) for _ in range(2)] == [Suspended, Resumed]
+        await are_copied("How cam'st thou hither?", "With love's light wings.")
+
+
+async def sees_nothing_for_a_while(client: Client, friend: Client) -> None:
+    """Presence waits at the server until somebody is looking again."""
+    async with client.presences.subscribe(from_=friend.jid) as inbox:
+        await friend.send(Presence(to=client.jid))
+        await friend.drain()
+        with trio.move_on_after(0.5):
+            pytest.fail(f"nobody is looking, but here is {await anext(inbox)!r}")
+        client.set_active(True)
+        with trio.fail_after(20):
+            await anext(inbox)
+
+
+async def test_nobody_is_looking_on_any_link(venue):
+    async with (
+        venue.relay() as wire,
+        venue.connect(endpoint=wire.endpoint) as romeo,
+        venue.connect() as juliet,
+        romeo.events() as events,
+    ):
+        await romeo.send(Presence())
+        romeo.set_active(False)
+        await romeo.send(Message(to=juliet.jid, type=MessageType.CHAT, body="I am no pilot"))
+        if venue.name == PATIENT:
+            await sees_nothing_for_a_while(romeo, juliet)
+            romeo.set_active(False)
+        wire.reset()
+        with trio.fail_after(20):
+            assert [type(await anext(events)) for _ in range(2)] == [Suspended, Resumed]
+        await romeo.send(Message(to=juliet.jid, type=MessageType.CHAT, body="yet"))
+        if venue.name == PATIENT:
+            await sees_nothing_for_a_while(romeo, juliet)
+        assert romeo.established
