@@ -95,6 +95,9 @@ async def test_two_thousand_messages_both_ways_over_links_that_break_all_the_tim
 
     In flight are less than 4 kB. Prosody 0.12 reads that much at once, and after a resumption goes on in the middle of
     a stanza that it had read in part before: it then finds the stream not well-formed, and ends the session.
+
+    While a session moves to another link, ejabberd 23.01 may be slow to pass on what still came to the old one, and
+    writes what comes to the new one first: there is nothing lost and nothing doubled, but now and then a few are late.
     """
     numbers = [str(n) for n in range(1000)]
     ways = [Relay.reset, Relay.close, Relay.black_hole, lambda relay: relay.reset(after=500)]
@@ -121,9 +124,9 @@ async def test_two_thousand_messages_both_ways_over_links_that_break_all_the_tim
         async with trio.open_nursery() as nursery:
             nursery.start_soon(write, ann, ben, left, iter(ways))
             nursery.start_soon(write, ben, ann, right, iter(ways[::-1]))
-        await ann.reads(*numbers)
-        await ben.reads(*numbers)
         for person in (ann, ben):
+            await person.until(lambda person=person: len(person.got) >= len(numbers))
+            assert (sorted(person.got, key=int) if venue.name == "ejabberd" else person.got) == numbers
             assert set(person.story) == {Suspended, Resumed}
             assert len(person.story) >= 8
 
