@@ -1,9 +1,9 @@
 """Many stanzas at once: when much has come, and nothing in it needs a closer look.
 
 To feed the parser of a stream piece by piece (`framing`) and to look at each element (`livetree`) costs more than to
-parse. So of a long run of stanzas a parser of its own first makes a tree, and the run is taken from there if it is
-beyond doubt. If it is not, nothing has happened: the parser of the stream never saw a byte of it, and reads it again,
-piece by piece, to tell exactly what is wrong, and where.
+parse. So a long run of stanzas is read as a document of its own, and taken from there if it is beyond doubt. If it is
+not, nothing has happened: the parser of the stream never saw a byte of it, and reads it again, piece by piece, to tell
+exactly what is wrong, and where.
 """
 
 from __future__ import annotations
@@ -13,66 +13,48 @@ from typing import Final
 from lxml import etree
 
 from .. import xml
-from ..errors import StreamError
-from . import ns
-from .pullparser import Parser, check_log, let_go, new_parser
 
 __all__ = ["BULK", "read_bulk"]
 
 #: Octets from which on it is worth the trouble.
 BULK: Final = 4096
 
-_TAGS: Final = (
-    f"{{{ns.STREAM}}}*",
-    *(f"{{{ns.CLIENT}}}{name}" for name in ("message", "presence", "iq")),
-    f"{{{ns.SM}}}*",
+_PARSER: Final = etree.XMLParser(
+    encoding="utf-8", resolve_entities="internal", no_network=True, huge_tree=False, collect_ids=False
 )
+_CLOSING: Final = (b"</message>", b"</presence>", b"</iq>")
 _SPACE: Final = " \t\r\n"
-_MAX_LOG: Final = 100  # entries; then libxml2 notes nothing any more
 
 
 def read_bulk(
-    header: bytes, data: bytes, *, longest: int, allowed: frozenset[str] | set[str]
+    header: bytes, footer: bytes, data: bytes, *, longest: int, allowed: frozenset[str] | set[str]
 ) -> tuple[list[xml.Element], int] | None:
     """The stanzas that `data` begins with, and how many octets they take; None if there is any doubt about them.
 
-    `header` is what the stream began with, and `data` begins between two first-level elements, with ``<``. No tag may
-    be longer than `longest` octets, so that it cannot exceed a limit; `allowed` are the first-level elements to expect.
+    `header` and `footer` are the tags of the stream, and `data` begins between two first-level elements, with ``<``.
+    No tag may be longer than `longest` octets, so that it cannot exceed a limit; `allowed` are the first-level elements
+    to expect.
     """
+    # If that is the end of a stanza within another one, as in what an archive sends, the footer will not fit.
+    end = max([data.rfind(closing) + len(closing) for closing in _CLOSING if closing in data], default=0)
+    run = data[:end]
     # Comments, processing instructions and CDATA; and character references, which may be white space in disguise.
-    if b"<!" in data or b"<?" in data or (b"&" in data and b"&#" in data) or not _has_short_tags(data, longest):
+    if b"<!" in run or b"<?" in run or (b"&" in run and b"&#" in run) or not _has_short_tags(run, longest):
         return None
-    parser = new_parser(("start", "end"), _TAGS)
     try:
-        return _read(parser, header, data[: data.rfind(b">") + 1], allowed)
-    except (etree.XMLSyntaxError, StreamError, ValueError):
+        root = etree.fromstring(header + run + footer, _PARSER)
+    except etree.XMLSyntaxError:
         return None
-    finally:
-        let_go(parser)
-
-
-def _read(
-    parser: Parser, header: bytes, data: bytes, allowed: frozenset[str] | set[str]
-) -> tuple[list[xml.Element], int] | None:
-    parser.feed(header)
-    ((_, root),) = parser.read_events()
-    parser.feed(data)
-    if check_log(parser, 0) >= _MAX_LOG:
-        return None
-    stanzas = []
-    for kind, element in parser.read_events():
-        if element is root:
-            return None  # the footer
-        if kind == "end" and element.getparent() is root:
-            tail = element.tail
-            if element.tag not in allowed or (tail is not None and tail.strip(_SPACE)):
+    stanzas = [*root]
+    for stanza in stanzas:
+        tail = stanza.tail
+        if tail is not None:
+            if tail.strip(_SPACE):
                 return None
-            if tail is not None:
-                element.tail = None
-            stanzas.append(element)
-    if not stanzas or len(root) > len(stanzas) + 1:
-        return None  # too much of one, or something else among them
-    return stanzas, len(data) if len(root) == len(stanzas) else _beginning_of(root[-1], data)
+            stanza.tail = None
+        if stanza.tag not in allowed:
+            return None
+    return (stanzas, end) if stanzas else None
 
 
 def _has_short_tags(data: bytes, longest: int) -> bool:
@@ -84,18 +66,3 @@ def _has_short_tags(data: bytes, longest: int) -> bool:
             return False
         position = position_of_next
     return True
-
-
-def _beginning_of(unfinished: xml.Element, data: bytes) -> int:
-    """Where the element begins with which `data` ends.
-
-    Every tag in `data` is one, not part of a comment or the like: so it is as many tags of this name before the end as
-    the element contains, itself included.
-    """
-    name = etree.QName(unfinished).localname
-    tag = f"<{unfinished.prefix}:{name}".encode() if unfinished.prefix else f"<{name}".encode()
-    left, start = sum(each.prefix == unfinished.prefix for each in unfinished.iter(str(unfinished.tag))), len(data)
-    while left:
-        start = data.rindex(tag, 0, start)
-        left -= data[start + len(tag)] in b" \t\r\n/>"
-    return start

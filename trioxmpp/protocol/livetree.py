@@ -104,6 +104,7 @@ class LiveTree:
         self._size = 0  # octets of the one that is open
         self._children = 0  # elements in it
         self._header = b""
+        self._footer = b""
         self._logged = 0
         self._known: set[str] = set()  # names that were checked
         self._plain: set[str] = set()  # names of first-level elements that were checked
@@ -153,7 +154,7 @@ class LiveTree:
         limits = self._limits
         if len(data) > min(limits.stanza, 4 * limits.children) or len(data) < BULK or limits.depth < MAX_DEPTH:
             return 0
-        bulk = read_bulk(self._header, data, longest=self._longest_tag, allowed=self._plain)
+        bulk = read_bulk(self._header, self._footer, data, longest=self._longest_tag, allowed=self._plain)
         if bulk is None:
             return 0
         elements, end = bulk
@@ -180,9 +181,9 @@ class LiveTree:
             self._last = None
 
     def _let_go(self) -> None:
-        """Have no parser, now that nothing is open."""
+        """Have no parser, now that nothing is open but the stream."""
         if self._parser is not None:
-            let_go(self._parser)
+            let_go(self._parser, self._footer)
         self._parser = self._root = self._last = None
         self._weight = 0
 
@@ -242,6 +243,7 @@ class LiveTree:
             )
         )
         self._root = root
+        self._footer = f"</{root.prefix}:stream>".encode() if root.prefix else b"</stream>"
         self._size = self._children = 0
         # <a></a> for each level, <a/> for each child, a='' for each attribute; or all of it may be one name.
         limits, longest = self._limits, max(len(uri) for uri in root.nsmap.values())

@@ -7,7 +7,6 @@ namespaces in a log that nobody reads.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final, Literal, TypeAlias
 
@@ -19,7 +18,8 @@ from ..errors import StreamCondition, StreamError
 __all__ = ["MAX_DEPTH", "Parser", "check_declaration", "check_log", "let_go", "new_parser", "refuse", "syntax_error"]
 
 Parser: TypeAlias = "etree.XMLPullParser[xml.Element]"
-EventName: TypeAlias = Literal["start", "end", "comment", "pi"]
+
+_EVENTS: Final[tuple[Literal["start", "end", "comment", "pi"], ...]] = ("start", "end", "comment", "pi")
 
 #: How many elements may stand within each other; for more, libxml2 would have to be told to be careless.
 MAX_DEPTH: Final = 256
@@ -44,13 +44,10 @@ _DECLARATION: Final = re.compile(
 )
 
 
-def new_parser(
-    events: Sequence[EventName] = ("start", "end", "comment", "pi"), tags: Sequence[str] | None = None
-) -> Parser:
-    """Make a pull parser for UTF-8 that tells of `events`; `tags` are those of which openings and closings are told."""
+def new_parser() -> Parser:
+    """Make a pull parser for UTF-8."""
     return etree.XMLPullParser(
-        events,
-        tag=tags,
+        _EVENTS,
         encoding="utf-8",  # whatever the peer declares
         resolve_entities="internal",  # False would let undeclared entities pass
         no_network=True,
@@ -59,9 +56,14 @@ def new_parser(
     )
 
 
-def let_go(parser: Parser) -> None:
-    """Have a parser forget its tree. Left to itself it would keep it until the garbage collector finds both."""
+def let_go(parser: Parser, footer: bytes) -> None:
+    """Have a parser forget its tree, of which only the root is open; `footer` closes it.
+
+    A parser with something open is in a cycle with it, and so both would wait for the garbage collector, which counts
+    them as the few objects that they are in Python, and lets some thousands of them come together.
+    """
     with suppress(etree.XMLSyntaxError):
+        parser.feed(footer)
         parser.close()
 
 

@@ -49,7 +49,9 @@ class Reader:
     def _take(self, events: Sequence[Event]) -> bool:
         """Act on what came with one read; True if there is nothing more to read."""
         for event in events:
-            if self._incarnation.stopped or self._process(event):
+            if self._incarnation.stopped:
+                return True
+            if self._process(event):
                 return True
         return False
 
