@@ -407,6 +407,24 @@ def test_stanzas_that_came_together_outlive_their_parser() -> None:
     }
 
 
+@pytest.mark.parametrize("together", [1, 300])
+def test_what_was_read_waits_for_no_garbage_collector(together: int) -> None:
+    """Or the memory of thousands of parsers would come together: they are large, and the collector counts objects."""
+    chat = b"<message><body>hi</body></message>" * together
+    framing = Framing()
+    framing.feed(HEADER + chat)
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(6000 // together):
+            events, error = framing.feed(chat)
+            assert (len(events), error) == (together, None)
+        del events
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
+
+
 def test_a_heavy_stanza_among_light_ones() -> None:
     heavy = b"<message><body>" + b"x>" * 200_000 + b"</body></message>"
     stream = HEADER + (GOOD + heavy + MORE) * 3 + FOOTER

@@ -7,6 +7,7 @@ namespaces in a log that nobody reads.
 from __future__ import annotations
 
 import re
+from collections import deque
 from contextlib import suppress
 from typing import Final, Literal, TypeAlias
 
@@ -59,11 +60,12 @@ def new_parser() -> Parser:
 def let_go(parser: Parser, footer: bytes) -> None:
     """Have a parser forget its tree, of which only the root is open; `footer` closes it.
 
-    A parser with something open is in a cycle with it, and so both would wait for the garbage collector, which counts
-    them as the few objects that they are in Python, and lets some thousands of them come together.
+    A parser is in a cycle with what it has open, and with what it has not told of. Both would wait for the garbage
+    collector, which counts them as the few objects that they are in Python, and lets thousands of them come together.
     """
     with suppress(etree.XMLSyntaxError):
         parser.feed(footer)
+        deque(parser.read_events(), maxlen=0)
         parser.close()
 
 
