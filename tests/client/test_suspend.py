@@ -8,6 +8,7 @@ import trio.testing
 
 import trioxmpp
 from trioxmpp import (
+    JID,
     Change,
     ConnectError,
     DestructionRequested,
@@ -19,7 +20,9 @@ from trioxmpp import (
     PendingRequest,
     SQLiteStore,
     StanzaState,
+    StoredStanza,
     StoreError,
+    Ticket,
     xml,
 )
 from trioxmpp.testing import Faults
@@ -259,6 +262,15 @@ async def test_the_store_of_another_account_is_refused(autojump_clock, road, sto
     with pytest.raises(StoreError, match=r"romeo@example\.test"):
         async with road.connect("juliet", store=store):
             pytest.fail("connected")
+
+
+@pytest.mark.parametrize("text", ["<message", "", "text", "<query xmlns='jabber:iq:roster'/>", "<iq type='who'/>"])
+async def test_a_stanza_that_is_none_is_damage(autojump_clock, road, text):
+    ticket = Ticket(JID.parse(ROMEO), 0.0, id="id", stanzas=(StoredStanza(1, text, sent=1),))
+    with pytest.raises(StoreError, match="damaged"):
+        async with road.connect(store=MemoryStore(ticket)):
+            pytest.fail("connected")
+    assert road.server.link_count == 0
 
 
 class FullDisk(MemoryStore):
