@@ -37,7 +37,7 @@ def counter(said: Any) -> int:
 
 def real(said: Any) -> float:
     """A number."""
-    if type(said) not in (int, float):
+    if type(said) not in (int, float) or not -(2**53) < said < 2**53:  # nor is NaN
         raise ValueError("what should be a number is none")
     return float(said)
 
