@@ -17,7 +17,7 @@ from .. import xml
 __all__ = ["BULK", "read_bulk"]
 
 #: Octets from which on it is worth the trouble.
-BULK: Final = 4096
+BULK: Final = 1024
 
 _PARSER: Final = etree.XMLParser(
     encoding="utf-8", resolve_entities="internal", no_network=True, huge_tree=False, collect_ids=False
@@ -39,7 +39,7 @@ def read_bulk(
     end = max([data.rfind(closing) + len(closing) for closing in _CLOSING if closing in data], default=0)
     run = data[:end]
     # Comments, processing instructions and CDATA; and character references, which may be white space in disguise.
-    if b"<!" in run or b"<?" in run or (b"&" in run and b"&#" in run) or not _has_short_tags(run, longest):
+    if not end or b"<!" in run or b"<?" in run or (b"&" in run and b"&#" in run) or not _has_short_tags(run, longest):
         return None
     try:
         root = etree.fromstring(header + run + footer, _PARSER)
