@@ -44,7 +44,8 @@ class SQLiteStore:
 
         self._sqlite3 = sqlite3
         self.path = Path(path)
-        self._run = Worker(f"cannot keep the session in {self.path}", (OSError, sqlite3.Error))
+        # ValueError is what sqlite3 has for a message of SQLite that repeats what is no UTF-8 any more.
+        self._run = Worker(f"cannot keep the session in {self.path}", (OSError, sqlite3.Error, ValueError))
         self._open: sqlite3.Connection | None = None
         self._ticket: Ticket | None = None
 
