@@ -10,18 +10,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from lxml import etree
-
 from .. import xml
+from ..errors import ElementError
+from ..xml.markup import read_document
+from .pullparser import DOCUMENTS
 
 __all__ = ["BULK", "read_bulk"]
 
 #: Octets from which on it is worth the trouble.
 BULK: Final = 1024
 
-_PARSER: Final = etree.XMLParser(
-    encoding="utf-8", resolve_entities="internal", no_network=True, huge_tree=False, collect_ids=False
-)
 _CLOSING: Final = (b"</message>", b"</presence>", b"</iq>")
 _SPACE: Final = " \t\r\n"
 
@@ -42,8 +40,8 @@ def read_bulk(
     if not end or b"<!" in run or b"<?" in run or (b"&" in run and b"&#" in run) or not _has_short_tags(run, longest):
         return None
     try:
-        root = etree.fromstring(header + run + footer, _PARSER)
-    except etree.XMLSyntaxError:
+        root = read_document(header + run + footer, DOCUMENTS)
+    except ElementError:
         return None
     stanzas = [*root]
     for stanza in stanzas:

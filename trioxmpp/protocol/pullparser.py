@@ -16,11 +16,26 @@ from lxml import etree
 from .. import xml
 from ..errors import StreamCondition, StreamError
 
-__all__ = ["MAX_DEPTH", "Parser", "check_declaration", "check_log", "let_go", "new_parser", "refuse", "syntax_error"]
+__all__ = [
+    "DOCUMENTS",
+    "MAX_DEPTH",
+    "Parser",
+    "check_declaration",
+    "check_log",
+    "let_go",
+    "new_parser",
+    "refuse",
+    "syntax_error",
+]
 
 Parser: TypeAlias = "etree.XMLPullParser[xml.Element]"
 
 _EVENTS: Final[tuple[Literal["start", "end", "comment", "pi"], ...]] = ("start", "end", "comment", "pi")
+
+#: Reads what comes as a whole: without a document type declaration, so that no entity means anything.
+DOCUMENTS: Final[etree.XMLParser[xml.Element]] = etree.XMLParser(
+    encoding="utf-8", resolve_entities="internal", no_network=True, huge_tree=False, collect_ids=False
+)
 
 #: How many elements may stand within each other; for more, libxml2 would have to be told to be careless.
 MAX_DEPTH: Final = 256

@@ -11,13 +11,12 @@ import functools
 import re
 from typing import Final
 
-from lxml import etree
-
 from .. import xml
-from ..errors import StreamCondition, StreamError
+from ..errors import ElementError, StreamCondition, StreamError
+from ..xml.markup import read_document
 from . import ns
 from .framing import FIRST_LEVEL_NAMESPACES, FOOTER, Event, Framing, Limits, StreamFooter, StreamHeader, header
-from .pullparser import refuse
+from .pullparser import DOCUMENTS, refuse
 
 __all__ = ["CLOSE", "DocumentFraming", "document", "open_"]
 
@@ -53,7 +52,6 @@ class DocumentFraming:
         self._framing = Framing(limits, namespaces=_NAMESPACES)
         self._framing.feed(header(to=None, lang=None))
         self._small = self._framing.small
-        self._parser: etree.XMLParser[xml.Element] | None = None
         self._error: StreamError | None = None
         self._ended = False
 
@@ -74,18 +72,15 @@ class DocumentFraming:
     def rest(self) -> None:
         """Nothing has come for a while; see `Framing.rest`."""
         self._framing.rest()
-        self._parser = None
 
     def _read_usual(self, data: bytes) -> xml.Element | None:
         """Read one of the usual elements, if that is beyond doubt."""
         # Without a declaration it is UTF-8, unless it begins otherwise or has octets of value 0.
         if len(data) > self._small or not data.startswith(b"<") or b"\0" in data or b"<!" in data or b"<?" in data:
             return None
-        if self._parser is None:
-            self._parser = etree.XMLParser(resolve_entities="internal", no_network=True, collect_ids=False)
         try:
-            element = etree.fromstring(data, self._parser)
-        except etree.XMLSyntaxError:
+            element = read_document(data, DOCUMENTS)
+        except ElementError:
             return None
         return element if element.tag in _USUAL else None
 

@@ -19,6 +19,7 @@ __all__ = [
     "fromstring",
     "is_plain",
     "language_of",
+    "read_document",
     "serialise_element",
     "text_of",
 ]
@@ -73,6 +74,20 @@ def _escape_markup(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\r", "&#13;")
 
 
+def read_document(data: bytes, parser: etree.XMLParser[Element]) -> Element:
+    """The root element of a document. Raises ElementError for what is not well-formed, with all prefixes bound."""
+    try:
+        root = etree.fromstring(data, parser)
+    except etree.XMLSyntaxError as exc:
+        raise ElementError(f"not well-formed: {exc.msg}") from None
+    # A prefix without a namespace is only noted by libxml2, and lxml looks at the last note alone.
+    if len(parser.error_log):
+        for entry in parser.error_log:
+            if entry.level >= etree.ErrorLevels.ERROR:
+                raise ElementError(f"not well-formed: {entry.message}")
+    return root
+
+
 def fromstring(text: str | bytes) -> Element:
     """The root element of a small document that is trusted no further than a stream (RFC 6120 §11.1).
 
@@ -80,9 +95,7 @@ def fromstring(text: str | bytes) -> Element:
     declaration, a comment or a processing instruction, wherever it stands.
     """
     try:
-        root = etree.fromstring(text.encode() if isinstance(text, str) else text, _PARSER)
-    except etree.XMLSyntaxError as exc:
-        raise ElementError(f"not well-formed: {exc.msg}") from None
+        root = read_document(text.encode() if isinstance(text, str) else text, _PARSER)
     except UnicodeEncodeError as exc:
         raise ElementError(f"not well-formed: {exc.reason}") from None
     if root.getroottree().docinfo.internalDTD is not None:
