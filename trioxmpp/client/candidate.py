@@ -94,21 +94,27 @@ class Candidate:
 
     async def log_in(self, patience: float) -> tuple[XmlStream, StreamFeatures]:
         """An authenticated stream, and what is offered on it, in `patience` seconds, or one of `FAILURES`."""
-        assert self._xmlstream is not None
-        assert self._opened is not None
         with self._noting():
             self._at(Stage.AUTHENTICATION)
             try:
-                with trio.move_on_after(patience):
-                    return self._xmlstream, await log_in(self._xmlstream, self._opened, self._trip.terms)
-                raise TimeoutError("no answer in time")
-            except BaseException as exc:
-                await self._give_up(exc)  # noqa: ASYNC102  (it shields what it must do)
-                if isinstance(exc, AuthenticationFailure) and self._may_be_due_to_resumption(exc):
-                    self._resumption.forget()
-                    text = f"the login has to be tried on a link that takes nothing from an earlier one: {exc}"
-                    raise StreamNegotiationFailure(text) from exc
-                raise
+                return await self._log_in(patience)
+            except AuthenticationFailure as exc:
+                if not self._may_be_due_to_resumption(exc):
+                    raise
+                self._resumption.forget()
+                text = f"the login has to be tried on a link that takes nothing from an earlier one: {exc}"
+                raise StreamNegotiationFailure(text) from exc
+
+    async def _log_in(self, patience: float) -> tuple[XmlStream, StreamFeatures]:
+        assert self._xmlstream is not None
+        assert self._opened is not None
+        try:
+            with trio.move_on_after(patience):
+                return self._xmlstream, await log_in(self._xmlstream, self._opened, self._trip.terms)
+            raise TimeoutError("no answer in time")
+        except BaseException as exc:
+            await self._give_up(exc)  # noqa: ASYNC102  (it shields what it must do)
+            raise
 
     def _may_be_due_to_resumption(self, failure: AuthenticationFailure) -> bool:
         """Whether that was no word about the password: one of the certificates may be another by now, say."""

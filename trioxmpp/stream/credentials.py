@@ -46,9 +46,10 @@ async def with_credentials(
     except AuthenticationFailure as failure:
         if failure.condition is None or failure.retry:
             raise  # that was no word about the password
-        memory.credentials = None
-        fresh = await ask(given)
-        if fresh == known:
-            raise
-        logger.info("%s; there are other credentials now", failure)
-        return await log_in(fresh)
+        refusal = failure
+    memory.credentials = None
+    fresh = await ask(given)
+    if fresh == known:
+        raise refusal
+    logger.info("%s; there are other credentials now", refusal)
+    return await log_in(fresh)
