@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import shutil
 from pathlib import Path
 
-from trioxmpp.testing.servers.realserver import RealServer, ServerError
+from .realserver import RealServer
+from .tree import Tree, version_in
 
 __all__ = ["Ejabberd"]
 
@@ -16,16 +19,10 @@ host_config: {"anonymous.@DOMAIN@": {auth_method: anonymous, anonymous_protocol:
 loglevel: info
 certfiles: ["@DIR@/full.pem"]
 ca_file: "@DIR@/ca.pem"
+c2s_cafile: "@DIR@/ca.pem"
 acme: {auto: false}
 listen:
-  - {port: @PORT@, ip: "127.0.0.1", module: ejabberd_c2s, shaper: none, max_stanza_size: 262144,
-     starttls: true, starttls_required: true}
-  - {port: @TLS_PORT@, ip: "127.0.0.1", module: ejabberd_c2s, shaper: none, max_stanza_size: 262144, tls: true}
-  - {port: @HTTP_PORT@, ip: "127.0.0.1", module: ejabberd_http,
-     request_handlers: {/xmpp-websocket: ejabberd_http_ws}}
-  - {port: @HTTPS_PORT@, ip: "127.0.0.1", module: ejabberd_http, tls: true,
-     request_handlers: {/xmpp-websocket: ejabberd_http_ws}}
-# Passwords in the clear, so that every other mechanism the server knows is offered.
+@LISTEN@# Passwords in the clear, so that every other mechanism the server knows is offered.
 auth_password_format: plain
 disable_sasl_mechanisms: [@NOT_OFFERED@]
 s2s_access: none
@@ -56,6 +53,27 @@ modules:
   mod_version: {}
 """
 
+APPLICATION = "usr/lib/*/ejabberd-*/ebin/ejabberd.app"
+
+#: Each module that listens, at the addresses that it is given.
+LISTEN = """\
+  - {port: @PORT@, ip: "@ADDRESS@", module: ejabberd_c2s, shaper: none, max_stanza_size: 262144,
+     starttls: true, starttls_required: true, tls_verify: @CERTIFICATES@}
+  - {port: @TLS_PORT@, ip: "@ADDRESS@", module: ejabberd_c2s, shaper: none, max_stanza_size: 262144, tls: true,
+     tls_verify: @CERTIFICATES@}
+  - {port: @HTTP_PORT@, ip: "@ADDRESS@", module: ejabberd_http,
+     request_handlers: {/xmpp-websocket: ejabberd_http_ws}}
+  - {port: @HTTPS_PORT@, ip: "@ADDRESS@", module: ejabberd_http, tls: true,
+     request_handlers: {/xmpp-websocket: ejabberd_http_ws}}
+"""
+
+#: Tokens (XEP-0484) are in a module of their own, from 24.10 on.
+FAST = (24, 10), "  mod_auth_fast: {}\n"
+
+#: Where what Erlang starts by itself is, if it is not the system's; and what it had better not start.
+PROGRAMS = "programs"
+MONITORS = ("start_memsup", "start_cpu_sup", "start_disksup")
+
 ACCOUNTS = """\
 %% -*- coding: utf-8 -*-
 [ejabberd_auth:try_register(User, <<"@DOMAIN@">>, Password) || {User, Password} <- [@ACCOUNTS@]],
@@ -69,43 +87,70 @@ class Ejabberd(RealServer):
     name = "ejabberd"
 
     @classmethod
-    def installed(cls) -> bool:
-        """Whether this machine has ejabberd."""
-        return shutil.which("erl") is not None and _libraries() is not None
+    def _version(cls, tree: Tree) -> tuple[int, ...] | None:
+        application = tree.find(APPLICATION)
+        if application is None or (tree.is_system and shutil.which("erl") is None):
+            return None
+        found = re.search(r'{vsn,\s*"([^"]*)', application.read_text())
+        return version_in(found[1] if found else "")
 
     def _configure(self) -> None:
-        self._write("ejabberd.yml", self._fill(CONFIGURATION, ARCHIVE="always" if self.archive else "never"))
+        certificates = "true" if "EXTERNAL" in self.mechanisms else "false"
+        listen = [self._fill(LISTEN, ADDRESS=address, CERTIFICATES=certificates) for address in self.addresses]
+        configuration = self._fill(CONFIGURATION, LISTEN="".join(listen), ARCHIVE="always" if self.archive else "never")
+        since, module = FAST
+        if self.fast and self.version >= since:
+            configuration += module
+        self._write("ejabberd.yml", configuration)
         pairs = (f"{{{_binary(user)}, {_binary(password)}}}" for user, password in self.accounts.items())
         self._write("accounts.erl", self._fill(ACCOUNTS, ACCOUNTS=",\n".join(pairs)))
-        self._write("full.pem", "".join((self.directory / name).read_text() for name in ("server.pem", "server.key")))
 
     def _command(self) -> list[str]:
         (self.directory / "accounts").unlink(missing_ok=True)
         # Not ejabberdctl: it insists on being root or the user ejabberd. Without a node name there is no epmd and no
         # distribution port, and many can run side by side. The "sbwt" family keeps idle schedulers from spinning.
-        machine = ["erl", "-noinput", "+sbwt", "none", "+sbwtdcpu", "none", "+sbwtdio", "none"]
-        database = ["-mnesia", "dir", f'"{self.directory}/db"']
-        return [*machine, *database, "-s", "ejabberd", "-eval", f'file:script("{self.directory}/accounts.erl").']
+        idle = ("sbwt", "sbwtdcpu", "sbwtdio")
+        options = ["-noinput", "-mnesia", "dir", f'"{self.directory}/db"', "-s", "ejabberd"]
+        options += ["-eval", f'file:script("{self.directory}/accounts.erl").']
+        if self.tree.is_system:
+            return ["erl", *(word for name in idle for word in (f"+{name}", "none")), *options]
+        # What "erl" does, with the programs of the tree. Those that watch the machine are not needed.
+        emulator = self.tree.get("usr/lib/erlang/erts-*/bin/beam.smp")
+        root = emulator.parents[2]
+        start = ["-root", f"{root}", "-bindir", str(self._programs()), "-progname", "erl", "--", "-home", f"{self.directory}", "--"]
+        options += ["-boot", f"{root}/bin/start_clean"]
+        options += [word for name in MONITORS for word in ("-os_mon", name, "false")]
+        machine = [word for name in idle for word in (f"-{name}", "none")]
+        return [*self.tree.program(emulator), *machine, "--", *start, *options]
 
     def _environment(self) -> dict[str, str]:
-        libraries = _libraries()
-        if libraries is None:
-            raise ServerError("the libraries of ejabberd are gone")
-        return {
-            "ERL_LIBS": str(libraries),
+        application = self.tree.get(APPLICATION)
+        environment = {
+            "ERL_LIBS": str(application.parents[2]),
             "ERL_CRASH_DUMP_SECONDS": "0",
             "EJABBERD_CONFIG_PATH": str(self.directory / "ejabberd.yml"),
             "EJABBERD_LOG_PATH": str(self.directory / "server.log"),
         }
+        if not self.tree.is_system:
+            root = self.tree.get("usr/lib/erlang")
+            environment |= {"ROOTDIR": str(root), "BINDIR": str(self.directory / PROGRAMS), "EMU": "beam", "PROGNAME": "erl"}
+        return environment
+
+    def _programs(self) -> Path:
+        """A folder with the programs that Erlang starts by itself: each runs with the libraries of the tree."""
+        folder = self.directory / PROGRAMS
+        folder.mkdir(exist_ok=True)
+        for program in self.tree.get("usr/lib/erlang/erts-*/bin").iterdir():
+            with program.open("rb") as file:
+                if file.read(4) != b"\x7fELF":
+                    continue
+            wrapper = folder / program.name
+            wrapper.write_text(f'#!/bin/sh\nexec {shlex.join(self.tree.program(program))} "$@"\n')
+            wrapper.chmod(0o755)
+        return folder
 
     def _has_accounts(self) -> bool:
         return (self.directory / "accounts").exists()
-
-
-def _libraries() -> Path | None:
-    """The folder with ejabberd and the Erlang libraries that Debian packages for it."""
-    found = sorted(Path("/usr/lib").glob("*/ejabberd-*/ebin/ejabberd.app"))
-    return found[-1].parents[2] if found else None
 
 
 def _binary(text: str) -> str:

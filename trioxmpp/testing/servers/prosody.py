@@ -5,21 +5,23 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from pathlib import Path
 
-from trioxmpp.testing.servers.realserver import DOMAIN, RealServer
+from .realserver import DOMAIN, RealServer
+from .tree import Tree, version_in
 
 __all__ = ["Prosody"]
 
 CONFIGURATION = """\
-local certificate = { certificate = "@DIR@/server.pem"; key = "@DIR@/server.key" }
+local certificate = { certificate = "@DIR@/server.pem"; key = "@DIR@/server.key"; @VERIFY@ }
 
 pidfile = "@DIR@/prosody.pid"
 data_path = "@DIR@/data"
 daemonize = false
 log = { { levels = { min = "info" }; to = "file"; filename = "@DIR@/server.log" } }
 
-interfaces = { "127.0.0.1" }
-local_interfaces = { "127.0.0.1" }
+interfaces = { @ADDRESSES@ }
+local_interfaces = { @ADDRESSES@ }
 c2s_ports = { @PORT@ }
 c2s_direct_tls_ports = { @TLS_PORT@ }
 http_ports = { @HTTP_PORT@ }
@@ -28,15 +30,15 @@ modules_disabled = { "s2s"; "s2s_auth_certs" }
 modules_enabled = {
     "blocklist"; "bookmarks"; "carbons"; "csi"; "csi_simple"; "disco"; "iq"; "mam"; "message"; "offline"; "pep";
     "ping"; "presence"; "private"; "register"; "roster"; "saslauth"; "smacks"; "time"; "tls"; "uptime"; "vcard4";
-    "vcard_legacy"; "version"; "websocket";
+    "vcard_legacy"; "version"; "websocket"; @MODULES@
 }
 
 ssl = certificate
 -- Not the default: here a TLS session can go on.
 c2s_direct_tls_ssl = {
-    certificate = certificate.certificate; key = certificate.key; options = { no_ticket = false }
+    certificate = certificate.certificate; key = certificate.key; options = { no_ticket = false }; @VERIFY@
 }
-https_ssl = certificate
+https_ssl = { certificate = certificate.certificate; key = certificate.key }
 c2s_require_encryption = true
 consider_websocket_secure = true
 http_default_host = "@DOMAIN@"
@@ -50,10 +52,11 @@ default_archive_policy = @ARCHIVE@
 allow_registration = true
 
 disable_sasl_mechanisms = { @NOT_OFFERED@ }
+-- To find it out by itself it takes another connection of the same host before.
+tls_server_end_point_hash = "@END_POINT@"
 
--- Passwords in the clear, so that every other mechanism the server knows is offered.
 VirtualHost "@DOMAIN@"
-    authentication = "internal_plain"
+    authentication = "@AUTHENTICATION@"
     ssl = certificate
 
 VirtualHost "anonymous.@DOMAIN@"
@@ -65,23 +68,67 @@ Component "conference.@DOMAIN@" "muc"
 """
 
 
+#: What asks who connects for a certificate, and goes on without.
+VERIFY = """\
+cafile = "@DIR@/ca.pem"; capath = false; verify = { "peer"; "client_once" }; verifyext = { "lsec_continue" }"""
+
+#: Modules that are not Prosody's own (prosody-modules); those that Debian 12 has of them are for another version.
+COMMUNITY = (13,)
+SASL2 = ("sasl2", "sasl2_bind2", "sasl2_sm", "sasl_ssdp")
+FAST = ("sasl2_fast",)
+
+PROGRAM, FOLDER, VERSION = "usr/bin/prosody", "usr/lib/prosody", "usr/lib/prosody/prosody.version"
+
+
 class Prosody(RealServer):
     """A Prosody of its own; see `RealServer` for what it takes and offers."""
 
     name = "prosody"
 
     @classmethod
-    def installed(cls) -> bool:
-        """Whether this machine has Prosody."""
-        return shutil.which("prosody") is not None
+    def _version(cls, tree: Tree) -> tuple[int, ...] | None:
+        if tree.find(PROGRAM) is None and not (tree.is_system and shutil.which("prosody")):
+            return None
+        version = tree.find(VERSION)
+        return () if version is None else version_in(version.read_text())
 
     def _configure(self) -> None:
-        self._write("prosody.cfg.lua", self._fill(CONFIGURATION, ARCHIVE="true" if self.archive else "false"))
+        external = "EXTERNAL" in self.mechanisms
+        configuration = self._fill(
+            CONFIGURATION,
+            VERIFY=VERIFY if external else "",
+            ADDRESSES=", ".join(f'"{address}"' for address in self.addresses),
+            MODULES="".join(f'"{name}"; ' for name in self._modules()),
+            ARCHIVE="true" if self.archive else "false",
+            # Passwords in the clear, so that every other mechanism the server knows is offered.
+            AUTHENTICATION="ccert" if external else "internal_plain",
+        )
+        self._write("prosody.cfg.lua", configuration)
         # Prosody reads an account when it logs in, from a file whose name is escaped like this.
         accounts = "data/" + re.sub("[^A-Za-z0-9]", lambda found: f"%{ord(found[0]):02x}", DOMAIN) + "/accounts"
         for user, password in self.accounts.items():
             quoted = json.dumps(password, ensure_ascii=False)
             self._write(f"{accounts}/{user}.dat", f'return {{ ["password"] = {quoted} }};\n')
+        if not self.tree.is_system:
+            self._write("prosody", self.tree.get(PROGRAM).read_text().replace("='/", f"='{self.tree.root}/"))
+
+    def _modules(self) -> list[str]:
+        """Those that are not its own, as far as they are there."""
+        wanted = [*(SASL2 if self.sasl2 else ()), *(FAST if self.fast else ())]
+        there = [name for name in wanted if self.tree.find(f"{FOLDER}/modules/mod_{name}") is not None]
+        return there if self.version >= COMMUNITY else []
 
     def _command(self) -> list[str]:
-        return ["prosody", "--config", str(self.directory / "prosody.cfg.lua"), "-F"]
+        options = ["--config", str(self.directory / "prosody.cfg.lua"), "-F"]
+        if self.tree.is_system:
+            return ["prosody", *options]
+        # A script for this Lua, which has the places of its files written into it: above, they have become others.
+        lua = self.tree.get("usr/bin/lua[0-9].[0-9]")
+        return [*self.tree.program(lua), str(self.directory / "prosody"), *options]
+
+    def _environment(self) -> dict[str, str]:
+        if self.tree.is_system:
+            return {}
+        lua = self.tree.get("usr/share/lua/[0-9].[0-9]")
+        libraries = self.tree.get(f"usr/lib/*-linux-gnu*/lua/{lua.name}")
+        return {"LUA_PATH": f"{lua}/?.lua;{lua}/?/init.lua;;", "LUA_CPATH": f"{libraries}/?.so;;"}

@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 import abc
-import datetime
 import os
-import pwd
-import random
-import shutil
 import signal
-import socket
 import ssl
-import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import trio
 
-__all__ = ["DOMAIN", "RealServer", "ServerError"]
+from .certificates import Authority
+from .errors import ServerError
+from .ports import answers, free_ports, loopback
+from .process import Child, unprivileged
+from .tree import SYSTEM, Tree
+
+__all__ = ["DOMAIN", "RealServer"]
 
 #: Below it there is also "anonymous", where everybody is let in without a name (XEP-0175).
 DOMAIN = "example.test"
 READY_TIMEOUT = 60.0
 SHUTDOWN_TIMEOUT = 10.0
 POLL_INTERVAL = 0.02
-CERTIFICATE_LIFETIME = datetime.timedelta(days=30)
 
 #: What servers know, some of them. Those with channel binding (-PLUS) come and go with those without.
 MECHANISMS = ("SCRAM-SHA-512", "SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN")
@@ -39,27 +38,26 @@ HELLO = (
 STARTTLS = b"urn:ietf:params:xml:ns:xmpp-tls"
 
 
-class ServerError(RuntimeError):
-    """A real server is not installed, or did not start; says what its log says."""
-
-
 class RealServer(abc.ABC):
     """One XMPP server, running as a child process while the ``async with`` block does.
 
     `sm_timeout` is how many seconds a session stays resumable after its connection broke (XEP-0198 §5); `accounts` are
-    the passwords by user name; `mechanisms` are the SASL mechanisms on offer (None: all that the server knows);
-    `archive` is whether every message is archived (XEP-0313), which costs most of the throughput.
+    the passwords by user name; `mechanisms` are the SASL mechanisms on offer (None: all that the server knows and that
+    take a password); with EXTERNAL among them, who has a certificate needs no other. `archive` is whether every message
+    is archived (XEP-0313), which costs most of the throughput. `sasl2` and `fast` are whether it offers XEP-0388 and
+    XEP-0484, if it knows them; ejabberd always offers the former. `tree` is the folder that the server was unpacked
+    into, with all that it needs; None: it is installed.
 
-    Entering the block raises `ServerError` if the server is not installed or is not ready in a minute. Cancelling that
-    is safe: nothing stays behind. The methods take care of a server that outlives one `trio.run`, too: create it,
-    ``trio.run(server.start)``, and `close` it in the end.
+    Raises `ServerError` if there is no such server. Entering the block raises it if the server is not ready in a
+    minute. Cancelling that is safe: nothing stays behind. The methods take care of a server that outlives one
+    `trio.run`, too: create it, ``trio.run(server.start)``, and `close` it in the end.
     """
 
     name: ClassVar[str]
     """The name of the Debian package."""
 
     domain = DOMAIN
-    """The domain served; the certificate is valid for it, for ``localhost`` and for 127.0.0.1."""
+    """The domain served; the certificate is valid for it, for ``localhost``, 127.0.0.1 and ::1."""
 
     def __init__(
         self,
@@ -68,20 +66,30 @@ class RealServer(abc.ABC):
         accounts: Mapping[str, str] | None = None,
         mechanisms: Sequence[str] | None = None,
         archive: bool = False,
+        sasl2: bool = True,
+        fast: bool = True,
+        tree: Path | str | None = None,
     ) -> None:
-        if not self.installed():
+        self.tree = SYSTEM if tree is None else Tree(Path(tree).resolve())
+        if self._version(self.tree) is None:
             raise ServerError(f"{self.name} is not installed; on Debian: apt-get install {self.name}")
+        self.version = self._version(self.tree) or ()
+        """Such as ``(0, 12, 3)``."""
         self.accounts = dict(accounts if accounts is not None else {"romeo": "montague", "juliet": "capulet"})
-        self.port, self.tls_port, self.http_port, self.https_port = _free_ports(4)
+        self.addresses = loopback()
+        """Where it listens: also at ::1 if this machine has that."""
+        self.port, self.tls_port, self.http_port, self.https_port = free_ports(4)
         self.sm_timeout = sm_timeout
         self.mechanisms = MECHANISMS if mechanisms is None else tuple(mechanisms)
         self.archive = archive
-        self._process: subprocess.Popen[bytes] | None = None
-        self._owner = _unprivileged()
+        self.sasl2 = sasl2
+        self.fast = sasl2 and fast
+        self._owner = unprivileged()
         # Whom we drop to must be able to get there, and TMPDIR may be anywhere.
         self._temporary = tempfile.TemporaryDirectory(prefix="trioxmpp-", dir="/tmp" if self._owner else None)
         self.directory = Path(self._temporary.name).resolve()
-        self._certify()
+        self._child = Child(self.directory, self._owner)
+        self._authority = Authority(self.directory, DOMAIN, f"*.{DOMAIN}", "localhost", "127.0.0.1", "::1")
         self._configure()
         self._hand_over()
 
@@ -110,7 +118,11 @@ class RealServer(abc.ABC):
     @property
     def ca_file(self) -> Path:
         """The certificate of the authority that signed the server's, in PEM."""
-        return self.directory / "ca.pem"
+        return self._authority.file
+
+    def certificate_of(self, user: str) -> tuple[Path, Path]:
+        """A certificate that lets this user in (EXTERNAL), and its key: files for `ssl.SSLContext.load_cert_chain`."""
+        return self._authority.issue(f"{user}@{self.domain}")
 
     def ssl_context(self) -> ssl.SSLContext:
         """A client's context that trusts this server's authority and nobody else."""
@@ -136,7 +148,7 @@ class RealServer(abc.ABC):
     @property
     def running(self) -> bool:
         """Whether its process is there, be it paused."""
-        return self._process is not None and self._process.poll() is None
+        return self._child.running
 
     async def start(self) -> None:
         """Start it, and return when it offers stream features and its accounts exist. Does nothing while it runs.
@@ -146,7 +158,7 @@ class RealServer(abc.ABC):
         """
         if self.running:
             return
-        self._spawn()
+        self._child.start(self._command(), self._environment())
         try:
             with trio.move_on_after(READY_TIMEOUT):
                 if await self._becomes_ready():
@@ -167,27 +179,23 @@ class RealServer(abc.ABC):
         If it takes longer than ten seconds, or when cancelled, it is killed.
         """
         try:
-            self._signal(signal.SIGTERM)
+            self._child.signal(signal.SIGTERM)
             with trio.move_on_after(SHUTDOWN_TIMEOUT):
-                if self._process is not None:
-                    await trio.to_thread.run_sync(self._process.wait, abandon_on_cancel=True)
+                await self._child.wait()
         finally:
             self.kill()
 
     def kill(self) -> None:
         """End it at once (SIGKILL), as a crash would. `start` and `restart` bring it back."""
-        self._signal(signal.SIGKILL)
-        if self._process is not None:
-            self._process.wait()
-            self._process = None
+        self._child.kill()
 
     def pause(self) -> None:
         """Let it hang: connections stay open and nobody answers, until `cont` (SIGSTOP)."""
-        self._signal(signal.SIGSTOP)
+        self._child.signal(signal.SIGSTOP)
 
     def cont(self) -> None:
         """Let it go on after `pause` (SIGCONT). Does nothing to a server that was not paused."""
-        self._signal(signal.SIGCONT)
+        self._child.signal(signal.SIGCONT)
 
     def close(self) -> None:
         """Kill it and remove all that it wrote; it cannot be started again."""
@@ -197,9 +205,14 @@ class RealServer(abc.ABC):
     # --- what differs from server to server
 
     @classmethod
+    def installed(cls, tree: Path | str | None = None) -> bool:
+        """Whether this machine has such a server, or that tree."""
+        return cls._version(SYSTEM if tree is None else Tree(Path(tree).resolve())) is not None
+
+    @classmethod
     @abc.abstractmethod
-    def installed(cls) -> bool:
-        """Whether this machine has such a server."""
+    def _version(cls, tree: Tree) -> tuple[int, ...] | None:
+        """Which one it is; None: there is none."""
 
     @abc.abstractmethod
     def _configure(self) -> None:
@@ -230,6 +243,7 @@ class RealServer(abc.ABC):
             "HTTP_PORT": self.http_port,
             "HTTPS_PORT": self.https_port,
             "SM_TIMEOUT": self.sm_timeout,
+            "END_POINT": self._authority.end_point,
             "NOT_OFFERED": ", ".join(f'"{name}"' for name in _all_but(self.mechanisms)),
         }
         for name, value in values.items():
@@ -241,94 +255,23 @@ class RealServer(abc.ABC):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
 
-    def _certify(self) -> None:
-        import trustme  # of the extra "testing"; whoever starts no server needs none
-
-        # Erlang has no timer that runs until trustme's default, the year 3000.
-        expiry = datetime.datetime.now(datetime.UTC) + CERTIFICATE_LIFETIME
-        authority = trustme.CA()
-        certificate = authority.issue_cert(DOMAIN, f"*.{DOMAIN}", "localhost", "127.0.0.1", not_after=expiry)
-        self._write("ca.pem", authority.cert_pem.bytes().decode())
-        self._write("server.pem", "".join(pem.bytes().decode() for pem in certificate.cert_chain_pems))
-        self._write("server.key", certificate.private_key_pem.bytes().decode())
-
     def _hand_over(self) -> None:
         """Give the directory to the user whom the server runs as."""
         if self._owner is not None:
             for path in (self.directory, *self.directory.rglob("*")):
                 os.chown(path, self._owner.pw_uid, self._owner.pw_gid)
 
-    def _spawn(self) -> None:
-        command = self._command()
-        if shutil.which("setpriv"):
-            # The kernel kills it when we die, however we die. (util-linux; elsewhere `close` has to suffice.)
-            command = ["setpriv", "--pdeathsig", "KILL", *command]
-        identity: dict[str, Any] = {}
-        if self._owner is not None:
-            identity = {"user": self._owner.pw_uid, "group": self._owner.pw_gid, "extra_groups": []}
-        path = os.environ.get("PATH", os.defpath)
-        with (self.directory / "stdout.log").open("ab") as output:
-            self._process = subprocess.Popen(
-                command,
-                cwd=self.directory,
-                env={"PATH": path, "HOME": str(self.directory), "LC_ALL": "C.UTF-8", **self._environment()},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                **identity,
-            )
-
-    def _signal(self, number: signal.Signals) -> None:
-        if self._process is not None and self.running:
-            os.killpg(self._process.pid, number)
-
     async def _becomes_ready(self) -> bool:
         """Wait until it is; False if it ends instead. It tells nobody, so we have to ask."""
         while self.running:
-            if self._has_accounts() and await self._offers_starttls():
+            # A connection is accepted long before the domain is served.
+            if self._has_accounts() and await answers(self.port, HELLO, STARTTLS):
                 return True
             await trio.sleep(POLL_INTERVAL)
         return False
-
-    async def _offers_starttls(self) -> bool:
-        """Whether it is ready: a connection is accepted long before the domain is served."""
-        received = b""
-        with trio.move_on_after(2):
-            try:
-                async with await trio.open_tcp_stream("127.0.0.1", self.port) as stream:
-                    await stream.send_all(HELLO)
-                    while STARTTLS not in received and (data := await stream.receive_some()):
-                        received += data
-            except (OSError, trio.BrokenResourceError):
-                return False
-        return STARTTLS in received
 
 
 def _all_but(mechanisms: Sequence[str]) -> list[str]:
     """The SASL mechanisms that the server shall not offer, though it may know them."""
     unwanted = [name for name in MECHANISMS if name not in mechanisms]
     return ["DIGEST-MD5", "X-OAUTH2", *unwanted, *(f"{name}-PLUS" for name in unwanted if name != "PLAIN")]
-
-
-def _unprivileged() -> pwd.struct_passwd | None:
-    """Whom to become instead of root; None if we are nobody special."""
-    return pwd.getpwnam("nobody") if os.geteuid() == 0 else None
-
-
-def _free_ports(count: int) -> list[int]:
-    """Ports of 127.0.0.1 that are free, and will be after a restart: below those given to outgoing connections."""
-    held: list[socket.socket] = []
-    try:
-        while len(held) < count:
-            candidate = socket.socket()
-            try:
-                candidate.bind(("127.0.0.1", random.randint(12000, 30000)))
-            except OSError:
-                candidate.close()
-            else:
-                held.append(candidate)
-        return [bound.getsockname()[1] for bound in held]
-    finally:
-        for bound in held:
-            bound.close()
