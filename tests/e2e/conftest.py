@@ -4,7 +4,7 @@ A test that takes `venue` runs against every kind of server, by one interface. W
 or pause, is undone before the next test. A test that needs other settings takes `open_venue`:
 ``async with open_venue(sm_timeout=1) as venue``.
 
-`real_server` and `server_kind` are for tests of the real servers alone.
+`real_server` and `server_kind` are for tests of the real servers alone. Which of them there are, `kinds.py` says.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ import pytest
 import trio
 
 import trioxmpp
+from tests.e2e.kinds import KINDS, Kind
 from trioxmpp import Client, Event, Liveness, Message, MessageType, ReconnectPolicy, StanzaToken
 from trioxmpp.testing import Faults, Server, open_server
-from trioxmpp.testing.servers import SERVERS, RealServer, Relay, open_relay
+from trioxmpp.testing.servers import RealServer, Relay, open_relay
 
 EMBEDDED = "embedded"
 ACCOUNTS = {"romeo": "montague", "juliet": "capulet", **{f"guest{n}": f"masque-{n}" for n in range(200)}}
@@ -31,10 +32,14 @@ ACCOUNTS = {"romeo": "montague", "juliet": "capulet", **{f"guest{n}": f"masque-{
 PATIENCE = 20.0
 
 
-def kind_of(name: str) -> type[RealServer]:
+#: So many real servers run at the same time, at most: those of ejabberd are large.
+CROWD = 8
+
+
+def kind_of(label: str) -> Kind:
     """That kind of server. One that is missing skips the test, but not where the change is judged."""
-    kind = SERVERS[name]
-    if not kind.installed():
+    kind = KINDS[label]
+    if not kind.installed:
         missing = f"{kind.name} is not installed; as root: make servers"
         if os.environ.get("CI") == "true":
             pytest.fail(missing, pytrace=False)
@@ -55,9 +60,12 @@ class RealServers:
     def get(self, name: str, **settings: Any) -> RealServer:
         """One such server, which has to be started, unless it runs already."""
         key = name, *settings.items()
-        if key not in self._servers or not self._servers[key].directory.exists():  # as after a start that was cancelled
-            self._servers[key] = kind_of(name)(accounts=ACCOUNTS, **settings)
-        server = self._servers[key]
+        server = self._servers.pop(key, None)
+        if server is None or not server.directory.exists():  # as after a start that was cancelled
+            server = kind_of(name)(accounts=ACCOUNTS, **settings)
+        self._servers[key] = server  # the last to be closed
+        while len(self._servers) > CROWD:
+            self._servers.pop(next(iter(self._servers))).close()
         server.cont()
         self._users[server] = os.environ["PYTEST_CURRENT_TEST"].rpartition(" ")[0]
         return server
@@ -81,16 +89,16 @@ def real_servers(request: pytest.FixtureRequest) -> Iterator[RealServers]:
     servers.close()
 
 
-@pytest.fixture(scope="session", params=list(SERVERS))
-def server_kind(request: pytest.FixtureRequest) -> type[RealServer]:
+@pytest.fixture(scope="session", params=list(KINDS))
+def server_kind(request: pytest.FixtureRequest) -> Kind:
     """Each kind of real server in turn."""
     return kind_of(request.param)
 
 
 @pytest.fixture
-def real_server(server_kind: type[RealServer], real_servers: RealServers) -> RealServer:
+def real_server(server_kind: Kind, real_servers: RealServers) -> RealServer:
     """A server that runs, whatever the test before did to it."""
-    server = real_servers.get(server_kind.name)
+    server = real_servers.get(server_kind.label)
     trio.run(server.start)
     return server
 
@@ -219,14 +227,14 @@ class Venue:
     async def gives_up_a_session(self) -> None:
         """Wait until one that lost its link just now cannot be resumed, if ``sm_timeout=1``."""
         # Prosody counts in whole seconds, and takes one more than it was told.
-        await trio.sleep(2.5 if self.name == "prosody" else 1.5)
+        await trio.sleep(2.5 if self.name.startswith("prosody") else 1.5)
 
     def relay(self) -> AbstractAsyncContextManager[Relay]:
         """A wire to this server that can be cut."""
         return open_relay("127.0.0.1", self.server.port)
 
 
-@pytest.fixture(scope="session", params=[EMBEDDED, *SERVERS])
+@pytest.fixture(scope="session", params=[EMBEDDED, *KINDS])
 def venue_name(request: pytest.FixtureRequest) -> str:
     """Each kind of server in turn, the embedded one included."""
     return str(request.param)

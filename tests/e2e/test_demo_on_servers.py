@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
+from tests.e2e.kinds import PACKAGED
 from trioxmpp.cli import main
 
 
+@pytest.mark.parametrize("server_kind", list(PACKAGED), indirect=True)
 def test_nothing_is_lost_or_doubled_on_a_real_server(server_kind, capsys):
     status = main(["demo", "--json", "--server", server_kind.name])
     summary = json.loads(capsys.readouterr().out)
