@@ -288,6 +288,10 @@ def impatient() -> dict[str, Any]:
     return {"liveness": Liveness(0.2, 1.0), "connect_timeout": 2.0}
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "cell(section, row): what it shows, in the table of docs/servers.md")
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     report = yield

@@ -29,7 +29,9 @@ class Kind:
 
     @property
     def version(self) -> str:
-        return ".".join(f"{number:02}" if self.name == "ejabberd" else str(number) for number in self._numbers)
+        # ejabberd's are a year and a month.
+        width = 2 if self.name == "ejabberd" else 1
+        return ".".join(f"{number:0{width if place == 1 else 1}}" for place, number in enumerate(self._numbers))
 
     @property
     def _numbers(self) -> tuple[int, ...]:

@@ -47,7 +47,9 @@ modules:
   mod_register: {ip_access: trusted_network}
   mod_roster: {versioning: true}
   # A fast reader overruns the default of 5000 stanzas in flight, and is thrown out for it.
-  mod_stream_mgmt: {resume_timeout: @SM_TIMEOUT@, max_resume_timeout: @SM_TIMEOUT@, max_ack_queue: infinity}
+  mod_stream_mgmt:
+    {resume_timeout: @SM_TIMEOUT@, max_resume_timeout: @SM_TIMEOUT@, max_ack_queue: infinity,
+     resend_on_timeout: if_offline}
   mod_time: {}
   mod_vcard: {}
   mod_version: {}
@@ -117,7 +119,8 @@ class Ejabberd(RealServer):
         # What "erl" does, with the programs of the tree. Those that watch the machine are not needed.
         emulator = self.tree.get("usr/lib/erlang/erts-*/bin/beam.smp")
         root = emulator.parents[2]
-        start = ["-root", f"{root}", "-bindir", str(self._programs()), "-progname", "erl", "--", "-home", f"{self.directory}", "--"]
+        start = ["-root", f"{root}", "-bindir", str(self._programs()), "-progname", "erl"]
+        start += ["--", "-home", f"{self.directory}", "--"]
         options += ["-boot", f"{root}/bin/start_clean"]
         options += [word for name in MONITORS for word in ("-os_mon", name, "false")]
         machine = [word for name in idle for word in (f"-{name}", "none")]
@@ -132,8 +135,8 @@ class Ejabberd(RealServer):
             "EJABBERD_LOG_PATH": str(self.directory / "server.log"),
         }
         if not self.tree.is_system:
-            root = self.tree.get("usr/lib/erlang")
-            environment |= {"ROOTDIR": str(root), "BINDIR": str(self.directory / PROGRAMS), "EMU": "beam", "PROGNAME": "erl"}
+            root, programs = self.tree.get("usr/lib/erlang"), self.directory / PROGRAMS
+            environment |= {"ROOTDIR": str(root), "BINDIR": str(programs), "EMU": "beam", "PROGNAME": "erl"}
         return environment
 
     def _programs(self) -> Path:

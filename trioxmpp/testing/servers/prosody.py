@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from pathlib import Path
 
 from .realserver import DOMAIN, RealServer
 from .tree import Tree, version_in

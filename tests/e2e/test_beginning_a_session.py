@@ -1,0 +1,71 @@
+"""What every session begins with, and what is given up for good: on every way in, where the server has it."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+
+from tests.e2e.ways import Meeting, every_way, every_way_of_tls, not_offered
+from trioxmpp import Message, MessageType, Presence, PresenceType
+
+CARBONS, CSI, BIND2 = b"urn:xmpp:carbons:2", b"urn:xmpp:csi:0", b"urn:xmpp:bind:0"
+
+
+@pytest.fixture
+def meeting(real_server, way, nursery) -> Meeting:
+    return Meeting(real_server, way, nursery)
+
+
+@every_way
+@pytest.mark.cell("Sessions", "copies of what our other clients send (carbons)")
+async def test_copies_of_what_our_other_clients_send(meeting, guests):
+    user = next(guests)  # whose other sessions of other tests are not there
+    async with (
+        meeting.connect(user, meeting.watched(), resource="one", carbons=True) as one,
+        meeting.connect(user, resource="two") as two,
+        meeting.connect("juliet") as juliet,
+        one.messages.subscribe() as inbox,
+    ):
+        await one.send(Presence())
+        await two.send(Message(to=juliet.jid, type=MessageType.CHAT, body="for her alone"))
+        with trio.fail_after(20):
+            copy = await anext(inbox)
+        assert copy.from_ == one.jid.bare
+        assert b"for her alone" in meeting.link.by("them")
+
+
+@every_way_of_tls
+@pytest.mark.cell("Sessions", "carbons along with the login (Bind 2)")
+async def test_carbons_are_a_part_of_the_login(meeting):
+    async with meeting.connect("romeo", meeting.watched(), resource=None, carbons=True):
+        link = meeting.link
+        if BIND2 not in link.by("them"):
+            not_offered("Bind 2")
+        request = link.by("us").partition(b"<authenticate")[2].partition(b"</authenticate>")[0]
+        assert CARBONS in request
+        assert link.by("us").count(CARBONS) == 1
+
+
+@every_way
+@pytest.mark.cell("Sessions", "what can wait is held back while nobody is looking (CSI)")
+async def test_what_can_wait_is_held_back_while_nobody_is_looking(meeting, guests):
+    async with (
+        meeting.connect(next(guests), meeting.watched()) as romeo,
+        meeting.connect("juliet") as juliet,
+        romeo.presences.subscribe(PresenceType.AVAILABLE) as seen,
+    ):
+        assert CSI in meeting.link.by("them")
+        await romeo.send(Presence(status="mine"))
+        assert (await anext(seen)).status == "mine"
+        romeo.set_active(False)
+        await romeo.drain()
+        with trio.fail_after(20):
+            while b"<inactive" not in meeting.link.by("us"):  # noqa: ASYNC110  (a transcript tells nobody)
+                await trio.sleep(0.01)
+        await juliet.send(Presence(to=romeo.jid, status="no hurry"))
+        with trio.move_on_after(0.5) as waiting:
+            await anext(seen)
+        assert waiting.cancelled_caught
+        romeo.set_active(True)
+        with trio.fail_after(20):
+            assert (await anext(seen)).status == "no hurry"
