@@ -6,7 +6,8 @@ BENCH ?=
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: all demo test check ruff async types floors proof chaos bench bench-scale bench-profile docs servers clean
+.PHONY: all demo test check ruff async types floors proof chaos bench bench-scale bench-profile docs servers servers-newer
+.PHONY: test-newer servers-table clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -20,6 +21,11 @@ demo: $(VENV)/.installed-demo
 test: $(VENV)/.installed-dev
 	@tests/e2e/install.sh --try
 	$(RUN) -m pytest
+
+# The tests against real servers, on newer ones as well.
+test-newer: $(VENV)/.installed-dev servers-newer
+	@tests/e2e/install.sh --try
+	TRIOXMPP_SERVERS=build/servers $(RUN) -m pytest tests/e2e
 
 # What a machine can say about the code without running it.
 check: ruff async types floors
@@ -71,6 +77,16 @@ docs: $(VENV)/.installed-docs
 # The servers that `make test` runs against, from Debian; as root.
 servers:
 	tests/e2e/install.sh
+
+# Newer ones, from newer suites of Debian, unpacked into build/servers; nothing is installed.
+servers-newer:
+	tests/e2e/newer.sh
+
+# The table in docs/servers.md, each cell by a test that ran just now.
+servers-table: $(VENV)/.installed-dev servers-newer
+	@tests/e2e/install.sh
+	TRIOXMPP_SERVERS=build/servers $(RUN) -m pytest tests/e2e -m cell -p tests.e2e.record --record build/servers.json
+	$(RUN) -m tests.e2e.table build/servers.json
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage

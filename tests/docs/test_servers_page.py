@@ -1,0 +1,80 @@
+"""That the table of servers is whole, and that each of its rows names tests which show that very row."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.table import BEGIN, END, PAGE, SECTIONS
+from tests.e2e.ways import WAYS
+
+TESTS = Path(__file__).parents[1]
+REFERENCE = re.compile(r"`([\w/]+\.py)::(\w+)`")
+
+
+def tables() -> Iterator[tuple[str, list[str], list[list[str]]]]:
+    """Each section, with its head and its rows."""
+    text = PAGE.read_text().partition(BEGIN)[2].partition(END)[0]
+    for section in text.split("\n### ")[1:]:
+        title, _, lines = section.partition("\n")
+        head, _, *rows = [re.split(r" ?\| ?", line)[1:-1] for line in lines.split("\n") if line.startswith("|")]
+        yield title, head, rows
+
+
+ROWS = [(title, head, row) for title, head, rows in tables() for row in rows]
+
+
+def marks(path: str, test: str) -> list[tuple[str, str]]:
+    """The cells that a test says it shows."""
+    for node in ast.walk(ast.parse((TESTS / path).read_text())):
+        if isinstance(node, ast.AsyncFunctionDef) and node.name == test:
+            calls = [each for each in node.decorator_list if isinstance(each, ast.Call)]
+            return [
+                (ast.literal_eval(call.args[0]), ast.literal_eval(call.args[1]))
+                for call in calls
+                if ast.unparse(call.func) == "pytest.mark.cell"
+            ]
+    return []
+
+
+def fits(template: str, text: str) -> bool:
+    return re.fullmatch(re.sub(r"\\{\w+\\}", ".+", re.escape(template)), text) is not None
+
+
+def test_every_section_is_there_for_both_kinds_of_server_and_newer_ones() -> None:
+    found = {title: head for title, head, _ in tables()}
+    assert tuple(found) == SECTIONS
+    heads = list(found.values())
+    assert all(head == heads[0] for head in heads)
+    versions = {name: [title for title in heads[0] if title.startswith(name)] for name in ("Prosody", "ejabberd")}
+    assert all(len(each) > 1 for each in versions.values()), versions
+    assert all(re.search(r"\d+\.\d+", title) for each in versions.values() for title in each)
+
+
+@pytest.mark.parametrize(("section", "head", "row"), ROWS, ids=[f"{title}: {row[0]}" for title, _, row in ROWS])
+def test_a_row_names_the_tests_that_show_it(section: str, head: list[str], row: list[str]) -> None:
+    name, *cells, shown = row
+    assert len(row) == len(head)
+    references = REFERENCE.findall(shown)
+    assert references
+    assert shown == ", ".join(f"`{path}::{test}`" for path, test in references), "something else than tests is there"
+    for path, test in references:
+        said = marks(path, test)
+        assert any(fits(s, section) and fits(r, name) for s, r in said), f"{path}::{test} shows {said}"
+    for cell in cells:
+        ways = re.split(", ", re.sub(r" ?\(\*.*\*\)$|^-$|^all$", "", cell))
+        assert set(ways) <= {"", *WAYS}, cell
+
+
+def test_whatever_is_a_cell_is_in_the_table() -> None:
+    """For each test that is marked, there is a row that names it."""
+    named = {(path, test) for *_, row in ROWS for path, test in REFERENCE.findall(row[-1])}
+    for file in sorted((TESTS / "e2e").glob("test_*.py")):
+        path = f"e2e/{file.name}"
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.AsyncFunctionDef) and marks(path, node.name):
+                assert (path, node.name) in named
