@@ -19,7 +19,7 @@ REFERENCE = re.compile(r"`([\w/]+\.py)::(\w+)`")
 def tables() -> Iterator[tuple[str, list[str], list[list[str]]]]:
     """Each section, with its head and its rows."""
     text = PAGE.read_text().partition(BEGIN)[2].partition(END)[0]
-    for section in text.split("\n### ")[1:]:
+    for section in text.split("\n## ")[1:]:
         title, _, lines = section.partition("\n")
         head, _, *rows = [re.split(r" ?\| ?", line)[1:-1] for line in lines.split("\n") if line.startswith("|")]
         yield title, head, rows

@@ -39,7 +39,7 @@ def table(cells: list[dict[str, str]]) -> str:
         tests.setdefault(row, set()).add(cell["test"])
     text = ""
     for section in SECTIONS:
-        text += f"\n### {section}\n\n| | {' | '.join(servers)} | shown by |\n|---|{'---|' * len(servers)}---|\n"
+        text += f"\n## {section}\n\n| | {' | '.join(servers)} | shown by |\n|---|{'---|' * len(servers)}---|\n"
         for row in (row for row in rows if row[0] == section):  # in the order of the tests
             shown = ", ".join(f"`{test}`" for test in sorted(tests[row]))
             outcomes = [_cell(rows[row], server) for server in servers]
