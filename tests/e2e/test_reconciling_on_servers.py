@@ -79,6 +79,8 @@ async def test_the_server_crashes(venue, tmp_path):
         second = await client.post(chat(ben.client.jid, "second"))
         await trio.sleep(2 if venue.name == "ejabberd" else 0.1)  # its database writes to the disk now and then
         await venue.server.restart()
+        # Or he might not be there to read it.
+        await ben.until(lambda: any(isinstance(event, Established) for event in ben.events))
         relay.reset()
         with trio.fail_after(20):
             while not isinstance(await anext(events), Established):
