@@ -155,7 +155,8 @@ def parse(cls: type[T], element: Element) -> T:
     value is none of its kind, or there are two of what there may be one of. Attributes and children that the class
     does not know are ignored, and so is white space between children. TypeError if `cls` describes no element.
     """
-    return cast(T, declaration_of(cls).read(element))
+    made: T = declaration_of(cls).read(element)
+    return made
 
 
 def parse_any(element: Element, *classes: type[T]) -> T:

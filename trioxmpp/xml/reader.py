@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from itertools import repeat
 from typing import Any
 
 from ..errors import ElementError
@@ -75,6 +76,8 @@ def compile_reader(plan: Plan) -> tuple[Callable[[Element], Any], Callable[[Elem
         blame=_blame,
         inside=_inside,
         wrong=_wrong,
+        attribute=Element.get,
+        repeat=repeat,
     )
     checks = [f"element.tag != {plan.tag!r}"]
     checks += [f"element.get({key!r}) != {value!r}" for key, value in declaration.fixed.items()]
@@ -171,12 +174,15 @@ def _read_alike(source: Source, field: PlannedField, parent: str) -> None:
     name, found = source.bind(nested), f"element.iterchildren({field.keys[0]!r})"
     if nested.fixed:
         found = f"[child for child in {found} if {_is_one(nested)}]"
-    objects = f"map({name}.load, {found})"
-    if nested.sole_attribute is not None:
-        recalled = f"{source.bind(nested.known)}.get(child.get({_key(nested.sole_attribute)!r}))"
-        objects = f"[{recalled} or {name}.load(child) for child in {found}]"
     source.add(1, "try:")
-    source.add(2, f"v_{field.field} = tuple({objects})")
+    if nested.sole_attribute is None:
+        source.add(2, f"v_{field.field} = tuple(map({name}.load, {found}))")
+    else:
+        texts = f"map(attribute, children, repeat({_key(nested.sole_attribute)!r}))"
+        source.add(2, f"children = [*{found}]")
+        source.add(2, f"v_{field.field} = tuple(map({source.bind(nested.known)}.get, {texts}))")
+        source.add(2, f"if not all(v_{field.field}):")
+        source.add(3, f"v_{field.field} = tuple(map({name}.load, children))")
     source.add(1, "except ElementError:")
     source.add(2, f"blame(element, {name}, {parent!r})")
     source.add(2, "raise")
