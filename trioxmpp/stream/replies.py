@@ -18,6 +18,8 @@ __all__ = ["ReplyTable", "ReplyWaiter"]
 
 logger = logging.getLogger(__name__)
 
+_ERROR = IQType.ERROR
+
 
 class ReplyWaiter:
     """Waits for the one reply to one request.
@@ -57,7 +59,7 @@ class ReplyWaiter:
         if self._error is not None:
             raise self._error
         assert self._reply is not None
-        if self._reply.type is IQType.ERROR:
+        if self._reply.type is _ERROR:
             assert self._reply.error is not None
             raise self._reply.error
         return self._reply

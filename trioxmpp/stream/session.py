@@ -15,7 +15,7 @@ from .holding import Holding
 from .ids import new_id
 from .outbox import Outbox
 from .replies import ReplyTable
-from .token import StanzaState, StanzaToken
+from .token import ACKED, StanzaState, StanzaToken
 
 __all__ = ["Journal", "Session"]
 
@@ -91,7 +91,7 @@ class Session:
         """The server handled `h` stanzas. Raises HandledCountTooHigh if we never sent so many."""
         assert self.sm is not None
         for token, _ in self.sm.acked(h):
-            token._set_state(StanzaState.ACKED)
+            token._set_state(ACKED)
 
     def unsettled(self) -> list[StanzaToken]:
         """The tokens of everything that was enqueued and is not settled yet, in order."""

@@ -6,14 +6,14 @@ import enum
 import logging
 from collections import deque
 from collections.abc import Callable, Generator
-from typing import Any
+from typing import Any, Final
 
 import trio
 
 from ..errors import StanzaAborted, StanzaDropped
 from ..protocol.stanza import IQ, Message, Presence
 
-__all__ = ["StanzaState", "StanzaToken"]
+__all__ = ["ACKED", "ACTIVE", "SENT", "StanzaState", "StanzaToken"]
 
 logger = logging.getLogger(__name__)
 
@@ -44,13 +44,18 @@ class StanzaState(enum.Enum):
     @property
     def is_final(self) -> bool:
         """Whether a stanza in this state will stay in it."""
-        return self is not StanzaState.ACTIVE and self is not StanzaState.SENT
+        return self is not ACTIVE and self is not SENT
 
+
+#: The usual ones. Before Python 3.12 it takes five times as long to look up a member of an enum as a global name.
+ACTIVE: Final = StanzaState.ACTIVE
+SENT: Final = StanzaState.SENT
+ACKED: Final = StanzaState.ACKED
 
 _NEXT: dict[StanzaState, frozenset[StanzaState]] = {
     **dict.fromkeys(StanzaState, frozenset()),
-    StanzaState.ACTIVE: frozenset(StanzaState) - {StanzaState.ACTIVE, StanzaState.ACKED},
-    StanzaState.SENT: frozenset({StanzaState.ACKED, StanzaState.SENT_WITHOUT_SM, StanzaState.DISCONNECTED}),
+    ACTIVE: frozenset(StanzaState) - {ACTIVE, ACKED},
+    SENT: frozenset({ACKED, StanzaState.SENT_WITHOUT_SM, StanzaState.DISCONNECTED}),
 }
 
 
@@ -74,7 +79,7 @@ class StanzaToken:
     ) -> None:
         self.stanza = stanza
         self.on_state_change = on_state_change
-        self._state = StanzaState.ACTIVE
+        self._state = ACTIVE
         self._exception: Exception | None = None
         self._taken = False  # by the writer, which alone decides from then on
         self._awaiting = 0  # how many tasks are in `await token`
@@ -110,13 +115,13 @@ class StanzaToken:
         """Retract the stanza. Harmless if it is aborted already; RuntimeError if it has left the queue."""
         if self._state is StanzaState.ABORTED:
             return
-        if self._state is not StanzaState.ACTIVE or self._taken:
+        if self._state is not ACTIVE or self._taken:
             raise RuntimeError(f"cannot abort: the stanza was already sent ({self._state.name})")
         self._set_state(StanzaState.ABORTED)
 
     def _retract(self) -> None:
         """`abort`, if it is not too late for that."""
-        if self._state is StanzaState.ACTIVE and not self._taken:
+        if self._state is ACTIVE and not self._taken:
             self._set_state(StanzaState.ABORTED)
 
     def __await__(self) -> Generator[Any, Any, None]:

@@ -8,7 +8,7 @@ from typing import Protocol
 from ..protocol import framing, sm
 from ..protocol.stanza import IQ, Message, Presence
 from .incarnation import Incarnation
-from .token import StanzaState, StanzaToken
+from .token import ACTIVE, SENT, StanzaState, StanzaToken
 
 __all__ = ["OutboundFilters", "Writer"]
 
@@ -108,7 +108,7 @@ class Writer:
         queue, pieces, size = self._outbox.queue, list[bytes](), 0
         while queue and len(pieces) < BATCH_STANZAS and size < BATCH_BYTES and self._may_write():
             token = queue.popleft()
-            if token._state is not StanzaState.ACTIVE:
+            if token._state is not ACTIVE:
                 continue  # aborted while it waited
             data = self._prepare(token)
             if data is None:
@@ -133,7 +133,7 @@ class Writer:
         else:
             management.sent((token, data))
             self._unrequested += 1
-            token._set_state(StanzaState.SENT)
+            token._set_state(SENT)
 
     def _prepare(self, token: StanzaToken) -> bytes | None:
         """The bytes of a stanza, or None with its token settled."""
@@ -142,10 +142,10 @@ class Writer:
         except Exception as exc:
             # An exception in a filter is fatal for the stream, but what was taken before is still to be sent.
             self._failure = exc
-            if token._state is StanzaState.ACTIVE:
+            if token._state is ACTIVE:
                 token._set_state(StanzaState.FAILED, exc)
             return None
-        if token._state is not StanzaState.ACTIVE:
+        if token._state is not ACTIVE:
             return None  # aborted by a filter, which has the stanza but not the last word
         if stanza is None:
             token._set_state(StanzaState.DROPPED)

@@ -13,6 +13,7 @@ from .types import IQType
 __all__ = ["IQ"]
 
 _TYPES = {member.value: member for member in IQType}
+_ERROR, _RESULT = IQType.ERROR, IQType.RESULT
 
 
 class IQ(Stanza):
@@ -45,7 +46,7 @@ class IQ(Stanza):
     def payload(self) -> Any:
         """The payload: a typed object, XML not yet parsed, or None. An error echoes none (RFC 6120 §8.3.1)."""
         payloads = self.payloads
-        return payloads[0] if payloads and self.type is not IQType.ERROR else None
+        return payloads[0] if payloads and self.type is not _ERROR else None
 
     @payload.setter
     def payload(self, value: Any) -> None:
@@ -64,7 +65,7 @@ class IQ(Stanza):
         super().validate()
         if self.type.is_request and len(self.payloads) != 1:
             raise ValueError("an IQ of type get or set has exactly one payload (RFC 6120 §8.2.3)")
-        if self.type is IQType.RESULT and len(self.payloads) > 1:
+        if self.type is _RESULT and len(self.payloads) > 1:
             raise ValueError("an IQ of type result has at most one payload (RFC 6120 §8.2.3)")
 
     @classmethod

@@ -15,6 +15,7 @@ from .types import MessageType
 __all__ = ["Message"]
 
 _TYPES = {member.value: member for member in MessageType}
+_NORMAL = MessageType.NORMAL
 _BODY, _SUBJECT, _THREAD = (f"{{{ns.CLIENT}}}{name}" for name in ("body", "subject", "thread"))
 
 
@@ -158,7 +159,7 @@ class Message(Stanza):
     @classmethod
     def _from_element(cls, element: xml.Element) -> Self:
         message = super()._from_element(element)
-        message.type = _TYPES.get(element.get("type", "normal"), MessageType.NORMAL)
+        message.type = _TYPES.get(element.get("type", "normal"), _NORMAL)
         message._bodies, message._subjects = {}, {}
         message._thread = message._parent_thread = None
         return message

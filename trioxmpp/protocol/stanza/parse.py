@@ -12,6 +12,7 @@ from .types import IQType
 
 __all__ = ["parse_stanza"]
 
+_ERROR = IQType.ERROR
 _STANZAS: dict[str, type[Message] | type[Presence] | type[IQ]] = {
     f"{{{ns.CLIENT}}}{cls.NAME}": cls for cls in (Message, Presence, IQ)
 }
@@ -38,7 +39,7 @@ def parse_stanza(element: xml.Element) -> Message | Presence | IQ | None:
 
 def _check_iq(iq: IQ) -> None:
     """Raise ErroneousStanza, with the IQ as `partial`, if its children do not fit its type (RFC 6120 §8.2.3)."""
-    if iq.type is IQType.ERROR:
+    if iq.type is _ERROR:
         if iq.error is None:
             raise ErroneousStanza("an IQ of type error has an error", iq)
     elif len(iq.payloads) > 1:

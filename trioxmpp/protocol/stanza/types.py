@@ -56,4 +56,7 @@ class IQType(_Type):
     @property
     def is_request(self) -> bool:
         """Whether an IQ of this type must be answered: get and set."""
-        return self is IQType.GET or self is IQType.SET
+        return self in _REQUESTS
+
+
+_REQUESTS = frozenset({IQType.GET, IQType.SET})
