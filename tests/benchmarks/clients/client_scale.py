@@ -1,12 +1,14 @@
 """This library with more and more of something.
 
 Its tasks, ``!handlers N``, ``!subscriptions N``, ``!pending N`` and ``!sessions N``, take care that there are N of
-them, and then say ``done``.
+them, and then say ``done``, and how many seconds of that Python's garbage collector took.
 """
 
 from __future__ import annotations
 
+import gc
 import resource
+import time
 
 import client_trioxmpp
 import task
@@ -21,6 +23,15 @@ class Collector(client_trioxmpp.Worker):
     def __init__(self, client: Client, nursery: trio.Nursery) -> None:
         super().__init__(client, nursery)
         self._have = 0
+        self._collecting = 0.0
+        gc.callbacks.append(self._on_collection)
+
+    def _on_collection(self, phase: str, info: object) -> None:
+        self._collecting += time.process_time() if phase == "stop" else -time.process_time()
+
+    def _done(self, text: str) -> None:
+        super()._done(text or f"{self._collecting:.9f}")
+        self._collecting = 0.0
 
     def _more(self, number: int) -> range:
         more = range(self._have, number)
