@@ -17,7 +17,7 @@ from typing import Any
 
 from ...errors import StoreError
 from .ticket import VERSION, Book, Change, Ticket, dumps
-from .worker import Worker
+from .worker import DiskStore
 
 __all__ = ["FileStore"]
 
@@ -26,40 +26,20 @@ COMPACT_FROM = 65536
 COMPACT_RATIO = 4
 
 
-class FileStore:
+class FileStore(DiskStore):
     """Keeps a session in the file at `path`, which nobody else may read, and which one process has at a time.
 
-    What it has written survives the death of the process and, unless `sync` is False, that of the machine.
+    What it has written survives the death of the process and, unless `sync` is False, that of the machine. A file that
+    is empty in the end goes.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, sync: bool = True) -> None:
-        self.path = Path(path)
+        super().__init__(path, (OSError,))
         self._sync = sync
-        self._run = Worker(f"cannot keep the session in {self.path}", (OSError,))
         self._fd: int | None = None
         self._book: Book | None = None
         self._size = 0
         self._first_size = 0
-
-    async def load(self) -> Ticket | None:
-        """What was written last. Raises StoreError if the file is damaged, newer, or in use."""
-        return await self._run(self._load)
-
-    async def save(self, ticket: Ticket) -> None:
-        """Write the file anew."""
-        await self._run(self._save, ticket)
-
-    async def update(self, change: Change) -> None:
-        """Add a line."""
-        await self._run(self._update, change)
-
-    async def clear(self) -> None:
-        """Empty the file."""
-        await self._run(self._clear)
-
-    async def aclose(self) -> None:
-        """Close the file; one that is empty goes."""
-        await self._run(self._close)
 
     def _load(self) -> Ticket | None:
         self._close()

@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import StoreError
@@ -14,7 +13,7 @@ from ...record import replace
 from .fields import optional, text, whole
 from .login import Login
 from .ticket import VERSION, Change, StoredStanza, Ticket, dumps
-from .worker import Worker
+from .worker import DiskStore
 
 if TYPE_CHECKING:
     import sqlite3
@@ -33,7 +32,7 @@ _SCHEMA = (
 )
 
 
-class SQLiteStore:
+class SQLiteStore(DiskStore):
     """Keeps a session in the database at `path`, which one process has at a time, and nobody else may read.
 
     Each change is one transaction, in a thread. It survives the death of the process and of the machine.
@@ -42,32 +41,11 @@ class SQLiteStore:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         import sqlite3  # takes its time, and few need it
 
-        self._sqlite3 = sqlite3
-        self.path = Path(path)
         # ValueError is what sqlite3 has for a message of SQLite that repeats what is no UTF-8 any more.
-        self._run = Worker(f"cannot keep the session in {self.path}", (OSError, sqlite3.Error, ValueError))
+        super().__init__(path, (OSError, sqlite3.Error, ValueError))
+        self._sqlite3 = sqlite3
         self._open: sqlite3.Connection | None = None
         self._ticket: Ticket | None = None
-
-    async def load(self) -> Ticket | None:
-        """What was written last. Raises StoreError if the database is damaged, newer, or in use."""
-        return await self._run(self._load)
-
-    async def save(self, ticket: Ticket) -> None:
-        """Write all anew, in one transaction."""
-        await self._run(self._save, ticket)
-
-    async def update(self, change: Change) -> None:
-        """Write what has changed, in one transaction."""
-        await self._run(self._update, change)
-
-    async def clear(self) -> None:
-        """Delete everything."""
-        await self._run(self._clear)
-
-    async def aclose(self) -> None:
-        """Close the database."""
-        await self._run(self._close)
 
     def _load(self) -> Ticket | None:
         self._close()
