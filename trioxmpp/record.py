@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import MISSING, Field, field
 from typing import Any, Final, NoReturn, TypeVar, cast, dataclass_transform
 
-__all__ = ["FROZEN", "field", "record", "replace"]
+__all__ = ["FROZEN", "construct_later", "field", "record", "replace"]
 
 T = TypeVar("T")
 
@@ -40,7 +40,7 @@ def record(cls: type[T]) -> type[T]:
     made = make(cls.__name__, cls.__bases__, {**_METHODS, **given, **names})
     made.__qualname__ = cls.__qualname__
     if "__init__" not in names:
-        _construct_later(made)
+        construct_later(made, _constructor)
     return made
 
 
@@ -53,9 +53,11 @@ def _fields(cls: Any) -> dict[str, Field[Any]]:
     return cast(dict[str, "Field[Any]"], cls.__record_fields__)
 
 
-def _construct_later(cls: Any) -> None:
+def construct_later(cls: Any, constructor: Callable[[type[Any]], Callable[..., None]]) -> None:
+    """Have the ``__init__`` of the class made when the first object is."""
+
     def __init__(self: Any, /, *args: Any, **kwargs: Any) -> None:
-        cls.__init__ = _constructor(cls)
+        cls.__init__ = constructor(cls)
         cls.__init__(self, *args, **kwargs)
 
     __init__.__qualname__ = f"{cls.__qualname__}.__init__"

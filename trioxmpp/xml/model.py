@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, cast, dataclass_transform
 
 from ..errors import ElementError
+from ..record import construct_later
 from .annotations import Scope, Unresolved, annotations_of
 from .fields import Field, attr, child, child_text, text
 from .instance import METHODS, constructor
@@ -51,7 +52,7 @@ def element(ns: str, name: str, *, fixed: Mapping[str, str] | None = None) -> Ca
         if "__init__" in cls.__dict__:
             declaration.is_plain = False
         else:
-            _construct_later(made)
+            construct_later(made, constructor)
         _compile_later(declaration)
         return made
 
@@ -104,15 +105,6 @@ def _inherited(cls: type[Any]) -> dict[str, tuple[Field, Any, Scope]]:
         if declaration is not None:
             fields |= declaration.fields
     return fields
-
-
-def _construct_later(cls: Any) -> None:
-    def __init__(self: Any, /, **values: Any) -> None:
-        cls.__init__ = constructor(cls)
-        cls.__init__(self, **values)
-
-    __init__.__qualname__ = f"{cls.__qualname__}.__init__"
-    cls.__init__ = __init__
 
 
 def _compile_later(declaration: Declaration) -> None:
