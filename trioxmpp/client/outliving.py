@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 
 import trio
@@ -14,16 +15,16 @@ from .store.recorder import Recorder, Restored
 __all__ = ["Outliving"]
 
 
-class Outliving:
+class Outliving(ABC):
     """The part of a `Client` that needs ``connect(store=...)``."""
 
     _recorder: Recorder | None = None
     _suspend: Callable[[], Awaitable[None]] | None = None
 
     @property
+    @abstractmethod
     def established(self) -> bool:
         """Whether stanzas can be enqueued."""
-        raise NotImplementedError
 
     async def post(self, message: Message) -> Posted:
         """Have `message` sent, and survive: it is written down before this returns, and kept until the server has it.
