@@ -134,7 +134,7 @@ def test_imports_point_down(source: Path) -> None:
         ("client", "trioxmpp.testing", False),
         ("client", "trio_websocket", False),
         ("xep", "trioxmpp.client", True),
-        ("xep", "trioxmpp.stream.token", False),
+        ("xep", "trioxmpp.stream.outbound.token", False),
         ("cli", "trioxmpp.testing.servers", True),
         ("testing", "trioxmpp.stream", True),
     ],

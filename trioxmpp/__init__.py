@@ -8,15 +8,17 @@ from . import xml
 from .client.cause import Cause
 from .client.client import Client
 from .client.connect import connect, serve
-from .client.durable import Posted
-from .client.events import Destroyed, Established, Event, Resumed, Suspended
+from .client.events import Destroyed, Established, Event, Resumed, Suspended, Trouble
+from .client.journal.durable import DurableMessage
+from .client.journal.journal import Restored
 from .client.policy import ReconnectPolicy, SMPolicy
+from .client.session import Session
+from .client.steps import Step
 from .client.store.file import FileStore
 from .client.store.login import Login
 from .client.store.memory import MemoryStore
-from .client.store.recorder import Restored
 from .client.store.sqlite import SQLiteStore
-from .client.store.ticket import Change, PendingRequest, SessionStore, StoredStanza, Ticket
+from .client.store.storedsession import Change, PendingRequest, SessionStore, StoredSession, StoredStanza
 from .errors import (
     Attempt,
     AuthenticationFailure,
@@ -49,9 +51,9 @@ from .errors import (
 from .jid import JID
 from .protocol.sasl import Credentials
 from .protocol.stanza import IQ, Get, IQType, Message, MessageType, Presence, PresenceShow, PresenceType, Set
+from .stream.liveness import Liveness
+from .stream.outbound.token import StanzaState, StanzaToken
 from .stream.stanzastream import StanzaStream
-from .stream.token import StanzaState, StanzaToken
-from .stream.watchdog import Liveness
 from .stream.xmlstream import XmlStream
 
 __version__ = "0.1.0"
@@ -68,6 +70,7 @@ __all__ = [
     "Credentials",
     "Destroyed",
     "DestructionRequested",
+    "DurableMessage",
     "ElementError",
     "ErroneousStanza",
     "ErrorType",
@@ -84,7 +87,6 @@ __all__ = [
     "Message",
     "MessageType",
     "PendingRequest",
-    "Posted",
     "Presence",
     "PresenceShow",
     "PresenceType",
@@ -93,6 +95,7 @@ __all__ = [
     "Resumed",
     "SMPolicy",
     "SQLiteStore",
+    "Session",
     "SessionLost",
     "SessionStore",
     "Set",
@@ -104,7 +107,9 @@ __all__ = [
     "StanzaState",
     "StanzaStream",
     "StanzaToken",
+    "Step",
     "StoreError",
+    "StoredSession",
     "StoredStanza",
     "StreamCondition",
     "StreamError",
@@ -112,7 +117,7 @@ __all__ = [
     "StreamTimeout",
     "Suspended",
     "TLSFailure",
-    "Ticket",
+    "Trouble",
     "XMPPAuthError",
     "XMPPCancelError",
     "XMPPContinueError",

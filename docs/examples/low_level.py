@@ -13,7 +13,7 @@ import trio
 
 from trioxmpp import JID, Client, Credentials, Message, MessageType, StanzaStream, XmlStream
 from trioxmpp.protocol.features import StreamFeatures
-from trioxmpp.stream.negotiate import Terms, bind, negotiate
+from trioxmpp.stream.negotiation.negotiate import NegotiationOptions, bind, negotiate
 from trioxmpp.transport.endpoint import Endpoint
 from trioxmpp.transport.tcp import open_transport
 
@@ -24,7 +24,7 @@ async def log_in(jid: JID, password: str, endpoint: str) -> tuple[XmlStream, Str
     transport = await open_transport(Endpoint.parse(endpoint), domain=jid.domain, tls=tls)
     xmlstream = XmlStream(transport, jid.domain)
     try:
-        return xmlstream, await negotiate(xmlstream, Terms(jid.bare, Credentials.of(jid, password)), tls)
+        return xmlstream, await negotiate(xmlstream, NegotiationOptions(jid.bare, Credentials.of(jid, password)), tls)
     except BaseException:
         with trio.CancelScope(shield=True):
             await xmlstream.aclose()

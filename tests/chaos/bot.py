@@ -69,7 +69,7 @@ async def write(client: Client, ledger: Ledger, plan: dict[str, Any]) -> None:
 
 
 async def read(client: Client, ledger: Ledger, plan: dict[str, Any]) -> None:
-    async with client.messages.subscribe(MessageType.CHAT, hold=True) as inbox:
+    async with client.messages.subscribe(MessageType.CHAT, ack="manual") as inbox:
         while len(ledger.got) < plan["count"]:
             message = await anext(inbox)
             ledger.enter(message)

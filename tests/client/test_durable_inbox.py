@@ -32,7 +32,7 @@ async def write(juliet, *bodies: object) -> None:
 
 
 async def test_a_message_counts_when_the_next_is_asked_for(autojump_clock, road, juliet):
-    async with road.connect() as client, client.messages.subscribe(hold=True) as inbox:
+    async with road.connect() as client, client.messages.subscribe(ack="manual") as inbox:
         await write(juliet, 0, 1, 2)
         assert client.stream.sm_inbound_ctr == 0
         for handled in range(3):
@@ -44,7 +44,7 @@ async def test_a_message_counts_when_the_next_is_asked_for(autojump_clock, road,
 
 
 async def test_a_message_counts_when_it_is_said_to_be_done(autojump_clock, road, juliet):
-    async with road.connect() as client, client.messages.subscribe(hold=True) as inbox:
+    async with road.connect() as client, client.messages.subscribe(ack="manual") as inbox:
         await write(juliet, 0, 1)
         first, second = await anext(inbox), await anext(inbox)
         inbox.done(second)
@@ -55,7 +55,11 @@ async def test_a_message_counts_when_it_is_said_to_be_done(autojump_clock, road,
 
 async def test_only_what_is_finished_without_a_gap_counts(autojump_clock, road, juliet):
     got = []
-    async with road.connect() as client, client.messages.subscribe(hold=True) as inbox, trio.open_nursery() as nursery:
+    async with (
+        road.connect() as client,
+        client.messages.subscribe(ack="manual") as inbox,
+        trio.open_nursery() as nursery,
+    ):
         finish = [trio.Event() for _ in range(3)]
 
         async def work() -> None:
@@ -76,7 +80,7 @@ async def test_only_what_is_finished_without_a_gap_counts(autojump_clock, road, 
 
 
 async def test_what_is_not_held_back_waits_behind_what_is(autojump_clock, road, juliet):
-    async with road.connect() as client, client.messages.subscribe(MessageType.CHAT, hold=True) as inbox:
+    async with road.connect() as client, client.messages.subscribe(MessageType.CHAT, ack="manual") as inbox:
         await write(juliet, 0)
         await juliet.send(Message(to=ROMEO, type=MessageType.HEADLINE, body="news"))
         await settle()
@@ -86,7 +90,7 @@ async def test_what_is_not_held_back_waits_behind_what_is(autojump_clock, road, 
 
 
 async def test_the_server_is_told_without_asking_again(autojump_clock, road, juliet):
-    async with road.connect() as client, client.messages.subscribe(hold=True) as inbox:
+    async with road.connect() as client, client.messages.subscribe(ack="manual") as inbox:
         await write(juliet, 0, 1)
         road.session().request_ack()
         await settle()
@@ -98,7 +102,7 @@ async def test_the_server_is_told_without_asking_again(autojump_clock, road, jul
 
 
 async def test_a_broken_link_does_not_double_what_is_in_hand(autojump_clock, road, juliet):
-    async with road.connect() as client, client.messages.subscribe(hold=True) as inbox, client.events() as events:
+    async with road.connect() as client, client.messages.subscribe(ack="manual") as inbox, client.events() as events:
         await write(juliet, 0, 1, 2)
         in_hand = await anext(inbox)
         road.session().link.reset()
@@ -112,7 +116,7 @@ async def test_a_broken_link_does_not_double_what_is_in_hand(autojump_clock, roa
 
 
 async def test_what_is_finished_during_a_resumption_is_not_doubled_either(autojump_clock, road, juliet):
-    async with road.connect() as client, client.messages.subscribe(hold=True) as inbox:
+    async with road.connect() as client, client.messages.subscribe(ack="manual") as inbox:
         await write(juliet, *range(5))
         messages = [await anext(inbox) for _ in range(5)]
         assert client.stream.sm_inbound_ctr == 4
@@ -127,12 +131,12 @@ async def test_what_is_finished_during_a_resumption_is_not_doubled_either(autoju
 async def test_what_a_failure_leaves_unfinished_comes_again(autojump_clock, road, juliet):
     async with road.connect() as client, client.events() as events:
         with pytest.raises(KeyError):
-            async with client.messages.subscribe(hold=True) as inbox:
+            async with client.messages.subscribe(ack="manual") as inbox:
                 await write(juliet, 0, 1)
                 async for _ in inbox:
                     raise KeyError
         assert client.stream.sm_inbound_ctr == 0
-        async with client.messages.subscribe(hold=True) as inbox:
+        async with client.messages.subscribe(ack="manual") as inbox:
             await write(juliet, 2)
             road.session().link.reset()
             assert [type(await anext(events)) for _ in range(2)] == [Suspended, Resumed]
@@ -144,14 +148,14 @@ async def test_what_a_failure_leaves_unfinished_comes_again(autojump_clock, road
 
 async def test_leaving_the_block_without_an_exception_finishes_what_is_in_hand(autojump_clock, road, juliet):
     async with road.connect() as client:
-        async with client.messages.subscribe(hold=True) as inbox:
+        async with client.messages.subscribe(ack="manual") as inbox:
             await write(juliet, 0, 1)
             await anext(inbox)
         assert client.stream.sm_inbound_ctr == 1
 
 
 async def test_batches_count_when_the_next_is_asked_for(autojump_clock, road, juliet):
-    async with road.connect() as client, client.messages.subscribe(hold=True) as inbox:
+    async with road.connect() as client, client.messages.subscribe(ack="manual") as inbox:
         await write(juliet, 0, 1, 2)
         batches = inbox.batches()
         assert [message.body for message in await anext(batches)] == ["0", "1", "2"]
@@ -164,8 +168,8 @@ async def test_batches_count_when_the_next_is_asked_for(autojump_clock, road, ju
 async def test_two_inboxes_must_both_have_finished(autojump_clock, road, juliet):
     async with (
         road.connect() as client,
-        client.messages.subscribe(hold=True) as one,
-        client.messages.subscribe(hold=True) as two,
+        client.messages.subscribe(ack="manual") as one,
+        client.messages.subscribe(ack="manual") as two,
     ):
         await write(juliet, 0)
         one.done(await anext(one))
@@ -178,11 +182,11 @@ async def test_what_an_inbox_has_no_room_for_comes_again(autojump_clock, road, j
     async with road.connect() as client:
         got = []
         with pytest.raises(InboxOverflow):
-            async with client.messages.subscribe(hold=True, capacity=2) as inbox:
+            async with client.messages.subscribe(ack="manual", capacity=2) as inbox:
                 await write(juliet, 0, 1, 2, 3)
                 async for message in inbox:
                     got.append(message.body)
-        async with client.messages.subscribe(hold=True) as inbox:
+        async with client.messages.subscribe(ack="manual") as inbox:
             road.session().link.reset()
             got += [(await anext(inbox)).body for _ in range(2)]
         assert got == ["0", "1", "2", "3"]
@@ -190,7 +194,7 @@ async def test_what_an_inbox_has_no_room_for_comes_again(autojump_clock, road, j
 
 async def test_a_process_that_dies_while_it_handles_a_message_gets_it_again(autojump_clock, road, juliet):
     store = MemoryStore()
-    async with road.connect(store=store) as dying, dying.messages.subscribe(hold=True) as inbox:
+    async with road.connect(store=store) as dying, dying.messages.subscribe(ack="manual") as inbox:
         await write(juliet, *range(10))
         for _ in range(4):
             await anext(inbox)
@@ -200,20 +204,20 @@ async def test_a_process_that_dies_while_it_handles_a_message_gets_it_again(auto
         road.session().link.reset()
         async with road.connect(store=left, endpoint=road.server.endpoint) as client:
             await trio.sleep(5)
-            async with client.messages.subscribe(hold=True) as inbox:
+            async with client.messages.subscribe(ack="manual") as inbox:
                 assert [(await anext(inbox)).body for _ in range(7)] == [str(n) for n in range(3, 10)]
                 assert client.stream.sm_inbound_ctr == 9
 
 
 async def test_without_stream_management_there_is_nothing_to_hold(autojump_clock, road, juliet):
-    async with road.connect(sm=None) as client, client.messages.subscribe(hold=True) as inbox:
+    async with road.connect(sm=None) as client, client.messages.subscribe(ack="manual") as inbox:
         await write(juliet, 0)
         assert (await anext(inbox)).body == "0"
 
 
 async def test_a_session_that_is_closed_leaves_the_rest_to_the_server(autojump_clock, road, juliet):
     with pytest.raises(KeyError):
-        async with road.connect() as client, client.messages.subscribe(hold=True) as inbox:
+        async with road.connect() as client, client.messages.subscribe(ack="manual") as inbox:
             await write(juliet, 0, 1)
             async for message in inbox:
                 if message.body == "1":

@@ -16,7 +16,7 @@ from trioxmpp import (
     MessageType,
     StanzaDropped,
     StoreError,
-    Ticket,
+    StoredSession,
 )
 
 TO = "juliet@example.test/orchard"
@@ -47,7 +47,7 @@ async def reads(inbox, *bodies: str) -> None:
 class Slow(MemoryStore):
     """Takes ten seconds to write something down."""
 
-    def __init__(self, ticket: Ticket | None = None) -> None:
+    def __init__(self, ticket: StoredSession | None = None) -> None:
         super().__init__(ticket)
         self.failing = False
 

@@ -18,7 +18,7 @@ import pytest
 import trio
 
 import trioxmpp
-from trioxmpp import JID, Credentials, Established, Login, MemoryStore, ReconnectPolicy, Resumed, Ticket
+from trioxmpp import JID, Credentials, Established, Login, MemoryStore, ReconnectPolicy, Resumed, StoredSession
 from trioxmpp.testing import Faults, Server, open_server
 
 
@@ -98,7 +98,7 @@ async def asked_after(photo: Photo, server: Server) -> int:
     server.accounts["romeo"].tokens = {key: [*tokens] for key, tokens in photo.tokens.items()}
     server.accounts["romeo"].counts = {**photo.counts}
     links, asked = server.link_count, []
-    store = MemoryStore(Ticket(JID.parse("romeo@example.test"), 0.0, login=photo.login))
+    store = MemoryStore(StoredSession(JID.parse("romeo@example.test"), 0.0, login=photo.login))
     async with connect(server, store, asked) as client:
         assert client.established
     assert server.link_count == links + 1  # whatever there was

@@ -29,8 +29,8 @@ from trioxmpp import (
     TLSFailure,
     XMPPCancelError,
 )
-from trioxmpp.client.policy import AskCredentials, Cause, GiveUp, Outage, Wait
-from trioxmpp.client.redirection import redirection
+from trioxmpp.client.policy import AskCredentials, Cause, GiveUp, BackoffState, Wait
+from trioxmpp.client.cause import redirection
 from trioxmpp.errors import Attempt, Stage
 from trioxmpp.testing import Faults
 
@@ -97,17 +97,17 @@ def test_the_cause_of(exc, cause):
 
 @pytest.mark.parametrize("cause", [Cause.AUTH, Cause.CONFLICT, Cause.MISTAKE])
 def test_what_cannot_be_helped_is_given_up(cause):
-    assert ReconnectPolicy().decide(cause, Outage(), random.Random(0)) == GiveUp(cause.value)
+    assert ReconnectPolicy().decide(cause, BackoffState(), random.Random(0)) == GiveUp(cause.value)
 
 
 @pytest.mark.parametrize("cause", [cause for cause in Cause if not cause.is_hopeless])
 def test_everything_else_is_tried_again(cause):
-    assert isinstance(ReconnectPolicy().decide(cause, Outage(), random.Random(0)), Wait)
+    assert isinstance(ReconnectPolicy().decide(cause, BackoffState(), random.Random(0)), Wait)
 
 
 def test_the_same_draws_give_the_same_decisions():
     def decisions(seed: int) -> list[object]:
-        rng, outage, policy, made = random.Random(seed), Outage(), ReconnectPolicy(), []
+        rng, outage, policy, made = random.Random(seed), BackoffState(), ReconnectPolicy(), []
         for cause in (Cause.TCP, Cause.SILENCE, Cause.POLICY, Cause.STREAM_ERROR, Cause.SHUTDOWN) * 3:
             outage = outage.failed(cause)
             made.append(policy.decide(cause, outage, rng))
@@ -121,7 +121,7 @@ def test_the_same_draws_give_the_same_decisions():
 def test_each_delay_is_drawn_from_around_the_one_before():
     policy, rng = ReconnectPolicy(initial=2.0, maximum=50.0), random.Random(7)
     for before in (0.0, 2.0, 5.0, 16.0, 50.0):
-        waits = [policy.decide(Cause.TCP, Outage(delay=before), rng).seconds for _ in range(500)]
+        waits = [policy.decide(Cause.TCP, BackoffState(delay=before), rng).seconds for _ in range(500)]
         most = min(50.0, 3 * max(before, 2.0))
         assert min(waits) >= 2.0
         assert 0.8 * most < max(waits) <= most
@@ -129,7 +129,7 @@ def test_each_delay_is_drawn_from_around_the_one_before():
 
 def test_a_server_that_ends_every_stream_is_left_alone():
     policy, rng = ReconnectPolicy(breaker=3, cool_down=600.0), random.Random(1)
-    outage, waits = Outage(), []
+    outage, waits = BackoffState(), []
     for _ in range(6):
         outage = outage.failed(Cause.POLICY)
         decision = policy.decide(Cause.POLICY, outage, rng)
@@ -140,7 +140,7 @@ def test_a_server_that_ends_every_stream_is_left_alone():
 
 
 def test_only_streams_in_a_row_open_the_circuit():
-    outage = Outage()
+    outage = BackoffState()
     for cause in (Cause.POLICY, Cause.STREAM_ERROR, Cause.TCP, Cause.POLICY):
         outage = outage.failed(cause).decided(Wait(1.0))
     assert outage.refused == 1
@@ -148,7 +148,7 @@ def test_only_streams_in_a_row_open_the_circuit():
 
 
 def test_a_server_that_sends_us_round_in_circles_is_followed_so_often_and_no_more():
-    policy, outage, waits = ReconnectPolicy(redirects=3), Outage(), []
+    policy, outage, waits = ReconnectPolicy(redirects=3), BackoffState(), []
     for _ in range(5):
         outage = outage.failed(Cause.SEE_OTHER_HOST)
         decision = policy.decide(Cause.SEE_OTHER_HOST, outage, random.Random(3))
@@ -159,7 +159,7 @@ def test_a_server_that_sends_us_round_in_circles_is_followed_so_often_and_no_mor
 
 
 def test_a_person_is_asked_so_often_and_no_more():
-    policy, outage = ReconnectPolicy(ask_again=2), Outage()
+    policy, outage = ReconnectPolicy(ask_again=2), BackoffState()
     made = []
     for _ in range(3):
         outage = outage.failed(Cause.AUTH)

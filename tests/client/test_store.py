@@ -23,10 +23,10 @@ from trioxmpp import (
     SQLiteStore,
     StoredStanza,
     StoreError,
-    Ticket,
+    StoredSession,
 )
 
-TICKET = Ticket(
+TICKET = StoredSession(
     jid=JID.parse("romeo@example.test/orchard"),
     saved=1000.5,
     id="some id; \"with\" 'quotes' and \u00e4\U0001f339",
@@ -48,7 +48,7 @@ CHANGE = Change(
     drop=(1,),
     requests=(PendingRequest("d", None),),
 )
-CHANGED = Ticket(
+CHANGED = StoredSession(
     jid=TICKET.jid,
     saved=1001.5,
     id=TICKET.id,
@@ -206,7 +206,7 @@ async def test_a_file_does_not_grow_forever(path):
 def test_a_later_version_is_named_in_the_error():
     said = {**TICKET.to_json(), "version": 3, "novelty": True}
     with pytest.raises(StoreError, match=r"version 3 .* knows 2"):
-        Ticket.from_json(said)
+        StoredSession.from_json(said)
 
 
 @pytest.mark.parametrize("name", [*TICKET.to_json()])
@@ -214,23 +214,23 @@ def test_a_ticket_that_lacks_something_is_damaged(name):
     said = TICKET.to_json()
     del said[name]
     with pytest.raises(StoreError, match="damaged"):
-        Ticket.from_json(said)
+        StoredSession.from_json(said)
 
 
 @pytest.mark.parametrize("said", [None, [], 3, {}, {"version": "1"}, {"version": 0}, {"version": -1}])
 def test_nonsense_is_damage(said):
     with pytest.raises(StoreError, match="damaged"):
-        Ticket.from_json(said)
+        StoredSession.from_json(said)
 
 
 def test_a_ticket_is_json():
-    assert Ticket.from_json(json.loads(json.dumps(TICKET.to_json()))) == TICKET
+    assert StoredSession.from_json(json.loads(json.dumps(TICKET.to_json()))) == TICKET
     assert Change.from_json(json.loads(json.dumps(CHANGE.to_json()))) == CHANGE
 
 
 def test_a_ticket_tells_when_the_server_gives_up():
     assert TICKET.expires == 1300.5
-    assert Ticket(TICKET.jid, 0.0).expires is None
+    assert StoredSession(TICKET.jid, 0.0).expires is None
 
 
 async def load(store):
@@ -241,14 +241,14 @@ async def load(store):
 
 WRITER = textwrap.dedent("""
     import sys, trio
-    from trioxmpp import JID, Change, FileStore, SQLiteStore, StoredStanza, Ticket
+    from trioxmpp import JID, Change, FileStore, SQLiteStore, StoredStanza, StoredSession
 
     async def main(kind, path):
         store = {"FileStore": FileStore, "SQLiteStore": SQLiteStore}[kind](path)
         ticket = await store.load()
         number = 0 if ticket is None else ticket.handled
         if ticket is None:
-            await store.save(Ticket(JID.parse("romeo@example.test/orchard"), 0.0, id="id"))
+            await store.save(StoredSession(JID.parse("romeo@example.test/orchard"), 0.0, id="id"))
         while True:
             number += 1
             stanza = StoredStanza(number, f"<message id='{number}'><body>{'x' * 300}</body></message>")

@@ -10,7 +10,7 @@ import pytest
 import trio
 
 import trioxmpp
-from trioxmpp import JID, Login, MemoryStore, Ticket
+from trioxmpp import JID, Login, MemoryStore, StoredSession
 from trioxmpp.testing import open_server
 from trioxmpp.testing.network import Network
 from trioxmpp.transport.endpoint import Endpoint
@@ -101,5 +101,7 @@ async def test_without_tls_the_store_says_nothing_about_the_way(autojump_clock, 
 
 async def test_a_websocket_that_somebody_gave_once_is_not_tried_by_who_gives_none(autojump_clock, network, server):
     """Its certificate was for its own host, and not for the domain: that was the word of whoever gave it."""
-    stored = Ticket(JID.parse("romeo@example.test"), 0.0, login=Login(endpoint=Endpoint("wss", "a.test", 443, "/ws")))
+    stored = StoredSession(
+        JID.parse("romeo@example.test"), 0.0, login=Login(endpoint=Endpoint("wss", "a.test", 443, "/ws"))
+    )
     assert await attempts(network, server, MemoryStore(stored), Records("b.test.")) == [B]

@@ -20,7 +20,7 @@ from trioxmpp import (
     Resumed,
     SQLiteStore,
     Suspended,
-    Ticket,
+    StoredSession,
 )
 from trioxmpp.protocol.sasl import Ticket as FastTicket
 from trioxmpp.record import replace
@@ -79,7 +79,7 @@ def connect(server: Server, store: Any, credentials: Any, **options: Any):
     )
 
 
-async def left_in(store: Any) -> Ticket:
+async def left_in(store: Any) -> StoredSession:
     ticket = await store.load()
     await store.aclose()
     return ticket

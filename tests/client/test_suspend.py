@@ -22,7 +22,7 @@ from trioxmpp import (
     StanzaState,
     StoredStanza,
     StoreError,
-    Ticket,
+    StoredSession,
     xml,
 )
 from trioxmpp.testing import Faults
@@ -119,7 +119,7 @@ async def test_what_arrives_in_a_new_session_waits_too(autojump_clock, road, sto
     async with road.connect("juliet") as juliet, road.connect(store=store) as client:
         await juliet.send(chat("early", ROMEO))
         await trio.sleep(10)
-        async with client.messages.subscribe(hold=True) as inbox:
+        async with client.messages.subscribe(ack="manual") as inbox:
             assert await reads(inbox, 1) == ["early"]
             assert client.stream.sm_inbound_ctr == 0
         assert client.stream.sm_inbound_ctr == 1
@@ -266,7 +266,7 @@ async def test_the_store_of_another_account_is_refused(autojump_clock, road, sto
 
 @pytest.mark.parametrize("text", ["<message", "", "text", "<query xmlns='jabber:iq:roster'/>", "<iq type='who'/>"])
 async def test_a_stanza_that_is_none_is_damage(autojump_clock, road, text):
-    ticket = Ticket(JID.parse(ROMEO), 0.0, id="id", stanzas=(StoredStanza(1, text, sent=1),))
+    ticket = StoredSession(JID.parse(ROMEO), 0.0, id="id", stanzas=(StoredStanza(1, text, sent=1),))
     with pytest.raises(StoreError, match="damaged"):
         async with road.connect(store=MemoryStore(ticket)):
             pytest.fail("connected")

@@ -17,8 +17,19 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trioxmpp import JID, Change, FileStore, Login, PendingRequest, SQLiteStore, StoredStanza, StoreError, Ticket, xml
-from trioxmpp.client.store.ticket import Book, dumps
+from trioxmpp import (
+    JID,
+    Change,
+    FileStore,
+    Login,
+    PendingRequest,
+    SQLiteStore,
+    StoredStanza,
+    StoreError,
+    StoredSession,
+    xml,
+)
+from trioxmpp.client.store.storedsession import StoredSessionState, dumps
 from trioxmpp.protocol.sasl import Strength
 from trioxmpp.protocol.sasl import Ticket as FastTicket
 from trioxmpp.protocol.sasl.ht import BINDINGS
@@ -80,7 +91,7 @@ LOGINS = st.builds(
 STANZAS = st.builds(StoredStanza, NUMBERS, TEXTS, st.none() | NUMBERS, st.booleans(), st.booleans())
 REQUESTS = st.builds(PendingRequest, TEXTS, st.none() | JIDS)
 TICKETS = st.builds(
-    Ticket,
+    StoredSession,
     jid=JIDS,
     saved=WHENS,
     id=st.none() | TEXTS,
@@ -120,7 +131,7 @@ def through_json(said: dict[str, Any]) -> Any:
 
 @given(TICKETS)
 def test_a_ticket_comes_back_the_same(ticket):
-    assert Ticket.from_json(through_json(ticket.to_json())) == ticket
+    assert StoredSession.from_json(through_json(ticket.to_json())) == ticket
 
 
 @given(CHANGES)
@@ -138,7 +149,7 @@ def test_a_login_comes_back_the_same(login):
 @pytest.mark.parametrize("kind", [FileStore, SQLiteStore])
 def test_every_store_has_in_the_end_what_the_changes_amount_to(tmp_path_factory, kind, ticket, changes):
     path = tmp_path_factory.mktemp("stores") / "session"
-    book = Book(ticket)
+    book = StoredSessionState(ticket)
 
     async def write() -> None:
         store = kind(path)
@@ -180,12 +191,12 @@ def test_what_is_no_ticket_is_an_error_and_what_is_one_can_be_written_again(said
 
 @given(JSON)
 def test_anything_at_all_is_an_error(said):
-    for kind in (Ticket, Change):
+    for kind in (StoredSession, Change):
         with pytest.raises(StoreError):
             kind.from_json(said)
 
 
-TICKET = Ticket(
+TICKET = StoredSession(
     jid=JID.parse("romeo@example.test/orchard"),
     saved=1000.5,
     id="id",
@@ -241,13 +252,13 @@ def in_token(**changes: Any) -> dict[str, Any]:
 )
 def test_a_login_that_is_none_is_damage_and_not_repeated(said):
     with pytest.raises(StoreError, match="damaged") as damage:
-        Ticket.from_json(said)
+        StoredSession.from_json(said)
     if "jid" not in str(damage.value).lower():
         assert SECRET not in f"{damage.value} {damage.value.__cause__!r}"
 
 
 def test_a_token_for_a_mechanism_of_a_later_trioxmpp_is_no_damage():
-    assert Ticket.from_json(in_token(mechanism="HT-SHA3-512-EXPR")).login.token is None
+    assert StoredSession.from_json(in_token(mechanism="HT-SHA3-512-EXPR")).login.token is None
 
 
 @settings(max_examples=60, deadline=None)
@@ -352,7 +363,7 @@ async def test_what_version_1_has_written_is_read_and_from_then_on_is_of_this_ve
     kind, write = KINDS[name]
     store = kind(tmp_path / "session")
     write(store.path, in_version_1())
-    expected = Ticket(TICKET.jid, 1000.5, "id", 7, 9, stanzas=TICKET.stanzas, requests=TICKET.requests)
+    expected = StoredSession(TICKET.jid, 1000.5, "id", 7, 9, stanzas=TICKET.stanzas, requests=TICKET.requests)
     assert await store.load() == expected
     await store.update(Change(2000.0, 8, 9, login=TICKET.login))
     await store.aclose()

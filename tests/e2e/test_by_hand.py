@@ -20,7 +20,7 @@ from trioxmpp import (
     XmlStream,
 )
 from trioxmpp.protocol.ping import Ping
-from trioxmpp.stream.negotiate import Terms, bind, negotiate
+from trioxmpp.stream.negotiation.negotiate import NegotiationOptions, bind, negotiate
 from trioxmpp.transport.endpoint import Endpoint
 from trioxmpp.transport.tcp import open_transport
 
@@ -51,7 +51,7 @@ class ByHand:
         endpoint = Endpoint.parse(self.relay.endpoint)
         xmlstream = XmlStream(await open_transport(endpoint, domain=self.venue.domain, tls=None), self.venue.domain)
         credentials = Credentials.of(self.jid, self.venue.password(self.user))
-        return xmlstream, await negotiate(xmlstream, Terms(self.jid.bare, credentials), self.venue.tls)
+        return xmlstream, await negotiate(xmlstream, NegotiationOptions(self.jid.bare, credentials), self.venue.tls)
 
     async def bind_and_run(self, xmlstream, features) -> None:
         assert await bind(xmlstream, features, self.jid.resource) == self.jid

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import trio
 
-from trioxmpp import Established, FileStore, MemoryStore, Message, MessageType, Posted
+from trioxmpp import Established, FileStore, MemoryStore, Message, MessageType, DurableMessage
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def forgotten(store: MemoryStore) -> MemoryStore:
     return MemoryStore(replace(store.ticket, id=f"not-{store.ticket.id}"))
 
 
-async def all_arrive(posted: tuple[Posted, ...]) -> None:
+async def all_arrive(posted: tuple[DurableMessage, ...]) -> None:
     with trio.fail_after(20):
         for each in posted:
             await each

@@ -32,7 +32,7 @@ async def test_a_suspended_session_goes_on_with_what_came_meanwhile(venue, tmp_p
             assert client.restored is not None
             assert client.restored.resumed
             assert client.jid == jid
-            async with client.messages.subscribe(MessageType.CHAT, hold=True) as inbox:
+            async with client.messages.subscribe(MessageType.CHAT, ack="manual") as inbox:
                 message = await anext(inbox)
                 assert message.body == "meanwhile"
                 await client.post(message.reply(body="after"))

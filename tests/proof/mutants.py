@@ -39,10 +39,10 @@ MUTANTS = [
 """,
         """        while True:
             events = await self._incarnation.xmlstream.receive()
-            if self._session.sm is not None:
+            if self.core.session.sm is not None:
                 parsed = [event for event in events if getattr(event, "tag", None) in _STANZAS]
-                self._session.sm.handled = (self._session.sm.handled + len(parsed)) % 2**32
-                self._session.sm.received = lambda: None
+                self.core.session.sm.handled = (self.core.session.sm.handled + len(parsed)) % 2**32
+                self.core.session.sm.received = lambda: None
             if self._take(events):
                 return
 """,

@@ -337,7 +337,7 @@ class World(Server):
 
     def starts_counting_at(self, out: int, in_: int) -> None:
         """As if so many stanzas had gone over the wire before: nobody can wait for four billion."""
-        counters = self.stream._session.sm
+        counters = self.stream.core.session.sm
         assert counters is not None
         self.books.starts = (out % WRAP, in_ % WRAP)
         counters.base, counters.handled = (counters.base + out) % WRAP, (counters.handled + in_) % WRAP

@@ -13,11 +13,12 @@ import trio
 import trio.testing
 
 from trioxmpp import JID, Client, Credentials, Liveness, StanzaStream, XmlStream
-from trioxmpp.protocol import ns
+from trioxmpp.protocol import carbons, csi, ns, sm
 from trioxmpp.protocol.features import StreamFeatures
 from trioxmpp.protocol.sasl import LoginMemory, Ticket
-from trioxmpp.stream.negotiate import Terms, negotiate
-from trioxmpp.stream.sasl2 import Wish
+from trioxmpp.protocol.sasl2 import InlineResults
+from trioxmpp.stream.negotiation.negotiate import NegotiationOptions, negotiate
+from trioxmpp.stream.negotiation.sasl2 import InlineRequests
 from trioxmpp.testing import ScriptedPeer, open_peer_pair
 from trioxmpp.transport.tcp import StreamTransport
 
@@ -146,6 +147,19 @@ class Secure(StreamTransport):
         return {}
 
 
+CARBONS, INACTIVE = carbons.Enable(), csi.Inactive()
+
+
+class Known:
+    """A session that can be resumed."""
+
+    def __init__(self, request: sm.Resume | None) -> None:
+        self._request = request
+
+    async def resume_request(self) -> sm.Resume | None:
+        return self._request
+
+
 class Logins:
     """One client that logs in again and again, on one link after the other."""
 
@@ -157,13 +171,17 @@ class Logins:
 
     def __init__(self) -> None:
         self.memory = LoginMemory(agent=self.AGENT)
-        self.wish = Wish()
+        self.inline = InlineRequests()
+        self.resuming: Known | None = None
         self.asked = 0
         self.features: StreamFeatures | None = None
+        self.results: InlineResults | None = None
         self.error: Exception | None = None
 
-    async def wishes(self) -> Wish:
-        return self.wish
+    def asks(self, *, resume: sm.Resume | None = None, carbons: bool = False, inactive: bool = False, **more) -> None:
+        """What is asked for along with each login from now on."""
+        features = [CARBONS] * carbons + [INACTIVE] * inactive
+        self.inline, self.resuming = InlineRequests(features=tuple(features), **more), Known(resume)
 
     def credentials(self) -> Credentials:
         self.asked += 1
@@ -174,12 +192,14 @@ class Logins:
         """Log in on another link, with what the block says as the server. What comes of it is kept."""
         peer = ScriptedPeer()
         xmlstream = XmlStream((transport or Secure)(peer.stream), "example.test")
-        terms = Terms(JID.parse("romeo@example.test"), self.credentials, True, self.memory, self.wishes)
-        self.features = self.error = None
+        terms = NegotiationOptions(
+            JID.parse("romeo@example.test"), self.credentials, True, self.memory, self.inline, self.resuming
+        )
+        self.features = self.results = self.error = None
 
         async def log_in() -> None:
             try:
-                self.features = await negotiate(xmlstream, terms)
+                self.features, self.results = (login := await negotiate(xmlstream, terms)).features, login.results
             except ConnectionError as exc:
                 self.error = exc
                 await xmlstream.aclose()

@@ -58,9 +58,9 @@ async def works(scene) -> None:
     """Check that the stream, which runs, works in both directions, and that nothing is left over."""
     await scene.client.send(message("still works"))
     await scene.client.send(IQ(type=IQType.GET, to="juliet@example.test", payload=Ping()))
-    assert len(scene.stream._session.replies) == 0
+    assert len(scene.stream.core.session.replies) == 0
     await scene.client.drain()
-    assert not scene.stream._session.unsettled()
+    assert not scene.stream.core.session.unsettled()
 
 
 async def starts_and_works(scene) -> None:

@@ -17,8 +17,8 @@ from trioxmpp import IQ, Client, IQType, Message, MessageType, StanzaState, Stan
 from trioxmpp.protocol import ns
 from trioxmpp.protocol.ping import Ping
 from trioxmpp.stream import Inbox, ReplyWaiter, Request, Signal, Subscription
-from trioxmpp.stream.inbox import Batches
-from trioxmpp.stream.token import StateChanges
+from trioxmpp.stream.inbound.inbox import Batches
+from trioxmpp.stream.outbound.token import StateChanges
 from trioxmpp.testing import cancelled_after
 from trioxmpp.transport.tcp import StreamTransport
 
@@ -49,6 +49,7 @@ ELSEWHERE = {
     "Client.request": "test_send",
     "Client.drain": "test_drain_and_wait_established",
     "Client.wait_established": "test_drain_and_wait_established",
+    "Client.wait_linked": "test_drain_and_wait_established",
     "Client.post": "tests/client",
     "Client.suspend": "tests/client",
     "Client.forget_token": "tests/client",
@@ -99,6 +100,33 @@ async def case_inbox(scene, peer):
     return inbox.__anext__, lambda: len(inbox) <= 1
 
 
+async def case_inbox_receive(scene, peer):
+    inbox: Inbox[int] = Inbox()
+    scene.nursery.start_soon(put_soon, inbox)
+    return inbox.receive, lambda: len(inbox) <= 1
+
+
+async def case_inbox_wait(scene, peer):
+    inbox: Inbox[int] = Inbox()
+    scene.nursery.start_soon(put_soon, inbox)
+    return inbox.wait, lambda: True
+
+
+async def case_inbox_aclose(scene, peer):
+    inbox: Inbox[int] = Inbox()
+    return inbox.aclose, lambda: True
+
+
+async def case_inbox_block(scene, peer):
+    inbox: Inbox[int] = Inbox()
+
+    async def enters():
+        async with inbox:
+            pass
+
+    return enters, lambda: True
+
+
 async def case_batches(scene, peer):
     inbox: Inbox[int] = Inbox()
     scene.nursery.start_soon(put_soon, inbox)
@@ -128,7 +156,7 @@ async def case_reply_wait(scene, peer):
         with waiter:
             await waiter.wait()
 
-    return waits, lambda: len(scene.stream._session.replies) == 0
+    return waits, lambda: len(scene.stream.core.session.replies) == 0
 
 
 async def case_reply_wait_settled(scene, peer):
@@ -139,7 +167,7 @@ async def case_reply_wait_settled(scene, peer):
         with waiter:
             await waiter.wait_settled()
 
-    return waits, lambda: len(scene.stream._session.replies) == 0
+    return waits, lambda: len(scene.stream.core.session.replies) == 0
 
 
 CASES = {
@@ -147,6 +175,11 @@ CASES = {
     "StanzaToken.__await__": case_await_token,
     "StateChanges.__anext__": case_changes,
     "Inbox.__anext__": case_inbox,
+    "Inbox.receive": case_inbox_receive,
+    "Inbox.wait": case_inbox_wait,
+    "Inbox.aclose": case_inbox_aclose,
+    "Inbox.__aenter__": case_inbox_block,
+    "Inbox.__aexit__": case_inbox_block,
     "Batches.__anext__": case_batches,
     "Subscription.__aenter__": case_subscription_enter,
     "Subscription.__aexit__": case_subscription_enter,
@@ -176,7 +209,7 @@ async def test_cancelled_at_each_step(autojump_clock, scene, name):
                 assert holds()
                 await scene.client.send(message("still works"))
                 await scene.client.send(IQ(type=IQType.GET, to="juliet@example.test", payload=Ping()))
-                assert len(scene.stream._session.replies) == 0
+                assert len(scene.stream.core.session.replies) == 0
                 scope.cancel()
         scene.stream.stop()
         await scene.stream.wait_stop()

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trioxmpp.protocol.sm import StreamManagement
-from trioxmpp.stream.holding import LIMIT, Hold, Holding
-from trioxmpp.stream.outbox import Outbox
+from trioxmpp.stream.inbound.handled import LIMIT, HandledCounter, Receipt
+from trioxmpp.stream.outbound.channels import ControlChannel, Doorbell
 
 
 class Stream:
@@ -16,10 +16,10 @@ class Stream:
 
     def __init__(self) -> None:
         self.sm: StreamManagement[object] = StreamManagement()
-        self.outbox = Outbox()
-        self.holding = Holding(self.outbox)
+        self.control = ControlChannel(Doorbell())
+        self.holding = HandledCounter()
         self.sent = 0
-        self.in_hand: dict[int, Hold] = {}
+        self.in_hand: dict[int, Receipt] = {}
         self.handed_out: list[int] = []
 
     def arrive(self, number: int, *, held: bool) -> None:
@@ -27,7 +27,7 @@ class Stream:
             return
         self.handed_out.append(number)
         if held:
-            hold = self.holding.hold()
+            hold = self.holding.receipt()
             assert hold is not None
             self.in_hand[number] = hold
         self.holding.processed()
@@ -101,9 +101,9 @@ def test_the_count_wraps_around() -> None:
 
 def test_outside_of_the_step_that_processes_a_stanza_nothing_can_be_held() -> None:
     stream = Stream()
-    assert stream.holding.hold() is None
+    assert stream.holding.receipt() is None
     stream.arrive(0, held=False)
-    assert stream.holding.hold() is None
+    assert stream.holding.receipt() is None
 
 
 def test_what_belongs_to_a_session_that_is_over_counts_nowhere() -> None:

@@ -296,7 +296,7 @@ async def test_a_server_that_talks_but_never_answers_a_ping_costs_no_memory(auto
     for _ in range(50):
         await peer.expects(PING)
         await peer.says("<message from='juliet@example.test'><body>Hark</body></message>")
-    assert len(watched.stream._session.replies) == 1
+    assert len(watched.stream.core.session.replies) == 1
 
 
 async def test_an_idle_link_keeps_no_parser_and_reads_on_as_if_nothing_were(autojump_clock, watched):

@@ -126,7 +126,7 @@ async def test_the_counters_go_on_where_they_were(autojump_clock, scene):
 async def test_the_count_in_resumed_wraps(autojump_clock, scene):
     """B245, D4."""
     peer = await scene.starts(sm="sm-1")
-    scene.stream._session.sm.base = MODULUS - 1  # as if that many were acknowledged: nobody can wait for them
+    scene.stream.core.session.sm.base = MODULUS - 1  # as if that many were acknowledged: nobody can wait for them
     tokens = [scene.client.enqueue(message(body)) for body in "abc"]
     await hears_bodies(peer, "a", "b", "c")
     peer.reset()
@@ -200,7 +200,7 @@ async def test_a_refusal_with_a_count_tells_what_arrived_and_what_did_not(autoju
 async def test_a_refusal_with_a_count_that_wrapped(autojump_clock, scene):
     """D4, D5."""
     peer = await scene.starts(sm="sm-1")
-    scene.stream._session.sm.base = MODULUS - 1
+    scene.stream.core.session.sm.base = MODULUS - 1
     tokens = [scene.client.enqueue(message(body)) for body in "abc"]
     await hears_bodies(peer, "a", "b", "c")
     peer.reset()

@@ -20,7 +20,6 @@ from trioxmpp import (
 )
 from trioxmpp.protocol import ns, sm
 from trioxmpp.protocol.sasl import Strength
-from trioxmpp.stream.sasl2 import Wish
 from trioxmpp.testing import ScriptedPeer, open_peer_pair
 from trioxmpp.transport.tcp import StreamTransport
 
@@ -81,7 +80,7 @@ async def test_just_the_login(scene, autojump_clock):
     await scene.logs_in("", "", success())
     assert scene.error is None
     assert scene.features.bind
-    assert scene.features.settled.jid is None
+    assert scene.results.jid is None
     assert scene.memory.strength is Strength.DISCLOSED
 
 
@@ -99,24 +98,24 @@ async def test_a_client_is_recognised_by_an_id_that_is_made_up_once(scene, autoj
 
 
 async def test_binding_and_management_in_one_go(scene, autojump_clock):
-    scene.wish = Wish(bind=True, enable=sm.Enable(resume=True))
+    scene.asks(bind=True, enable=sm.Enable(resume=True))
     await scene.logs_in(BIND_OFFER, BIND, success(f"<bound xmlns='{ns.BIND2}'>{ENABLED}</bound>", FULL))
-    settled = scene.features.settled
+    settled = scene.results
     assert str(settled.jid) == "romeo@example.test/trioxmpp.1"
     assert settled.managed == sm.Enabled("sm-2", True)
 
 
 async def test_management_is_asked_for_only_where_it_is_offered(scene, autojump_clock):
-    scene.wish = Wish(bind=True, enable=sm.Enable(resume=True))
+    scene.asks(bind=True, enable=sm.Enable(resume=True))
     only_bind = f"<bind xmlns='{ns.BIND2}'/>"
     asked = f"<bind xmlns='{ns.BIND2}'><tag>trioxmpp</tag></bind>"
     await scene.logs_in(only_bind, asked, success(f"<bound xmlns='{ns.BIND2}'/>", FULL))
-    assert scene.features.settled.managed is None
+    assert scene.results.managed is None
 
 
 async def test_the_server_may_ask_for_an_acknowledgement_before_its_features(scene, autojump_clock):
     """Prosody does."""
-    scene.wish = Wish(bind=True, enable=sm.Enable(resume=True))
+    scene.asks(bind=True, enable=sm.Enable(resume=True))
     async with scene.link() as peer:
         await peer.expects_header()
         await peer.says_header(offer(BIND_OFFER))
@@ -124,7 +123,7 @@ async def test_the_server_may_ask_for_an_acknowledgement_before_its_features(sce
         await peer.says(success(f"<bound xmlns='{ns.BIND2}'>{ENABLED}</bound>", FULL) + f"<r xmlns='{ns.SM}'/>")
         await peer.expects(f"<a xmlns='{ns.SM}' h='0'/>")
         await peer.says(INSIDE)
-    assert scene.features.settled.jid is not None
+    assert scene.results.jid is not None
 
 
 async def test_features_are_all_that_may_follow(scene, autojump_clock):
@@ -134,29 +133,29 @@ async def test_features_are_all_that_may_follow(scene, autojump_clock):
 
 
 async def test_a_session_is_resumed_and_no_features_follow(scene, autojump_clock):
-    scene.wish = Wish(resume=sm.Resume(h=3, previd="sm-1"), bind=True, enable=sm.Enable(resume=True))
+    scene.asks(resume=sm.Resume(h=3, previd="sm-1"), bind=True, enable=sm.Enable(resume=True))
     answer = success(f"<resumed xmlns='{ns.SM}' h='7' previd='sm-1'/>", FULL)
     await scene.logs_in(BIND_OFFER + SM_OFFER, RESUME + BIND, answer, "")
-    assert scene.features.settled.resumed
-    assert sm.parse_resumed(scene.features.settled.resumption) == ("sm-1", 7)
-    assert scene.features.settled.jid is None
+    assert scene.results.resumed
+    assert sm.parse_resumed(scene.results.resumption) == ("sm-1", 7)
+    assert scene.results.jid is None
 
 
 async def test_a_session_that_could_not_be_resumed_is_replaced(scene, autojump_clock):
-    scene.wish = Wish(resume=sm.Resume(h=3, previd="sm-1"), bind=True, enable=sm.Enable(resume=True))
+    scene.asks(resume=sm.Resume(h=3, previd="sm-1"), bind=True, enable=sm.Enable(resume=True))
     failed = f"<failed xmlns='{ns.SM}' h='5'><item-not-found xmlns='{ns.STANZA_ERRORS}'/></failed>"
     answer = success(f"{failed}<bound xmlns='{ns.BIND2}'>{ENABLED}</bound>", FULL)
     await scene.logs_in(BIND_OFFER + SM_OFFER, RESUME + BIND, answer)
-    settled = scene.features.settled
+    settled = scene.results
     assert sm.parse_failed(settled.resumption) == sm.Failed("item-not-found", 5)
     assert settled.jid is not None
     assert settled.managed == sm.Enabled("sm-2", True)
 
 
 async def test_nothing_is_bound_where_that_would_end_a_session_that_may_be_resumed_later(scene, autojump_clock):
-    scene.wish = Wish(resume=sm.Resume(h=3, previd="sm-1"), bind=True)
+    scene.asks(resume=sm.Resume(h=3, previd="sm-1"), bind=True)
     await scene.logs_in(BIND_OFFER, "", success())
-    assert scene.features.settled.jid is None
+    assert scene.results.jid is None
 
 
 async def test_a_wrong_password(scene, autojump_clock):
@@ -168,7 +167,7 @@ async def test_a_wrong_password(scene, autojump_clock):
 
 
 async def test_who_is_bound_to_nothing_is_not_in(scene, autojump_clock):
-    scene.wish = Wish(bind=True)
+    scene.asks(bind=True)
     asked = f"<bind xmlns='{ns.BIND2}'><tag>trioxmpp</tag></bind>"
     await scene.logs_in(BIND_OFFER, asked, success(f"<bound xmlns='{ns.BIND2}'/>", BARE), "")
     assert isinstance(scene.error, StreamNegotiationFailure)
@@ -263,7 +262,7 @@ async def test_a_token_without_a_successor_is_used_again(scene, autojump_clock):
 async def test_a_token_that_is_refused_is_forgotten_and_the_password_is_used(scene, autojump_clock, condition):
     """On the same stream, with the same requests."""
     scene.has_token()
-    scene.wish = Wish(resume=sm.Resume(h=3, previd="sm-1"), bind=True, enable=sm.Enable(resume=True))
+    scene.asks(resume=sm.Resume(h=3, previd="sm-1"), bind=True, enable=sm.Enable(resume=True))
     request = f"<request-token xmlns='{ns.FAST}' mechanism='{NONE}'/>"
     async with scene.link() as peer:
         await peer.expects_header()
@@ -273,7 +272,7 @@ async def test_a_token_that_is_refused_is_forgotten_and_the_password_is_used(sce
         await peer.expects(scene.authenticate(RESUME + BIND + request))
         assert scene.memory.ticket is None
         await peer.says(success(token("two") + f"<resumed xmlns='{ns.SM}' h='7' previd='sm-1'/>", FULL))
-    assert scene.features.settled.resumed
+    assert scene.results.resumed
     assert scene.memory.ticket.token == "two"
 
 
@@ -315,7 +314,7 @@ async def test_a_server_that_does_not_know_the_token_is_not_believed(scene, auto
 
 
 async def test_a_token_is_kept_even_if_what_comes_after_it_fails(scene, autojump_clock):
-    scene.wish = Wish(bind=True)
+    scene.asks(bind=True)
     asked = f"<bind xmlns='{ns.BIND2}'><tag>trioxmpp</tag></bind><request-token xmlns='{ns.FAST}' mechanism='{NONE}'/>"
     answer = success(token("one") + f"<bound xmlns='{ns.BIND2}'/>", BARE)
     await scene.logs_in(BIND_OFFER + fast_offer(NONE), asked, answer, "")

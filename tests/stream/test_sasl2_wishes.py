@@ -9,7 +9,6 @@ import pytest
 
 from trioxmpp import AuthenticationFailure
 from trioxmpp.protocol import ns, sm
-from trioxmpp.stream.sasl2 import Wish
 
 ENABLE = f"<enable xmlns='{ns.SM}' resume='true'/>"
 CARBONS = f"<enable xmlns='{ns.CARBONS}'/>"
@@ -18,7 +17,7 @@ RESUME = f"<resume xmlns='{ns.SM}' h='3' previd='sm-1'/>"
 FULL = "<authorization-identifier>romeo@example.test/trioxmpp.1</authorization-identifier>"
 FAST = f"<fast xmlns='{ns.FAST}'><mechanism>HT-SHA-256-NONE</mechanism></fast>"
 PROOF = f"<additional-data>{base64.b64encode(hmac.digest(b'one', b'Responder', 'sha256')).decode()}</additional-data>"
-ALL = Wish(bind=True, enable=sm.Enable(resume=True), carbons=True, inactive=True)
+ALL = {"bind": True, "enable": sm.Enable(resume=True), "carbons": True, "inactive": True}
 
 
 def bind_offer(*namespaces: str) -> str:
@@ -39,51 +38,51 @@ def bound(inner: str = "") -> str:
 
 
 async def test_all_at_once(logins, autojump_clock):
-    logins.wish = ALL
+    logins.asks(**ALL)
     enabled = f"<enabled xmlns='{ns.SM}' id='sm-2' resume='1'/>"
     await logins.logs_in(bind_offer(ns.CARBONS, ns.CSI, ns.SM), bind(ENABLE + CARBONS + INACTIVE), bound(enabled))
-    settled = logins.features.settled
+    settled = logins.results
     assert settled.managed == sm.Enabled("sm-2", True)
-    assert settled.carbons
-    assert settled.inactive
+    assert ns.CARBONS in settled.begun
+    assert ns.CSI in settled.begun
     assert logins.features.csi
 
 
 async def test_some_servers_say_that_carbons_are_on(logins, autojump_clock):
     """Prosody does; others say nothing, and they are on all the same."""
-    logins.wish = Wish(bind=True, carbons=True)
+    logins.asks(bind=True, carbons=True)
     await logins.logs_in(bind_offer(ns.CARBONS), bind(CARBONS), bound(f"<enabled xmlns='{ns.CARBONS}'/>"))
-    assert logins.features.settled.carbons
-    assert logins.features.settled.managed is None
+    assert ns.CARBONS in logins.results.begun
+    assert logins.results.managed is None
 
 
 @pytest.mark.parametrize(
     ("offered", "asked"), [((), ""), ((ns.CARBONS,), CARBONS), ((ns.CSI,), INACTIVE), ((ns.SM,), ENABLE)]
 )
 async def test_nothing_is_asked_for_that_is_not_offered(logins, autojump_clock, offered, asked):
-    logins.wish = ALL
+    logins.asks(**ALL)
     await logins.logs_in(bind_offer(*offered), bind(asked), bound())
-    settled = logins.features.settled
-    assert settled.carbons == (ns.CARBONS in offered)
-    assert settled.inactive == (ns.CSI in offered)
+    settled = logins.results
+    assert (ns.CARBONS in settled.begun) == (ns.CARBONS in offered)
+    assert (ns.CSI in settled.begun) == (ns.CSI in offered)
 
 
 async def test_nothing_is_asked_for_that_nobody_wants(logins, autojump_clock):
-    logins.wish = Wish(bind=True)
+    logins.asks(bind=True)
     await logins.logs_in(bind_offer(ns.CARBONS, ns.CSI, ns.SM), bind(""), bound())
-    assert not logins.features.settled.carbons
-    assert not logins.features.settled.inactive
+    assert ns.CARBONS not in logins.results.begun
+    assert ns.CSI not in logins.results.begun
 
 
 async def test_a_session_that_is_resumed_has_begun_with_nothing(logins, autojump_clock):
     """What was asked for it, in case it had to be bound, does not count."""
-    logins.wish = Wish(resume=sm.Resume(h=3, previd="sm-1"), bind=True, carbons=True, inactive=True)
+    logins.asks(resume=sm.Resume(h=3, previd="sm-1"), bind=True, carbons=True, inactive=True)
     offer = bind_offer(ns.CARBONS, ns.CSI) + f"<sm xmlns='{ns.SM}'/>"
     answer = success(f"<resumed xmlns='{ns.SM}' h='7' previd='sm-1'/>")
     await logins.logs_in(offer, RESUME + bind(CARBONS + INACTIVE), answer, "")
-    assert logins.features.settled.resumed
-    assert not logins.features.settled.carbons
-    assert not logins.features.settled.inactive
+    assert logins.results.resumed
+    assert ns.CARBONS not in logins.results.begun
+    assert ns.CSI not in logins.results.begun
     assert logins.features.csi  # it is known, though no features follow
 
 
@@ -92,7 +91,7 @@ async def test_a_session_that_is_resumed_has_begun_with_nothing(logins, autojump
 
 async def test_a_token_is_invalidated_by_using_it(logins, autojump_clock):
     logins.has_token()
-    logins.wish = Wish(invalidate=True)
+    logins.asks(invalidate=True)
     async with logins.link() as peer:
         await peer.expects_header()
         await peer.says_header(logins.offer(bind_offer(ns.SM) + FAST))
@@ -106,7 +105,7 @@ async def test_a_token_is_invalidated_by_using_it(logins, autojump_clock):
 @pytest.mark.parametrize("condition", ["not-authorized", "credentials-expired", "temporary-auth-failure"])
 async def test_if_that_is_refused_nothing_else_is_tried(logins, autojump_clock, condition):
     logins.has_token()
-    logins.wish = Wish(invalidate=True)
+    logins.asks(invalidate=True)
     async with logins.link() as peer:
         await peer.expects_header()
         await peer.says_header(logins.offer(FAST))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trioxmpp import JID, Message, MessageType, Presence, PresenceType, StanzaStream
-from trioxmpp.stream.dispatch import candidate_slots, matching_interests
+from trioxmpp.stream.inbound.dispatch import candidate_slots, matching_interests
 
 CHAT, NORMAL = MessageType.CHAT, MessageType.NORMAL
 JULIET, BALCONY, BARE_OURS = "juliet@example.test", "juliet@example.test/balcony", "romeo@example.test"
@@ -303,7 +303,7 @@ def test_what_has_no_sender_is_not_from_our_full_address():
 )
 async def test_a_subscription_gets_what_it_is_for(type_, from_, sender, kind, expected):
     messages = Theatre().dispatcher
-    async with messages.subscribe(type_, from_) as inbox:
+    async with messages.subscribe(type_, from_=from_) as inbox:
         messages.dispatch(message(sender, kind))
         assert len(inbox) == expected
 
@@ -313,7 +313,12 @@ async def test_every_subscription_gets_a_stanza_besides_the_one_callback():
     theatre.register(None, None)
     best = theatre.register(CHAT, BALCONY)
     subscribe = theatre.dispatcher.subscribe
-    async with subscribe() as a, subscribe(CHAT) as b, subscribe(CHAT, JULIET) as c, subscribe(CHAT, JULIET) as d:
+    async with (
+        subscribe() as a,
+        subscribe(CHAT) as b,
+        subscribe(CHAT, from_=JULIET) as c,
+        subscribe(CHAT, from_=JULIET) as d,
+    ):
         stanza = message()
         assert theatre.plays(stanza) == [best]
         for inbox in (a, b, c, d):
@@ -353,7 +358,7 @@ async def test_what_a_stanza_costs_does_not_depend_on_how_many_subscribed_to_oth
         for number in range(10_000):
             if number in (10, 100, 1000):
                 costs.append(calls(messages.dispatch, message(friend(0))))
-            await subscriptions.enter_async_context(messages.subscribe(CHAT, friend(number)))
+            await subscriptions.enter_async_context(messages.subscribe(CHAT, from_=friend(number)))
             messages.register_callback(None, friend(number), id)
         costs.append(calls(messages.dispatch, message(friend(0))))
         assert max(costs) < 1.5 * min(costs)

@@ -30,7 +30,7 @@ async def hears_bodies(peer, *bodies: str) -> None:
 
 def starts_counting_at(stream, *, base: int = 0, handled: int = 0) -> None:
     """As if that many stanzas had gone over the wire already: nobody can wait for four billion."""
-    stream._session.sm.base, stream._session.sm.handled = base, handled
+    stream.core.session.sm.base, stream.core.session.sm.handled = base, handled
 
 
 async def test_each_batch_is_followed_by_one_request_for_an_ack(autojump_clock, scene):

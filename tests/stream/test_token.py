@@ -142,14 +142,15 @@ async def test_awaiting_a_failed_stanza_raises_what_made_it_fail(autojump_clock,
     await hears_bodies(peer, "good")
 
 
-async def test_a_token_that_nobody_awaits_fails_in_silence(autojump_clock, scene, caplog):
+async def test_a_stanza_that_cannot_be_written_is_a_warning(autojump_clock, scene, caplog):
     await scene.starts()
     with caplog.at_level(logging.WARNING):
         token = scene.client.enqueue(message("\0"))
         await scene.client.send(message())
         await scene.stream.aclose()
     assert token.state is StanzaState.FAILED
-    assert not caplog.records
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "U+0000" in caplog.text
 
 
 async def test_cancelling_who_awaits_an_active_stanza_retracts_it(autojump_clock, scene):

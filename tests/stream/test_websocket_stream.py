@@ -22,7 +22,7 @@ from trioxmpp import (
 from trioxmpp.protocol import ns
 from trioxmpp.protocol.ping import Ping
 from trioxmpp.protocol.sasl import Credentials
-from trioxmpp.stream.negotiate import Terms, negotiate
+from trioxmpp.stream.negotiation.negotiate import NegotiationOptions, negotiate
 from trioxmpp.stream.xmlstream import XmlStream
 from trioxmpp.testing import Faults, open_server
 
@@ -248,7 +248,9 @@ async def test_an_offer_of_starttls_is_ignored(autojump_clock):
     mechanisms = f"<mechanisms xmlns='{ns.SASL}'><mechanism>SCRAM-SHA-1</mechanism></mechanisms>"
     wire.says(HEADER, f"<features xmlns='{ns.STREAM}'>{offer}{mechanisms}</features>")
     wire.says(f"<failure xmlns='{ns.SASL}'><not-authorized/></failure>")
-    terms = Terms(trioxmpp.JID.parse("romeo@example.test"), Credentials("romeo", "secret"), allow_plaintext=True)
+    terms = NegotiationOptions(
+        trioxmpp.JID.parse("romeo@example.test"), Credentials("romeo", "secret"), allow_plaintext=True
+    )
     with pytest.raises(trioxmpp.AuthenticationFailure):
         await negotiate(stream, terms)
     assert "<auth " in wire.said[1]

@@ -19,9 +19,9 @@ from ..errors import (
     StreamNegotiationFailure,
     TLSFailure,
 )
-from ..protocol.features import StreamFeatures
 from ..record import field, record
-from ..stream.negotiate import Opened, Terms, log_in, secure
+from ..stream.negotiation.negotiate import NegotiationOptions, Opened, log_in, secure
+from ..stream.negotiation.sasl2 import LoggedIn
 from ..stream.xmlstream import XmlStream
 from ..transport.base import Transport
 from ..transport.discovery import Resolver, discover
@@ -32,17 +32,17 @@ from ..transport.tcp import StreamTransport, find_addresses, open_transport
 from ..transport.tlsmemory import TLSMemory
 from .race import FAILURES, Search
 
-__all__ = ["Candidate", "Dial", "Trip", "Way", "discovery", "host_meta", "way_to"]
+__all__ = ["Candidate", "CandidateSource", "ConnectAttempt", "Dial", "candidates_for", "discovery", "host_meta"]
 
 Dial = Callable[[], Awaitable[trio.abc.Stream | Transport]]
 
 
 @record
-class Trip:
+class ConnectAttempt:
     """What all candidates of one attempt to connect have in common. WebSockets live in its `nursery`."""
 
     domain: str
-    terms: Terms
+    options: NegotiationOptions
     tls: ssl.SSLContext | None
     proxy: Proxy | None
     nursery: trio.Nursery
@@ -62,12 +62,12 @@ class Trip:
 class Candidate:
     """An address to log in at. `run` gets to the stream features, which everybody may see, and not farther."""
 
-    def __init__(self, trip: Trip, endpoint: Endpoint | Dial, address: str | None = None) -> None:
+    def __init__(self, attempt: ConnectAttempt, endpoint: Endpoint | Dial, address: str | None = None) -> None:
         self.endpoint = endpoint
-        self._trip = trip
+        self._attempt = attempt
         self._address = address
         self._stage = Stage.CONNECTING
-        self._resumption = trip.sessions.at(endpoint)
+        self._resumption = attempt.sessions.at(endpoint)
         self._xmlstream: XmlStream | None = None
         self._opened: Opened | None = None
 
@@ -85,14 +85,14 @@ class Candidate:
     async def _open(self) -> None:
         self._xmlstream = None
         self._at(Stage.CONNECTING)
-        xmlstream = self._xmlstream = XmlStream(await self._connect(), self._trip.domain)
+        xmlstream = self._xmlstream = XmlStream(await self._connect(), self._attempt.domain)
         try:
-            self._opened = await secure(xmlstream, self._trip.terms, self._trip.tls, self._at)
+            self._opened = await secure(xmlstream, self._attempt.options, self._attempt.tls, self._at)
         except BaseException as exc:
             await self._give_up(exc)  # noqa: ASYNC102  (it shields what it must do)
             raise
 
-    async def log_in(self, patience: float) -> tuple[XmlStream, StreamFeatures]:
+    async def log_in(self, patience: float) -> tuple[XmlStream, LoggedIn]:
         """An authenticated stream, and what is offered on it, in `patience` seconds, or one of `FAILURES`."""
         with self._noting():
             self._at(Stage.AUTHENTICATION)
@@ -105,12 +105,12 @@ class Candidate:
                 text = f"the login has to be tried on a link that takes nothing from an earlier one: {exc}"
                 raise StreamNegotiationFailure(text) from exc
 
-    async def _log_in(self, patience: float) -> tuple[XmlStream, StreamFeatures]:
+    async def _log_in(self, patience: float) -> tuple[XmlStream, LoggedIn]:
         assert self._xmlstream is not None
         assert self._opened is not None
         try:
             with trio.move_on_after(patience):
-                return self._xmlstream, await log_in(self._xmlstream, self._opened, self._trip.terms)
+                return self._xmlstream, await log_in(self._xmlstream, self._opened, self._attempt.options)
             raise TimeoutError("no answer in time")
         except BaseException as exc:
             await self._give_up(exc)  # noqa: ASYNC102  (it shields what it must do)
@@ -130,11 +130,11 @@ class Candidate:
         if isinstance(self.endpoint, Endpoint):
             return await open_transport(
                 self.endpoint,
-                domain=self._trip.domain,
-                tls=self._trip.tls,
-                nursery=self._trip.nursery,
+                domain=self._attempt.domain,
+                tls=self._attempt.tls,
+                nursery=self._attempt.nursery,
                 address=self._address,
-                proxy=self._trip.proxy,
+                proxy=self._attempt.proxy,
                 report=self._at,
                 resumption=self._resumption,
             )
@@ -161,12 +161,12 @@ class Candidate:
             stage, xmlstream = self._stage, self._xmlstream
             if stage is Stage.STREAM and xmlstream is not None and xmlstream.header is not None:
                 stage = Stage.FEATURES
-            self._trip.note(_name(self.endpoint), self._shown_address, stage, exc, self._silence)
+            self._attempt.note(_name(self.endpoint), self._shown_address, stage, exc, self._silence)
             raise
 
     @property
     def _silence(self) -> str:
-        proxy = self._trip.proxy
+        proxy = self._attempt.proxy
         if self._stage is Stage.CONNECTING and proxy is not None and isinstance(self.endpoint, Endpoint):
             return f"no answer in time from the proxy {proxy}"
         return "no answer in time"
@@ -178,56 +178,58 @@ class Candidate:
 
 
 #: What there is to be tried: something that is known already, or has to be looked for.
-Way: TypeAlias = Candidate | Search[Candidate]
+CandidateSource: TypeAlias = Candidate | Search[Candidate]
 
 
-async def _addresses(trip: Trip, endpoint: Endpoint) -> list[Way]:
+async def _addresses(attempt: ConnectAttempt, endpoint: Endpoint) -> list[CandidateSource]:
     """Every address of the host of `endpoint`."""
     try:
-        return [Candidate(trip, endpoint, address) for address in await find_addresses(endpoint)]
+        return [Candidate(attempt, endpoint, address) for address in await find_addresses(endpoint)]
     except BaseException as exc:
         silence = f"no answer to the question for the address of {endpoint.host}"
-        trip.note(str(endpoint), None, Stage.RESOLVING, exc, silence)
+        attempt.note(str(endpoint), None, Stage.RESOLVING, exc, silence)
         raise
 
 
-async def _discovered(trip: Trip, resolver: Resolver | None, known: Sequence[Endpoint | Dial]) -> list[Way]:
+async def _discovered(
+    attempt: ConnectAttempt, resolver: Resolver | None, known: Sequence[Endpoint | Dial]
+) -> list[CandidateSource]:
     """Every endpoint that the DNS has for the domain, other than `known`."""
     try:
-        found = await discover(trip.domain, resolver=resolver)
+        found = await discover(attempt.domain, resolver=resolver)
     except BaseException as exc:
-        trip.note(trip.domain, None, Stage.RESOLVING, exc, "the DNS did not answer in time")
+        attempt.note(attempt.domain, None, Stage.RESOLVING, exc, "the DNS did not answer in time")
         raise
     for trouble in found.troubles:
-        trip.attempts.append(Attempt(trip.domain, None, Stage.RESOLVING, ConnectError(trouble)))
-    return [way_to(trip, endpoint) for endpoint in found.endpoints if endpoint not in known]
+        attempt.attempts.append(Attempt(attempt.domain, None, Stage.RESOLVING, ConnectError(trouble)))
+    return [candidates_for(attempt, endpoint) for endpoint in found.endpoints if endpoint not in known]
 
 
-def discovery(trip: Trip, resolver: Resolver | None, known: Sequence[Endpoint | Dial]) -> Way:
+def discovery(attempt: ConnectAttempt, resolver: Resolver | None, known: Sequence[Endpoint | Dial]) -> CandidateSource:
     """The search for the endpoints of the domain in the DNS, other than `known`."""
-    return Search(partial(_discovered, trip, resolver, known))
+    return Search(partial(_discovered, attempt, resolver, known))
 
 
-async def _websockets(trip: Trip) -> list[Way]:
+async def _websockets(attempt: ConnectAttempt) -> list[CandidateSource]:
     """The WebSockets that the domain's web server knows of."""
     try:
-        found = await find_websockets(trip.domain, tls=trip.tls, proxy=trip.proxy)
+        found = await find_websockets(attempt.domain, tls=attempt.tls, proxy=attempt.proxy)
     except BaseException as exc:
-        trip.note(host_meta_of(trip.domain), None, Stage.RESOLVING, exc, "no answer in time")
+        attempt.note(host_meta_of(attempt.domain), None, Stage.RESOLVING, exc, "no answer in time")
         raise
-    return [way_to(trip, endpoint) for endpoint in found]
+    return [candidates_for(attempt, endpoint) for endpoint in found]
 
 
-def host_meta(trip: Trip) -> Way:
+def host_meta(attempt: ConnectAttempt) -> CandidateSource:
     """The search for WebSockets of the domain, by its web server (XEP-0156)."""
-    return Search(partial(_websockets, trip))
+    return Search(partial(_websockets, attempt))
 
 
-def way_to(trip: Trip, endpoint: Endpoint | Dial) -> Way:
+def candidates_for(attempt: ConnectAttempt, endpoint: Endpoint | Dial) -> CandidateSource:
     """How to get to an endpoint. A proxy looks for the address itself."""
-    if isinstance(endpoint, Endpoint) and trip.proxy is None:
-        return Search(partial(_addresses, trip, endpoint))
-    return Candidate(trip, endpoint)
+    if isinstance(endpoint, Endpoint) and attempt.proxy is None:
+        return Search(partial(_addresses, attempt, endpoint))
+    return Candidate(attempt, endpoint)
 
 
 def _name(endpoint: Endpoint | Dial) -> str:

@@ -2,112 +2,123 @@
 
 from __future__ import annotations
 
-import inspect
-import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractContextManager, asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any, TypeVar, cast
 
 import trio
 
-from .. import xml
-from ..errors import ElementError, ErroneousStanza
+from ..errors import SessionLost
 from ..jid import JID
-from ..protocol.stanza import IQ, Get, IQType, Message, Presence, Set, response_type
-from ..stream.bare import bare
+from ..protocol.stanza import IQ, Get, IQType, Message, Presence, Set
 from ..stream.ids import new_id
-from ..stream.inbox import DEFAULT_CAPACITY, Inbox, Subscription
-from ..stream.requests import Handler, Request
+from ..stream.inbound.inbox import DEFAULT_CAPACITY, Subscription
+from ..stream.inbound.requests import Handler, Request
+from ..stream.outbound.token import StanzaState, StanzaToken
 from ..stream.signal import Signal
 from ..stream.stanzastream import StanzaStream
-from ..stream.token import StanzaState, StanzaToken
-from .desired import Desired
-from .events import Established, Event, Suspended
-from .outliving import Outliving
-from .repair import Repair
+from .events import Event, Suspended
+from .journal.durable import DurableMessage
+from .journal.journal import Restored
+from .session import Session
+from .standing import Standing, StreamByHand
+from .steps import Prepare, Step, prepared_session
+from .supervisor import Supervisor
 
 __all__ = ["Client"]
 
-logger = logging.getLogger(__name__)
-
 R = TypeVar("R")
 
-_ON_ITS_WAY = frozenset({StanzaState.SENT, StanzaState.ACKED})
 
-
-class Client(Outliving):
+class Client:
     """Sends and receives stanzas on a `StanzaStream`.
 
     `connect` makes one that looks after its stream, too. On a stream that you run yourself, ``Client(stream)`` is all
     there is to it.
     """
 
-    def __init__(self, stream: StanzaStream, jid: JID | None = None) -> None:
+    def __init__(
+        self,
+        stream: StanzaStream,
+        jid: JID | None = None,
+        *,
+        supervisor: Supervisor | None = None,
+        events: Signal[Event] | None = None,
+    ) -> None:
         self.stream = stream
         self.messages = stream.messages
         self.presences = stream.presences
         self.on_message = stream.on_message_received
         self.on_presence = stream.on_presence_received
-        self.on_event: Signal[Event] = Signal()
+        self.on_event: Signal[Event] = Signal() if events is None else events
         self._jid = jid
-        self._state = ClientState()
-        self._desired = Desired(stream)
+        self._supervisor = supervisor
+        self._standing: Standing = supervisor or StreamByHand(stream.core, jid)
+
+    # --- where it stands
 
     @property
     def jid(self) -> JID:
         """Our full JID, as the server bound it."""
+        session = self.session
+        if session is not None and self._supervisor is not None:
+            self._jid = session.jid
         if self._jid is None:
-            raise RuntimeError("nobody told this client its address")
+            raise RuntimeError("this client was not told its address")
         return self._jid
 
     @property
+    def session(self) -> Session | None:
+        """The session of now; None while there is none that can be used.
+
+        A function that prepares a session (`each_session`) can use it before the application can.
+        """
+        session = self._standing.session
+        if session is None:
+            session = prepared_session()
+        return session if session is not None and session.ended is None else None
+
+    @property
     def established(self) -> bool:
-        """Whether stanzas can be enqueued: there is a session, be it that it has no link just now."""
-        return self._state.ready and self.stream.established
+        """Whether stanzas can be enqueued: there is a session, with or without a link."""
+        return self.session is not None
+
+    @property
+    def linked(self) -> bool:
+        """Whether there is a session, and it has a link."""
+        session = self.session
+        return session is not None and session.linked
 
     @property
     def suspended(self) -> Suspended | None:
-        """How things stand while there is no link: the event, as of the last attempt that has failed. Else None."""
-        return None if self._state.repair is None else self._state.repair.suspended
+        """How things stand while there is no link: the event, as of the last attempt that failed. None otherwise."""
+        return None if self._supervisor is None else self._supervisor.reconnector.suspended
 
-    @property
-    def active(self) -> bool:
-        """Whether somebody is looking, as `set_active` was told last."""
-        return self._desired.active
+    async def wait_established(self) -> None:
+        """Wait until there is a session. Raises ConnectionError if there will be none any more."""
+        await self._wait_session()
+        await trio.lowlevel.checkpoint()
 
-    def set_active(self, active: bool) -> None:
-        """Let the server know whether somebody is looking (XEP-0352): if not, it may hold back what can wait.
+    async def wait_linked(self) -> None:
+        """Wait until there is a session with a link. Raises ConnectionError if there will be none any more."""
+        while True:
+            session = await self._wait_session()
+            try:
+                await session.wait_linked()
+            except SessionLost:
+                await trio.lowlevel.checkpoint()
+                continue
+            return
 
-        It holds for every link to come, of this session and the next ones, until it is said otherwise. Only a server
-        that wants to know is told, on a client that `connect` has made. Returns at once.
-        """
-        self._desired.set_active(active)
+    async def _wait_session(self) -> Session:
+        while (session := self.session) is None:
+            if self._standing.ended is not None:
+                await trio.lowlevel.checkpoint()
+                raise self._standing.ended
+            await self._standing.changed.park()
+        return session
 
-    async def forget_token(self) -> None:
-        """Log out for good: forget the token that logs in without the password, and have the server forget it (FAST).
-
-        The session goes on. A repair of its link uses the credentials again, and asks for no other token. The server is
-        told on a link of its own, in `connect_timeout` seconds at most; nothing is said if there is no token. When this
-        returns, the token is of no use to anybody. If it raises ConnectionError, or is cancelled, it is forgotten here;
-        whether the server has heard of it, nobody knows: at worst the token is good until it expires, for whoever has
-        got hold of it. `StoreError` if the store cannot be told; RuntimeError on a client that `connect` has not made.
-        """
-        if self._state.forget_token is None:
-            raise RuntimeError("this client does not log in: somebody else runs its stream")
-        await self._state.forget_token()
-
-    def network_changed(self, patience: float = 5.0) -> None:
-        """The machine has another network now, or has slept: find out at once whether the link is still good.
-
-        The server is asked for a sign of life; if none comes within `patience` seconds, the link is given up and
-        replaced. Without a link, an attempt to get one begins at once. Returns at once.
-        """
-        self.stream.check_link(patience)
-        self._state.hurry(afresh=True)
-
-    def reconnect_now(self) -> None:
-        """If there is no link, do not wait for the next attempt any longer: a person wants it now. Returns at once."""
-        self._state.hurry(afresh=False)
+    # --- sending
 
     def enqueue(
         self,
@@ -121,13 +132,10 @@ class Client(Outliving):
         token and each of its states. Raises ValueError, and sends nothing, if the stanza is not valid, and
         ConnectionError if there is no session.
         """
-        session = self.stream._session
-        if session.ended is not None:
-            raise session.ended
-        if not (self._state.ready and session.established):
-            raise self._state.ended or ConnectionError("there is no session at the moment")
-        stanza.validate()
-        return session.enqueue(stanza, StanzaToken(stanza, on_state_change=on_state_change))
+        session = self.session
+        if session is None:
+            raise self._standing.ended or ConnectionError("there is no session at the moment")
+        return session.enqueue(stanza, on_state_change=on_state_change)
 
     async def send(
         self,
@@ -151,55 +159,10 @@ class Client(Outliving):
         While there is no session it waits for one. Raises ConnectionError if there will be none, and what ``await
         token`` raises. Cancelling retracts what was not sent yet; a late reply is ignored.
         """
-        is_request = isinstance(stanza, IQ) and stanza.type.is_request
-        if on_reply is not None and not is_request:
+        if on_reply is not None and not (isinstance(stanza, IQ) and stanza.type.is_request):
             raise ValueError("only a request has a reply that on_reply could be called with")
-        await self._wait_established()
-        if is_request:
-            return await self._send_request(cast(IQ, stanza), timeout, on_reply)
-        await self.enqueue(stanza)
-        return None
-
-    async def _send_request(
-        self, iq: IQ, timeout: float | None, on_reply: Callable[[IQ], Awaitable[Any] | None] | None
-    ) -> Any:
-        outcome: Awaitable[Any] | None = None
-
-        def deliver(reply: IQ) -> None:
-            nonlocal outcome
-            if on_reply is not None:
-                outcome = on_reply(reply)
-
-        iq.validate()
-        iq.id = iq.id or new_id()
-        written = None if timeout is None else trio.Event()
-        session = self.stream._session
-        with session.replies.expect(iq.to, iq.id, self.stream.local_jid, deliver) as waiter:
-            token = self.enqueue(iq)
-
-            def changed(state: StanzaState) -> None:
-                if written is not None:
-                    written.set()
-                if state not in _ON_ITS_WAY and token.exception is not None:
-                    waiter.fail(token.exception)
-
-            token._watch(changed)
-            try:
-                if timeout is not None and written is not None:
-                    await written.wait()
-                    with trio.move_on_after(timeout):
-                        await waiter.wait_settled()
-                    if not waiter.settled:
-                        raise TimeoutError(f"no reply to {iq!r} within {timeout:g} seconds")
-                await waiter.wait_settled()
-            except trio.Cancelled:
-                token._retract()
-                if inspect.iscoroutine(outcome):
-                    outcome.close()  # the reply came, but nobody is there any more to await what on_reply made of it
-                raise
-        if outcome is not None and inspect.isawaitable(outcome):
-            return await outcome
-        return _result(iq, waiter.result())
+        session = await self._wait_session()
+        return await session.send(stanza, timeout=timeout, on_reply=on_reply)
 
     async def request(
         self, payload: Get[R] | Set[R], *, to: JID | str | None = None, timeout: float | None = None
@@ -215,31 +178,141 @@ class Client(Outliving):
 
         Without a link that may take until there is one again. Cancelling touches no stanza.
         """
-        await self._answered()
-        for token in self.stream._session.unsettled():
+        await trio.lowlevel.checkpoint()
+        journal = None if self._supervisor is None else self._supervisor.journal
+        if journal is not None:
+            await journal.outbox.wait_reconciled()
+        for token in self.stream.core.session.unsettled():
             if not token.state.is_final:
                 await token.wait()
 
+    # --- what outlives the process: needs connect(store=...)
+
+    async def post(self, message: Message) -> DurableMessage:
+        """Have `message` sent, and survive: it is written down before this returns, and kept until the server has it.
+
+        It is sent in this session or, if that ends before the server has acknowledged it, in the next one, also in
+        another process, always with the same id: what the server says that it never had is sent once more. If it does
+        not say, its archive is asked first (XEP-0313); if that does not have it either, or there is none, it is sent
+        once more, and then the recipient may get it twice, and can tell by the id (which is in an ``<origin-id/>``,
+        too, XEP-0359). While there is no session it waits, as it does while the archive is asked what became of one before
+        it. ``await posted`` waits until the server has it.
+
+        Needs ``connect(store=...)``, RuntimeError otherwise. Raises ValueError if the message is not valid, and
+        `StoreError` if it cannot be written down. If cancelled, it may be sent all the same.
+        """
+        from ..protocol.stanzaids import OriginId  # few need it
+
+        journal = None if self._supervisor is None else self._supervisor.journal
+        if journal is None:
+            raise RuntimeError("what is posted must survive: connect(store=...) says where to keep it")
+        message.validate()
+        message.id = message.id or new_id()
+        if message.get(OriginId) is None:
+            message.payloads.append(OriginId(id=message.id))
+        return await journal.post(message, self.stream.core.session, ready=self.established)
+
+    @property
+    def posted(self) -> tuple[DurableMessage, ...]:
+        """What was posted, here or by processes before, and the server does not have yet, in order."""
+        journal = None if self._supervisor is None else self._supervisor.journal
+        return () if journal is None else journal.outbox.posted
+
+    @property
+    def restored(self) -> Restored | None:
+        """What the store held when we connected; None if that was nothing."""
+        journal = None if self._supervisor is None else self._supervisor.journal
+        return None if journal is None else journal.restored
+
+    async def suspend(self) -> None:
+        """Leave the session to another process: write all down, and drop the link without a word.
+
+        What is not acknowledged yet, and what is still queued, goes with it. The client is of no more use here; what
+        it raises from now on says so. Without a session that can be resumed, only what was posted stays. RuntimeError
+        without ``connect(store=...)``. If cancelled, it is suspended all the same.
+        """
+        if self._supervisor is None or self._supervisor.journal is None:
+            raise RuntimeError("there is nowhere to leave the session: connect(store=...) says where")
+        await self._supervisor.suspend()
+
+    # --- the link
+
+    @property
+    def active(self) -> bool:
+        """Whether a person is looking, as `set_active` was told last."""
+        return self._supervisor is None or self._supervisor.client_state.active
+
+    def set_active(self, active: bool) -> None:
+        """Let the server know whether a person is looking (XEP-0352): if not, it may hold back what can wait.
+
+        It holds for every link to come, of this session and the next ones. Only a server that offers it is told.
+        Returns at once. RuntimeError on a client that `connect` has not made.
+        """
+        if self._supervisor is None:
+            raise RuntimeError("the stream of this client is run by hand")
+        self._supervisor.client_state.set_active(active)
+
+    async def forget_token(self) -> None:
+        """Log out for good: forget the token that logs in without the password, and have the server forget it (FAST).
+
+        The session goes on. A repair of its link uses the credentials again, and asks for no other token. The server is
+        told on a link of its own, in `connect_timeout` seconds at most; nothing is said if there is no token. When this
+        returns, the token is of no use any more. If it raises ConnectionError, or is cancelled, it is forgotten here,
+        but the server may not have heard of it: at worst the token is good until it expires, for whoever holds it.
+        `StoreError` if the store cannot be told; RuntimeError on a client that `connect` has not made.
+        """
+        if self._supervisor is None:
+            raise RuntimeError("this client does not log in: its stream is run by hand")
+        await self._supervisor.forget_token()
+
+    def network_changed(self, patience: float = 5.0) -> None:
+        """The machine has another network now, or has slept: find out at once whether the link is still good.
+
+        The server is asked for a sign of life; if none comes within `patience` seconds, the link is given up and
+        replaced. Without a link, an attempt to get one begins at once. Returns at once.
+        """
+        self.stream.check_link(patience)
+        if self._supervisor is not None:
+            self._supervisor.reconnector.hurry(afresh=True)
+
+    def reconnect_now(self) -> None:
+        """If there is no link, do not wait for the next attempt any longer: a person wants it now. Returns at once."""
+        if self._supervisor is not None:
+            self._supervisor.reconnector.hurry(afresh=False)
+
+    # --- what happens, and what is to be so
+
     def events(self, *, capacity: float = DEFAULT_CAPACITY) -> Subscription[Event]:
-        """``async with`` block that gives an inbox of Established, Suspended, Resumed and Destroyed events."""
+        """``async with`` block that gives an inbox of events; it ends when the client has ended."""
         return self.on_event.subscribe(capacity)
 
-    @asynccontextmanager
-    async def maintain(self, apply: Callable[[Client], Awaitable[object]]) -> AsyncIterator[None]:
-        """A block during which each session is brought into a desired state: ``apply(client)`` runs now, and again
-        whenever there is a new session.
+    def each_session(self, step: Step, prepare: Prepare) -> AbstractAsyncContextManager[None]:
+        """A block during which `prepare` sets up each session: the one of now, and each later one.
 
-        What it raises now leaves the block. Later on it is logged: the session stays as it is. Cancelling cancels it.
+        ``prepare(session)`` is an async function, or gives an async context manager: that is entered, and left when the
+        session is over, before Destroyed is told, in reverse order. All functions of one `step` run at once, the steps
+        in order; the application waits for `Step.PRESENCE`. A session that is resumed keeps what was set up: nothing
+        runs. For one that another process began (``session.adopted``) all runs.
+
+        What `prepare` raises for the session of now leaves the block. Later it is told as a `Trouble` event, and
+        `prepare` is tried again, with growing delays, while the session lasts. Without a session nothing runs before
+        there is one. Cancelling cancels what is being prepared.
+        """
+        return self._standing.each_session(step, prepare)
+
+    def maintain(self, apply: Callable[[Client], Awaitable[object]]) -> AbstractAsyncContextManager[None]:
+        """A block during which each session is brought into a desired state by ``apply(client)``.
+
+        The same as `each_session` with `Step.PRESENCE`.
         """
 
-        async with self.events() as events:
-            await apply(self)
-            with bare() as inside:
-                async with trio.open_nursery() as nursery:
-                    nursery.start_soon(_apply_again, self, apply, events)
-                    with inside:
-                        yield
-                    nursery.cancel_scope.cancel(reason="the state is no longer desired")
+        def prepare(session: Session) -> Awaitable[object]:
+            return apply(self)
+
+        prepare.__qualname__ = getattr(apply, "__qualname__", "maintain")
+        return self.each_session(Step.PRESENCE, prepare)
+
+    # --- requests to us
 
     def iq_handler(
         self, type_: IQType, payload_cls: type[Any], handler: Handler, *, with_send_reply: bool = False
@@ -258,71 +331,3 @@ class Client(Outliving):
     ) -> Subscription[Request]:
         """``async with`` block that gives an inbox of requests, each to be answered by ``request.reply(...)``."""
         return self.stream.iq_requests(type_, payload_cls, capacity=capacity)
-
-    async def wait_established(self) -> None:
-        """Wait until there is a session. Raises ConnectionError if there will be none any more."""
-        await self._wait_established()
-        await trio.lowlevel.checkpoint()
-
-    async def _wait_established(self) -> None:
-        while not self.established:
-            if self._state.ended is not None or self._state.ready:
-                await trio.lowlevel.checkpoint()
-                raise self._state.ended or self.stream._session.ended or ConnectionError("the stream is not running")
-            await self._state.changed.park()
-
-
-class ClientState:
-    """Whether there is, or will be, a session; `connect` keeps it up to date."""
-
-    def __init__(self) -> None:
-        self.changed = trio.lowlevel.ParkingLot()
-        self.ready = True
-        """False while a new session is prepared."""
-        self.ended: Exception | None = None
-        """Why there will never be a session again."""
-        self.repair: Repair | None = None
-        """What looks after the link, if anything does."""
-        self.forget_token: Callable[[], Awaitable[None]] | None = None
-        """Logs out for good, if anything logs in."""
-
-    def hurry(self, *, afresh: bool) -> None:
-        """See `Repair.hurry`."""
-        if self.repair is not None:
-            self.repair.hurry(afresh)
-
-    def set_ready(self, ready: bool) -> None:
-        """A session can be used, or cannot any more."""
-        self.ready = ready
-        self.changed.unpark_all()
-
-    def end(self, reason: Exception) -> None:
-        """There will be no session any more."""
-        self.ended = reason
-        self.set_ready(False)
-
-
-async def _apply_again(client: Client, apply: Callable[[Client], Awaitable[object]], events: Inbox[Event]) -> None:
-    async for event in events:
-        if isinstance(event, Established):
-            try:
-                await apply(client)
-            except Exception:
-                logger.exception("could not bring the new session into its desired state")
-
-
-def _result(request: IQ, reply: IQ) -> Any:
-    """The answer in `reply`, read as the request's class says."""
-    payload = reply.payload
-    try:
-        answer, optional = response_type(type(request.payload))
-    except TypeError:
-        return payload
-    if answer is None or (payload is None and optional):
-        return None
-    if payload is None:
-        raise ErroneousStanza(f"the result is empty, though {answer.__name__} was due", reply)
-    try:
-        return xml.parse(answer, payload)
-    except ElementError as exc:
-        raise ErroneousStanza(f"the result is not what was asked for: {exc}", reply) from exc

@@ -5,31 +5,29 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from types import TracebackType
 from typing import Any
 
 import trio
 
-from ..errors import DestructionRequested
 from ..jid import JID
 from ..protocol.sasl import Credentials
 from ..stream.bare import bare, reraise
-from ..stream.credentials import CredentialsLike
+from ..stream.liveness import Liveness
+from ..stream.negotiation.credentials import CredentialsLike
+from ..stream.signal import Signal
 from ..stream.stanzastream import StanzaStream
-from ..stream.watchdog import Liveness
 from ..transport.discovery import Resolver
 from ..transport.proxy import Proxy
 from .client import Client
 from .dial import Dialler, EndpointLike
+from .events import Event
+from .journal.journal import open_journal
 from .policy import ReconnectPolicy, SMPolicy
-from .store.recorder import Recorder, recording
-from .store.ticket import SessionStore
+from .steps import preparing
+from .store.storedsession import SessionStore
 from .supervisor import Supervisor
 
 __all__ = ["connect", "serve"]
-
-#: Seconds for the last words when the block is left by an error or by cancellation.
-GRACE = 2.0
 
 Service = Callable[[Client], AbstractAsyncContextManager[Any]]
 
@@ -47,7 +45,7 @@ async def connect(
     liveness: Liveness = Liveness(),
     reconnect: ReconnectPolicy | None = ReconnectPolicy(),
     store: SessionStore | None = None,
-    carbons: bool = False,
+    inline: Iterable[Any] = (),
     services: Iterable[Service] = (),
     proxy: Proxy | str | None = None,
     resolver: Resolver | None = None,
@@ -68,9 +66,9 @@ async def connect(
     (None: not), `liveness` how much silence is tolerated, `reconnect` how a broken link is repaired (None: it is not,
     the block ends). `store` is where the session is written down, so that another process can go on with it
     (`SessionStore`): if there is one in it, it is resumed, and ``client.restored`` tells what came of that; and how to
-    log in without a password, if the server gives tokens for that. `carbons` asks for copies of what our other clients
-    send and get (XEP-0280), in every session. `services` are called with the client and entered, in order, before the
-    body. `proxy` is a way out, for whatever is not a function: ``socks5://user:password@host:1080``, or ``http://`` for
+    log in without a password, if the server gives tokens for that. `inline` holds elements of features that each
+    session shall begin with, where the server can do that along with the login (XEP-0386): ``carbons.Enable()``, say.
+    `services` are called with the client and entered, in order, before the body. `proxy` is a way out, for whatever is not a function: ``socks5://user:password@host:1080``, or ``http://`` for
     one that knows CONNECT. It looks up the names of hosts; only SRV records are asked for here, and not even these if
     there is an `endpoint`. `resolver`, one of dnspython's, is asked for them in place of the system's name servers.
 
@@ -94,27 +92,57 @@ async def connect(
         proxy=proxy,
         resolver=resolver,
     )
-    client = _client(address, liveness, sm, carbons)
-    async with recording(store, client.stream, dialler, address) as recorder:
-        keeper = _Keeper(client, Supervisor(client, dialler, sm, reconnect, recorder), recorder)
-        with bare() as inside:
-            async with trio.open_nursery() as nursery, keeper:
-                await nursery.start(keeper.run)
-                keeper.begin()
-                with inside, keeper.body:
-                    async with AsyncExitStack() as stack:
-                        for service in services:
-                            await stack.enter_async_context(service(client))
-                        yield client
-                    await _finish(client, close_timeout)
-    if keeper.failure is not None and keeper.body.cancelled_caught:
-        reraise(keeper.failure)
+    async with open_journal(store, address) as journal:
+        restored = None if journal is None else await journal.load()
+        if journal is not None:
+            dialler.restore(journal.login)
+        ack_after = (sm or SMPolicy()).ack_after
+        stream = StanzaStream(address.bare, liveness=liveness, ack_after=ack_after, journal=journal, session=restored)
+        stream.messages.retain_unclaimed(defers=journal is not None)
+        events: Signal[Event] = Signal()
+        supervisor = Supervisor(stream.core, dialler, journal, sm, reconnect, tuple(inline), events)
+        client = Client(stream, None if journal is None else journal.jid, supervisor=supervisor, events=events)
+        try:
+            async with _supervised(supervisor):
+                async with AsyncExitStack() as stack:
+                    await _enter(client, services, stack, supervisor)
+                    yield client
+                await _finish(client, close_timeout)
+        finally:
+            if journal is not None:
+                with trio.CancelScope(shield=True):
+                    await journal.finish(dialler.login)
 
 
-def _client(address: JID, liveness: Liveness, sm: SMPolicy | None, carbons: bool) -> Client:
-    client = Client(StanzaStream(address.bare, liveness=liveness, ack_after=(sm or SMPolicy()).ack_after))
-    client._desired.carbons = carbons
-    return client
+@asynccontextmanager
+async def _supervised(supervisor: Supervisor) -> AsyncIterator[None]:
+    """A block during which the supervisor runs in the background. What ends the client ends the block, bare."""
+    with bare() as inside:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(supervisor.run, nursery)
+            try:
+                # Not sooner: until start() returns, cancelling the caller must cancel the supervisor.
+                supervisor.shield()
+                with inside, supervisor.body:
+                    yield
+            except Exception as exc:
+                if supervisor.failure is not None:
+                    exc.add_note(f"(the XMPP session had already ended: {supervisor.failure!r})")
+                raise
+            finally:
+                with trio.CancelScope(shield=True):
+                    await supervisor.close()
+    if supervisor.failure is not None and supervisor.body.cancelled_caught:
+        reraise(supervisor.failure)
+
+
+async def _enter(client: Client, services: Iterable[Service], stack: AsyncExitStack, supervisor: Supervisor) -> None:
+    """Enter the services, in order; then have them set up the first session."""
+    with preparing(supervisor.first):
+        for service in services:
+            await stack.enter_async_context(service(client))
+    supervisor.services_entered()
+    await supervisor.wait_first_session()
 
 
 async def _finish(client: Client, patience: float) -> None:
@@ -139,92 +167,3 @@ async def serve(
     async with connect(jid, password, **options) as client:
         task_status.started(client)
         await trio.sleep_forever()
-
-
-class _Keeper:
-    """Runs the supervisor beside the body. It raises nothing once the body has begun: it cancels the body."""
-
-    def __init__(self, client: Client, supervisor: Supervisor, recorder: Recorder | None) -> None:
-        client._state.set_ready(False)
-        client._recorder = recorder
-        client._suspend = self._suspend
-        self._recorder = recorder
-        self._repair = trio.CancelScope()
-        self._suspended = trio.Event()
-        self._client = client
-        self._supervisor = supervisor
-        self._engine = trio.CancelScope()
-        self.body = trio.CancelScope()
-        self.failure: Exception | None = None
-        # Tasks of the body shall be cancelled before they are told, one by one, that their session has ended: the
-        # one exception that comes out of the block tells it.
-        client.stream._lifecycle.on_session_ending.connect(self._session_ending)
-
-    async def __aenter__(self) -> None:
-        pass
-
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if self.failure is not None and isinstance(exc, Exception):
-            exc.add_note(f"(the XMPP session had already ended: {self.failure!r})")
-        with trio.CancelScope(shield=True):
-            await self._close()
-
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        with self._engine:
-            async with self._client.stream:
-                try:
-                    with self._repair:
-                        await self._supervisor.run(task_status=task_status)
-                    if self._repair.cancel_called:
-                        await self._keep()
-                    self._client._state.end(DestructionRequested("the stream was closed"))
-                except Exception as exc:
-                    if self._supervisor.is_first:
-                        raise
-                    await self._keep()
-                    self._fail(exc)
-                finally:
-                    if self._supervisor.is_first:
-                        with trio.move_on_after(GRACE, shield=True):
-                            await self._keep()
-                    self._suspended.set()
-
-    async def _suspend(self) -> None:
-        """End the link without a word, and leave the session for another process."""
-        self._client._state.end(DestructionRequested("the session was suspended"))
-        self._client.stream.stop()
-        self._repair.cancel(reason="the session was suspended")
-        await self._suspended.wait()
-
-    async def _keep(self) -> None:
-        """What the store has is to stay: the server may still know the session."""
-        if self._recorder is not None:
-            await self._recorder.keep()
-
-    def begin(self) -> None:
-        """The body begins. What is around us must not cut the stream any more: first the body is ended, and then we
-        say goodbye.
-        """
-        # Not a moment sooner: whoever is cancelled while he starts us waits for us to end.
-        self._engine.shield = True
-
-    def _session_ending(self, reason: Exception) -> None:
-        if not isinstance(reason, DestructionRequested) and self._supervisor.is_fatal(reason):
-            self.body.cancel(reason=f"the XMPP session has ended: {reason}")
-
-    def _fail(self, exc: Exception) -> None:
-        self.failure = exc
-        self.body.cancel(reason=f"the XMPP session has ended: {exc}")
-        self._supervisor.abandon(exc)
-        self._client._state.end(exc)
-
-    async def _close(self) -> None:
-        """End everything, in `GRACE` seconds at most."""
-        self._client._state.end(self.failure or DestructionRequested("the client was closed"))
-        try:
-            await self._client.stream._lifecycle.close(GRACE / 2)
-            self._client.stream._router.close(self.failure)
-        finally:
-            self._engine.cancel(reason="the block of connect() was left")

@@ -6,7 +6,7 @@ import copy
 import math
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import trio
 
@@ -20,27 +20,33 @@ from ..errors import (
     TLSFailure,
 )
 from ..jid import JID
-from ..protocol.features import StreamFeatures
 from ..protocol.sasl import Credentials, LoginMemory, Strength, Ticket
 from ..record import replace
-from ..stream.credentials import CredentialsLike, ask
-from ..stream.negotiate import Terms
-from ..stream.sasl2 import KeepLike, WishLike, keep_nothing, no_wish
+from ..stream.negotiation.credentials import CredentialsLike, ask
+from ..stream.negotiation.negotiate import NegotiationOptions
+from ..stream.negotiation.sasl2 import InlineRequests, LoggedIn, Resumable, SaveLogin, save_nothing
 from ..stream.xmlstream import XmlStream
 from ..transport.discovery import Resolver
 from ..transport.endpoint import Endpoint
 from ..transport.hostmeta import host_meta_of
 from ..transport.proxy import Proxy
 from ..transport.tlsmemory import TLSMemory
-from .candidate import Candidate, Dial, Trip, Way, discovery, host_meta, way_to
+from .candidate import Candidate, CandidateSource, ConnectAttempt, Dial, candidates_for, discovery, host_meta
 from .race import FAILURES, Race
 from .store.login import Login
 
-__all__ = ["Dialler", "EndpointLike"]
+__all__ = ["Connected", "Dialler", "EndpointLike"]
 
 EndpointLike = str | Endpoint | Dial
 
 T = TypeVar("T")
+
+
+class Connected(NamedTuple):
+    """An XML stream that is authenticated and not bound, unless that was done along with the login."""
+
+    xmlstream: XmlStream
+    login: LoggedIn
 
 
 class Dialler:
@@ -60,20 +66,16 @@ class Dialler:
     ) -> None:
         self.domain = jid.domain
         self.resource = jid.resource
-        self.wish: WishLike = no_wish
-        """What is to come of a login in the same breath, where that is possible: for whoever has the session to say."""
-        self.keep: KeepLike = keep_nothing
-        """Makes `login` outlive the process, if anything shall."""
         self._endpoints = None if endpoint is None else _parse_endpoints(endpoint)
         self._tls = tls
         self._credentials = credentials
-        self._terms = Terms(jid.bare, credentials, allow_plaintext)
+        self._options = NegotiationOptions(jid.bare, credentials, allow_plaintext)
         self._timeout = timeout
         self._proxy = Proxy.parse(proxy) if isinstance(proxy, str) else proxy
         self._resolver = resolver
         self._last: Endpoint | Dial | None = None
         self._sessions = TLSMemory()
-        self._is_hearsay = False
+        self._is_unconfirmed = False
         """Whether what we know of logins is what another process has found out, and not yet confirmed."""
         self._deadline = 0.0
 
@@ -81,7 +83,7 @@ class Dialler:
     def may_follow(self) -> bool:
         """Whether the server may send us elsewhere: never to less than TLS, nor past a function that dials for us."""
         its_own = self._endpoints is None or all(isinstance(each, Endpoint) for each in self._endpoints)
-        return its_own and not self._terms.allow_plaintext
+        return its_own and not self._options.allow_plaintext
 
     @property
     def login(self) -> Login:
@@ -91,13 +93,13 @@ class Dialler:
         is_found = endpoint is not None and self._endpoints is None
         return Login(memory.strength, memory.agent, memory.ticket, memory.sasl2, endpoint, is_found)
 
-    def recall(self, login: Login) -> None:
+    def restore(self, login: Login) -> None:
         """Go on from what another process knew, as far as that goes together with what we were told."""
         memory, credentials, endpoint = self.memory, self._credentials, login.endpoint
         memory.strength, memory.agent, memory.sasl2 = login.strength, login.agent, login.offer
         # A function is not asked for this: it is taken to be for the same account as before.
         memory.ticket = login.token_for(credentials) if isinstance(credentials, Credentials) else login.token
-        self._is_hearsay = True
+        self._is_unconfirmed = True
         # Where we were sent, or found the way to, is as good as what is found anew, unless TLS may be left out here;
         # where only somebody told us to go, he may have had his reasons, and the certificate there another name.
         if endpoint in self._endpoints if self._endpoints is not None else login.found and self.may_follow:
@@ -106,57 +108,67 @@ class Dialler:
     @property
     def memory(self) -> LoginMemory:
         """What is kept in mind from login to login."""
-        return self._terms.memory
+        return self._options.memory
 
     @property
-    def _rumours(self) -> int:
+    def _unconfirmed_count(self) -> int:
         """How much there is that we rely on, and have not found out ourselves."""
-        known = (self.memory.ticket, self.memory.sasl2) if self._is_hearsay else ()
+        known = (self.memory.ticket, self.memory.sasl2) if self._is_unconfirmed else ()
         return sum(each is not None for each in known)
 
-    def by_token_alone(self, ticket: Ticket, wish: WishLike) -> Dialler:
-        """Another one, which logs in by that token or not at all, and has a wish of its own."""
+    def by_token_alone(self, ticket: Ticket) -> Dialler:
+        """Return another dialler, which logs in by that token or not at all."""
         memory, other = LoginMemory(self.memory.strength, self.memory.agent, ticket), copy.copy(self)
         memory.sasl2 = self.memory.sasl2
-        other._terms = replace(self._terms, memory=memory)
-        other.keep = keep_nothing
-        other.wish, other._credentials = wish, _nobody
+        other._options = replace(self._options, memory=memory)
+        other._credentials = _no_credentials
         return other
 
     async def dial(
         self,
         nursery: trio.Nursery,
+        *,
+        inline: InlineRequests = InlineRequests(),
+        resuming: Resumable | None = None,
+        save: SaveLogin = save_nothing,
         location: tuple[str, int | None] | None = None,
         elsewhere: Endpoint | None = None,
-    ) -> tuple[XmlStream, StreamFeatures]:
-        """An authenticated, unbound XML stream, and what the server offers on it.
+    ) -> Connected:
+        """Return an authenticated, unbound XML stream, what the server offers on it, and what the login achieved.
 
         `nursery` has to last for as long as the stream is in use: a WebSocket lives in it, and lets nothing out.
-        `location` is where the server wants us to resume; it goes first, if we `may_follow`, and then what worked last.
-        If it has sent us `elsewhere`, that is all. All are raced until the server says what it offers; only then, and
-        only with one, we log in. Raises AuthenticationFailure at once; after what else goes wrong the others go on. In
-        the end TLSFailure if there was nothing else, or the one StreamError or StreamNegotiationFailure there was, or
-        ConnectError. Cancelling leaves nothing open.
+        `inline` is what to ask for along with the login, `resuming` the session to go on with; `save` writes down the
+        state of logins. `location` is where the server wants us to resume; it goes first, if we `may_follow`, and then
+        what worked last. If the server has sent us `elsewhere`, nothing else is tried. All are raced until one says
+        what it offers; only then, and only there, we log in. Raises AuthenticationFailure at once; after other failures
+        the others go on. In the end raises TLSFailure if there was nothing else, or the one StreamError or
+        StreamNegotiationFailure there was, or ConnectError. Cancelling leaves nothing open.
         """
         self._deadline = trio.current_time() + self._timeout
-        self._terms = replace(self._terms, credentials=_Once(self._credentials), wish=self.wish, keep=self.keep)
+        self._options = replace(
+            self._options, credentials=_Once(self._credentials), inline=inline, resuming=resuming, save=save
+        )
         if self.memory.strength is Strength.BOUND:
             self._sessions.forget_old()
-        trip = Trip(self.domain, self._terms, self._tls, self._proxy, nursery, self._deadline, self._sessions)
+        attempt = ConnectAttempt(
+            self.domain, self._options, self._tls, self._proxy, nursery, self._deadline, self._sessions
+        )
         with trio.move_on_at(self._deadline):
             while True:
-                rumours = self._rumours
-                reserve = [host_meta(trip)] if self._endpoints is None and elsewhere is None else []
-                ways = self._ways(trip, location) if elsewhere is None else [way_to(trip, elsewhere)]
-                reached = await self._first(Race(ways), reserve)
+                unconfirmed = self._unconfirmed_count
+                fallbacks = [host_meta(attempt)] if self._endpoints is None and elsewhere is None else []
+                sources = (
+                    self._sources(attempt, location) if elsewhere is None else [candidates_for(attempt, elsewhere)]
+                )
+                reached = await self._first(Race(sources), fallbacks)
                 if reached is not None:
                     return reached
-                if self._rumours >= rumours:
-                    raise self._failure(trip.attempts)
+                if self._unconfirmed_count >= unconfirmed:
+                    raise self._failure(attempt.attempts)
                 # Not all that we relied on was true: once more without it, and without anything of the link before.
                 self._sessions = TLSMemory()
-                trip = replace(trip, sessions=self._sessions)
-        raise self._too_late(trip.attempts)
+                attempt = replace(attempt, sessions=self._sessions)
+        raise self._too_late(attempt.attempts)
 
     async def within_deadline(self, function: Callable[..., Awaitable[T]], *args: object) -> T:
         """Call `function` under the deadline of the last `dial`; ConnectError when it passes."""
@@ -164,46 +176,46 @@ class Dialler:
             return await function(*args)
         raise self._too_late()
 
-    async def _first(self, race: Race[Candidate], reserve: list[Way]) -> tuple[XmlStream, StreamFeatures] | None:
+    async def _first(self, race: Race[Candidate], fallbacks: list[CandidateSource]) -> Connected | None:
         """Log in with the first that lets us; None if nobody does.
 
-        The `reserve` is for when all have failed, or half of the time has passed: a firewall seldom says a word.
+        The `fallbacks` is for when all have failed, or half of the time has passed: a firewall seldom says a word.
         """
         while True:
             winner, remaining = None, self._deadline - trio.current_time()
-            with trio.move_on_after(remaining / 2 if reserve else math.inf):
+            with trio.move_on_after(remaining / 2 if fallbacks else math.inf):
                 winner = await race.next_winner()
-            if winner is None and not reserve:
+            if winner is None and not fallbacks:
                 return None
             if winner is None:
-                race.add(reserve.pop())
+                race.add(fallbacks.pop())
                 continue
             remaining = self._deadline - trio.current_time()
             # Who falls silent in the middle of a login leaves the others their share of the time.
             try:
-                reached = await winner.log_in(remaining / 2 if reserve or not race.is_over else remaining)
+                reached = await winner.log_in(remaining / 2 if fallbacks or not race.is_over else remaining)
             except AuthenticationFailure:
                 raise
             except FAILURES:
                 continue
-            self._last, self._is_hearsay = winner.endpoint, False
-            return reached
+            self._last, self._is_unconfirmed = winner.endpoint, False
+            return Connected(*reached)
 
-    def _ways(self, trip: Trip, location: tuple[str, int | None] | None) -> list[Way]:
+    def _sources(self, attempt: ConnectAttempt, location: tuple[str, int | None] | None) -> list[CandidateSource]:
         first: list[Endpoint | Dial] = []
         if location is not None and self.may_follow:
             try:
                 first.append(Endpoint("xmpp", location[0], location[1] or 5222))
             except ValueError as exc:
                 error = ConnectError(f"no place to resume at: {exc}")
-                trip.attempts.append(Attempt(location[0], None, Stage.RESOLVING, error))
+                attempt.attempts.append(Attempt(location[0], None, Stage.RESOLVING, error))
         if self._last is not None:
             first.append(self._last)
         endpoints = list(dict.fromkeys([*first, *(self._endpoints or ())]))
-        ways = [way_to(trip, endpoint) for endpoint in endpoints]
+        sources = [candidates_for(attempt, endpoint) for endpoint in endpoints]
         if self._endpoints is None:
-            ways.append(discovery(trip, self._resolver, endpoints))
-        return ways
+            sources.append(discovery(attempt, self._resolver, endpoints))
+        return sources
 
     def _failure(self, attempts: Sequence[Attempt]) -> ConnectionError:
         # That the web server is of no help either is not what is wrong.
@@ -235,7 +247,7 @@ class _Once:
         return self._given
 
 
-def _nobody() -> Credentials:
+def _no_credentials() -> Credentials:
     raise StreamNegotiationFailure("the server does not take a token on this link, and nothing else may be used")
 
 

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from ..jid import JID
-from ..record import record
-from ..stream.token import StanzaToken
+from ..record import field, record
+from ..stream.outbound.token import StanzaToken
 from .policy import Cause
+from .session import Session
 
-__all__ = ["Destroyed", "Established", "Event", "Resumed", "Suspended"]
+__all__ = ["Destroyed", "Established", "Event", "Resumed", "Suspended", "Trouble"]
 
 
 @record
 class Established:
-    """There is a new session, bound to `jid`: others see a new resource, without presence, and nothing is enabled."""
+    """There is a new session, bound to `jid`, and the services have set it up as far as `Step.PRESENCE`.
+
+    Others see a new resource: what is not the business of a service, like our presence, is to be sent anew.
+    """
 
     jid: JID
+    session: Session | None = field(default=None, compare=False)
 
 
 @record
@@ -40,17 +45,30 @@ class Suspended:
 class Resumed:
     """The session goes on; nothing was lost."""
 
+    session: Session | None = field(default=None, compare=False)
+
+
+@record
+class Trouble:
+    """A service could not do something because of `exception`, and is going to try again.
+
+    `service` names it. Session, client and the other services go on.
+    """
+
+    service: str
+    exception: Exception = field(compare=False)
+
 
 @record
 class Destroyed:
     """The session is over, because of `reason`.
 
     `undelivered` holds the tokens, in order, of what the server did not acknowledge. Those in state DISCONNECTED it
-    never got; of those in state SENT_WITHOUT_SM nobody knows.
+    never got; the fate of those in state SENT_WITHOUT_SM is unknown.
     """
 
     reason: Exception
     undelivered: tuple[StanzaToken, ...] = ()
 
 
-Event = Established | Suspended | Resumed | Destroyed
+Event = Established | Suspended | Resumed | Destroyed | Trouble

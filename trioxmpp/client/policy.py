@@ -9,7 +9,7 @@ from typing import TypeAlias
 from ..record import record, replace
 from .cause import Cause
 
-__all__ = ["AskCredentials", "Cause", "Decision", "GiveUp", "Outage", "ReconnectPolicy", "SMPolicy", "Wait"]
+__all__ = ["AskCredentials", "BackoffState", "Cause", "Decision", "GiveUp", "ReconnectPolicy", "SMPolicy", "Wait"]
 
 
 @record
@@ -49,7 +49,7 @@ Decision: TypeAlias = Wait | AskCredentials | GiveUp
 
 
 @record
-class Outage:
+class BackoffState:
     """What was tried to get a link since one last lasted, and what became of it."""
 
     number: int = 1
@@ -63,7 +63,7 @@ class Outage:
     asked: int = 0
     """How often credentials were asked for anew."""
 
-    def failed(self, cause: Cause) -> Outage:
+    def failed(self, cause: Cause) -> BackoffState:
         """The attempt, or the link that came of it, has ended for that cause."""
         return replace(
             self,
@@ -71,7 +71,7 @@ class Outage:
             redirected=self.redirected + (cause is Cause.SEE_OTHER_HOST),
         )
 
-    def decided(self, decision: Decision) -> Outage:
+    def decided(self, decision: Decision) -> BackoffState:
         """The next one, which is to be made as was decided."""
         delay = self.delay if isinstance(decision, GiveUp) else getattr(decision, "seconds", 0.0)
         asked = self.asked + isinstance(decision, AskCredentials)
@@ -106,7 +106,7 @@ class ReconnectPolicy:
         if not 0 < self.initial <= self.maximum:
             raise ValueError("0 < initial <= maximum: without a delay, a server that is down would be stormed")
 
-    def decide(self, cause: Cause, outage: Outage, rng: random.Random | None = None) -> Decision:
+    def decide(self, cause: Cause, outage: BackoffState, rng: random.Random | None = None) -> Decision:
         """What to do after `cause`, if `outage` tells what was done so far: the same for the same draws of `rng`."""
         draw = (rng or random).uniform
         if cause is Cause.AUTH and outage.asked < self.ask_again:
@@ -123,7 +123,7 @@ class ReconnectPolicy:
 
     def delays(self, rng: random.Random | None = None) -> Iterator[float]:
         """The delays before one attempt after the other, in seconds: exponential backoff, decorrelated by chance."""
-        outage = Outage()
+        outage = BackoffState()
         while True:
             decision = self.decide(Cause.TCP, outage, rng)
             assert isinstance(decision, Wait)

@@ -1,289 +1,514 @@
-"""Keeps a stanza stream connected: dials, resumes or binds, and does it again when the link breaks."""
+"""Keeps a client connected: one session after the other, each on one link after the other.
+
+`Supervisor._sessions` is two nested loops. One turn of the outer loop is a session: it binds a resource, or adopts the
+session of another process, and has the services set it up. One turn of the inner loop is a link: reader, writer and
+watchdog, in a cancel scope of their own. When a link breaks, the session stays; resuming it is another turn of the
+inner loop, which begins with a new link and a new scope. Nothing is reset: what belongs to a link or a session is gone
+with it.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
-from functools import partial
-from typing import Any
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, NamedTuple, NoReturn
 
 import trio
 
-from ..errors import SessionLost, StreamNegotiationFailure
-from ..protocol.features import StreamFeatures
+from ..errors import DestructionRequested, SessionLost, StreamNegotiationFailure
+from ..jid import JID
+from ..protocol import ns
+from ..protocol.csi import Inactive
 from ..protocol.sm import Enable, Enabled, Failed
 from ..stream.bare import bare
-from ..stream.negotiate import bind
-from ..stream.resumption import ResumptionRefused
-from ..stream.sasl2 import Wish
-from ..stream.xmlstream import XmlStream
-from .client import Client
-from .dial import Dialler
+from ..stream.core import StreamCore
+from ..stream.link import Link
+from ..stream.negotiation.negotiate import bind
+from ..stream.negotiation.resumption import ResumptionRefused
+from ..stream.negotiation.sasl2 import InlineRequests, LoggedIn
+from ..stream.signal import Signal
+from .clientstate import ClientStateIndication
+from .dial import Connected, Dialler
 from .events import Destroyed, Established, Event, Resumed
-from .forgetting import forget_token
-from .policy import Cause, GiveUp, ReconnectPolicy, SMPolicy
-from .repair import Repair
-from .store.recorder import Recorder
+from .journal.journal import SessionJournal
+from .logout import invalidate_token
+from .policy import Cause, Decision, GiveUp, ReconnectPolicy, SMPolicy
+from .reconnector import Reconnector
+from .session import Session
+from .steps import Prepare, Step, Steps
 
 __all__ = ["Supervisor"]
 
 logger = logging.getLogger(__name__)
 
-#: With a store, messages that nobody wants yet wait for somebody for so many seconds from the first link on.
-CLAIM_TIME = 60.0
+#: Seconds for the last words when the block is left by an error or by cancellation.
+GRACE = 2.0
 
-Start = Callable[..., Awaitable[None]]
+#: Messages that nothing wants yet wait this many seconds from the first session on.
+UNCLAIMED_FOR = 60.0
 
 
-class _Status:
-    """Passes on that something has started, and remembers it."""
+class Arrival(NamedTuple):
+    """A link, and the session on it."""
 
-    def __init__(self, status: trio.TaskStatus[None]) -> None:
-        self._status = status
-        self.has_started = False
+    link: Link
+    jid: JID
+    login: LoggedIn
+    adopted: bool
 
-    def started(self, value: Any = None) -> None:
-        self.has_started = True
-        self._status.started()
+
+class SessionOver(Exception):
+    """The inner loop ends: there will be no further link for this session.
+
+    `cause` is why; None if we closed the stream. `decision` is how long to wait for the next attempt, or None if there
+    is an authenticated stream, `connected`, that is good for a new session.
+    """
+
+    def __init__(
+        self, cause: Exception | None, *, decision: Decision | None = None, connected: Connected | None = None
+    ) -> None:
+        super().__init__(cause)
+        self.cause = cause
+        self.decision = decision
+        self.connected = connected
 
 
 class Supervisor:
-    """The background task of `connect`. Whatever ends it for good, it raises."""
+    """The background of `connect`. It has one owner's state: the session of now, and why there will be no other."""
 
     def __init__(
         self,
-        client: Client,
+        core: StreamCore,
         dialler: Dialler,
+        journal: SessionJournal | None,
         sm: SMPolicy | None,
         reconnect: ReconnectPolicy | None,
-        recorder: Recorder | None = None,
+        inline: tuple[Any, ...],
+        events: Signal[Event],
     ) -> None:
-        self._client = client
-        self._stream = client.stream
+        self.core = core
+        self.journal = journal
+        self.session: Session | None = None
+        """The session that the application may use; None while there is none, or it is being set up."""
+        self.ended: Exception | None = None
+        """Why there will never be a session again."""
+        self.changed = trio.lowlevel.ParkingLot()
+        """Tasks wait here for either of these to change."""
+        self.failure: Exception | None = None
+        """What ended the client, if nobody asked for its end."""
+        self.body = trio.CancelScope()
+        """Around the application's block."""
+        self.reconnector = Reconnector(core, dialler, reconnect)
+        self.client_state = ClientStateIndication()
+        self._steps = Steps(self.emit)
         self._dialler = dialler
         self._sm = sm
         self._reconnect = reconnect
-        self._recorder = recorder
-        self._destroyed: Destroyed | None = None
-        self._repair = client._state.repair = Repair(dialler, reconnect)
-        self._started: Callable[[], None] | None = None
-        dialler.wish = self._wish
-        client._state.forget_token = partial(forget_token, dialler)
-        self._stream.on_stream_destroyed.connect(self._stream_destroyed)
+        self._inline = inline
+        self._events = events
+        self._task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+        self._links: trio.Nursery | None = None
+        self._loops = trio.CancelScope()
+        self._background = trio.CancelScope()
+        self._left = trio.Event()
+        self.first: Session | None = None
+        """The first session, from the moment in which services may be entered."""
+        self._services_entered = trio.Event()
+        self._has_served = False
+        """Whether the application ever had a session."""
+        self._told: Session | None = None
+        """The session that Established or Resumed told of, and Destroyed did not."""
 
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Report that there is a session when there is; end without an error when the client was closed."""
-        self._started = task_status.started
-        while True:
-            cause = await self._one_link()
-            if cause is None:
-                return
-            stuck = self._repair.stuck(self._stream, cause)
-            if stuck is not None:
-                self._stream._lifecycle.stop_sm(stuck)
-            decision, was_linked = self._repair.failed(cause, is_first=self.is_first)
-            lost = self._destroyed
-            if was_linked and self._repair.suspended is not None:
-                self._emit(self._repair.suspended)
-            self._report_destroyed()
-            if isinstance(decision, GiveUp):
-                raise cause
-            if lost is not None and self._ends_with_its_session:
-                raise SessionLost(f"the session is lost: {cause}", lost.undelivered) from cause
-            await self._repair.wait(decision)
+    # --- from the block of `connect`
 
-    @property
-    def is_first(self) -> bool:
-        """Whether there never was a session: who connects is there to decide what to do."""
-        return self._started is not None
+    async def run(
+        self, websockets: trio.Nursery, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Live through sessions until closed. Reports that it has started when services may be entered.
 
-    async def _one_link(self) -> Exception | None:
-        """One attempt and the link that comes of it, if any: what ended it, or None if we did, for good."""
-        with bare():
-            async with trio.open_nursery() as nursery:  # where a WebSocket lives, and lets nothing out
+        What fails before that is raised; what fails later cancels `body`, and is kept as `failure`.
+        """
+        self._links, self._task_status = websockets, task_status
+        with self._background:
+            try:
+                with self._loops:
+                    await self._sessions()
+                if self._loops.cancelled_caught:
+                    await self._keep()
+                self._end(DestructionRequested("the stream was closed"))
+            except Exception as exc:
+                if self.first is None:
+                    raise
+                await self._keep()
+                self._fail(exc)
+            finally:
+                if self.first is None:
+                    with trio.move_on_after(GRACE, shield=True):
+                        await self._keep()
+                self._left.set()
+
+    def shield(self) -> None:
+        """Shield the background: on exit the body ends first, then the stream is closed."""
+        self._background.shield = True
+
+    def services_entered(self) -> None:
+        """The services of the first session are there: set it up."""
+        self._services_entered.set()
+
+    async def wait_first_session(self) -> None:
+        """Wait until the application may use the first session. `body` is cancelled if that fails."""
+        while not self._has_served:
+            await self.changed.park()
+
+    async def suspend(self) -> None:
+        """End the link without a word, and leave the session for another process."""
+        self._end(DestructionRequested("the session was suspended"))
+        self.core.stop()
+        self._loops.cancel(reason="the session was suspended")
+        await self._left.wait()
+
+    async def close(self) -> None:
+        """End everything, in `GRACE` seconds at most."""
+        if self.body.cancel_called:
+            with trio.move_on_after(GRACE):
+                await self._left.wait()  # the supervisor is about to say why it cancelled the body
+        self._end(self.failure or DestructionRequested("the client was closed"))
+        try:
+            await self.core.close(GRACE / 2)
+            self.core.router.close(self.failure)
+            self._events.close(self.failure)
+        finally:
+            self._background.cancel(reason="the block of connect() was left")
+            self.changed.unpark_all()
+
+    async def forget_token(self) -> None:
+        """See `Client.forget_token`."""
+        await invalidate_token(self._dialler, self._save_login)
+
+    def each_session(self, step: Step, prepare: Prepare) -> AbstractAsyncContextManager[None]:
+        """See `Client.each_session`."""
+        return self._steps.each_session(step, prepare)
+
+    def emit(self, event: Event) -> None:
+        """Tell of an event."""
+        logger.info("%s", event)
+        self._events.emit(event)
+
+    # --- the two loops
+
+    async def _sessions(self) -> None:
+        arrival = await self._arrive()
+        while arrival is not None:  # one turn is one session
+            try:
+                async with self._session_on(arrival) as session:
+                    link = arrival.link
+                    while True:  # one turn is one link
+                        await self._live(link)
+                        link = await self._come_back(session, link)
+            except SessionOver as over:
+                arrival = None if over.cause is None else await self._arrive(over)
+
+    @asynccontextmanager
+    async def _session_on(self, arrival: Arrival) -> AsyncIterator[Session]:
+        """A block that is one session: set up by its services, told of by events, with tasks that end with it."""
+        with bare() as inside:
+            async with trio.open_nursery() as nursery:
+                session = Session(
+                    self.core,
+                    self.core.session,
+                    arrival.jid,
+                    arrival.login.features,
+                    adopted=arrival.adopted,
+                    begun=arrival.login.results.begun,
+                    nursery=nursery,
+                )
+                session.start_soon(self._begin, session, arrival)
                 try:
-                    ended_with = await self._linked(nursery)
+                    with self.core.handlers_in(nursery), inside:
+                        yield session
                 finally:
-                    nursery.cancel_scope.cancel(reason="the link has ended")
-        return ended_with
+                    nursery.cancel_scope.cancel(reason="the session is over")
+                    if session.ended is not None:
+                        self._is_over(session)
+        if session.failure is not None:
+            raise session.failure
 
-    async def _linked(self, nursery: trio.Nursery) -> Exception | None:
+    async def _live(self, link: Link) -> None:
+        """One link, until it ends."""
         try:
-            xmlstream, features = await self._repair.dial(nursery, self._location())
-        except ConnectionError as exc:
-            return exc
-        try:
-            return await self._on(xmlstream, features)
-        except ConnectionError as exc:
-            return exc
+            await self.core.live(link, ending=self._session_ends)
         finally:
             with trio.CancelScope(shield=True):
-                await xmlstream.aclose()
+                await link.xmlstream.aclose()
 
-    def _location(self) -> tuple[str, int | None] | None:
-        """Where the server prefers us to resume, if there is something to resume."""
-        return self._stream.sm_location if self._stream.sm_enabled else None
+    async def _come_back(self, session: Session, link: Link) -> Link:
+        """Get another link for `session`. Raises SessionOver if there will be none, or the cause if nothing helps."""
+        cause = self._cause_of(link)
+        while cause is not None:
+            decision = self._failed(cause)
+            if session.ended is not None and not self._was_closed:
+                raise SessionOver(cause, decision=decision)
+            await self.reconnector.wait(decision)
+            try:
+                return await self._resume(session, await self._dial())
+            except ConnectionError as exc:
+                cause = None if self._was_closed else exc
+        raise SessionOver(None)
 
-    async def _wish(self) -> Wish:
-        """What is to come of the next login, if the server can do it in the same breath."""
+    async def _resume(self, session: Session, connected: Connected) -> Link:
+        """Resume `session` on a stream that is authenticated. Raises SessionOver if the server refuses."""
+        try:
+            link = await self._resumed_on(connected)
+        except ResumptionRefused as refusal:
+            if connected.xmlstream.closed:
+                raise SessionOver(refusal, decision=self._failed(refusal)) from None
+            raise SessionOver(refusal, connected=connected) from None
+        except BaseException:
+            await _drop(connected)
+            raise
+        self.reconnector.linked(resumed=True)
+        self.client_state.resumed(connected.login.features, link)
+        session.start_soon(self._went_on, session)
+        return link
+
+    @property
+    def _was_closed(self) -> bool:
+        """Whether the application closed the stream: only then the session of now is over, and not replaced."""
+        return self.core.session.ended is not None
+
+    async def _arrive(self, over: SessionOver | None = None) -> Arrival | None:
+        """Get to another session: on the stream that the end of the last one left, or on a new one.
+
+        Return None if the stream was closed meanwhile.
+        """
+        connected = None if over is None else over.connected
+        if over is not None and over.cause is not None and self._cannot_renew:
+            await _drop(connected)
+            self._lost(over.cause)
+        decision = None if over is None else over.decision
+        while True:
+            if decision is not None:
+                await self.reconnector.wait(decision)
+            try:
+                connected = connected or await self._dial()
+                return await self._settle_down(connected)
+            except ConnectionError as exc:
+                if self._was_closed:
+                    return None
+                connected, decision = None, self._failed(exc)
+
+    async def _settle_down(self, connected: Connected) -> Arrival:
+        """Adopt the session of another process, or bind a new one."""
+        xmlstream, login = connected
+        try:
+            if self._was_closed:
+                raise ConnectionAbortedError("the stream was closed")
+            if self.core.session.resumable and self.first is None and self.journal is not None:
+                try:
+                    link = await self._resumed_on(connected)
+                    assert self.journal.jid is not None
+                    self.core.router.bound_as(self.journal.jid)
+                    return Arrival(link, self.journal.jid, login, adopted=True)
+                except ResumptionRefused:
+                    self.journal.not_resumed()
+                    if xmlstream.closed:
+                        raise
+            jid = login.results.jid
+            if jid is None:
+                jid = await self._dialler.within_deadline(bind, xmlstream, login.features, self._dialler.resource)
+            self.core.router.bound_as(jid)
+            managed = login.results.managed
+            link = self.core.bound(xmlstream, managed if isinstance(managed, Enabled) else None)
+            return Arrival(link, jid, login, adopted=False)
+        except BaseException:
+            await _drop(connected)
+            raise
+
+    async def _resumed_on(self, connected: Connected) -> Link:
+        """Resume the session of now, by the answer that came with the login, or else by asking.
+
+        Raises ResumptionRefused, with the session destroyed, if the server refuses.
+        """
+        xmlstream, login = connected
+        answer = login.results.resumption
+        try:
+            if not self.core.session.resumable:
+                raise ConnectionAbortedError("the session was given up while it was being resumed")
+            if answer is None and (not login.features.sm or login.results.jid is not None):
+                raise ResumptionRefused("the server does not offer stream management any more")
+            link = await self._dialler.within_deadline(self.core.resumed, xmlstream, answer)
+        except ResumptionRefused as refusal:
+            if self.core.session.sm is not None:
+                self._session_ends(refusal)
+                self.core.destroy(refusal, unacked=refusal.unacked)
+            raise
+        if link is None:
+            raise ConnectionAbortedError("the stream was stopped")
+        return link
+
+    async def _dial(self) -> Connected:
+        assert self._links is not None
+        management = self.core.session.sm
+        location = None if management is None else management.granted.location
+        return await self.reconnector.dial(self._links, location, self._inline_requests(), self._save_login)
+
+    def _inline_requests(self) -> InlineRequests:
+        """What to ask for along with the next login."""
         policy = self._sm
         resume = policy is not None and policy.resume and policy.max != 0
-        return Wish(
-            resume=await self._stream._lifecycle.resumption(),
+        return InlineRequests(
             bind=self._dialler.resource is None,
             enable=None if policy is None else Enable(resume=resume, max=policy.max if resume else None),
-            carbons=self._client._desired.carbons,
-            inactive=not self._client._desired.active,
+            features=(*self._inline, *(() if self.client_state.active else (Inactive(),))),
         )
 
-    async def _on(self, xmlstream: XmlStream, features: StreamFeatures) -> Exception | None:
-        """Resume or bind, and live."""
-        settled = features.settled
-        if settled.resumed and not self._stream.sm_enabled:
-            return ConnectionAbortedError("the session was given up while it was being resumed")
-        if self._stream.sm_enabled:
+    async def _save_login(self) -> None:
+        if self.journal is not None:
+            await self.journal.save_token(self.core.session, self._dialler.login)
+
+    # --- the beginning of a session, and of each further link
+
+    async def _begin(self, session: Session, arrival: Arrival) -> None:
+        """Set up a session while its first link lives."""
+        features, login = arrival.login.features, arrival.login
+        if session.adopted:
+            self.reconnector.linked(resumed=True)
+            self.client_state.resumed(features, arrival.link)
+            if self.journal is not None:
+                await self.journal.logged_in(self.core.session, self._dialler.login)
+        else:
             try:
-                if settled.resumption is not None or (features.sm and settled.jid is None):
-                    resume = partial(self._stream.resume, answer=settled.resumption)
-                    return await self._incarnation(resume, xmlstream, partial(self._resumed, features))
-                self._stream.stop_sm()
-            except ResumptionRefused as refusal:
-                if xmlstream.closed or self._ends_with_its_session:
-                    return refusal
-            if self._recorder is not None and self.is_first:
-                self._recorder.not_resumed()
-            if self._ends_with_its_session:
-                return StreamNegotiationFailure("the server does not offer stream management any more")
-        jid = settled.jid
-        if jid is None:
-            jid = await self._dialler.within_deadline(bind, xmlstream, features, self._dialler.resource)
-        self._client._jid = jid
-        self._stream.local_jid = jid.bare
-        if self._recorder is not None:
-            self._recorder.jid = jid
-        self._report_destroyed()
+                await self._enable_sm(login)
+            except ConnectionError as exc:
+                arrival.link.fail(exc)  # no effect if the link has failed already
+                return
+            if self.journal is not None:
+                await self.journal.established(self.core.session, session.jid, self._dialler.login)
+            self.client_state.begins(features, arrival.link, inactive=ns.CSI in login.results.begun)
+            self.reconnector.linked(resumed=False)
+        await self._set_up(session)
 
-        async def bound() -> None:
-            await self._enable_sm(features)
-            if self._recorder is not None:
-                await self._recorder.established()
-            self._client._desired.begins(features)
-            self._established()
+    async def _set_up(self, session: Session) -> None:
+        self._steps.gather(session)
+        if self.first is None:
+            self.first = session
+            self._task_status.started()
+            await self._services_entered.wait()
+        await self._steps.prepare(session, (Step.SYNC, Step.PRESENCE))
+        if session.ended is not None:
+            return
+        self.session = self._told = session
+        self._has_served = True
+        self.changed.unpark_all()
+        self.emit(Resumed(session) if session.adopted else Established(session.jid, session))
+        self._reconcile(session)
+        session.start_soon(self._drop_unclaimed)
+        await self._steps.prepare(session, (Step.JOIN, Step.CATCH_UP))
 
-        managed = settled.managed if isinstance(settled.managed, Enabled) else None
-        return await self._incarnation(partial(self._stream.run, managed=managed), xmlstream, bound)
-
-    async def _incarnation(
-        self, start: Start, xmlstream: XmlStream, ready: Callable[[], Awaitable[None]]
-    ) -> Exception | None:
-        """Let the stream live on `xmlstream`; call `ready` when it does. What `start` raises before that is raised."""
-        ended_with: Exception | None = None
-
-        async def live(*, task_status: trio.TaskStatus[None]) -> None:
-            nonlocal ended_with
-            status = _Status(task_status)
-            try:
-                await start(xmlstream, task_status=status)
-            except Exception as exc:
-                if not status.has_started:
-                    raise
-                ended_with = exc
-
-        with bare():
-            async with trio.open_nursery() as nursery:
-                await self._dialler.within_deadline(nursery.start, live)
-                try:
-                    await ready()
-                except ConnectionError as exc:  # before it could be used; if it broke, `live` knows why
-                    self._stream.stop()
-                    failure = exc
-                else:
-                    failure = ConnectionAbortedError("the stream was stopped")
-        if ended_with is None and self._stream._session.ended is not None:
-            return None  # it was closed
-        return ended_with or failure
-
-    async def _enable_sm(self, features: StreamFeatures) -> None:
-        answer = features.settled.managed
+    async def _enable_sm(self, login: LoggedIn) -> None:
+        answer = login.results.managed
         if isinstance(answer, Failed):
             logger.warning("going on without stream management: it was refused: %s", answer.condition)
-        if self._sm is None or not features.sm or answer is not None:
+        if self._sm is None or not login.features.sm or answer is not None:
             return
         try:
-            await self._dialler.within_deadline(self._start_sm, self._sm)
+            await self._dialler.within_deadline(self.core.start_sm, self._sm.resume, self._sm.max)
         except StreamNegotiationFailure as exc:
             logger.warning("going on without stream management: %s", exc)
 
-    async def _start_sm(self, policy: SMPolicy) -> None:
-        await self._stream.start_sm(resume=policy.resume, max=policy.max)
+    async def _went_on(self, session: Session) -> None:
+        """The session was resumed, and its new link lives."""
+        if self.journal is not None:
+            await self.journal.logged_in(self.core.session, self._dialler.login)
+        if session is self._told:
+            self.emit(Resumed(session))
 
-    def _established(self) -> None:
-        self._repair.linked(self._stream, resumed=False)
-        self._client._state.set_ready(True)
-        self._emit(Established(self._client.jid))
-        self._reconcile()
-        self._report_started()
+    async def _drop_unclaimed(self) -> None:
+        await trio.sleep(UNCLAIMED_FOR)
+        self.core.router.messages.drop_unclaimed()
 
-    def _report_started(self) -> None:
-        if self._started is not None:
-            if self._recorder is not None:
-                self._stream._lifecycle.start_handler(self._let_go)
-            self._started()
-            self._started = None
+    def _reconcile(self, session: Session) -> None:
+        """Look up in the archive which durable messages have arrived, if that is not known."""
+        if self.journal is not None and self.journal.outbox.is_reconciling(self.core.session):
+            from .journal.reconcile import reconcile  # few need it
 
-    def _reconcile(self) -> None:
-        """If some of what was posted is in doubt, ask for it."""
-        if self._recorder is not None and self._recorder.questioning:
-            from .reconciling import reconcile  # few need it
+            session.start_soon(reconcile, session, self.core, self.journal.outbox)
 
-            self._stream._lifecycle.start_handler(reconcile, self._client, self._recorder)
+    # --- ends
 
-    async def _let_go(self) -> None:
-        await trio.sleep(CLAIM_TIME)
-        self._client.messages.let_go()
+    def _cause_of(self, link: Link) -> Exception | None:
+        """Why `link` ended; None if the stream was closed."""
+        if link.cause is not None:
+            return link.cause
+        if link.closing:
+            return None
+        return ConnectionAbortedError("the stream was stopped")
 
-    async def _resumed(self, features: StreamFeatures) -> None:
-        self._repair.linked(self._stream, resumed=True)
-        self._client._desired.resumed(features, of_another=self.is_first)
-        if self._recorder is not None and self.is_first:  # it is the session of another process
-            self._client._jid = self._recorder.jid
-            self._client._state.set_ready(True)
-            self._reconcile()
-        if self._recorder is not None:
-            await self._recorder.logged_in()
-        self._emit(Resumed())
-        self._report_started()
-        await trio.lowlevel.checkpoint()
+    def _failed(self, cause: Exception) -> Decision:
+        """An attempt, or a link, has failed. Raises the cause if nothing is to be done about it."""
+        stuck = self.reconnector.stuck(cause)
+        if stuck is not None and self.core.session.sm is not None:
+            self._session_ends(stuck)
+            self.core.destroy(stuck)
+        decision, was_linked = self.reconnector.failed(cause, is_first=not self._has_served)
+        if was_linked and self.reconnector.suspended is not None and self._told is not None:
+            self.emit(self.reconnector.suspended)
+        if isinstance(decision, GiveUp):
+            raise cause
+        return decision
 
-    def _stream_destroyed(self, reason: Exception) -> None:
-        if self._client._state.ready:  # it has been told of
-            self._client._state.set_ready(False)
-            self._destroyed = Destroyed(reason, self._stream.undelivered)
+    def _session_ends(self, reason: Exception) -> None:
+        """The session is about to be destroyed. Cancel the body first if that is the end of the client.
 
-    @property
-    def _ends_with_its_session(self) -> bool:
-        # If it is that of a process which is gone, who connects may as well have a new one.
-        return not self.is_first and self._cannot_renew
+        So SessionLost leaves `connect` once, and not every task of the application.
+        """
+        if isinstance(reason, DestructionRequested) or self.first is None:
+            return
+        if self._cannot_renew or Cause.of(reason).is_hopeless:
+            self.body.cancel(reason=f"the XMPP session has ended: {reason}")
+
+    def _is_over(self, session: Session) -> None:
+        """Tell, after Suspended, that the session is over."""
+        if self.session is session:
+            self.session = None
+            self.changed.unpark_all()
+        if self._told is session:
+            self._told = None
+            assert session.ended is not None
+            self.emit(Destroyed(session.ended, self.core.undelivered))
+
+    def _lost(self, cause: Exception) -> NoReturn:
+        raise SessionLost(f"the session is lost: {cause}", self.core.undelivered) from cause
 
     @property
     def _cannot_renew(self) -> bool:
-        return self._reconnect is None or not self._reconnect.renew
+        # If the first session is one of a process that is gone, the application may as well have a new one.
+        return self.first is not None and (self._reconnect is None or not self._reconnect.renew)
 
-    def is_fatal(self, cause: Exception) -> bool:
-        """Whether the end of a session for this reason is the end of the client."""
-        return self._ends_with_its_session or Cause.of(cause).is_hopeless
+    def _fail(self, exc: Exception) -> None:
+        """The client is over, because of `exc`."""
+        self.failure = exc
+        self.body.cancel(reason=f"the XMPP session has ended: {exc}")
+        self.core.abandon(exc)
+        if self._told is not None:
+            self._is_over(self._told)
+        self._end(exc)
 
-    def abandon(self, cause: Exception) -> None:
-        """There will be no link any more: tell whoever waits for something of the session, and that it is over."""
-        self._stream._lifecycle.abandon(cause)
-        self._report_destroyed()
+    def _end(self, reason: Exception) -> None:
+        """There will be no session any more."""
+        self.ended = reason
+        self.session = None
+        self.changed.unpark_all()
 
-    def _report_destroyed(self) -> None:
-        """Tell, after Suspended, that the session is over."""
-        if self._destroyed is not None:
-            event, self._destroyed = self._destroyed, None
-            self._emit(event)
+    async def _keep(self) -> None:
+        """Leave what the store has: the server may still know the session."""
+        if self.journal is not None:
+            await self.journal.keep(self.core.session, self._dialler.login)
 
-    def _emit(self, event: Event) -> None:
-        logger.info("%s: %s", self._client._jid, event)
-        self._client.on_event.emit(event)
+
+async def _drop(connected: Connected | None) -> None:
+    """Close a stream that will not be used."""
+    if connected is not None:
+        with trio.CancelScope(shield=True):
+            await connected.xmlstream.aclose()

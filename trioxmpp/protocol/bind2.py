@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .. import xml
-from . import carbons, csi, ns, sm
+from . import ns, sm
 
 __all__ = ["Bind", "BindOffer", "Bound"]
 
@@ -36,9 +36,8 @@ class Bind:
 
     tag: str | None = xml.child_text(default=None)
     enable: sm.Enable | None = xml.child(default=None)
-    carbons: carbons.Enable | None = xml.child(default=None)
-    inactive: csi.Inactive | None = xml.child(default=None)
-    others: tuple[xml.Element, ...] = xml.rest()
+    features: tuple[xml.Element, ...] = xml.rest()
+    """What else the session shall begin with: one element for each feature."""
 
 
 @xml.element(ns.BIND2, "bound")

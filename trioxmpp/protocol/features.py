@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from .. import xml
 from ..errors import ElementError
-from ..record import field, record
+from ..record import record
 from . import csi, ns
-from .sasl2 import SASL2Offer, Settled, parse_offer
+from .sasl2 import SASL2Offer, parse_offer
 
 __all__ = ["StreamFeatures", "parse_features"]
 
@@ -30,8 +30,6 @@ class StreamFeatures:
     """The server wants to know whether anybody is looking (XEP-0352)."""
     tags: frozenset[str] = frozenset()
     """The tags of everything that is offered."""
-    settled: Settled = field(default_factory=Settled)
-    """What the login before has settled already; nothing, unless it was by SASL2."""
 
     def has(self, tag: str) -> bool:
         """Whether a feature ``{namespace}name`` is offered."""

@@ -21,10 +21,10 @@ __all__ = [
     "Authenticate",
     "Continue",
     "Dialogue2",
+    "InlineResults",
+    "LoginRequests",
     "Next",
-    "Requests",
     "SASL2Offer",
-    "Settled",
     "Success",
     "TaskData",
     "UserAgent",
@@ -213,7 +213,7 @@ class TaskData:
 
 
 @record
-class Requests:
+class LoginRequests:
     """What is asked for along with the login."""
 
     user_agent: UserAgent | None = None
@@ -226,20 +226,19 @@ class Requests:
 
 
 @record
-class Settled:
-    """What a login has settled besides, in the order in which it is to be believed (XEP-0388, XEP-0198 §6.2).
+class InlineResults:
+    """What a login has achieved besides, in the order in which it is to be believed (XEP-0388, XEP-0198 §6.2).
 
-    `resumption` is the answer to ``<resume/>``, to be read by whoever has the session. If that is ``<resumed/>``,
-    nothing else counts. `jid` is what was bound, if anything was; `managed` is what was said about the management of
-    that new session, None if nothing was asked. `carbons` and `inactive` tell whether it begins with that: there is no
-    answer, since the server must not refuse it.
+    `resumption` is the answer to ``<resume/>``, for the owner of the session to read. If that is ``<resumed/>``,
+    nothing else counts. `jid` is the full JID that was bound, or None. `managed` is what was said about the management
+    of that new session, None if nothing was asked. `begun` holds the namespaces of the features that the session begins
+    with: there is no answer to them, since the server must not refuse what it offered (XEP-0386 §3).
     """
 
     resumption: xml.Element | None = field(default=None, compare=False)
     jid: JID | None = None
     managed: sm.Enabled | sm.Failed | None = None
-    carbons: bool = False
-    inactive: bool = False
+    begun: frozenset[str] = frozenset()
 
     @property
     def resumed(self) -> bool:
@@ -254,7 +253,7 @@ class Dialogue2(Dialogue):
     Nothing is done for a server that has not proved itself before.
     """
 
-    def __init__(self, attempt: Attempt, requests: Requests) -> None:
+    def __init__(self, attempt: Attempt, requests: LoginRequests) -> None:
         self.success: Success | None = None
         """To be looked at once `receive` has returned True, and no sooner: only then it is the server's word."""
         self._requests = requests
@@ -267,12 +266,12 @@ class Dialogue2(Dialogue):
         """Whether this is the last login by its token."""
         return self._requests.fast is not None and self._requests.fast.invalidate
 
-    def settled(self) -> Settled:
-        """What was settled besides. Raises StreamNegotiationFailure for nonsense."""
+    def results(self) -> InlineResults:
+        """Return what was achieved besides. Raises StreamNegotiationFailure for nonsense."""
         assert self.success is not None
         resumption, bound = self.success.resumption, next(iter(self.success.bounds), None)
         if bound is None or (resumption is not None and resumption.tag == sm.TAG_RESUMED):
-            return Settled(resumption)
+            return InlineResults(resumption)
         try:
             jid = JID.parse((self.success.identifier or "").strip())
         except JIDError as exc:
@@ -280,8 +279,8 @@ class Dialogue2(Dialogue):
         if jid.is_bare:
             raise StreamNegotiationFailure("the server does not tell what it bound: a full address was due")
         asked = self._requests.bind or Bind()
-        carbons, inactive = asked.carbons is not None, asked.inactive is not None
-        return Settled(resumption, jid, bound.managed, carbons, inactive)
+        begun = frozenset(str(feature.tag)[1:].partition("}")[0] for feature in asked.features)
+        return InlineResults(resumption, jid, bound.managed, begun)
 
     def _opening(self, mechanism: str, data: bytes) -> str:
         asked = self._requests

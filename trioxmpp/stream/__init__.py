@@ -1,9 +1,8 @@
 """The stanza stream: stanzas in order, over links that break.
 
-`StanzaStream` is the façade. Behind it: `token` (what became of a stanza), `outbox` and `writer` (the way out),
-`reader` and `router` (the way in), `filters`, `dispatch` (messages and presences), `requests` and `replies` (IQs),
-`session` (what survives a broken link), `incarnation` (what does not), `lifecycle` and `ending` (their scopes),
-`resumption`, `watchdog`, `xmlstream` and `negotiate` (one XML stream).
+`StanzaStream` is the face, `core` is behind it: one `session` after the other, each on one `link` after the other. A
+link has three tasks: the reader (`inbound/`), the writer (`outbound/`), the watchdog (`liveness`). `negotiation/` is
+what comes before a link lives, `xmlstream` one XML stream over one transport.
 """
 
 from ..errors import (
@@ -13,15 +12,15 @@ from ..errors import (
     StreamNegotiationFailure,
     StreamTimeout,
 )
-from .dispatch import Dispatcher
 from .filters import AppFilter, Filter
-from .inbox import Inbox, Subscription
-from .replies import ReplyWaiter
-from .requests import Request
+from .inbound.dispatch import Dispatcher
+from .inbound.inbox import Inbox, ManualAckInbox, Subscription
+from .inbound.replies import ReplyWaiter
+from .inbound.requests import Request
+from .liveness import Liveness
+from .outbound.token import StanzaState, StanzaToken
 from .signal import Signal
 from .stanzastream import StanzaStream
-from .token import StanzaState, StanzaToken
-from .watchdog import Liveness
 from .xmlstream import XmlStream
 
 __all__ = [
@@ -32,6 +31,7 @@ __all__ = [
     "Filter",
     "Inbox",
     "Liveness",
+    "ManualAckInbox",
     "ReplyWaiter",
     "Request",
     "Signal",

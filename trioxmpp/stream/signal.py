@@ -1,4 +1,4 @@
-"""Something that happens, and who wants to hear of it."""
+"""Something that happens, and the functions and tasks that want to hear of it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Generic, TypeVarTuple
 
-from .inbox import DEFAULT_CAPACITY, Inbox, Subscription
+from .inbound.inbox import DEFAULT_CAPACITY, Inbox, Subscription
 
 __all__ = ["Signal"]
 
@@ -20,12 +20,18 @@ Ts = TypeVarTuple("Ts")
 class Signal(Generic[*Ts]):
     """Functions that are called, in the order in which they were connected, each time something happens.
 
-    Listeners are isolated: what one of them raises is logged, and neither the others nor the stream notice, nor is it
-    disconnected. What they return is ignored.
+    Listeners are isolated: an exception in one of them is logged, the others are called, and it stays connected. What
+    they return is ignored.
     """
 
     def __init__(self) -> None:
         self._listeners: tuple[Callable[[*Ts], object], ...] = ()
+        self._inboxes: dict[Inbox[Any], Callable[[*Ts], object]] = {}
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether anything listens."""
+        return bool(self._listeners)
 
     def connect(self, listener: Callable[[*Ts], object]) -> Callable[[*Ts], object]:
         """Call `listener` from now on. Returns it, so that this serves as a decorator. TypeError if it is async."""
@@ -51,16 +57,23 @@ class Signal(Generic[*Ts]):
 
     def subscribe(self, capacity: float = DEFAULT_CAPACITY) -> Subscription[Any]:
         """``async with`` block that gives an inbox of what was emitted: the argument, or a tuple if not just one."""
-        listeners: dict[Inbox[Any], Callable[[*Ts], object]] = {}
 
         def attach(inbox: Inbox[Any]) -> None:
             def put(*args: *Ts) -> None:
                 values: tuple[Any, ...] = args
                 inbox.put(values[0] if len(values) == 1 else values)
 
-            listeners[inbox] = self.connect(put)
+            self._inboxes[inbox] = self.connect(put)
 
-        return Subscription(attach, lambda inbox: self.disconnect(listeners.pop(inbox)), capacity)
+        def detach(inbox: Inbox[Any]) -> None:
+            self.disconnect(self._inboxes.pop(inbox))
+
+        return Subscription(attach, detach, capacity)
+
+    def close(self, reason: Exception | None = None) -> None:
+        """End the inbox of each subscription, once its consumer had what is in it, with `reason` or without one."""
+        for inbox in self._inboxes:
+            inbox.close(reason)
 
     def emit(self, *args: *Ts) -> None:
         """Call the listeners that are connected now."""

@@ -1,10 +1,11 @@
-"""The stanza stream: outlives its XML streams. This is what there is to it from outside."""
+"""The stanza stream as applications see it: it outlives its XML streams. What is behind it is in `core`."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self
 
@@ -12,24 +13,22 @@ import trio
 
 from .. import xml
 from ..jid import JID
-from ..protocol.sm import Enabled
+from ..protocol.sm import Enabled, StreamManagement
 from ..protocol.stanza import IQType
-from .inbox import DEFAULT_CAPACITY, Subscription
-from .lifecycle import Lifecycle
-from .replies import ReplyWaiter
-from .requests import Handler, Request
-from .router import Router
-from .session import Session
-from .smview import SMView
-from .token import StanzaToken
-from .watchdog import Liveness, LivenessKnobs
-from .writer import BATCH_STANZAS
+from .core import StreamCore
+from .inbound.inbox import DEFAULT_CAPACITY, Subscription
+from .inbound.replies import ReplyWaiter
+from .inbound.requests import Handler, Request
+from .liveness import Liveness, LivenessSettings
+from .outbound.token import StanzaToken
+from .outbound.writer import BATCH_STANZAS
+from .session import Journal, Sent, SessionState
 from .xmlstream import XmlStream
 
 __all__ = ["StanzaStream"]
 
 
-class StanzaStream(SMView, LivenessKnobs):
+class StanzaStream:
     """Sends and receives stanzas, whatever becomes of the XML stream underneath.
 
     It is inert until `run`: constructing it does nothing. `local_jid` is our bare JID, by which we recognise replies
@@ -48,18 +47,20 @@ class StanzaStream(SMView, LivenessKnobs):
         logger: logging.Logger | None = None,
         liveness: Liveness | None = None,
         ack_after: int = BATCH_STANZAS,
+        journal: Journal | None = None,
+        session: SessionState | None = None,
     ) -> None:
-        super().__init__(liveness or Liveness())
-        self.local_jid = JID.parse(local_jid) if isinstance(local_jid, str) else local_jid
+        jid = JID.parse(local_jid) if isinstance(local_jid, str) else local_jid
         own_logger = (logger or logging.getLogger("trioxmpp")).getChild("StanzaStream")
-        self._lifecycle = lifecycle = Lifecycle(self, ack_after, own_logger)
-        self._router = router = Router(lambda: self.local_jid, lifecycle.start_handler, own_logger)
-        router.messages.hold = router.presences.hold = lambda: lifecycle.session.holding.hold()
+        settings = LivenessSettings(liveness or Liveness())
+        self.core = core = StreamCore(jid, settings, ack_after, own_logger, journal, session)
+        """What is behind the face; for the parts of this library that keep a stream running."""
         self._block: AbstractAsyncContextManager[None] | None = None
 
-        self.on_failure = lifecycle.on_failure
-        self.on_stream_established = lifecycle.on_stream_established
-        self.on_stream_destroyed = lifecycle.on_stream_destroyed
+        router = core.router
+        self.on_failure = core.on_failure
+        self.on_stream_established = core.on_stream_established
+        self.on_stream_destroyed = core.on_stream_destroyed
         self.on_message_received = router.on_message_received
         self.on_presence_received = router.on_presence_received
         self.messages = router.messages
@@ -74,23 +75,28 @@ class StanzaStream(SMView, LivenessKnobs):
         self.app_outbound_presence_filter = router.app_outbound_presence_filter
 
     @property
-    def _session(self) -> Session:
-        return self._lifecycle.session
+    def local_jid(self) -> JID | None:
+        """Our bare JID, as far as it is known: by it we recognise replies that the server sends in our own name."""
+        return self.core.router.local_jid
+
+    @local_jid.setter
+    def local_jid(self, value: JID | None) -> None:
+        self.core.router.local_jid = value
 
     @property
     def running(self) -> bool:
         """Whether there is an XML stream. Still true right after `stop`, until all has really ended."""
-        return self._lifecycle.running
+        return self.core.running
 
     @property
     def undelivered(self) -> tuple[StanzaToken, ...]:
         """The tokens, in order, of what was enqueued in the last session that ended, and not delivered."""
-        return self._lifecycle.undelivered
+        return self.core.undelivered
 
     @property
     def established(self) -> bool:
-        """Whether there is a session, be it that it has no link just now."""
-        return self._session.established
+        """Whether there is a session, with or without a link."""
+        return self.core.session.established
 
     async def run(
         self,
@@ -108,7 +114,7 @@ class StanzaStream(SMView, LivenessKnobs):
         made the stream fail: ConnectionError, or what a filter raised. RuntimeError if it is running already.
         Cancelling is stopping, and may cut a stanza in half: the XML stream is then of no more use.
         """
-        await self._lifecycle.run(xmlstream, self._router, task_status.started, managed)
+        await self.core.run(xmlstream, task_status.started, managed)
 
     async def resume(
         self,
@@ -126,7 +132,7 @@ class StanzaStream(SMView, LivenessKnobs):
         binding a new one. If the link breaks before the answer, the session is as it was and another attempt may
         succeed. RuntimeError if the stream is running, or there is no session to resume. Cancelling is stopping.
         """
-        await self._lifecycle.resume(xmlstream, self._router, task_status.started, answer)
+        await self.core.resume(xmlstream, task_status.started, answer)
 
     def stop(self) -> None:
         """Stop, if running: not one more byte of a stanza is offered to the XML stream, which is left as it is.
@@ -134,7 +140,7 @@ class StanzaStream(SMView, LivenessKnobs):
         A session that can be resumed stays; any other is over. `running` stays true for a moment more: see
         `wait_stop`.
         """
-        self._lifecycle.stop()
+        self.core.stop()
 
     async def wait_stop(self) -> None:
         """`stop`, and wait until all has ended. What made the stream fail is for `run` to raise, not for this.
@@ -142,7 +148,7 @@ class StanzaStream(SMView, LivenessKnobs):
         Cancelling stops the waiting, not the stopping.
         """
         self.stop()
-        await self._lifecycle.wait_ended()
+        await self.core.wait_ended()
 
     async def aclose(self) -> None:
         """Close stream and session for good, until the next `run`. Stanzas that are still queued are not sent.
@@ -151,12 +157,101 @@ class StanzaStream(SMView, LivenessKnobs):
         most. No error can prevent that, and nothing is reported as a failure any more. If cancelled, it takes
         2 seconds more at most to do what can be done, and everything is closed all the same.
         """
-        await self._lifecycle.aclose()
+        await self.core.aclose()
+
+    # --- liveness
+
+    @property
+    def soft_timeout(self) -> float | None:
+        """Seconds of silence after which the server is asked to say something; None: never.
+
+        Settable at any time, also to a timedelta.
+        """
+        return self.core.liveness.soft_timeout
+
+    @soft_timeout.setter
+    def soft_timeout(self, value: float | timedelta | None) -> None:
+        self.core.liveness.soft_timeout = value
+
+    @property
+    def round_trip_time(self) -> float | None:
+        """Seconds that the server then has to say anything; None: for ever.
+
+        Settable at any time, also to a timedelta. It has nothing to do with how long a request may take.
+        """
+        return self.core.liveness.round_trip_time
+
+    @round_trip_time.setter
+    def round_trip_time(self, value: float | timedelta | None) -> None:
+        self.core.liveness.round_trip_time = value
+
+    def check_link(self, patience: float = 5.0) -> None:
+        """Ask the server at once for a sign of life; without one within `patience` seconds, the link is dead.
+
+        For when there is reason to doubt it: the network has changed, the machine has slept. Returns at once, and does
+        nothing if there is no link.
+        """
+        self.core.liveness.check_link(patience)
+
+    # --- the state of stream management (XEP-0198), by the seed's names
+
+    def _managed(self, name: str) -> StreamManagement[Sent]:
+        management = self.core.session.sm
+        if management is None:
+            raise RuntimeError(f"{name}: stream management is not enabled")
+        return management
+
+    @property
+    def sm_enabled(self) -> bool:
+        """Whether stream management is on. While it is off, the other sm attributes raise RuntimeError."""
+        return self.core.session.sm is not None
+
+    @property
+    def sm_outbound_base(self) -> int:
+        """The last count of stanzas that the server reported."""
+        return self._managed("sm_outbound_base").base
+
+    @property
+    def sm_inbound_ctr(self) -> int:
+        """How many stanzas we handled, modulo 2**32."""
+        return self._managed("sm_inbound_ctr").handled
+
+    @property
+    def sm_unacked_count(self) -> int:
+        """How many stanzas are sent but not acknowledged."""
+        return len(self._managed("sm_unacked_count").unacked)
+
+    @property
+    def sm_unacked_list(self) -> list[StanzaToken]:
+        """A copy of the list of tokens that are not acknowledged yet."""
+        return [token for token, _ in self._managed("sm_unacked_list").unacked]
+
+    @property
+    def sm_id(self) -> str | None:
+        """The id by which the server knows the session, or None."""
+        return self._managed("sm_id").granted.id
+
+    @property
+    def sm_max(self) -> int | None:
+        """For how many seconds the server keeps a lost session, or None."""
+        return self._managed("sm_max").granted.max
+
+    @property
+    def sm_location(self) -> tuple[str, int | None] | None:
+        """Host and port (or None) where the server prefers us to resume, or None."""
+        return self._managed("sm_location").granted.location
+
+    @property
+    def sm_resumable(self) -> bool:
+        """Whether the server lets us resume the session."""
+        return self._managed("sm_resumable").resumable
+
+    # --- the block
 
     async def __aenter__(self) -> Self:
         """Open a nursery for handlers. If cancelled, nothing has begun."""
         await trio.lowlevel.checkpoint()
-        self._block = self._lifecycle.opened()
+        self._block = self.core.opened()
         await self._block.__aenter__()
         return self
 
@@ -175,14 +270,14 @@ class StanzaStream(SMView, LivenessKnobs):
         on), what ended the stream if it ended first, and RuntimeError if the stream is not running or managed
         already. If cancelled, the request may be on its way, and succeed.
         """
-        await self._lifecycle.start_sm(resume, max)
+        await self.core.start_sm(resume, max)
 
     def stop_sm(self) -> None:
         """Disable stream management, and end the session. RuntimeError if running, or if it is not enabled.
 
         Stanzas that were not acknowledged become SENT_WITHOUT_SM.
         """
-        self._lifecycle.stop_sm()
+        self.core.stop_sm()
 
     def register_iq_request_handler(
         self, type_: IQType, payload_cls: type[Any], handler: Handler, *, with_send_reply: bool = False
@@ -197,17 +292,17 @@ class StanzaStream(SMView, LivenessKnobs):
 
         Raises ValueError if the slot is taken or `type_` is not a request, TypeError if it is not an IQType.
         """
-        self._router.requests.register(type_, payload_cls, handler, with_send_reply=with_send_reply)
+        self.core.router.requests.register(type_, payload_cls, handler, with_send_reply=with_send_reply)
 
     def unregister_iq_request_handler(self, type_: IQType, payload_cls: type[Any]) -> None:
         """Free the slot; handlers that are running go on. KeyError if nobody has it."""
-        self._router.requests.unregister(type_, payload_cls)
+        self.core.router.requests.unregister(type_, payload_cls)
 
     def iq_handler(
         self, type_: IQType, payload_cls: type[Any], handler: Handler, *, with_send_reply: bool = False
     ) -> AbstractContextManager[None]:
         """``with`` block during which `handler` is registered."""
-        return self._router.requests.handler(type_, payload_cls, handler, with_send_reply=with_send_reply)
+        return self.core.router.requests.handler(type_, payload_cls, handler, with_send_reply=with_send_reply)
 
     def on_iq(
         self, type_: IQType, payload_cls: type[Any], *, with_send_reply: bool = False
@@ -224,9 +319,9 @@ class StanzaStream(SMView, LivenessKnobs):
         self, type_: IQType, payload_cls: type[Any], *, capacity: float = DEFAULT_CAPACITY
     ) -> Subscription[Request]:
         """``async with`` block that gives an inbox of `Request`, each to be answered by ``request.reply(...)``."""
-        return self._router.requests.requests(type_, payload_cls, capacity=capacity)
+        return self.core.router.requests.requests(type_, payload_cls, capacity=capacity)
 
     def expect_iq_response(self, from_: JID | str | None, id_: str) -> ReplyWaiter:
         """``with`` block that gives a waiter for the reply that has this sender and id. ValueError if there is one."""
         peer = JID.parse(from_) if isinstance(from_, str) else from_
-        return self._session.replies.expect(peer, id_, self.local_jid)
+        return self.core.session.replies.expect(peer, id_, self.local_jid)

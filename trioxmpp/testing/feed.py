@@ -22,8 +22,8 @@ def feed(stream: StanzaStream, *stanzas: Message | Presence | IQ | str) -> None:
             try:
                 parsed = parse_stanza(element)
             except ErroneousStanza as problem:
-                stream._router.refuse(problem, stream._session)
+                stream.core.router.refuse(problem, stream.core.session)
                 continue
             if parsed is None:
                 raise ValueError(f"not a stanza: {element.tag!r}")
-            stream._router.route(parsed, stream._session)
+            stream.core.router.route(parsed, stream.core.session)

@@ -49,7 +49,7 @@ class Collector(client_trioxmpp.Worker):
     async def subscriptions(self, number: int) -> None:
         """Inboxes for messages, each for another sender."""
         for index in self._more(number):
-            subscription = self._client.messages.subscribe(MessageType.CHAT, f"tybalt{index}@{task.DOMAIN}")
+            subscription = self._client.messages.subscribe(MessageType.CHAT, from_=f"tybalt{index}@{task.DOMAIN}")
             await subscription.__aenter__()
         self._done("")
 

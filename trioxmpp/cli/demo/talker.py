@@ -39,7 +39,7 @@ class Talker:
 
     async def listen(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Note down the numbers that arrive, until cancelled."""
-        async with self._client.messages.subscribe(MessageType.CHAT, self._other) as inbox:
+        async with self._client.messages.subscribe(MessageType.CHAT, from_=self._other) as inbox:
             task_status.started()
             async for message in inbox:
                 self._hears.arrivals.append(int((message.body or "").split()[0]))

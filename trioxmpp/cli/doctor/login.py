@@ -11,13 +11,12 @@ from ...client.client import Client
 from ...client.race import FAILURES
 from ...errors import AuthenticationFailure, ErroneousStanza, Stage, StreamNegotiationFailure, XMPPError
 from ...jid import JID
-from ...protocol.features import StreamFeatures
 from ...protocol.ping import Ping
 from ...protocol.sasl import Credentials, LoginMemory, Strength
 from ...protocol.sm import Enable, Enabled
 from ...stream.bare import bare
-from ...stream.negotiate import Terms, bind, log_in, secure
-from ...stream.sasl2 import Wish
+from ...stream.negotiation.negotiate import NegotiationOptions, bind, log_in, secure
+from ...stream.negotiation.sasl2 import InlineRequests, LoggedIn
 from ...stream.stanzastream import StanzaStream
 from .findings import Login, Managed
 from .offer import plan
@@ -76,39 +75,37 @@ class _Guest:
         xmlstream = ObservedStream(transport, patient.domain)
         try:
             credentials = Credentials.of(self._jid, patient.password)
-            terms = Terms(self._jid.bare, credentials, memory=self._memory, wish=self._wish)
-            opened = await secure(xmlstream, terms, patient.tls, watch)
+            # As `connect` with the defaults: Bind 2 lets the server choose the resource.
+            inline = InlineRequests(bind=self._jid.resource is None, enable=Enable(resume=True))
+            options = NegotiationOptions(self._jid.bare, credentials, memory=self._memory, inline=inline)
+            opened = await secure(xmlstream, options, patient.tls, watch)
             intended = plan(xmlstream.offers[-1], transport.channel_bindings(), transport.tls_version)
             watch(Stage.AUTHENTICATION)
-            features = await log_in(xmlstream, opened, terms)
+            logged_in = await log_in(xmlstream, opened, options)
             login.profile, login.mechanism = intended.profile, intended.mechanism
             login.bound = self._memory.strength is Strength.BOUND
             if self._memory.ticket is not None and self._memory.ticket.token:
                 login.token = self._memory.ticket.mechanism
-            jid = features.settled.jid
+            jid = logged_in.results.jid
             if jid is None:
                 watch("binding")
-                jid = await bind(xmlstream, features, self._jid.resource)
+                jid = await bind(xmlstream, logged_in.features, self._jid.resource)
             login.jid = str(jid)
             login.offer = xmlstream.offers[-1]
-            await self._look_around(nursery, xmlstream, features, jid)
+            await self._look_around(nursery, xmlstream, logged_in, jid)
         finally:
             with trio.CancelScope(shield=True):
                 await xmlstream.aclose()
 
-    async def _wish(self) -> Wish:
-        """As `connect` with the defaults: who wants a resource of his own cannot have it by Bind 2."""
-        return Wish(bind=self._jid.resource is None, enable=Enable(resume=True))
-
     async def _look_around(
-        self, nursery: trio.Nursery, xmlstream: ObservedStream, features: StreamFeatures, jid: JID
+        self, nursery: trio.Nursery, xmlstream: ObservedStream, logged_in: LoggedIn, jid: JID
     ) -> None:
-        answer = features.settled.managed
+        answer = logged_in.results.managed
         stream = StanzaStream(jid.bare)
         managed = answer if isinstance(answer, Enabled) else None
         await nursery.start(partial(self.live, stream, xmlstream, managed))
         try:
-            if features.sm and answer is None:
+            if logged_in.features.sm and answer is None:
                 self.watch("managing")
                 with suppress(StreamNegotiationFailure):  # it goes on without
                     await stream.start_sm(resume=True)

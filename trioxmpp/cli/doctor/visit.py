@@ -6,13 +6,13 @@ from functools import partial
 
 import trio
 
+from ...client.cause import redirection
 from ...client.race import FAILURES
-from ...client.redirection import redirection
 from ...errors import TLSFailure
 from ...jid import JID
 from ...protocol.sasl import Credentials
 from ...stream.bare import bare
-from ...stream.negotiate import Terms, secure
+from ...stream.negotiation.negotiate import NegotiationOptions, secure
 from ...transport.tcp import StreamTransport
 from .certificate import read_certificate
 from .fault import fault_of
@@ -76,7 +76,7 @@ async def _come_in(patient: Patient, place: Place, found: Visit, watch: Watch, n
     transport = await reach(patient, place, nursery, watch, see)
     xmlstream = ObservedStream(transport, patient.domain)
     try:
-        await secure(xmlstream, Terms(JID.parse(patient.domain), Credentials("", "")), patient.tls, watch)
+        await secure(xmlstream, NegotiationOptions(JID.parse(patient.domain), Credentials("", "")), patient.tls, watch)
         watch.stop()
         found.offer = xmlstream.offers[-1]
         found.plan = plan(found.offer, transport.channel_bindings(), transport.tls_version)

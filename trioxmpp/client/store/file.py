@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import StoreError
-from .ticket import VERSION, Book, Change, Ticket, dumps
-from .worker import DiskStore
+from .diskstore import DiskStore
+from .storedsession import VERSION, Change, StoredSession, StoredSessionState, dumps
 
 __all__ = ["FileStore"]
 
@@ -37,11 +37,11 @@ class FileStore(DiskStore):
         super().__init__(path, (OSError,))
         self._sync = sync
         self._fd: int | None = None
-        self._book: Book | None = None
+        self._state: StoredSessionState | None = None
         self._size = 0
         self._first_size = 0
 
-    def _load(self) -> Ticket | None:
+    def _load(self) -> StoredSession | None:
         self._close()
         self._fd = _open_and_lock(self.path)
         try:
@@ -51,7 +51,7 @@ class FileStore(DiskStore):
             self._fd = None
             raise
 
-    def _read(self, fd: int) -> Ticket | None:
+    def _read(self, fd: int) -> StoredSession | None:
         with open(fd, "rb", closefd=False) as file:
             data = file.read()
         lines = data.split(b"\n")
@@ -63,26 +63,26 @@ class FileStore(DiskStore):
                     raise StoreError(f"{self.path} is damaged: line {number + 1} is not what was written")
                 break
             if number == 0:
-                self._book, version = Book(Ticket.from_json(said)), said["version"]
+                self._state, version = StoredSessionState(StoredSession.from_json(said)), said["version"]
                 self._first_size = len(line) + 1
             else:
-                assert self._book is not None
-                self._book.write(Change.from_json(said))
+                assert self._state is not None
+                self._state.write(Change.from_json(said))
             good += len(line) + 1
         if good == 0 and data:
             raise StoreError(f"{self.path} is damaged, or no session at all")
         os.ftruncate(fd, good)  # what a crash left of a last line
         self._size = good
-        if self._book is None:
+        if self._state is None:
             return None
         if version < VERSION:
-            self._save(self._book.ticket)  # who knows only the old form must not take the new lines for it
+            self._save(self._state.ticket)  # who knows only the old form must not take the new lines for it
         else:
             _hide(fd)
-        return self._book.ticket
+        return self._state.ticket
 
-    def _save(self, ticket: Ticket) -> None:
-        self._book = Book(ticket)
+    def _save(self, ticket: StoredSession) -> None:
+        self._state = StoredSessionState(ticket)
         line = _line(ticket.to_json())
         fresh = self.path.with_name(self.path.name + ".new")
         fresh.unlink(missing_ok=True)  # of a process that was killed
@@ -104,10 +104,10 @@ class FileStore(DiskStore):
 
     def _update(self, change: Change) -> None:
         assert self._fd is not None
-        assert self._book is not None
-        self._book.write(change)
+        assert self._state is not None
+        self._state.write(change)
         if self._size > max(COMPACT_FROM, COMPACT_RATIO * self._first_size):
-            self._save(self._book.ticket)
+            self._save(self._state.ticket)
             return
         line = _line(change.to_json())
         try:
@@ -121,14 +121,14 @@ class FileStore(DiskStore):
         self._size += len(line)
 
     def _clear(self) -> None:
-        self._book = None
+        self._state = None
         self._size = self._first_size = 0
         if self._fd is not None:
             os.ftruncate(self._fd, 0)
             self._flush(self._fd)
 
     def _close(self) -> None:
-        fd, self._fd, self._book = self._fd, None, None
+        fd, self._fd, self._state = self._fd, None, None
         if fd is None:
             return
         if os.fstat(fd).st_size == 0:

@@ -12,7 +12,7 @@ from ...protocol.sasl2 import SASL2Offer
 from ...record import record
 from ...transport.endpoint import Endpoint
 from ...xml.times import decode_datetime, encode_datetime
-from .fields import flag, optional, text, whole
+from .jsonvalues import flag, optional, text, whole
 
 __all__ = ["Login"]
 

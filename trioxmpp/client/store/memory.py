@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import trio
 
-from .ticket import Book, Change, Ticket
+from .storedsession import Change, StoredSession, StoredSessionState
 
 __all__ = ["MemoryStore"]
 
@@ -12,34 +12,34 @@ __all__ = ["MemoryStore"]
 class MemoryStore:
     """Keeps a session in memory. `ticket` is what it begins with."""
 
-    def __init__(self, ticket: Ticket | None = None) -> None:
-        self._book = None if ticket is None else Book(ticket)
+    def __init__(self, ticket: StoredSession | None = None) -> None:
+        self._state = None if ticket is None else StoredSessionState(ticket)
 
     @property
-    def ticket(self) -> Ticket | None:
+    def ticket(self) -> StoredSession | None:
         """What is written down now."""
-        return None if self._book is None else self._book.ticket
+        return None if self._state is None else self._state.ticket
 
-    async def load(self) -> Ticket | None:
+    async def load(self) -> StoredSession | None:
         """What was written down last."""
         await trio.lowlevel.checkpoint()
         return self.ticket
 
-    async def save(self, ticket: Ticket) -> None:
+    async def save(self, ticket: StoredSession) -> None:
         """Keep `ticket` in place of all there is."""
         await trio.lowlevel.checkpoint()
-        self._book = Book(ticket)
+        self._state = StoredSessionState(ticket)
 
     async def update(self, change: Change) -> None:
         """Make one change."""
         await trio.lowlevel.checkpoint()
-        assert self._book is not None
-        self._book.write(change)
+        assert self._state is not None
+        self._state.write(change)
 
     async def clear(self) -> None:
         """Forget all."""
         await trio.lowlevel.checkpoint()
-        self._book = None
+        self._state = None
 
     async def aclose(self) -> None:
         """Nothing to do: who has the store may go on with it."""

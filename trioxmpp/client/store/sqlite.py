@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import StoreError
 from ...record import replace
-from .fields import optional, text, whole
+from .diskstore import DiskStore
+from .jsonvalues import optional, text, whole
 from .login import Login
-from .ticket import VERSION, Change, StoredStanza, Ticket, dumps
-from .worker import DiskStore
+from .storedsession import VERSION, Change, StoredSession, StoredStanza, dumps
 
 if TYPE_CHECKING:
     import sqlite3
@@ -45,9 +45,9 @@ class SQLiteStore(DiskStore):
         super().__init__(path, (OSError, sqlite3.Error, ValueError))
         self._sqlite3 = sqlite3
         self._open: sqlite3.Connection | None = None
-        self._ticket: Ticket | None = None
+        self._ticket: StoredSession | None = None
 
-    def _load(self) -> Ticket | None:
+    def _load(self) -> StoredSession | None:
         self._close()
         # SQLite gives the files beside it the mode of the database.
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
@@ -73,7 +73,7 @@ class SQLiteStore(DiskStore):
             raise
         return ticket
 
-    def _save(self, ticket: Ticket) -> None:
+    def _save(self, ticket: StoredSession) -> None:
         with self._transaction() as connection:
             connection.execute("DELETE FROM trioxmpp_stanza")
             connection.executemany("INSERT INTO trioxmpp_stanza VALUES (?, ?, ?, ?, ?)", map(_row, ticket.stanzas))
@@ -94,7 +94,7 @@ class SQLiteStore(DiskStore):
             head = replace(self._ticket, saved=saved, handled=handled, base=base, requests=requests)
             self._write_head(connection, head)
 
-    def _write_head(self, connection: sqlite3.Connection, ticket: Ticket) -> None:
+    def _write_head(self, connection: sqlite3.Connection, ticket: StoredSession) -> None:
         head = replace(ticket, stanzas=(), login=Login())
         connection.execute("INSERT OR REPLACE INTO trioxmpp_session VALUES (1, ?, ?)", (VERSION, dumps(head.to_json())))
         self._ticket = head
@@ -134,11 +134,11 @@ def _prepare(connection: sqlite3.Connection) -> None:
         connection.execute("ALTER TABLE trioxmpp_stanza ADD COLUMN doubtful INTEGER NOT NULL DEFAULT 0")
 
 
-def _read(connection: sqlite3.Connection) -> Ticket | None:
+def _read(connection: sqlite3.Connection) -> StoredSession | None:
     said = connection.execute("SELECT ticket FROM trioxmpp_session").fetchone()
     if said is None:
         return None
-    head = Ticket.from_json(_parse(said[0]))
+    head = StoredSession.from_json(_parse(said[0]))
     login = connection.execute("SELECT login FROM trioxmpp_login").fetchone()
     rows = connection.execute("SELECT number, xml, sent, durable, doubtful FROM trioxmpp_stanza ORDER BY number")
     try:

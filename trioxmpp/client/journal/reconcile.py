@@ -1,0 +1,151 @@
+"""Messages of which nobody knows whether the server has them: its archive is asked before they are sent again.
+
+The archive (XEP-0313) keeps what we have sent with the id that we gave it. It is asked for what was exchanged since the
+first of these messages was sent, less some time for clocks that differ, and in the end for the newest page, in case
+they differ by more. What is in it will not be sent again. What it does not have, or has not shown within some pages and
+seconds, is: at least once.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import trio
+
+from ...errors import StanzaError
+from ...jid import JID
+from ...protocol import ns
+from ...protocol.disco import InfoQuery
+from ...protocol.mam import Fin, Page, Result, query
+from ...protocol.stanza import Message
+from ...protocol.stanzaids import OriginId
+from ...stream.core import StreamCore
+from ...stream.ids import new_id
+from ...stream.inbound.stages import Stage
+from ..session import Session
+from .outbox import JournalEntry, OutboxJournal
+
+__all__ = ["reconcile"]
+
+logger = logging.getLogger(__name__)
+
+#: Seconds, while there is a link, after which what is in doubt is sent again, whatever the archive may have to say.
+PATIENCE = 30.0
+
+#: So many messages are asked for at once, in so many pages at most. Servers may have their own idea of a page.
+PAGE = 100
+PAGES = 20
+
+#: Two clocks differ by less than this, as a rule.
+SLACK = timedelta(minutes=5)
+
+
+async def reconcile(session: Session, core: StreamCore, outbox: OutboxJournal) -> None:
+    """Ask what became of the unconfirmed messages, and have the rest sent again. Whatever goes wrong, raise nothing."""
+    state = core.session
+    count = len(outbox.unconfirmed)
+    try:
+        try:
+            await _ask_patiently(session, core, outbox)
+            left = len(outbox.unconfirmed)
+            logger.info("%d of %d unconfirmed messages have arrived; the others are sent again", count - left, count)
+        except StanzaError as exc:
+            logger.warning("the archive does not say what became of %d unconfirmed messages: %s", count, exc)
+        except ConnectionError:
+            raise
+        except Exception:
+            logger.exception("could not ask what became of %d unconfirmed messages", count)
+        outbox.reconciled(state)
+    except ConnectionError as exc:  # the session is over, or the client: the next one will ask
+        logger.debug("could not ask what became of %d unconfirmed messages: %s", count, exc)
+    finally:
+        outbox.stop_waiting(state)
+
+
+async def _ask_patiently(session: Session, core: StreamCore, outbox: OutboxJournal) -> None:
+    """Ask, and ask again if the link broke before the answer. Raises StanzaError if there is no answer."""
+    while True:
+        with trio.move_on_after(PATIENCE):
+            return await _ask(session, core, outbox)
+        if session.linked:
+            raise StanzaError(f"no answer in {PATIENCE:g} seconds")
+        await session.wait_linked()
+
+
+async def _ask(session: Session, core: StreamCore, outbox: OutboxJournal) -> None:
+    ours = session.jid.bare
+    info = await session.request(InfoQuery(), to=ours)
+    if ns.MAM in info.features:
+        await _ArchiveLookup(session, core, outbox, ours).run()
+
+
+class _ArchiveLookup:
+    """Looks into the archive of `ours`, our own account, for unconfirmed messages."""
+
+    def __init__(self, session: Session, core: StreamCore, outbox: OutboxJournal, ours: JID) -> None:
+        self._session = session
+        self._core = core
+        self._outbox = outbox
+        self._ours = ours
+        self._queryid = new_id()
+        self._wanted: dict[tuple[object, ...], list[JournalEntry]] = {}
+        for entry in outbox.unconfirmed:
+            written = entry.written
+            assert isinstance(written, Message)
+            for key in self._keys(written):
+                self._wanted.setdefault(key, []).append(entry)
+
+    async def run(self) -> None:
+        """Look, until all is found or there is nothing more to look into."""
+        # An archived message is no message that comes now: neither services nor the application shall see it.
+        with self._core.router.message_stages.at(Stage.ARCHIVE, self._take):
+            since = min((entry.sent for entry in self._outbox.unconfirmed if entry.sent is not None), default=None)
+            if since is not None:
+                now = time.time()  # no message was sent after this, whatever the clock said then
+                await self._search(datetime.fromtimestamp(min(since / 1e6, now), UTC).replace(microsecond=0) - SLACK)
+            if self._outbox.unconfirmed:
+                await self._page(Page(max=PAGE, before=""), None)
+
+    async def _search(self, start: datetime) -> None:
+        after: str | None = None
+        for _ in range(PAGES):
+            fin = await self._page(Page(max=PAGE, after=after), start)
+            last = None if fin.page is None else fin.page.last
+            if fin.complete or last is None or last == after or not self._outbox.unconfirmed:
+                return
+            after = last
+        logger.info("the archive has more than %d pages of messages; that is enough", PAGES)
+
+    async def _page(self, page: Page, start: datetime | None) -> Fin:
+        others = {(entry.stanza.to or self._ours).bare for entry in self._outbox.unconfirmed}
+        with_ = others.pop() if len(others) == 1 and others != {self._ours} else None
+        return await self._session.request(query(self._queryid, page, with_=with_, start=start), to=self._ours)
+
+    def _take(self, message: Message) -> Message | None:
+        """A filter for inbound messages: take what comes out of the archive, and nothing else."""
+        if message.from_ is not None and message.from_ != self._ours:
+            return message  # anybody can send what looks like a result
+        result = message.get(Result)
+        if result is None or result.queryid != self._queryid:
+            return message
+        archived = result.forwarded.message
+        if archived is not None and archived.from_ is not None and archived.from_.bare == self._ours:
+            for key in self._keys(archived):
+                for entry in self._wanted.get(key, ()):
+                    self._outbox.arrived(entry)
+        return None
+
+    def _keys(self, message: Message) -> Iterator[tuple[object, ...]]:
+        """What two messages have in common if they are the same: an id, the recipient, and the text.
+
+        Compare the body too: ids chosen by the application may repeat.
+        """
+        same = (message.to or self._ours).bare, *sorted(message.bodies.values())
+        origin = message.get(OriginId)
+        if message.id is not None:
+            yield "id", message.id, *same
+        if origin is not None:
+            yield "origin-id", origin.id, *same

@@ -1,0 +1,41 @@
+"""What is written down of a session beside its stanzas, and of the login: small enough to be compared each time."""
+
+from __future__ import annotations
+
+from ...protocol.sm import StreamManagement
+from ...record import record
+from ...stream.session import Sent, SessionState
+from ..store.login import Login
+from ..store.storedsession import PendingRequest, StoredSession
+
+__all__ = ["SessionSummary", "resumable"]
+
+
+@record
+class SessionSummary:
+    """Comparing two of these tells whether there is something to write down. `id` None: nothing can be resumed."""
+
+    id: str | None
+    counts: tuple[int, int]
+    """How many stanzas we handled, and how many of ours the server did."""
+    requests: tuple[PendingRequest, ...]
+    login: Login
+
+    @classmethod
+    def of(cls, session: SessionState, login: Login) -> SessionSummary:
+        """As things are."""
+        management = resumable(session)
+        if management is None:
+            return cls(None, (0, 0), (), login)
+        requests = tuple(PendingRequest(id_, to) for to, id_ in session.replies.pending())
+        return cls(management.granted.id, (management.handled, management.base), requests, login)
+
+    @classmethod
+    def written(cls, stored: StoredSession) -> SessionSummary:
+        """As it is in the store."""
+        return cls(stored.id, (stored.handled, stored.base), stored.requests, stored.login)
+
+
+def resumable(session: SessionState) -> StreamManagement[Sent] | None:
+    """Return the management of `session`, if another process can go on with it."""
+    return session.sm if session.resumable else None

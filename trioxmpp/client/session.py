@@ -1,0 +1,229 @@
+"""One session as services and applications see it: what it is bound to, and requests that never leak into the next."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar, cast
+
+import trio
+
+from .. import xml
+from ..errors import ElementError, ErroneousStanza, SessionLost
+from ..jid import JID
+from ..protocol.features import StreamFeatures
+from ..protocol.stanza import IQ, Get, Message, Presence, Set, response_type
+from ..stream.core import StreamCore
+from ..stream.ids import new_id
+from ..stream.outbound.token import OutgoingStanza, StanzaState, StanzaToken
+from ..stream.session import SessionState
+
+__all__ = ["Session"]
+
+logger = logging.getLogger(__name__)
+
+R = TypeVar("R")
+
+_ON_ITS_WAY = frozenset({StanzaState.SENT, StanzaState.ACKED})
+
+
+class Session:
+    """From binding a resource to the end of the session, over all links that it lives on.
+
+    `jid` is the full JID that the server bound. `features` are the stream features, remembered when a resumption brings
+    none. `adopted` tells whether another process began the session, and this one goes on with it: the server knows what
+    that process has set up, and this one does not. `begun` holds the namespaces of the features that the session began
+    with, since they were requested inline with the login (XEP-0386).
+
+    What is enqueued or requested here belongs to this session: once it is over, everything raises `SessionLost`.
+    """
+
+    def __init__(
+        self,
+        core: StreamCore,
+        state: SessionState,
+        jid: JID,
+        features: StreamFeatures,
+        *,
+        adopted: bool = False,
+        begun: frozenset[str] = frozenset(),
+        nursery: trio.Nursery | None = None,
+    ) -> None:
+        self.jid = jid
+        self.features = features
+        self.adopted = adopted
+        self.begun = begun
+        self._core = core
+        self._state = state
+        self._nursery = nursery
+        self._failure: Exception | None = None
+
+    def __repr__(self) -> str:
+        return f"<Session of {self.jid}{', which is over' if self.ended else ''}>"
+
+    @property
+    def ended(self) -> Exception | None:
+        """Why the session is over; None while it is not."""
+        return self._state.ended
+
+    @property
+    def failure(self) -> Exception | None:
+        """What the first task of this session raised that failed; None if none did."""
+        return self._failure
+
+    @property
+    def linked(self) -> bool:
+        """Whether the session has a link just now."""
+        return self.ended is None and self._core.link is not None and self._core.link.live
+
+    async def wait_linked(self) -> None:
+        """Wait until the session has a link. Raises `SessionLost` once it is over. Cancelling changes nothing."""
+        await trio.lowlevel.checkpoint()
+        while not self.linked:
+            if self.ended is not None:
+                raise self._lost()
+            await self._core.link_changed.park()
+
+    def is_of(self, state: SessionState) -> bool:
+        """Return whether this is the session with that state."""
+        return self._state is state
+
+    def start_soon(self, function: Callable[..., Awaitable[object]], *args: Any) -> None:
+        """Start a task that ends with the session.
+
+        What it raises ends the client, and leaves the block of `connect` bare. A ConnectionError that the end of the
+        session brought about is ignored. Raises RuntimeError if the stream of this session is run by hand.
+        """
+        if self._nursery is None:
+            raise RuntimeError("connect() gives a session tasks; the stream of this one is run by hand")
+        self._nursery.start_soon(self._run, function, args)
+
+    async def _run(self, function: Callable[..., Awaitable[object]], args: tuple[Any, ...]) -> None:
+        try:
+            await function(*args)
+        except Exception as exc:
+            if self.ended is not None and isinstance(exc, ConnectionError):
+                logger.debug("a task of a session that is over: %r", exc)
+                return
+            self._failure = self._failure or exc
+            assert self._nursery is not None
+            self._nursery.cancel_scope.cancel(reason=f"a task of the session has failed: {exc!r}")
+
+    def enqueue(
+        self,
+        stanza: Message | Presence | IQ,
+        *,
+        on_state_change: Callable[[StanzaToken, StanzaState], object] | None = None,
+    ) -> StanzaToken:
+        """Have `stanza` sent in this session, after everything that was enqueued before it; returns at once.
+
+        A stanza without an id gets one. ``await token`` waits for the outcome; `on_state_change` is called with the
+        token and each of its states. Raises ValueError, and sends nothing, if the stanza is not valid, and
+        `SessionLost` if the session is over.
+        """
+        return self._enqueue(stanza, OutgoingStanza(stanza, on_state_change=on_state_change))
+
+    def _enqueue(self, stanza: Message | Presence | IQ, token: OutgoingStanza) -> OutgoingStanza:
+        if self._state.ended is not None:
+            raise self._lost()
+        stanza.validate()
+        return self._state.enqueue(stanza, token)
+
+    async def send(
+        self,
+        stanza: Message | Presence | IQ,
+        *,
+        timeout: float | None = None,
+        on_reply: Callable[[IQ], Awaitable[Any] | None] | None = None,
+    ) -> Any:
+        """Send `stanza` in this session, and wait until it was sent, or for the reply; see `Client.send`."""
+        if isinstance(stanza, IQ) and stanza.type.is_request:
+            return await self._send_request(stanza, timeout, on_reply)
+        if on_reply is not None:
+            raise ValueError("only a request has a reply that on_reply could be called with")
+        await self.enqueue(stanza)
+        return None
+
+    async def request(
+        self, payload: Get[R] | Set[R], *, to: JID | str | None = None, timeout: float | None = None
+    ) -> R:
+        """Ask `to` (None: our own account) and return the answer: ``Get[R]`` and ``Set[R]`` give an ``R``.
+
+        Raises as `send` does, and may be cancelled as that.
+        """
+        return cast(R, await self.send(IQ(type=payload.IQ_TYPE, to=to, payload=payload), timeout=timeout))
+
+    async def _send_request(
+        self, iq: IQ, timeout: float | None, on_reply: Callable[[IQ], Awaitable[Any] | None] | None
+    ) -> Any:
+        outcome: Awaitable[Any] | None = None
+
+        def deliver(reply: IQ) -> None:
+            nonlocal outcome
+            if on_reply is not None:
+                outcome = on_reply(reply)
+
+        iq.validate()
+        iq.id = iq.id or new_id()
+        written = None if timeout is None else trio.Event()
+        with self._state.replies.expect(iq.to, iq.id, self._core.router.local_jid, deliver) as waiter:
+            token = self._enqueue(iq, OutgoingStanza(iq))
+
+            def changed(state: StanzaState) -> None:
+                if written is not None:
+                    written.set()
+                if state not in _ON_ITS_WAY and token.exception is not None:
+                    waiter.fail(token.exception)
+
+            token.watch(changed)
+            try:
+                if timeout is not None and written is not None:
+                    await written.wait()
+                    with trio.move_on_after(timeout):
+                        await waiter.wait_settled()
+                    if not waiter.settled:
+                        raise TimeoutError(f"no reply to {iq!r} within {timeout:g} seconds")
+                await waiter.wait_settled()
+            except trio.Cancelled:
+                token.retract()
+                if inspect.iscoroutine(outcome):
+                    outcome.close()  # the reply came, but no task awaits any more what on_reply made of it
+                raise
+        if outcome is not None and inspect.isawaitable(outcome):
+            return await outcome
+        return _result(iq, waiter.result())
+
+    def expect_iq(self, payload: Get[Any] | Set[Any], on_reply: Callable[[IQ], None]) -> StanzaToken:
+        """Enqueue a request to our own account, without waiting; `on_reply` is called with the reply.
+
+        What is enqueued from now on is sent behind it. A session that ends answers nothing.
+        """
+        iq = IQ(type=payload.IQ_TYPE, payload=payload, id=new_id())
+        self._state.replies.expect(None, cast(str, iq.id), self._core.router.local_jid, on_reply)
+        return self._enqueue(iq, OutgoingStanza(iq))
+
+    def _lost(self) -> Exception:
+        reason = self._state.ended
+        if isinstance(reason, SessionLost):
+            return reason
+        error = SessionLost(f"the session is over: {reason}")
+        error.__cause__ = reason
+        return error
+
+
+def _result(request: IQ, reply: IQ) -> Any:
+    """Return the answer in `reply`, read as the request's class says."""
+    payload = reply.payload
+    try:
+        answer, optional = response_type(type(request.payload))
+    except TypeError:
+        return payload
+    if answer is None or (payload is None and optional):
+        return None
+    if payload is None:
+        raise ErroneousStanza(f"the result is empty, though {answer.__name__} was due", reply)
+    try:
+        return xml.parse(answer, payload)
+    except ElementError as exc:
+        raise ErroneousStanza(f"the result is not what was asked for: {exc}", reply) from exc

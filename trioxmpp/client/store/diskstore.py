@@ -1,0 +1,79 @@
+"""What stores on a disk have in common: a thread does the work, one thing at a time."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar, TypeVarTuple
+
+import trio
+
+from ...errors import StoreError
+from .storedsession import Change, StoredSession
+
+__all__ = ["DiskStore"]
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+
+class _Worker:
+    """Calls blocking functions in a thread. What was begun ends, though who waits for it be cancelled meanwhile."""
+
+    def __init__(self, what: str, errors: tuple[type[Exception], ...]) -> None:
+        self._what = what
+        self._errors = errors
+        self._turn = trio.Lock()
+
+    async def __call__(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
+        """Call `function`, after all that was called before. What the disk raises becomes a `StoreError`."""
+        async with self._turn:
+            try:
+                return await trio.to_thread.run_sync(function, *args)
+            except self._errors as exc:
+                raise StoreError(f"{self._what}: {exc}") from exc
+
+
+class DiskStore(ABC):
+    """Keeps a session at `path`; what it does there, it does in a thread. `errors` are what the disk may raise."""
+
+    def __init__(self, path: str | os.PathLike[str], errors: tuple[type[Exception], ...]) -> None:
+        self.path = Path(path)
+        self._run = _Worker(f"cannot keep the session in {self.path}", errors)
+
+    async def load(self) -> StoredSession | None:
+        """What was written last. Raises StoreError if it is damaged, newer, or in use. Cancelling lets it be read."""
+        return await self._run(self._load)
+
+    async def save(self, ticket: StoredSession) -> None:
+        """Write all anew. If cancelled, it is written all the same."""
+        await self._run(self._save, ticket)
+
+    async def update(self, change: Change) -> None:
+        """Write what has changed. If cancelled, it is written all the same."""
+        await self._run(self._update, change)
+
+    async def clear(self) -> None:
+        """Delete everything. If cancelled, it is deleted all the same."""
+        await self._run(self._clear)
+
+    async def aclose(self) -> None:
+        """Let go of it. If cancelled, it is let go all the same."""
+        await self._run(self._close)
+
+    @abstractmethod
+    def _load(self) -> StoredSession | None: ...
+
+    @abstractmethod
+    def _save(self, ticket: StoredSession) -> None: ...
+
+    @abstractmethod
+    def _update(self, change: Change) -> None: ...
+
+    @abstractmethod
+    def _clear(self) -> None: ...
+
+    @abstractmethod
+    def _close(self) -> None: ...

@@ -1,0 +1,252 @@
+"""What is written down of a session, of logins, and of what changes: values, and their form in JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Protocol
+
+from ...errors import StoreError
+from ...jid import JID
+from ...record import field, record, replace
+from .jsonvalues import counter, flag, listed, optional, real, text, whole
+from .login import Login
+
+__all__ = ["VERSION", "Change", "PendingRequest", "SessionStore", "StoredSession", "StoredSessionState", "StoredStanza"]
+
+#: Of the form. Who finds a higher one leaves it alone: it was written by a later trioxmpp. Version 1 had no `Login`.
+VERSION = 2
+
+
+@record
+class StoredStanza:
+    """One outgoing stanza that the server has not acknowledged.
+
+    `number` tells the order in which they were enqueued, `sent` that in which they were sent, and when: in microseconds
+    since the epoch (None: not yet). Of one that was sent, `xml` is what was written, else what was enqueued. A
+    `durable` one outlives its session. A `doubtful` one has: nobody knows whether the server of that session had it.
+    """
+
+    number: int
+    xml: str
+    sent: int | None = None
+    durable: bool = False
+    doubtful: bool = False
+
+
+@record
+class PendingRequest:
+    """A request that was enqueued and had no reply yet. `to` None: our own account."""
+
+    id: str
+    to: JID | None
+
+
+@record
+class StoredSession:
+    """All that a new process needs to go on with a session (XEP-0198 §5), and to get in without one.
+
+    `jid` is the full JID that was bound, `id` the server's name for the session (None: there is nothing to resume, but
+    durable stanzas may wait), `handled` how many stanzas we may say that we handled, `base` how many of ours the server
+    said that it did. `saved` is when this was written, in seconds since the epoch; the server keeps the session for
+    `max` seconds from the loss of the link on, if it said so.
+    """
+
+    jid: JID
+    saved: float
+    id: str | None = None
+    handled: int = 0
+    base: int = 0
+    max: int | None = None
+    location: tuple[str, int | None] | None = None
+    stanzas: tuple[StoredStanza, ...] = ()
+    requests: tuple[PendingRequest, ...] = ()
+    login: Login = field(default_factory=Login)
+
+    @property
+    def has_session(self) -> bool:
+        """Whether there is something of a session: one to be resumed, or stanzas that wait for one."""
+        return self.id is not None or bool(self.stanzas)
+
+    @property
+    def expires(self) -> float | None:
+        """When, at the earliest, the server gives the session up, if it said: the link broke after `saved`."""
+        return None if self.max is None else self.saved + self.max
+
+    def to_json(self) -> dict[str, Any]:
+        """As what `json` can write."""
+        return {
+            "version": VERSION,
+            "jid": str(self.jid),
+            "saved": self.saved,
+            "id": self.id,
+            "handled": self.handled,
+            "base": self.base,
+            "max": self.max,
+            "location": self.location,
+            "stanzas": [_stanza_to_json(stanza) for stanza in self.stanzas],
+            "requests": _requests_to_json(self.requests),
+            "login": self.login.to_json(),
+        }
+
+    @classmethod
+    def from_json(cls, said: Any) -> StoredSession:
+        """The other way round. Raises StoreError for what is damaged, or was written by a later version."""
+        try:
+            version = said["version"]
+            if not isinstance(version, int) or version < 1:
+                raise ValueError(f"version {version!r}")
+            if version > VERSION:
+                raise StoreError(
+                    f"the session was stored in version {version} of the form, and this trioxmpp knows {VERSION}: "
+                    "update it, or let the store be cleared by the program that wrote it"
+                )
+            return cls(
+                jid=JID.parse(text(said["jid"])),
+                saved=real(said["saved"]),
+                id=optional(text, said["id"]),
+                handled=counter(said["handled"]),
+                base=counter(said["base"]),
+                max=optional(whole, said["max"]),
+                location=optional(_location, said["location"]),
+                stanzas=listed(_stanza_from_json, said["stanzas"]),
+                requests=listed(_request_from_json, said["requests"]),
+                login=Login() if version == 1 else Login.from_json(said["login"]),
+            )
+        except (KeyError, IndexError, TypeError, ValueError) as exc:
+            raise StoreError(f"the stored session is damaged: {exc!r}") from exc
+
+
+@record
+class Change:
+    """What is new since the last time: to be written down as one, or not at all.
+
+    Doing it again changes nothing. `put` are stanzas that came, or were sent, `drop` the numbers of those that went;
+    `requests` and `login` are None if they are as they were.
+    """
+
+    saved: float
+    handled: int
+    base: int
+    put: tuple[StoredStanza, ...] = ()
+    drop: tuple[int, ...] = ()
+    requests: tuple[PendingRequest, ...] | None = None
+    login: Login | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As what `json` can write, and as short as it can be: one of these is written with each batch of stanzas."""
+        fields: dict[str, Any] = {"saved": self.saved, "handled": self.handled, "base": self.base}
+        if self.put:
+            fields["put"] = [_stanza_to_json(stanza) for stanza in self.put]
+        if self.drop:
+            fields["drop"] = self.drop
+        if self.requests is not None:
+            fields["requests"] = _requests_to_json(self.requests)
+        if self.login is not None:
+            fields["login"] = self.login.to_json()
+        return fields
+
+    @classmethod
+    def from_json(cls, said: Any) -> Change:
+        """The other way round. Raises StoreError for what is damaged."""
+        try:
+            requests, login = said.get("requests"), said.get("login")
+            return cls(
+                saved=real(said["saved"]),
+                handled=counter(said["handled"]),
+                base=counter(said["base"]),
+                put=listed(_stanza_from_json, said.get("put", [])),
+                drop=listed(whole, said.get("drop", [])),
+                requests=None if requests is None else listed(_request_from_json, requests),
+                login=None if login is None else Login.from_json(login),
+            )
+        except (AttributeError, KeyError, TypeError, ValueError) as exc:
+            raise StoreError(f"the stored session is damaged: {exc!r}") from exc
+
+
+class StoredSessionState:
+    """A ticket that changes are written into. Each takes time for what changes, not for all there is."""
+
+    def __init__(self, ticket: StoredSession) -> None:
+        self._ticket = ticket
+        self._requests, self._login = ticket.requests, ticket.login
+        self._last: Change | None = None
+        self._stanzas = {stanza.number: stanza for stanza in ticket.stanzas}
+
+    def write(self, change: Change) -> None:
+        """Make one change."""
+        self._last = change
+        for stanza in change.put:
+            self._stanzas[stanza.number] = stanza
+        for number in change.drop:
+            self._stanzas.pop(number, None)
+        if change.requests is not None:
+            self._requests = change.requests
+        if change.login is not None:
+            self._login = change.login
+
+    @property
+    def ticket(self) -> StoredSession:
+        """What is written in it now."""
+        last = self._last or self._ticket
+        return replace(
+            self._ticket,
+            saved=last.saved,
+            handled=last.handled,
+            base=last.base,
+            stanzas=tuple(self._stanzas[number] for number in sorted(self._stanzas)),
+            requests=self._requests,
+            login=self._login,
+        )
+
+
+class SessionStore(Protocol):
+    """Where a session is written down, and how to log in, so that another process can go on: `MemoryStore`,
+    `FileStore`, `SQLiteStore`, or your own.
+
+    One store holds one session at a time. Nothing is called while something else is running. When `save` or `update`
+    returns, what it got has to be safe from whatever the store promises to survive; what was interrupted must have
+    happened as a whole or not at all. Whatever goes wrong is raised as `StoreError`, and ends the client.
+    """
+
+    async def load(self) -> StoredSession | None:
+        """What was written down last; None if that is nothing. Called first, and once."""
+
+    async def save(self, ticket: StoredSession) -> None:
+        """Write down `ticket` in place of all there is."""
+
+    async def update(self, change: Change) -> None:
+        """Write down what has changed: once for each batch of stanzas, so it had better be quick."""
+
+    async def clear(self) -> None:
+        """Forget all that is written down."""
+
+    async def aclose(self) -> None:
+        """Nothing will be written any more until the next `load`."""
+
+
+def dumps(fields: dict[str, Any]) -> str:
+    """JSON in one line."""
+    return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
+
+
+def _stanza_to_json(stanza: StoredStanza) -> list[Any]:
+    return [stanza.number, stanza.xml, stanza.sent, stanza.durable, stanza.doubtful]
+
+
+def _stanza_from_json(said: Any) -> StoredStanza:
+    number, markup, sent, durable, doubtful = said if len(said) == 5 else (*said, False)  # version 1 knew no doubt
+    return StoredStanza(whole(number), text(markup), optional(whole, sent), flag(durable), flag(doubtful))
+
+
+def _requests_to_json(requests: tuple[PendingRequest, ...]) -> list[Any]:
+    return [[request.id, None if request.to is None else str(request.to)] for request in requests]
+
+
+def _request_from_json(said: Any) -> PendingRequest:
+    id_, to = said
+    return PendingRequest(text(id_), None if to is None else JID.parse(text(to)))
+
+
+def _location(said: Any) -> tuple[str, int | None]:
+    host, port = said
+    return text(host), optional(whole, port)

@@ -1,0 +1,392 @@
+"""What a `StanzaStream` is inside: one session after the other, each on one link after the other.
+
+What survives a broken link is in the `SessionState`; what does not is in the `Link`. So resuming is starting another
+link of the same session, and a reset is putting a new session in the place of one that is over.
+
+`StanzaStream` is the face of this for applications. The client floor uses this inner door: it has to know what the end
+of a link meant before the tasks of the application do.
+"""
+
+from __future__ import annotations
+
+import enum
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, NamedTuple
+
+import trio
+
+from .. import xml
+from ..errors import DestructionRequested, StreamError, StreamTimeout
+from ..jid import JID
+from ..protocol import sm
+from .bare import bare
+from .inbound.reader import Reader
+from .inbound.router import Router
+from .link import Link
+from .liveness import LivenessSettings, Watchdog
+from .negotiation.resumption import ResumptionRefused, negotiate_resumption
+from .outbound.channels import Control
+from .outbound.token import StanzaState, StanzaToken
+from .outbound.writer import Writer
+from .session import Journal, SessionState, closed_session
+from .signal import Signal
+from .xmlstream import XmlStream
+
+__all__ = ["END_OF_RUN", "Effect", "EndedBy", "Management", "StreamCore"]
+
+#: Seconds that a proper close may take, and that it may still take once it is cancelled.
+CLOSE_TIMEOUT = 15.0
+CLOSE_GRACE = 2.0
+
+
+class EndedBy(enum.Enum):
+    """What ended a link."""
+
+    STOP = "stop() was called"
+    FAILURE = "the stream failed"
+    CLOSE = "close() was called"
+
+    @classmethod
+    def of(cls, link: Link) -> EndedBy:
+        """What ended `link`; it has a cause only if that came before anything else."""
+        if link.cause is not None:
+            return cls.FAILURE
+        return cls.CLOSE if link.closing else cls.STOP
+
+
+class Management(enum.Enum):
+    """What XEP-0198 promised for a session."""
+
+    NONE = "stream management is off"
+    NOT_RESUMABLE = "stream management is on, but not resumable"
+    RESUMABLE = "the session can be resumed"
+
+    @classmethod
+    def of(cls, session: SessionState) -> Management:
+        """How `session` is managed."""
+        if session.sm is None:
+            return cls.NONE
+        return cls.RESUMABLE if session.sm.resumable else cls.NOT_RESUMABLE
+
+
+class Effect(NamedTuple):
+    """What the end of a link brings about."""
+
+    destroy: bool
+    """The session is over: tokens settle, waiters get an error, handlers are cancelled."""
+    report: bool
+    """It is a failure: `run` raises it and on_failure tells of it."""
+
+
+#: What the end of a link means, by what ended it and how the session was managed (S051 of the seed's map).
+END_OF_RUN: dict[tuple[EndedBy, Management], Effect] = {
+    (EndedBy.STOP, Management.NONE): Effect(destroy=True, report=False),
+    (EndedBy.STOP, Management.NOT_RESUMABLE): Effect(destroy=True, report=False),
+    (EndedBy.STOP, Management.RESUMABLE): Effect(destroy=False, report=False),
+    (EndedBy.FAILURE, Management.NONE): Effect(destroy=True, report=True),
+    (EndedBy.FAILURE, Management.NOT_RESUMABLE): Effect(destroy=True, report=True),
+    (EndedBy.FAILURE, Management.RESUMABLE): Effect(destroy=False, report=True),
+    (EndedBy.CLOSE, Management.NONE): Effect(destroy=True, report=False),
+    (EndedBy.CLOSE, Management.NOT_RESUMABLE): Effect(destroy=True, report=False),
+    (EndedBy.CLOSE, Management.RESUMABLE): Effect(destroy=True, report=False),
+}
+
+
+def _ignore(*args: object) -> None:
+    """Do nothing."""
+
+
+class StreamCore:
+    """Runs, resumes, stops and closes a stanza stream; `StanzaStream` documents what each means to its user."""
+
+    def __init__(
+        self,
+        local_jid: JID | None,
+        liveness: LivenessSettings,
+        ack_after: int,
+        logger: logging.Logger,
+        journal: Journal | None = None,
+        session: SessionState | None = None,
+    ) -> None:
+        self.session = session or SessionState(journal=journal)
+        self.link: Link | None = None
+        self.undelivered: tuple[StanzaToken, ...] = ()
+        """What was not delivered when the last session ended."""
+        self.router = Router(local_jid, self.start_handler, logger)
+        self.liveness = liveness
+        self.on_failure: Signal[Exception] = Signal()
+        self.on_stream_destroyed: Signal[Exception] = Signal()
+        self.on_stream_established: Signal[()] = Signal()
+        self.link_changed = trio.lowlevel.ParkingLot()
+        """Tasks wait here for a link to begin or to end, or for the session to be over."""
+        self._journal = journal
+        self._ack_after = ack_after
+        self._logger = logger
+        self._runner: trio.lowlevel.Task | None = None
+        self._handlers: trio.Nursery | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether there is a link."""
+        return self.link is not None
+
+    # --- where handlers run
+
+    @contextmanager
+    def handlers_in(self, nursery: trio.Nursery) -> Iterator[None]:
+        """While the block runs, async handlers of requests are tasks of `nursery`."""
+        if self._handlers is not None:
+            raise RuntimeError("this stream is an open block already")
+        self._handlers = nursery
+        try:
+            yield
+        finally:
+            self._handlers = None
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[None]:
+        """A block with a nursery for handlers, at whose end the stream is closed."""
+        if self._handlers is not None:
+            raise RuntimeError("this stream is an open block already")
+        with bare() as inside:
+            async with trio.open_nursery() as nursery:
+                with self.handlers_in(nursery):
+                    try:
+                        with inside:
+                            yield
+                    except BaseException:
+                        with trio.CancelScope(shield=True):
+                            await self.close(CLOSE_GRACE)
+                        raise
+                    else:
+                        await self.aclose()
+                    finally:
+                        nursery.cancel_scope.cancel(reason="the block of the stanza stream was left")
+
+    def start_handler(self, function: Callable[..., Awaitable[Any]], *args: Any) -> None:
+        """Start a handler where it may outlive the link: in the nursery that was given, or beside the running task."""
+        nursery = self._handlers
+        if nursery is None:
+            assert self._runner is not None
+            nursery = self._runner.parent_nursery
+        assert nursery is not None
+        nursery.start_soon(function, *args)
+
+    # --- links
+
+    async def run(self, xmlstream: XmlStream, started: Callable[[], None], managed: sm.Enabled | None = None) -> None:
+        """Run a session on a bound XML stream, and raise what made the link fail."""
+        await self._run(self.bound(xmlstream, managed), started)
+
+    async def resume(
+        self, xmlstream: XmlStream, started: Callable[[], None], answer: xml.Element | None = None
+    ) -> None:
+        """Go on with the session on an XML stream that is not bound, and raise what made the link fail."""
+        try:
+            link = await self.resumed(xmlstream, answer)
+        except ResumptionRefused as refusal:
+            self.destroy(refusal, unacked=refusal.unacked)
+            raise
+        if link is not None:
+            await self._run(link, started)
+
+    async def _run(self, link: Link, started: Callable[[], None]) -> None:
+        await self.live(link, started=started)
+        if link.cause is not None:
+            raise link.cause
+
+    def bound(self, xmlstream: XmlStream, managed: sm.Enabled | None = None) -> Link:
+        """Attach an XML stream that is bound: of a new session, or of an unmanaged one that has not begun."""
+        self._check_idle()
+        if self.session.sm is not None:
+            # Bound afresh: what the server knew of the old session is of no use any more.
+            self.destroy(ConnectionError("a new session was started in place of the old one"))
+        if self.session.ended is not None:
+            self.session = SessionState(journal=self._journal)
+        if managed is not None:
+            self.session.sm = sm.StreamManagement(managed)
+        link = self._attach(xmlstream)
+        if not self.session.established:
+            self.session.established = True
+            self.on_stream_established.emit()
+        return link
+
+    async def resumed(self, xmlstream: XmlStream, answer: xml.Element | None = None) -> Link | None:
+        """Attach an XML stream on which the server goes on with the session; None if stopped or closed meanwhile.
+
+        Raises ResumptionRefused if the server refuses: then the session is to be destroyed. Any other exception leaves
+        the session as it was.
+        """
+        if self.session.sm is None:
+            raise RuntimeError("stream management is not enabled: there is nothing to resume")
+        if not self.session.resumable:
+            raise RuntimeError("the server does not let this session be resumed")
+        self._check_idle()
+        link = self._attach(xmlstream)
+        try:
+            with link.negotiation_scope:
+                await negotiate_resumption(self.session, xmlstream, answer)
+        except BaseException:
+            self._detach(link)
+            raise
+        if link.stopped or link.closing:
+            xmlstream.closed = True  # in the middle of something: of no use any more
+            await self._end(link, _ignore)
+            return None
+        return link
+
+    async def live(
+        self,
+        link: Link,
+        *,
+        started: Callable[[], None] = _ignore,
+        ending: Callable[[Exception], object] = _ignore,
+    ) -> None:
+        """Run the three tasks of a link until it ends, and do what its end means; `link.cause` tells why it failed.
+
+        `started` is called when they run. `ending` is called with the reason if the session ends with the link, before
+        any task learns of that. Cancelling is stopping.
+        """
+
+        def ask() -> None:
+            """Have the server say something."""
+            if link.session.sm is not None:
+                link.control.send_nowait(Control.WANT_ACK)
+            else:
+                link.session.ping(self.router.local_jid)
+
+        writer = Writer(link, self.router, self._ack_after)
+        reader = Reader(link, self.router, writer)
+        watchdog = Watchdog(link.xmlstream, self.liveness, ask)
+
+        def begun() -> None:
+            started()
+            self.link_changed.unpark_all()
+
+        try:
+            await link.run(reader.run, writer.run, watchdog.run, begun)
+        finally:
+            with trio.CancelScope(shield=True):
+                await self._end(link, ending)
+
+    def stop(self) -> None:
+        """End the link, if there is one."""
+        if self.link is not None:
+            self.link.stop()
+
+    async def wait_ended(self) -> None:
+        """Wait until there is no link. Cancelling stops the waiting."""
+        if self.link is None:
+            await trio.lowlevel.checkpoint()
+        else:
+            await self.link.ended.wait()
+
+    # --- stream management
+
+    async def start_sm(self, resume: bool, max: int | None) -> None:
+        """Negotiate stream management on the running stream."""
+        if self.link is None or not self.link.live:
+            raise RuntimeError("the stream is not running")
+        if self.session.sm is not None:
+            raise RuntimeError("stream management is already enabled")
+        await self.link.enable_sm(sm.enable(resume=resume and max != 0, max=max)).wait()
+
+    def stop_sm(self) -> None:
+        """Forget about stream management, and so about the session."""
+        if self.running:
+            raise RuntimeError("stream management cannot be stopped while the stream is running")
+        if self.session.sm is None:
+            raise RuntimeError("stream management is not enabled")
+        self.destroy(ConnectionError("stream management disabled"))
+
+    # --- ends
+
+    async def aclose(self) -> None:
+        """End link and session, properly if possible, soon if cancelled."""
+        try:
+            await self.close(CLOSE_TIMEOUT)
+        except trio.Cancelled:
+            with trio.CancelScope(shield=True):
+                await self.close(CLOSE_GRACE)
+            raise
+
+    async def close(self, patience: float) -> None:
+        """Like `aclose`, in `patience` seconds and a second for closing the transport. Cancelling gives up at once."""
+        link = self.link
+        if link is not None:
+            link.close()
+            with trio.move_on_after(patience) as limit:
+                await link.ended.wait()
+            if limit.cancelled_caught:
+                link.give_up()
+                await link.ended.wait()
+        if not self.running and self.session.ended is None:
+            # There was no link, or it was just ending in a way that leaves the session alive.
+            self.destroy(DestructionRequested("close() called"))
+            self.session = closed_session()
+        if link is None:
+            await trio.lowlevel.checkpoint()
+
+    def abandon(self, reason: Exception) -> None:
+        """End the session for good because of `reason`; there is no link on which it could be closed."""
+        self.destroy(reason)
+        self.session = SessionState(ended=reason)
+
+    def destroy(self, reason: Exception, *, unacked: StanzaState = StanzaState.SENT_WITHOUT_SM) -> None:
+        """End the session; a new one takes its place."""
+        session, self.session = self.session, SessionState(journal=self._journal)
+        unsettled = session.unsettled()
+        session.end(reason, unacked=unacked)
+        if session.established or unsettled:
+            self.undelivered = tuple(unsettled)
+        if session.established:
+            self.on_stream_destroyed.emit(reason)
+        self.link_changed.unpark_all()
+
+    def _check_idle(self) -> None:
+        if self.link is not None:
+            raise RuntimeError("the stream is already running")
+
+    def _attach(self, xmlstream: XmlStream) -> Link:
+        self._runner = trio.lowlevel.current_task()
+        self.link = Link(self.session, xmlstream)
+        return self.link
+
+    def _detach(self, link: Link) -> None:
+        self.link = self._runner = None
+        link.ended.set()
+        self.link_changed.unpark_all()
+
+    async def _end(self, link: Link, ending: Callable[[Exception], object]) -> None:
+        """Do what `END_OF_RUN` says. Takes a second or two at most: every farewell is bounded."""
+        cause, xmlstream = link.cause, link.xmlstream
+        ended_by, management = EndedBy.of(link), Management.of(link.session)
+        effect = END_OF_RUN[ended_by, management]
+        try:
+            if effect.destroy:
+                text = "close() called" if link.closing else "stop() called, and the stream is not resumable"
+                reason = DestructionRequested(text) if cause is None else cause
+                ending(reason)
+                self.destroy(reason)
+                if link.closing:
+                    self.session = closed_session()
+            if ended_by is EndedBy.FAILURE:
+                ours = cause if isinstance(cause, StreamError) and cause.by_us else None
+                hopeless = isinstance(cause, StreamTimeout) or (management is Management.RESUMABLE and ours is None)
+                if not hopeless:
+                    await xmlstream.say_goodbye(ours)
+            if ended_by is EndedBy.CLOSE:
+                if link.gave_up:
+                    await xmlstream.aclose()
+                else:
+                    await xmlstream.close_gracefully()
+            elif ended_by is EndedBy.FAILURE or xmlstream.closed:
+                await xmlstream.aclose()
+        finally:
+            self._detach(link)  # in any case: tasks wait for it
+        if effect.report:
+            assert cause is not None
+            self._logger.info("the stream has failed: %s", cause)
+            self.on_failure.emit(cause)

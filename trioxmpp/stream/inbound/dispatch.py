@@ -1,0 +1,337 @@
+"""Where inbound messages and presences go: exclusive slots with wildcards, and subscriptions beside them.
+
+Both are found by dictionary look-up, so that one more costs nothing: by the type of the stanza, by its sender, and by
+the tag of a payload. Stanzas that nothing wants yet can be retained, until a slot or a subscription wants them.
+"""
+
+from __future__ import annotations
+
+import enum
+import inspect
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Generic, Literal, TypeVar, overload
+
+from ... import xml
+from ...jid import JID
+from ...protocol.stanza import Message, Presence
+from .handled import HandledCounter, Receipt
+from .inbox import DEFAULT_CAPACITY, Inbox, ManualAckInbox, ManualAckSubscription, Subscription
+
+__all__ = ["Dispatcher", "UnclaimedStanzas", "candidate_slots", "matching_interests"]
+
+logger = logging.getLogger(__name__)
+
+S = TypeVar("S", Message, Presence)
+T = TypeVar("T")
+
+#: type (None: any), sender (None: any), and whether a bare sender stands for all its resources
+Slot = tuple[enum.Enum | None, JID | None, bool]
+#: type (None: any), sender (None: any)
+Interest = tuple[enum.Enum | None, JID | None]
+
+
+def candidate_slots(type_: enum.Enum, sender: JID | None) -> Iterator[Slot]:
+    """Return the slots that fit a stanza, the most specific first. A match of the sender beats a match of the type."""
+    if sender is not None:
+        if sender.is_bare:
+            yield (type_, sender, False)
+            yield (type_, sender, True)
+            yield (None, sender, False)
+            yield (None, sender, True)
+        else:
+            bare = sender.bare
+            yield (type_, sender, False)
+            yield (type_, bare, True)
+            yield (None, sender, False)
+            yield (None, bare, True)
+    yield (type_, None, False)
+    yield (None, None, False)
+
+
+def matching_interests(type_: enum.Enum, sender: JID | None) -> Iterator[Interest]:
+    """Return the interests that fit a stanza. A bare JID stands for all its resources."""
+    yield (type_, None)
+    yield (None, None)
+    if sender is not None:
+        yield (type_, sender)
+        yield (None, sender)
+        if not sender.is_bare:
+            yield (type_, sender.bare)
+            yield (None, sender.bare)
+
+
+class UnclaimedStanzas(Generic[T]):
+    """Stanzas that nothing wants yet, in order of arrival. With `defers`, they do not count as handled meanwhile."""
+
+    def __init__(self, *, defers: bool = True) -> None:
+        self._defers = defers
+        self._stanzas: deque[tuple[T, Receipt | None]] = deque()
+
+    def __len__(self) -> int:
+        return len(self._stanzas)
+
+    def add(self, stanza: T, counter: HandledCounter | None) -> None:
+        """Retain a stanza. Of those that defer no count, at most `DEFAULT_CAPACITY` are retained."""
+        receipt = counter.receipt() if counter is not None and self._defers else None
+        if receipt is None and len(self._stanzas) >= DEFAULT_CAPACITY:
+            logger.warning("lost: nothing is subscribed to %r, and %d stanzas wait already", stanza, DEFAULT_CAPACITY)
+            return
+        self._stanzas.append((stanza, receipt))
+
+    def redispatch(self, dispatch: Callable[[T, Receipt | None], bool]) -> None:
+        """Offer everything again; `dispatch` tells whether a slot or a subscription wanted the stanza."""
+        offered, self._stanzas = self._stanzas, deque()
+        for stanza, receipt in offered:
+            if not dispatch(stanza, receipt):
+                self._stanzas.append((stanza, receipt))
+            elif receipt is not None:
+                receipt.finish()
+
+    def drop(self) -> None:
+        """Wait for them no longer."""
+        stanzas, self._stanzas = self._stanzas, deque()
+        if stanzas:
+            logger.warning("lost: nothing has subscribed to %d stanzas, the first is %r", len(stanzas), stanzas[0][0])
+        for _, receipt in stanzas:
+            if receipt is not None:
+                receipt.finish()
+
+
+class Dispatcher(Generic[S]):
+    """Hands each inbound stanza of one kind to at most one callback, and to every subscription that wants it.
+
+    A stanza without ``from`` counts as sent by our own bare JID (RFC 6120 §8.1.2.1).
+    """
+
+    def __init__(self, types: type[enum.Enum], local_jid: Callable[[], JID | None], *, any_type: bool = True) -> None:
+        self._types = types
+        self._local_jid = local_jid
+        self._any_type = any_type
+        self._unclaimed: UnclaimedStanzas[S] | None = None
+        # By the tag of a payload; None: whatever the payloads are.
+        self._callbacks: dict[str | None, dict[Slot, Callable[[S], object]]] = {}
+        self._of_a_sender = 0  # how many callbacks are for one sender
+        # The inboxes in the order in which they were subscribed.
+        self._subscriptions: dict[str | None, dict[Interest, dict[Inbox[S], None]]] = {}
+        self._by_payload = 0  # how many of all these are for a payload
+
+    def register_callback(
+        self,
+        type_: enum.Enum | None,
+        from_: JID | str | None,
+        callback: Callable[[S], object],
+        *,
+        wildcard_resource: bool = True,
+        payload: type[Any] | None = None,
+    ) -> None:
+        """Claim the slot of `type_`, `from_` and `payload`; None stands for any.
+
+        A bare `from_` stands for all resources of that address unless `wildcard_resource` is False. `payload` is a
+        class of element that the stanza must have; such a slot precedes those without. The callback runs in the reader,
+        in order of arrival; an exception in it is logged. Raises ValueError if the slot is taken, TypeError for an
+        async function or for a type that is not one.
+        """
+        if _is_async(callback):
+            raise TypeError("a callback is a plain function; use subscribe() to handle stanzas in a task")
+        tag, slot = _tag(payload), self._slot(type_, from_, wildcard_resource)
+        slots = self._callbacks.setdefault(tag, {})
+        if slot in slots:
+            raise ValueError(f"only one listener allowed for {type_!r} from {from_!r}")
+        slots[slot] = callback
+        self._of_a_sender += slot[1] is not None
+        self._by_payload += tag is not None
+        self._redispatch()
+
+    def unregister_callback(
+        self,
+        type_: enum.Enum | None,
+        from_: JID | str | None,
+        *,
+        wildcard_resource: bool = True,
+        payload: type[Any] | None = None,
+    ) -> None:
+        """Free exactly this slot. KeyError if it is free."""
+        tag, slot = _tag(payload), self._slot(type_, from_, wildcard_resource)
+        slots = self._callbacks.get(tag, {})
+        del slots[slot]
+        if not slots:
+            del self._callbacks[tag]
+        self._of_a_sender -= slot[1] is not None
+        self._by_payload -= tag is not None
+
+    @contextmanager
+    def handler(
+        self,
+        type_: enum.Enum | None,
+        from_: JID | str | None,
+        callback: Callable[[S], object],
+        *,
+        wildcard_resource: bool = True,
+        payload: type[Any] | None = None,
+    ) -> Iterator[None]:
+        """`callback` has the slot while the block runs; see `register_callback`."""
+        self.register_callback(type_, from_, callback, wildcard_resource=wildcard_resource, payload=payload)
+        try:
+            yield
+        finally:
+            self.unregister_callback(type_, from_, wildcard_resource=wildcard_resource, payload=payload)
+
+    @overload
+    def subscribe(
+        self,
+        *types: enum.Enum | None,
+        from_: JID | str | None = None,
+        payload: type[Any] | None = None,
+        capacity: float = DEFAULT_CAPACITY,
+        ack: Literal["auto"] = "auto",
+    ) -> Subscription[S]: ...
+    @overload
+    def subscribe(
+        self,
+        *types: enum.Enum | None,
+        from_: JID | str | None = None,
+        payload: type[Any] | None = None,
+        capacity: float = DEFAULT_CAPACITY,
+        ack: Literal["manual"],
+    ) -> ManualAckSubscription[S]: ...
+    def subscribe(
+        self,
+        *types: enum.Enum | None,
+        from_: JID | str | None = None,
+        payload: type[Any] | None = None,
+        capacity: float = DEFAULT_CAPACITY,
+        ack: Literal["auto", "manual"] = "auto",
+    ) -> Subscription[S]:
+        """``async with`` block that gives an `Inbox` of what arrives while it runs; any number may coexist.
+
+        `types`, `from_` and `payload` narrow it down: to stanzas of these types, from this sender (a bare JID stands
+        for all its resources), with a payload of this class. Iterating raises `InboxOverflow` when more than
+        `capacity` stanzas waited; nothing else suffers from that.
+
+        With ``ack="manual"`` the server is not told that a stanza was handled before you have finished with it: when
+        you ask the inbox for the next one, or call ``inbox.done(stanza)``. The server sends again what a crash or an
+        exception leaves unfinished (`ManualAckInbox`).
+        """
+        for type_ in types:
+            if type_ is not None:
+                self._check_type(type_)
+        sender = JID.parse(from_) if isinstance(from_, str) else from_
+        interests = [(type_, sender) for type_ in dict.fromkeys(types or (None,))]
+        tag = _tag(payload)
+
+        def attach(inbox: Inbox[S]) -> None:
+            by_interest = self._subscriptions.setdefault(tag, {})
+            for interest in interests:
+                by_interest.setdefault(interest, {})[inbox] = None
+            self._by_payload += tag is not None
+            self._redispatch()
+
+        def detach(inbox: Inbox[S]) -> None:
+            by_interest = self._subscriptions[tag]
+            for interest in interests:
+                inboxes = by_interest[interest]
+                del inboxes[inbox]
+                if not inboxes:
+                    del by_interest[interest]
+            if not by_interest:
+                del self._subscriptions[tag]
+            self._by_payload -= tag is not None
+
+        if ack == "manual":
+            return ManualAckSubscription(attach, detach, capacity)
+        return Subscription(attach, detach, capacity)
+
+    def dispatch(self, stanza: S, counter: HandledCounter | None = None) -> None:
+        """Hand `stanza` to what wants it. `counter` counts it as handled, unless a subscription defers that."""
+        if not self._dispatched(stanza, counter, None) and self._unclaimed is not None:
+            self._unclaimed.add(stanza, counter)
+
+    def retain_unclaimed(self, *, defers: bool) -> None:
+        """From now on retain what nothing wants, until `drop_unclaimed`. `defers`: it does not count as handled."""
+        self._unclaimed = self._unclaimed or UnclaimedStanzas(defers=defers)
+
+    def drop_unclaimed(self) -> None:
+        """Retain nothing any more, and drop what still waits."""
+        unclaimed, self._unclaimed = self._unclaimed, None
+        if unclaimed is not None:
+            unclaimed.drop()
+
+    def _redispatch(self) -> None:
+        if self._unclaimed:
+            self._unclaimed.redispatch(lambda stanza, receipt: self._dispatched(stanza, None, receipt))
+
+    def _dispatched(self, stanza: S, counter: HandledCounter | None, receipt: Receipt | None) -> bool:
+        """Hand `stanza` out; return whether anything wanted it. `receipt` defers its count already."""
+        claimed = False
+        sender = stanza.from_
+        if sender is None and (local_jid := self._local_jid()) is not None:
+            sender = local_jid.bare
+        tags: tuple[str | None, ...] = (*_tags_of(stanza), None) if self._by_payload else (None,)
+        if self._subscriptions:
+            for tag in tags:
+                by_interest = self._subscriptions.get(tag)
+                if by_interest is None:
+                    continue
+                for interest in matching_interests(stanza.type, sender):
+                    for inbox in by_interest.get(interest, ()):
+                        if receipt is not None and isinstance(inbox, ManualAckInbox):
+                            inbox.put_with_receipt(stanza, receipt.share())
+                        else:
+                            inbox.deliver(stanza, counter)
+                        claimed = True
+        return (bool(self._callbacks) and self._called(stanza, sender, tags)) or claimed
+
+    def _called(self, stanza: S, sender: JID | None, tags: tuple[str | None, ...]) -> bool:
+        """Call the callback of the most specific slot; return whether there is one."""
+        for tag in tags:
+            callbacks = self._callbacks.get(tag)
+            if callbacks is None:
+                continue
+            for slot in candidate_slots(stanza.type, sender if self._of_a_sender else None):
+                callback = callbacks.get(slot)
+                if callback is not None:
+                    try:
+                        callback(stanza)
+                    except Exception:
+                        logger.exception("the callback for %r failed", stanza)
+                    return True
+        return False
+
+    def close(self, reason: Exception | None) -> None:
+        """End all subscriptions, once their consumers had what is in them, with `reason` or without one."""
+        for by_interest in self._subscriptions.values():
+            for inboxes in by_interest.values():
+                for inbox in inboxes:
+                    inbox.close(reason)
+
+    def _check_type(self, type_: enum.Enum) -> None:
+        if not isinstance(type_, self._types):
+            raise TypeError(f"{type_!r} is not a {self._types.__name__}")
+
+    def _slot(self, type_: enum.Enum | None, from_: JID | str | None, wildcard_resource: bool) -> Slot:
+        if type_ is not None:
+            self._check_type(type_)
+        elif not self._any_type:
+            raise TypeError(f"a slot is for one {self._types.__name__}; only the sender may be left open")
+        sender = JID.parse(from_) if isinstance(from_, str) else from_
+        return type_, sender, wildcard_resource and sender is not None and sender.is_bare
+
+
+def _is_async(function: Callable[..., object]) -> bool:
+    """Return whether calling `function` gives a coroutine that nothing would await."""
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
+
+
+def _tag(payload: type[Any] | None) -> str | None:
+    return None if payload is None else xml.tag_of(payload)
+
+
+def _tags_of(stanza: Message | Presence) -> set[str]:
+    """Return the tags of the payloads of `stanza`."""
+    return {
+        str(payload.tag) if isinstance(payload, xml.Element) else xml.tag_of(type(payload))
+        for payload in stanza.payloads
+    }

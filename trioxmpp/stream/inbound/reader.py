@@ -1,0 +1,117 @@
+"""The reader: the only task that reads from an XML stream. It never waits for the application."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+
+from ... import xml
+from ...errors import ElementError, ErroneousStanza, StreamCondition, StreamError
+from ...protocol import framing, ns, sm
+from ...protocol.framing import Event, StreamFooter, StreamHeader
+from ...protocol.stanza import parse_stanza
+from ..link import Link
+from ..outbound.writer import Writer
+from ..xmlstream import FEATURES, STREAM_ERROR
+from .router import Router
+
+__all__ = ["Reader"]
+
+logger = logging.getLogger(__name__)
+
+_STANZAS = frozenset(f"{{{ns.CLIENT}}}{name}" for name in ("message", "presence", "iq"))
+
+
+class Reader:
+    """Reads the stanzas of a session from one XML stream, and takes each element for what it is.
+
+    The inbound counter moves when a stanza is processed. What was parsed but not processed when the link ended is
+    discarded uncounted, so that the server sends it again.
+    """
+
+    def __init__(self, link: Link, router: Router, writer: Writer) -> None:
+        self._link = link
+        self._session = link.session
+        self._router = router
+        self._writer = writer
+        self._nonzas: dict[str, Callable[[xml.Element], None]] = {
+            sm.TAG_REQUEST: self._request,
+            sm.TAG_ACK: self._ack,
+            sm.TAG_ENABLED: link.sm_enabled,
+            sm.TAG_FAILED: link.sm_failed,
+            STREAM_ERROR: self._stream_error,
+        }
+
+    async def run(self) -> None:
+        """Read until the server closes the stream. Raises ConnectionError for every other end."""
+        while not self._take(await self._link.xmlstream.receive()):
+            pass
+
+    def _take(self, events: Sequence[Event]) -> bool:
+        """Act on what came with one read; True if there is nothing more to read."""
+        for event in events:
+            if self._link.stopped:
+                return True
+            if self._process(event):
+                return True
+        return False
+
+    def _process(self, event: Event) -> bool:
+        """Act on one event; True if it was the server's footer, and we are done."""
+        if isinstance(event, StreamFooter):
+            if not self._link.closing:
+                self._link.xmlstream.closed = self._session.resumable
+                raise ConnectionAbortedError("the server closed the stream")
+            return True
+        if isinstance(event, StreamHeader):
+            raise StreamError(StreamCondition.BAD_FORMAT, "a second stream header", by_us=True)
+        if event.tag in _STANZAS:
+            self._stanza(event)
+        elif event.tag in self._nonzas:
+            try:
+                self._nonzas[event.tag](event)
+            except ElementError as exc:
+                raise StreamError(StreamCondition.INVALID_XML, str(exc), by_us=True) from exc
+        elif event.tag == FEATURES and self._link.xmlstream.features_due:
+            self._link.xmlstream.features_due = False
+        elif not self._link.closing:
+            raise StreamError(StreamCondition.UNSUPPORTED_STANZA_TYPE, str(event.tag)[:200], by_us=True)
+        return False
+
+    def _stanza(self, element: xml.Element) -> None:
+        management = self._session.sm
+        if management is None:
+            self._route(element)
+            return
+        if self._writer.footer_written:
+            return  # our last <a/> does not cover it: the server keeps it, and would deliver it twice
+        if not self._session.handled.arrived(management):
+            return  # the server repeats a stanza that the application still has
+        try:
+            self._route(element)
+        finally:
+            self._session.handled.processed()
+
+    def _route(self, element: xml.Element) -> None:
+        try:
+            stanza = parse_stanza(element)
+        except ErroneousStanza as problem:
+            self._router.refuse(problem, self._session)
+            return
+        assert stanza is not None
+        self._router.route(stanza, self._session)
+
+    def _request(self, element: xml.Element) -> None:
+        if self._session.sm is None:
+            logger.warning("the server asks how much we handled, but the stream is not managed")
+            return
+        self._session.handled.asked(self._link.control)
+
+    def _ack(self, element: xml.Element) -> None:
+        if self._session.sm is None:
+            logger.warning("the server acknowledges stanzas, but the stream is not managed")
+            return
+        self._session.acked(sm.parse_ack(element))
+
+    def _stream_error(self, element: xml.Element) -> None:
+        raise framing.parse_stream_error(element)

@@ -1,0 +1,280 @@
+"""The requests that we answer: who handles which IQ get or set, and that each is answered exactly once."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import trio
+
+from ... import xml
+from ...errors import (
+    ElementError,
+    ErroneousStanza,
+    StanzaCondition,
+    XMPPCancelError,
+    XMPPError,
+    XMPPModifyError,
+    XMPPWaitError,
+)
+from ...protocol.stanza import IQ, IQType
+from ..outbound.token import OutgoingStanza, StanzaState, StanzaToken
+from ..session import SessionState
+from .inbox import DEFAULT_CAPACITY, Inbox, Subscription
+
+__all__ = ["Handler", "Request", "RequestHandlers"]
+
+logger = logging.getLogger(__name__)
+
+Handler = Callable[..., Any]
+
+
+class Request:
+    """One IQ get or set that we owe an answer to.
+
+    `iq` is the request as it arrived, its payload parsed. Calling ``request.reply(payload)`` answers it.
+    """
+
+    __slots__ = ("_on_answer", "_session", "_too_late", "iq", "token")
+
+    def __init__(self, iq: IQ, session: SessionState) -> None:
+        self.iq = iq
+        self.token: OutgoingStanza | None = None
+        self._session = session
+        self._on_answer: Callable[[Request], None] | None = None
+        self._too_late: str | None = None
+
+    @property
+    def payload(self) -> Any:
+        """What is asked, as an object of the class that the handler was registered for."""
+        return self.iq.payload
+
+    @property
+    def answered(self) -> bool:
+        """Whether there was an answer."""
+        return self.token is not None
+
+    def reply(self, result: Any = None) -> StanzaToken:
+        """Enqueue the answer now: a result with this payload (None: empty), or an error if `result` is an `XMPPError`.
+
+        Returns the token of the answer. What cannot be a payload, or cannot be written, is logged and answered with
+        *undefined-condition*; so is the request if its answer is retracted, by `abort` or by cancelling who awaits the
+        token. Raises RuntimeError if there was an answer already, or if it is too late for one.
+        """
+        if self.token is not None:
+            raise RuntimeError("this request was answered already: it is answered exactly once (RFC 6120 §8.2.3)")
+        if self._too_late is not None:
+            raise RuntimeError(f"it is too late to reply: {self._too_late}")
+        if isinstance(result, XMPPError):
+            answer = self.iq.make_error(result)
+        elif _may_be_payload(result):
+            answer = self.iq.make_result(result)
+        else:
+            logger.error("a handler answered %r with %r, which is no payload", self.iq, result)
+            answer = self.iq.make_error(_undefined())
+        self.token = self._session.enqueue(answer)
+        self.token.watch(self._answer_settled)
+        if self._on_answer is not None:
+            self._on_answer(self)
+        return self.token
+
+    def close(self, why: str) -> None:
+        """From now on it is too late to reply."""
+        self._too_late = why
+
+    def _answer_settled(self, state: StanzaState) -> None:
+        # An answer can turn out to be unserialisable only now. The requester still gets one.
+        if state is StanzaState.FAILED:
+            assert self.token is not None
+            logger.error("the answer to %r could not be written", self.iq, exc_info=self.token.exception)
+        if state is StanzaState.FAILED or state is StanzaState.ABORTED:
+            self._session.enqueue(self.iq.make_error(_undefined()))
+
+
+class _Slot(NamedTuple):
+    payload_cls: type[Any]
+    handler: Handler
+    with_send_reply: bool = False
+    deferred: bool = False
+    """The handler takes the `Request` and answers it when it likes."""
+
+
+class RequestHandlers:
+    """Who answers requests, by type and payload class. Outlives sessions; the answers do not."""
+
+    def __init__(self) -> None:
+        self._slots: dict[tuple[IQType, str], _Slot] = {}
+        self._inboxes: set[Inbox[Request]] = set()
+
+    def register(
+        self, type_: IQType, payload_cls: type[Any], handler: Handler, *, with_send_reply: bool = False
+    ) -> None:
+        """Claim the requests of this type with this very class of payload (not a subclass).
+
+        Raises TypeError if `type_` is not an IQType, ValueError if it is not GET or SET or the slot is taken.
+        """
+        self._claim(type_, _Slot(payload_cls, handler, with_send_reply))
+
+    def unregister(self, type_: IQType, payload_cls: type[Any]) -> None:
+        """Free the slot; handlers that are running go on. KeyError if nobody has it."""
+        key = self._key(type_, payload_cls)
+        if key not in self._slots or self._slots[key].payload_cls is not payload_cls:
+            raise KeyError((type_, payload_cls))
+        del self._slots[key]
+
+    @contextmanager
+    def handler(
+        self, type_: IQType, payload_cls: type[Any], handler: Handler, *, with_send_reply: bool = False
+    ) -> Iterator[None]:
+        """`handler` has the slot while the block runs."""
+        self.register(type_, payload_cls, handler, with_send_reply=with_send_reply)
+        try:
+            yield
+        finally:
+            self.unregister(type_, payload_cls)
+
+    def requests(
+        self, type_: IQType, payload_cls: type[Any], *, capacity: float = DEFAULT_CAPACITY
+    ) -> Subscription[Request]:
+        """``async with`` block that claims the slot and gives an inbox of `Request`.
+
+        Those that are unanswered when the block is left are answered with *service-unavailable*, those that the inbox
+        has no room for with *resource-constraint*.
+        """
+        pending: dict[Request, None] = {}
+
+        def attach(inbox: Inbox[Request]) -> None:
+            def arrived(request: Request) -> None:
+                if len(inbox) >= capacity:
+                    request.reply(XMPPWaitError(StanzaCondition.RESOURCE_CONSTRAINT))
+                    return
+                pending[request] = None
+                request._on_answer = pending.pop
+                inbox.put(request)
+
+            self._claim(type_, _Slot(payload_cls, arrived, deferred=True))
+            self._inboxes.add(inbox)
+
+        def detach(inbox: Inbox[Request]) -> None:
+            self._inboxes.discard(inbox)
+            self.unregister(type_, payload_cls)
+            for request in list(pending):
+                request.reply(_unavailable())
+
+        return Subscription(attach, detach, capacity)
+
+    def dispatch(self, iq: IQ, session: SessionState, start_soon: Callable[..., None]) -> None:
+        """Have the request answered: a plain function now, an async one in a task that `start_soon` starts."""
+        request = Request(iq, session)
+        payload = iq.payload
+        slot = None if payload is None else self._slots.get((iq.type, payload.tag))
+        if slot is None:
+            logger.info("nobody handles %r", iq)
+            request.reply(_unavailable())
+            return
+        try:
+            iq.payload = xml.parse(slot.payload_cls, payload)
+        except ElementError as exc:
+            request.reply(XMPPModifyError(StanzaCondition.BAD_REQUEST, str(exc)))
+            return
+        except Exception as exc:  # the class cannot read anything at all: no reason to end the stream
+            request.reply(_error_for(exc, request))
+            return
+        if slot.deferred:
+            slot.handler(request)
+            return
+        args = (iq, request.reply) if slot.with_send_reply else (iq,)
+        try:
+            result = slot.handler(*args)
+        except Exception as exc:
+            _finish(request, _error_for(exc, request))
+            return
+        if inspect.isawaitable(result):
+            # Known from the start, so that a session that ends before the task begins cancels it all the same.
+            scope = trio.CancelScope()
+            session.running.add(scope)
+            start_soon(_run, request, result, session, scope)
+        else:
+            _finish(request, result)
+
+    def refuse(self, iq: IQ, session: SessionState, problem: ErroneousStanza) -> None:
+        """Answer a request that cannot be understood."""
+        Request(iq, session).reply(XMPPModifyError(StanzaCondition.BAD_REQUEST, str(problem)))
+
+    def close(self, reason: Exception | None) -> None:
+        """End all iterations over requests, once their consumers had what is in them, with `reason` or without one."""
+        for inbox in self._inboxes:
+            inbox.close(reason)
+
+    def _claim(self, type_: IQType, slot: _Slot) -> None:
+        key = self._key(type_, slot.payload_cls)
+        if (taken := self._slots.get(key)) is not None:
+            names = f"{slot.payload_cls.__name__}: {taken.payload_cls.__name__} has the slot"
+            raise ValueError(f"only one listener allowed for {type_} of {names}")
+        self._slots[key] = slot
+
+    @staticmethod
+    def _key(type_: IQType, payload_cls: type[Any]) -> tuple[IQType, str]:
+        if not isinstance(type_, IQType):
+            raise TypeError(f"{type_!r} is not an IQType")
+        if not type_.is_request:
+            raise ValueError(f"{type_} is not a request")
+        return type_, xml.tag_of(payload_cls)
+
+
+async def _run(request: Request, answer: Awaitable[Any], session: SessionState, scope: trio.CancelScope) -> None:
+    """Wait for the handler's answer and send it. Whom the session cancels, by ending, sends none, now or later."""
+    try:
+        with scope:
+            _finish(request, await answer)
+    except Exception as exc:
+        _finish(request, _error_for(exc, request))
+    except BaseException as exc:
+        # Cancelled by somebody else, though the session may go on: then the requester is owed an answer.
+        _finish(request, _undefined())
+        if isinstance(exc, BaseExceptionGroup):
+            failure, cancelled = exc.split(Exception)
+            if failure is not None and cancelled is not None:
+                _error_for(failure, request)
+                raise cancelled from None  # noqa: ASYNC104  (which is what it says)
+        raise
+    finally:
+        session.running.discard(scope)
+        request.close("the handler has finished" if session.ended is None else "the session has ended")
+
+
+def _finish(request: Request, result: Any) -> None:
+    if not request.answered:
+        request.reply(result)
+    request.close("the handler has finished")
+
+
+def _error_for(exc: Exception, request: Request) -> XMPPError:
+    """The error that tells the requester about an exception, without leaking the text of one not meant for him."""
+    while isinstance(exc, ExceptionGroup) and len(exc.exceptions) == 1:
+        exc = exc.exceptions[0]
+    if isinstance(exc, XMPPError) and not request.answered:
+        return exc
+    logger.error("the handler of %r failed", request.iq, exc_info=exc)
+    return _undefined()
+
+
+def _may_be_payload(value: Any) -> bool:
+    if value is None or isinstance(value, xml.Element):
+        return True
+    try:
+        xml.tag_of(type(value))
+    except TypeError:
+        return False
+    return True
+
+
+def _undefined() -> XMPPError:
+    return XMPPCancelError(StanzaCondition.UNDEFINED_CONDITION)
+
+
+def _unavailable() -> XMPPError:
+    return XMPPCancelError(StanzaCondition.SERVICE_UNAVAILABLE)

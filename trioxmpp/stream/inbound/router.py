@@ -1,0 +1,126 @@
+"""Where a stanza goes: through stages and filters, and then to the task or function that waits for it.
+
+::
+
+    message, presence:  stages of services -> service filters -> application filters -> claims -> signals, dispatcher
+    iq request:         the handler of its payload class
+    iq reply:           the task that waits for it
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from ...errors import ErroneousStanza
+from ...jid import JID
+from ...protocol.stanza import IQ, IQType, Message, MessageType, Presence, PresenceType
+from ..filters import AppFilter, Filter
+from ..session import SessionState
+from ..signal import Signal
+from .dispatch import Dispatcher
+from .requests import RequestHandlers
+from .stages import Claims, Stages
+
+__all__ = ["Router"]
+
+
+class Router:
+    """The registries of a `StanzaStream`. They outlive its sessions. IQs pass no filter, in neither direction."""
+
+    def __init__(self, local_jid: JID | None, start_soon: Callable[..., None], logger: logging.Logger) -> None:
+        self.local_jid = local_jid
+        """Our own address, as far as it is known."""
+        self._start_soon = start_soon
+        self._logger = logger
+        self.requests = RequestHandlers()
+        self.messages: Dispatcher[Message] = Dispatcher(MessageType, self._get_local_jid)
+        self.presences: Dispatcher[Presence] = Dispatcher(PresenceType, self._get_local_jid, any_type=False)
+        self.on_message_received: Signal[Message] = Signal()
+        self.on_presence_received: Signal[Presence] = Signal()
+        self.message_stages: Stages[Message] = Stages()
+        self.presence_stages: Stages[Presence] = Stages()
+        self.claims = Claims()
+        self.service_inbound_message_filter: Filter[Message] = Filter()
+        self.service_inbound_presence_filter: Filter[Presence] = Filter()
+        self.service_outbound_message_filter: Filter[Message] = Filter()
+        self.service_outbound_presence_filter: Filter[Presence] = Filter()
+        self.app_inbound_message_filter: AppFilter[Message] = AppFilter()
+        self.app_inbound_presence_filter: AppFilter[Presence] = AppFilter()
+        self.app_outbound_message_filter: AppFilter[Message] = AppFilter()
+        self.app_outbound_presence_filter: AppFilter[Presence] = AppFilter()
+
+    def _get_local_jid(self) -> JID | None:
+        return self.local_jid
+
+    def bound_as(self, jid: JID) -> None:
+        """Learn our own address: by it we recognise replies that the server sends in our own name."""
+        self.local_jid = jid.bare
+
+    def route(self, stanza: Message | Presence | IQ, session: SessionState) -> None:
+        """Hand an inbound stanza to what it concerns. Raises what a filter raises, and nothing else."""
+        if isinstance(stanza, Message):
+            self._route_message(stanza, session)
+        elif isinstance(stanza, Presence):
+            self._route_presence(stanza, session)
+        elif stanza.type.is_request:
+            self.requests.dispatch(stanza, session, self._start_soon)
+        else:
+            session.replies.deliver(stanza, self.local_jid)
+
+    def _route_message(self, message: Message, session: SessionState) -> None:
+        result: Message | None = message
+        if self.message_stages.chain:
+            result = self.message_stages.pass_through(message)
+        if result is not None and self.service_inbound_message_filter.chain:
+            result = self.service_inbound_message_filter.filter(result)
+        if result is not None and self.app_inbound_message_filter.chain:
+            result = self.app_inbound_message_filter.filter(result)
+        if result is None or (self.claims and self.claims.take_message(result)):
+            return
+        if self.on_message_received.is_heard:
+            self.on_message_received.emit(result)
+        self.messages.dispatch(result, session.handled)
+
+    def _route_presence(self, presence: Presence, session: SessionState) -> None:
+        result: Presence | None = presence
+        if self.presence_stages.chain:
+            result = self.presence_stages.pass_through(presence)
+        if result is not None and self.service_inbound_presence_filter.chain:
+            result = self.service_inbound_presence_filter.filter(result)
+        if result is not None and self.app_inbound_presence_filter.chain:
+            result = self.app_inbound_presence_filter.filter(result)
+        if result is None or (self.claims and self.claims.take_presence(result)):
+            return
+        if self.on_presence_received.is_heard:
+            self.on_presence_received.emit(result)
+        self.presences.dispatch(result, session.handled)
+
+    def refuse(self, problem: ErroneousStanza, session: SessionState) -> None:
+        """Deal with a stanza that cannot be understood: tell the task that waits for it, or the sender of a request."""
+        partial = problem.partial
+        if not isinstance(partial, IQ):
+            self._logger.warning("ignored: %s", problem)
+        elif partial.type is IQType.RESULT or partial.type is IQType.ERROR:
+            session.replies.deliver(partial, self.local_jid, problem)
+        else:
+            self.requests.refuse(partial, session, problem)
+
+    def close(self, reason: Exception | None) -> None:
+        """End every inbox, once its consumer had what is in it, with `reason` or without one."""
+        for registry in (self.messages, self.presences, self.requests):
+            registry.close(reason)
+        self.on_message_received.close(reason)
+        self.on_presence_received.close(reason)
+
+    def filter_outbound(self, stanza: Message | Presence | IQ) -> Message | Presence | IQ | None:
+        """Return what to send in place of `stanza`; None drops it. Service filters come after application filters."""
+        if isinstance(stanza, Message):
+            if not (self.app_outbound_message_filter.chain or self.service_outbound_message_filter.chain):
+                return stanza
+            message = self.app_outbound_message_filter.filter(stanza)
+            return None if message is None else self.service_outbound_message_filter.filter(message)
+        if isinstance(stanza, Presence):
+            presence = self.app_outbound_presence_filter.filter(stanza)
+            return None if presence is None else self.service_outbound_presence_filter.filter(presence)
+        return stanza

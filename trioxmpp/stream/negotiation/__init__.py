@@ -1,0 +1,1 @@
+"""From the stream header to a session: TLS, authentication, binding, resumption."""

@@ -1,0 +1,81 @@
+"""Credentials, or a function that returns them (a prompt, a keyring, a vault); and the exchange that uses them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias, TypeVar
+
+import trio
+
+from ...errors import AuthenticationFailure
+from ...protocol.auth import Dialogue
+from ...protocol.sasl import Credentials, Derivation, LoginMemory
+from ..xmlstream import XmlStream
+
+__all__ = ["CredentialsLike", "ask", "converse", "with_credentials"]
+
+CredentialsLike: TypeAlias = Credentials | Callable[[], Credentials | Awaitable[Credentials]]
+
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+
+async def ask(given: CredentialsLike) -> Credentials:
+    """Return the credentials, calling the function if one was given."""
+    if isinstance(given, Credentials):
+        return given
+    credentials = given()
+    if isinstance(credentials, Awaitable):
+        credentials = await credentials
+    if not isinstance(credentials, Credentials):  # whoever wrote that is not told what it was: it may be a password
+        raise TypeError(f"the function for the credentials must give Credentials, not {type(credentials).__name__}")
+    return credentials
+
+
+async def with_credentials(
+    given: CredentialsLike, memory: LoginMemory, log_in: Callable[[Credentials], Awaitable[T]]
+) -> T:
+    """What `log_in` returns, with credentials that are still good, or else with those that are asked for now.
+
+    What has logged in by SCRAM, and is refused, is replaced on the same link, if there is something else by then.
+    Raises what `log_in` does.
+    """
+    known = memory.credentials
+    if known is None:
+        return await log_in(await ask(given))
+    try:
+        return await log_in(known)
+    except AuthenticationFailure as failure:
+        if failure.condition is None or failure.retry:
+            raise  # that was no word about the password
+        refusal = failure
+    memory.credentials = None
+    fresh = await ask(given)
+    if fresh == known:
+        raise refusal
+    logger.info("%s; there are other credentials now", refusal)
+    return await log_in(fresh)
+
+
+async def converse(xmlstream: XmlStream, dialogue: Dialogue, memory: LoginMemory) -> dict[Derivation, bytes]:
+    """Lead `dialogue` to its end; return the keys that it needed, by what they were derived from.
+
+    Raises AuthenticationFailure, or ConnectionError if the link breaks. Cancelling leaves a stream that is good for
+    nothing but `XmlStream.aclose`.
+    """
+    keys: dict[Derivation, bytes] = {}
+    while True:
+        if dialogue.say is not None:
+            await xmlstream.send(dialogue.say.encode())
+        if dialogue.receive(await xmlstream.receive_element()):
+            return keys
+        derivation = dialogue.derivation
+        if derivation is not None:
+            key = memory.key(derivation)
+            if key is None:
+                # Milliseconds to seconds of arithmetic, which must not hold up the other tasks.
+                key = await trio.to_thread.run_sync(derivation.compute, abandon_on_cancel=True)
+            keys[derivation] = key
+            dialogue.derived(key)

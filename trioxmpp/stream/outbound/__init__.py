@@ -1,0 +1,1 @@
+"""The way out: tokens, the channels that the writer takes from, and the writer."""

@@ -1,0 +1,142 @@
+"""The two channels that the writer takes from: one of the session, with stanzas, and one of the link, with control.
+
+Stanzas wait on the `OutgoingChannel` of the session, which outlives a broken link. What only concerns one link (an
+acknowledgement that is owed, a request for one, the footer) waits on the `ControlChannel` of that link and dies with
+it: nothing has to be reset. trio has no wait for two memory channels at once, and its channels cannot be looked into,
+which a session has to do when it ends. So these are channels of our own, with trio's interface and meaning; both ring
+the `Doorbell` of the session, at which the writer waits.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+from collections.abc import Iterator
+
+import trio
+
+from .token import OutgoingStanza
+
+__all__ = ["Control", "ControlChannel", "Doorbell", "OutgoingChannel"]
+
+
+class Doorbell:
+    """Wakes one task that waits for several channels."""
+
+    __slots__ = ("_is_awaited", "_lot")
+
+    def __init__(self) -> None:
+        self._lot = trio.lowlevel.ParkingLot()
+        self._is_awaited = False
+
+    def ring(self) -> None:
+        """Wake the task that waits, if one does."""
+        if self._is_awaited:
+            self._is_awaited = False
+            self._lot.unpark()
+
+    async def wait(self) -> None:
+        """Wait until the bell rings. It does not remember rings: look at the channels first. Cancelling is harmless."""
+        self._is_awaited = True
+        try:
+            await self._lot.park()
+        finally:
+            self._is_awaited = False
+
+
+class OutgoingChannel(trio.abc.SendChannel[OutgoingStanza], trio.abc.ReceiveChannel[OutgoingStanza]):
+    """The stanzas of a session that are not written yet, in order. Any task sends; only the writer receives."""
+
+    __slots__ = ("_doorbell", "_is_closed", "_queue")
+
+    def __init__(self, doorbell: Doorbell) -> None:
+        self._doorbell = doorbell
+        self._queue: deque[OutgoingStanza] = deque()
+        self._is_closed = False
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def waiting(self) -> Iterator[OutgoingStanza]:
+        """Look at what waits, in order, and take nothing."""
+        return iter(self._queue)
+
+    def send_nowait(self, value: OutgoingStanza) -> None:
+        """Append a stanza. Raises trio.ClosedResourceError when the session is over."""
+        if self._is_closed:
+            raise trio.ClosedResourceError
+        self._queue.append(value)
+        self._doorbell.ring()
+
+    async def send(self, value: OutgoingStanza) -> None:
+        """Append a stanza. If cancelled, nothing was appended."""
+        await trio.lowlevel.checkpoint()
+        self.send_nowait(value)
+
+    def receive_nowait(self) -> OutgoingStanza:
+        """Take the oldest stanza. Raises trio.WouldBlock if nothing waits, trio.EndOfChannel at the end."""
+        if self._queue:
+            return self._queue.popleft()
+        raise trio.EndOfChannel if self._is_closed else trio.WouldBlock
+
+    async def receive(self) -> OutgoingStanza:
+        """Wait for the oldest stanza, and take it. Cancelling loses nothing. Raises trio.EndOfChannel at the end."""
+        await trio.lowlevel.checkpoint()
+        while not self._queue and not self._is_closed:
+            await self._doorbell.wait()
+        return self.receive_nowait()
+
+    def put_back(self, value: OutgoingStanza) -> None:
+        """Return a stanza that was taken, but not written, to the head of the queue."""
+        self._queue.appendleft(value)
+
+    def close(self) -> None:
+        """Take no more stanzas. What waits can still be received."""
+        self._is_closed = True
+        self._doorbell.ring()
+
+    async def aclose(self) -> None:
+        """See `close`. A checkpoint; the channel is closed even if this is cancelled."""
+        self.close()
+        await trio.lowlevel.checkpoint()
+
+
+class Control(enum.Enum):
+    """What the tasks of a link tell its writer, in the order in which the writer obeys."""
+
+    # The default hash is that of the name, which costs much more.
+    __hash__ = object.__hash__
+
+    OWE_ACK = "the server asked how much we handled"
+    ENABLE = "ask the server to manage the stream; then write no stanza before `ANSWERED`"
+    ANSWERED = "the server answered that request"
+    CLIENT_STATE = "tell the server whether a person is looking (XEP-0352)"
+    WANT_ACK = "ask the server how much it handled"
+    FOOTER = "close the stream: write a last ack and the footer"
+
+
+class ControlChannel:
+    """What only concerns one link. Reader, watchdog and link send; only the writer takes.
+
+    There is at most one of each kind: a second one, sent before the writer took the first, replaces it. So a server
+    that asks for an ack a million times cannot fill the channel.
+    """
+
+    __slots__ = ("_doorbell", "_waiting")
+
+    def __init__(self, doorbell: Doorbell) -> None:
+        self._doorbell = doorbell
+        self._waiting: dict[Control, str] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._waiting)
+
+    def send_nowait(self, control: Control, text: str = "") -> None:
+        """Tell the writer; `text` is the nonza that it shall write, for `ENABLE` and `CLIENT_STATE`."""
+        self._waiting[control] = text
+        self._doorbell.ring()
+
+    def take_all(self) -> dict[Control, str]:
+        """Take all that waits."""
+        taken, self._waiting = self._waiting, {}
+        return taken

@@ -1,0 +1,182 @@
+"""The writer: the only task that writes to an XML stream.
+
+It takes stanzas from the channel of the session and control from the channel of the link. No task of the application
+ever writes, so no cancellation by the application can cut a stanza in half.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Protocol
+
+import trio
+
+from ...protocol import framing, sm
+from ...protocol.stanza import IQ, Message, Presence
+from ..link import Link
+from .channels import Control
+from .token import ACTIVE, OutgoingStanza, StanzaState
+
+__all__ = ["OutboundFilters", "Writer"]
+
+logger = logging.getLogger(__name__)
+
+#: A batch ends after so many stanzas or bytes, so that an ack is never far behind.
+BATCH_STANZAS = 64
+BATCH_BYTES = 65536
+
+
+class OutboundFilters(Protocol):
+    """What happens to a stanza on its way out. None: it is dropped."""
+
+    def filter_outbound(self, stanza: Message | Presence | IQ) -> Message | Presence | IQ | None:
+        """The stanza to send in place of `stanza`."""
+
+
+class Writer:
+    """Writes the stanzas of a session, and what only concerns the link, to one XML stream.
+
+    What waits when the writer wakes goes out at once. With stream management a stanza counts as sent *before* its
+    bytes are offered to the transport: its acknowledgement may be here before the call that sends it has returned.
+    """
+
+    def __init__(self, link: Link, filters: OutboundFilters, ack_after: int) -> None:
+        self._link = link
+        self._session = link.session
+        self._outgoing = link.session.outgoing
+        self._xmlstream = link.xmlstream
+        self._filters = filters
+        self._ack_after = ack_after
+        self.footer_written = False
+        """Whether the footer is written: stanzas that arrive now are not acknowledged any more."""
+        self._awaits_enabled = False
+        """Whether no stanza may be written: the server has not yet said if it counts (XEP-0198 §3)."""
+        self._wants_ack = False
+        """Whether to ask the server for a count as soon as stanzas may be written."""
+        self._closing = False
+        self._unrequested = 0
+        """How many stanzas were written since an ack was requested."""
+        self._failure: Exception | None = None
+
+    async def run(self) -> None:
+        """Write until the footer is written. After stop() not one more byte of a stanza is offered to the transport."""
+        await self._resend()
+        while not self.footer_written:
+            await self._wait()
+            batch = self._next_batch()
+            if batch and self._session.journal is not None:
+                await self._session.journal.commit(self._session)  # before the server hears of it
+            if batch and not self._link.over:
+                self._session.offering()
+                await self._xmlstream.send(*batch)
+                self._session.written()
+            if self._failure is not None:
+                raise self._failure
+
+    @property
+    def _has_work(self) -> bool:
+        """Whether something could be written now."""
+        if self._link.control:
+            return True
+        return not self._awaits_enabled and (self._wants_ack or len(self._outgoing) > 0)
+
+    async def _wait(self) -> None:
+        """Wait until there is something to write. Cancelling loses nothing."""
+        if self._has_work:
+            await trio.lowlevel.checkpoint()
+        while not self._has_work:
+            await self._session.doorbell.wait()
+
+    async def _resend(self) -> None:
+        """After a resumption: what is in flight goes out again, in its order, as it was, before anything newer."""
+        if self._session.sm is None:
+            return
+        batch, size = [], 0
+        for _, data in self._session.sm.in_flight():
+            self._wants_ack = True
+            batch.append(data)
+            size += len(data)
+            if size >= BATCH_BYTES:
+                await self._xmlstream.send(*batch)
+                batch, size = [], 0
+        if batch:
+            await self._xmlstream.send(*batch)
+
+    def _next_batch(self) -> list[bytes]:
+        """What to write now: acks first, then requests to the server, then stanzas, and the footer last."""
+        management, pieces = self._session.sm, list[bytes]()
+        control = self._link.control.take_all()
+        if Control.OWE_ACK in control and management is not None:
+            pieces.append(sm.ack(management.handled).encode())
+        if Control.ENABLE in control:
+            # Whether the stanzas that follow are counted is known when the answer is here (XEP-0198 §3).
+            pieces.append(control[Control.ENABLE].encode())
+            self._awaits_enabled = True
+        if Control.ANSWERED in control:
+            self._awaits_enabled = False
+        if Control.CLIENT_STATE in control:
+            pieces.append(control[Control.CLIENT_STATE].encode())
+        self._wants_ack = self._wants_ack or Control.WANT_ACK in control
+        self._closing = self._closing or Control.FOOTER in control
+        if not (self._closing or self._awaits_enabled):
+            pieces += self._stanzas()
+            if management is not None and self._ack_is_due():
+                pieces.append(sm.REQUEST.encode())
+                self._unrequested = 0
+            self._wants_ack = False
+        if self._closing:
+            if management is not None:
+                pieces.append(sm.ack(management.handled).encode())
+            pieces.append(framing.FOOTER)
+            self.footer_written = True
+        return pieces
+
+    def _ack_is_due(self) -> bool:
+        if self._wants_ack:
+            return True
+        return self._unrequested > 0 and (self._unrequested >= self._ack_after or not self._outgoing)
+
+    def _stanzas(self) -> list[bytes]:
+        outgoing, pieces, size = self._outgoing, list[bytes](), 0
+        while outgoing and len(pieces) < BATCH_STANZAS and size < BATCH_BYTES and self._may_write():
+            token = outgoing.receive_nowait()
+            if token.state is not ACTIVE:
+                continue  # aborted while it waited
+            data = self._prepare(token)
+            if data is None:
+                continue
+            if self._link.over:  # stopped by a filter, say; the stanza has not gone out
+                outgoing.put_back(token)
+                break
+            pieces.append(data)
+            size += len(data)
+            if self._session.sm is not None:
+                self._unrequested += 1
+            self._session.sending(token, data)
+        return pieces
+
+    def _may_write(self) -> bool:
+        # Asked again for each stanza: a filter or a listener of a token may have called stop() or closed the stream.
+        return not (self._link.over or self._link.closing or self._failure is not None)
+
+    def _prepare(self, token: OutgoingStanza) -> bytes | None:
+        """Return the bytes of a stanza, or None with its token settled."""
+        try:
+            stanza = self._filters.filter_outbound(token.stanza)
+        except Exception as exc:
+            # An exception in a filter is fatal for the stream, but what was taken before is still to be sent.
+            self._failure = exc
+            if token.state is ACTIVE:
+                token.become(StanzaState.FAILED, exc)
+            return None
+        if token.state is not ACTIVE:
+            return None  # aborted by a filter, which has the stanza but not the last word
+        if stanza is None:
+            token.become(StanzaState.DROPPED)
+            return None
+        try:
+            return stanza.serialise().encode()
+        except Exception as exc:
+            logger.warning("cannot send %r: %s", stanza, exc)
+            token.become(StanzaState.FAILED, exc)
+            return None
