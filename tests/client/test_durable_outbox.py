@@ -15,8 +15,8 @@ from trioxmpp import (
     Message,
     MessageType,
     StanzaDropped,
-    StoreError,
     StoredSession,
+    StoreError,
 )
 
 TO = "juliet@example.test/orchard"

@@ -29,8 +29,8 @@ from trioxmpp import (
     TLSFailure,
     XMPPCancelError,
 )
-from trioxmpp.client.policy import AskCredentials, Cause, GiveUp, BackoffState, Wait
 from trioxmpp.client.cause import redirection
+from trioxmpp.client.policy import AskCredentials, BackoffState, Cause, GiveUp, Wait
 from trioxmpp.errors import Attempt, Stage
 from trioxmpp.testing import Faults
 

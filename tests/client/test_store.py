@@ -21,9 +21,9 @@ from trioxmpp import (
     MemoryStore,
     PendingRequest,
     SQLiteStore,
+    StoredSession,
     StoredStanza,
     StoreError,
-    StoredSession,
 )
 
 TICKET = StoredSession(

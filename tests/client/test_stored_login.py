@@ -19,8 +19,8 @@ from trioxmpp import (
     ReconnectPolicy,
     Resumed,
     SQLiteStore,
-    Suspended,
     StoredSession,
+    Suspended,
 )
 from trioxmpp.protocol.sasl import Ticket as FastTicket
 from trioxmpp.record import replace

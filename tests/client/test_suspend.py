@@ -20,9 +20,9 @@ from trioxmpp import (
     PendingRequest,
     SQLiteStore,
     StanzaState,
+    StoredSession,
     StoredStanza,
     StoreError,
-    StoredSession,
     xml,
 )
 from trioxmpp.testing import Faults
@@ -184,7 +184,7 @@ async def test_requests_that_waited_are_reported(autojump_clock, road, caplog):
             await client.suspend()
         async with road.connect(store=store) as client:
             assert client.restored.orphaned == (PendingRequest(request.iq.id, juliet.jid),)
-            assert f"nobody waits any more for the reply of {juliet.jid}" in caplog.text
+            assert f"no task waits any more for the reply of {juliet.jid}" in caplog.text
             request.reply()
             await client.send(chat("still here", ROMEO))
             await client.suspend()

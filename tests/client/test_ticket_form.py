@@ -24,9 +24,9 @@ from trioxmpp import (
     Login,
     PendingRequest,
     SQLiteStore,
+    StoredSession,
     StoredStanza,
     StoreError,
-    StoredSession,
     xml,
 )
 from trioxmpp.client.store.storedsession import StoredSessionState, dumps

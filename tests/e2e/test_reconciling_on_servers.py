@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import trio
 
-from trioxmpp import Established, FileStore, MemoryStore, Message, MessageType, DurableMessage
+from trioxmpp import DurableMessage, Established, FileStore, MemoryStore, Message, MessageType
 
 
 @pytest.fixture

@@ -192,14 +192,14 @@ class Logins:
         """Log in on another link, with what the block says as the server. What comes of it is kept."""
         peer = ScriptedPeer()
         xmlstream = XmlStream((transport or Secure)(peer.stream), "example.test")
-        terms = NegotiationOptions(
+        options = NegotiationOptions(
             JID.parse("romeo@example.test"), self.credentials, True, self.memory, self.inline, self.resuming
         )
         self.features = self.results = self.error = None
 
         async def log_in() -> None:
             try:
-                self.features, self.results = (login := await negotiate(xmlstream, terms)).features, login.results
+                self.features, self.results = (login := await negotiate(xmlstream, options)).features, login.results
             except ConnectionError as exc:
                 self.error = exc
                 await xmlstream.aclose()

@@ -195,8 +195,8 @@ class Client:
         another process, always with the same id: what the server says that it never had is sent once more. If it does
         not say, its archive is asked first (XEP-0313); if that does not have it either, or there is none, it is sent
         once more, and then the recipient may get it twice, and can tell by the id (which is in an ``<origin-id/>``,
-        too, XEP-0359). While there is no session it waits, as it does while the archive is asked what became of one before
-        it. ``await posted`` waits until the server has it.
+        too, XEP-0359). While there is no session it waits, as it does while the archive is asked what became of one
+        before it. ``await posted`` waits until the server has it.
 
         Needs ``connect(store=...)``, RuntimeError otherwise. Raises ValueError if the message is not valid, and
         `StoreError` if it cannot be written down. If cancelled, it may be sent all the same.

@@ -66,9 +66,10 @@ async def connect(
     (None: not), `liveness` how much silence is tolerated, `reconnect` how a broken link is repaired (None: it is not,
     the block ends). `store` is where the session is written down, so that another process can go on with it
     (`SessionStore`): if there is one in it, it is resumed, and ``client.restored`` tells what came of that; and how to
-    log in without a password, if the server gives tokens for that. `inline` holds elements of features that each
-    session shall begin with, where the server can do that along with the login (XEP-0386): ``carbons.Enable()``, say.
-    `services` are called with the client and entered, in order, before the body. `proxy` is a way out, for whatever is not a function: ``socks5://user:password@host:1080``, or ``http://`` for
+    log in without a password, if the server gives tokens for that.
+    `inline` holds elements of features that each session shall begin with, where the server can do that along with the
+    login (XEP-0386): ``carbons.Enable()``, say. `services` are called with the client and entered, in order, before the
+    body. `proxy` is a way out, for whatever is not a function: ``socks5://user:password@host:1080``, or ``http://`` for
     one that knows CONNECT. It looks up the names of hosts; only SRV records are asked for here, and not even these if
     there is an `endpoint`. `resolver`, one of dnspython's, is asked for them in place of the system's name servers.
 
@@ -107,7 +108,8 @@ async def connect(
                 async with AsyncExitStack() as stack:
                     await _enter(client, services, stack, supervisor)
                     yield client
-                await _finish(client, close_timeout)
+                if supervisor.ended is None:  # what was suspended, or closed by the application, has nothing to finish
+                    await _finish(client, close_timeout)
         finally:
             if journal is not None:
                 with trio.CancelScope(shield=True):

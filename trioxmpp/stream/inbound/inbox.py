@@ -192,10 +192,10 @@ class ManualAckInbox(Inbox[T]):
     """An `Inbox` whose stanzas count as handled (XEP-0198) only when the consumer has finished with them.
 
     A task has finished with a stanza when it asks for the next one, when it calls `done`, or when it leaves the
-    block of the subscription without an exception. If an exception or cancellation leaves the block, the stanzas that are not
-    finished, and those that are still in the inbox, are *abandoned*: the server sends them again when the session is
-    resumed, here or, with a store, by another process. If the session ends instead, the server treats them as messages
-    to an offline account. Until then nothing that came later is acknowledged either.
+    block of the subscription without an exception. If an exception or cancellation leaves the block, the stanzas that
+    are not finished, and those that are still in the inbox, are *abandoned*: the server sends them again when the
+    session is resumed, here or, with a store, by another process. If the session ends instead, the server treats them
+    as messages to an offline account. Until then nothing that came later is acknowledged either.
     """
 
     def __init__(self, capacity: float = DEFAULT_CAPACITY) -> None:
