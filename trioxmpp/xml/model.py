@@ -108,7 +108,11 @@ def _inherited(cls: type[Any]) -> dict[str, tuple[Field, Any, Scope]]:
 
 
 def _compile_later(declaration: Declaration) -> None:
-    """Work out what the class says, and give it functions that replace themselves by what they generate."""
+    """Check what the class declares, and give it functions that compile the real ones when they are first called.
+
+    A caller may keep such a function and call it again: the reader of a parent calls one for each of its children. So
+    each of them compiles only if nothing has been compiled yet.
+    """
     try:
         plan: Plan | None = Plan(declaration)
     except Unresolved:
@@ -120,16 +124,21 @@ def _compile_later(declaration: Declaration) -> None:
         except (ElementError, Unresolved) as exc:
             raise TypeError(f"{declaration.cls.__qualname__} makes no sense: {exc}") from exc
 
+    def compile_readers() -> None:
+        if declaration.load is load:
+            declaration.read, declaration.load = compile_reader(planned())
+
     def read(source: Element) -> Any:
-        declaration.read, declaration.load = compile_reader(planned())
+        compile_readers()
         return declaration.read(source)
 
     def load(source: Element) -> Any:
-        declaration.read, declaration.load = compile_reader(planned())
+        compile_readers()
         return declaration.load(source)
 
     def write(payload: Any, default: str) -> str:
-        declaration.write = compile_writer(planned(), serialise)
+        if declaration.write is write:
+            declaration.write = compile_writer(planned(), serialise)
         return declaration.write(payload, default)
 
     declaration.read, declaration.load, declaration.write = read, load, write
