@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from .. import xml
 from ..errors import StreamCondition, StreamError
+from ..xml.markup import ILLEGAL
 from . import ns
 
 __all__ = ["parse_stream_error", "stream_error"]
 
 _CONDITIONS: Final = {condition.value: condition for condition in StreamCondition}
-_NOT_XML: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
 def stream_error(error: StreamError) -> bytes:
@@ -20,7 +19,7 @@ def stream_error(error: StreamError) -> bytes:
 
     The text of *see-other-host* is the host. Never raises for a text: what XML cannot carry is replaced.
     """
-    name, text = error.condition.value, xml.escape(_NOT_XML.sub("\ufffd", error.text or ""))
+    name, text = error.condition.value, xml.escape(ILLEGAL.sub("\ufffd", error.text or ""))
     condition = f"<{name} xmlns='{ns.STREAM_ERRORS}'/>"
     if text and error.condition is StreamCondition.SEE_OTHER_HOST:
         condition = f"<{name} xmlns='{ns.STREAM_ERRORS}'>{text}</{name}>"
