@@ -61,6 +61,9 @@ class Views:
         # With the payload itself, which so keeps its identity for as long as it is the key.
         self._made: dict[tuple[int, type[Any]], tuple[object, Any]] = {}
 
+    def __reduce__(self) -> tuple[type[Views], tuple[()]]:
+        return Views, ()  # a copy makes its own
+
     def get(self, content: Any, cls: type[T], *, strict: bool = False) -> T | None:
         """Return `content`, an element or an object, as `cls`.
 
@@ -68,7 +71,10 @@ class Views:
         Raises ElementError if it is malformed and `strict`, TypeError if `cls` describes no element.
         """
         declaration = declaration_of(cls)
-        if type(content) is cls:
+        if isinstance(content, Element):
+            if content.tag != declaration.tag:
+                return None
+        elif type(content) is cls:
             return content
         key = id(content), cls
         if key not in self._made:

@@ -55,6 +55,7 @@ class Declaration:
         "cls",
         "fields",
         "fixed",
+        "handwritten",
         "has_own_init",
         "is_plain",
         "load",
@@ -79,6 +80,8 @@ class Declaration:
         self.fixed = fixed
         self.fields = fields
         self.is_plain = self.has_own_init = False
+        #: The names of fields whose values are objects of handwritten classes, which are compared as XML.
+        self.handwritten: frozenset[str] = frozenset()
         self.recalled: dict[str | None, Any] = {}
         #: The names of fields of which a malformed value was logged already.
         self.reported: set[str] = set()

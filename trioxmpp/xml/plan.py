@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from ..errors import ElementError
+from ..record import FIELDS
 from .annotations import Scope, alternatives, type_arguments
 from .codec import Codec, codec_for, identity, open_codec_for
 from .declaration import Declaration, attribute_key, check_name, declaration_of, tag_from
@@ -177,6 +178,9 @@ class Plan:
                 _plan_value(planned, declared, _Hint(hint, scope, cls))
             except TypeError as exc:
                 raise ElementError(str(exc), where) from None
+        declaration.handwritten = frozenset(
+            [field.field for field in self.fields if any(not hasattr(nested.cls, FIELDS) for nested in field.nested)]
+        )
         for node in self.root.walk():
             _merge_text(node)
         for node in self.root.walk():

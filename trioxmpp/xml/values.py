@@ -16,10 +16,11 @@ from ..errors import ElementError
 from ..record import named, value_methods
 from .codegen import Source, label
 from .content import Elements, Payload, Payloads
-from .declaration import Declaration, declaration_of
+from .declaration import Declaration, declaration_of, serialise
 from .fields import Field, Kind
 from .languages import Texts
 from .malformed import UNREAD
+from .markup import equal, fromstring
 from .plan import bits_of
 
 __all__ = [
@@ -176,6 +177,32 @@ def _stated(self: Any) -> Iterable[str]:
 _METHODS: Final = value_methods(kw_only=True, secret="{}=...")
 
 
+def _eq(self: Any, other: Any) -> Any:
+    """Compare field by field; objects of handwritten classes, which may change, by what they mean now."""
+    handwritten = self.__xml__.handwritten
+    if not handwritten or other.__class__ is not self.__class__:
+        return _METHODS["__eq__"](self, other)
+    for name in self.__xml__.fields:
+        one, another = getattr(self, name), getattr(other, name)
+        if not (_mean_the_same(one, another) if name in handwritten else one == another):
+            return False
+    return True
+
+
+def _mean_the_same(one: Any, other: Any) -> bool:
+    if isinstance(one, tuple):
+        return len(one) == len(other) and all(map(_mean_the_same, one, other))
+    if one is None or other is None:
+        return one is other
+    return equal(fromstring(serialise(one)), fromstring(serialise(other)))
+
+
+def _hash(self: Any) -> int:
+    declaration: Declaration = self.__xml__
+    hashed = [name for name, (field, _, _) in declaration.fields.items() if field.is_hashed]
+    return hash(tuple([getattr(self, name) for name in hashed if name not in declaration.handwritten]))
+
+
 def _replace(self: Any, /, **changes: Any) -> Any:
     """Return a copy with these fields changed; fields that were left out stay left out, malformed values are kept."""
     made = _METHODS["__replace__"](self, **changes)
@@ -186,4 +213,11 @@ def _replace(self: Any, /, **changes: Any) -> Any:
 
 
 #: The attributes of every declared class, unless its body has them.
-METHODS: Final[dict[str, Any]] = {**_METHODS, "__stated__": _stated, "__replace__": _replace, "__hidden__": HIDDEN}
+METHODS: Final[dict[str, Any]] = {
+    **_METHODS,
+    "__eq__": _eq,
+    "__hash__": _hash,
+    "__stated__": _stated,
+    "__replace__": _replace,
+    "__hidden__": HIDDEN,
+}

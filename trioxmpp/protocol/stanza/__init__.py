@@ -5,6 +5,7 @@ from the wire keeps its XML until somebody asks: reading the attributes is all t
 on first access, a payload becomes a typed object in `Stanza.get`, and what nobody knows survives a round trip.
 """
 
+from . import nested  # noqa: F401  (lets elements contain stanzas)
 from .base import Stanza
 from .iq import IQ
 from .message import Message

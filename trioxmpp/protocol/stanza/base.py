@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Self, TypeVar
 
 from ... import xml
-from ...errors import ElementError, XMPPError
+from ...errors import XMPPError
 from ...jid import JID
+from ...xml.content import Views
 from ...xml.markup import is_plain
 from .. import ns
 from ..conditions import parse_error, serialise_error
@@ -29,7 +30,7 @@ class Stanza:
     carries.
     """
 
-    __slots__ = ("_element", "_error", "_payloads", "from_", "id", "lang", "to")
+    __slots__ = ("_element", "_error", "_payloads", "_views", "from_", "id", "lang", "to")
 
     NAME: ClassVar[str]
     TYPES: ClassVar[type[enum.Enum]]
@@ -55,6 +56,7 @@ class Stanza:
         self._element: xml.Element | None = None
         self._payloads: list[Any] = [*payloads] if payloads else []
         self._error = error
+        self._views: Views | None = None
 
     def __repr__(self) -> str:
         kind = getattr(self.type, "name", self.type)  # type: ignore[attr-defined]  # every subclass has a type
@@ -88,24 +90,24 @@ class Stanza:
             self._read()
         self._error = value
 
-    def get(self, cls: type[P]) -> P | None:
-        """The first payload of class `cls`, or None if there is none or it is malformed. Parsed only once."""
-        return next(iter(self.get_all(cls)), None)
+    def get(self, cls: type[P], *, strict: bool = False) -> P | None:
+        """Return the first well-formed payload that `cls` describes, or None.
 
-    def get_all(self, cls: type[P]) -> list[P]:
-        """All well-formed payloads of class `cls`, in order."""
-        tag, found = xml.tag_of(cls), []
-        payloads = self.payloads
-        for index, payload in enumerate(payloads):
-            if type(payload) is cls:
-                found.append(payload)
-            elif isinstance(payload, xml.Element) and payload.tag == tag:
-                try:
-                    payloads[index] = parsed = xml.parse(cls, payload)
-                except ElementError:
-                    continue
-                found.append(parsed)
-        return found
+        It is parsed once. The payload stays as it arrived, so that another class gets its own view of it, and a stanza
+        that is forwarded keeps what `cls` does not know. A malformed payload is logged; with `strict` the first payload
+        that `cls` describes counts, and if it is malformed this raises ElementError.
+        """
+        views = self._views = self._views or Views()
+        for payload in self.payloads:
+            if (view := views.get(payload, cls, strict=strict)) is not None:
+                return view
+        return None
+
+    def get_all(self, cls: type[P], *, strict: bool = False) -> list[P]:
+        """Return all well-formed payloads that `cls` describes, in order; see `get`."""
+        views = self._views = self._views or Views()
+        found = [views.get(payload, cls, strict=strict) for payload in self.payloads]
+        return [view for view in found if view is not None]
 
     def validate(self) -> None:
         """Raise ValueError (or JIDError) if this stanza may not be sent; addresses given as strings become JIDs.
@@ -189,6 +191,7 @@ class Stanza:
         stanza.id = get("id")
         stanza.lang = get(LANG)
         stanza._payloads = []
+        stanza._views = None
         stanza._error = None
         stanza._element = element
         return stanza
