@@ -17,7 +17,7 @@ from trioxmpp import (
     XMPPCancelError,
 )
 from trioxmpp.protocol import ns
-from trioxmpp.protocol.ping import Ping
+from trioxmpp.protocol.elements.ping import Ping
 from trioxmpp.testing import memory_link
 from trioxmpp.transport.tcp import StreamTransport
 

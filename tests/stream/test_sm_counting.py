@@ -8,7 +8,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from trioxmpp import IQ, IQType, Message, Presence, StanzaState, StreamError
 from trioxmpp.errors import StreamCondition
-from trioxmpp.protocol.ping import Ping
+from trioxmpp.protocol.elements.ping import Ping
 from trioxmpp.protocol.sm import MODULUS, HandledCountTooHigh
 
 R = "<r xmlns='urn:xmpp:sm:3'/>"

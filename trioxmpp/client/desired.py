@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from ..protocol import carbons, csi
+from ..protocol.elements import carbons, csi
 from ..protocol.features import StreamFeatures
 from ..protocol.stanza import IQ, IQType
 from ..stream.ids import new_id

@@ -39,7 +39,7 @@ class Outliving(ABC):
         Needs ``connect(store=...)``, RuntimeError otherwise. Raises ValueError if the message is not valid, and
         `StoreError` if it cannot be written down. If cancelled, it may be sent all the same.
         """
-        from ..protocol.stanzaids import OriginId  # few need it
+        from ..protocol.elements.stanza_ids import OriginId  # few need it
 
         if self._recorder is None:
             raise RuntimeError("what is posted must survive: connect(store=...) says where to keep it")

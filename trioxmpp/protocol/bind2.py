@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from .. import xml
-from . import carbons, csi, ns, sm
+from . import ns, sm
+from .elements import carbons, csi
 
 __all__ = ["Bind", "BindOffer", "Bound"]
 

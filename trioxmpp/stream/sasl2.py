@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 from functools import partial
 
 from ..errors import AuthenticationFailure, StreamNegotiationFailure
-from ..protocol import carbons, csi, ns, sm
+from ..protocol import ns, sm
 from ..protocol.bind2 import Bind
+from ..protocol.elements import carbons, csi
 from ..protocol.fast import Fast, RequestToken
 from ..protocol.features import StreamFeatures
 from ..protocol.sasl import Attempt, Channel, Credentials, Kind, LoginMemory, Offer, Strength, Ticket, choose

@@ -11,8 +11,8 @@ from ...client.client import Client
 from ...client.race import FAILURES
 from ...errors import AuthenticationFailure, ErroneousStanza, Stage, StreamNegotiationFailure, XMPPError
 from ...jid import JID
+from ...protocol.elements.ping import Ping
 from ...protocol.features import StreamFeatures
-from ...protocol.ping import Ping
 from ...protocol.sasl import Credentials, LoginMemory, Strength
 from ...protocol.sm import Enable, Enabled
 from ...stream.bare import bare

@@ -10,7 +10,10 @@ from ...jid import JID
 from .base import Stanza
 from .types import IQType
 
-__all__ = ["IQ"]
+__all__ = ["IQ", "ReplyKey", "reply_key"]
+
+#: The peer that answers, and the id (RFC 6120 §8.1.3).
+ReplyKey = tuple[JID | None, str]
 
 _TYPES = {member.value: member for member in IQType}
 _ERROR, _RESULT = IQType.ERROR, IQType.RESULT
@@ -78,3 +81,14 @@ class IQ(Stanza):
         if not iq.id:
             raise ElementError("an IQ has an id", "iq/@id")
         return iq
+
+
+def reply_key(peer: JID | None, id: str, local_jid: JID | None) -> ReplyKey:
+    """Return the key that a request *to* `peer` and its reply *from* `peer` share, and that no other reply has.
+
+    Only our own bare JID and an absent address are aliases: a server may answer a request to either with either
+    (RFC 6120 §8.1.2.1). Our own full JID, our server's domain and all other addresses stand for themselves.
+    """
+    if peer is not None and local_jid is not None and peer == local_jid.bare:
+        peer = None
+    return peer, id

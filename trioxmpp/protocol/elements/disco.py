@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .. import xml
-from . import ns
-from .stanza import Get
+from ... import xml
+from .. import ns
+from ..stanza import Get
 
 __all__ = ["Info", "InfoQuery"]
 

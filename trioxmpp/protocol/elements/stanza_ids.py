@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .. import xml
-from . import ns
+from ... import xml
+from .. import ns
 
 __all__ = ["OriginId"]
 

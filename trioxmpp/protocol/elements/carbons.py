@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .. import xml
-from . import ns
-from .stanza import Set
+from ... import xml
+from .. import ns
+from ..stanza import Set
 
 __all__ = ["Enable"]
 
