@@ -24,12 +24,10 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
+from .jid import JID, JIDError
 from .record import record
-
-if TYPE_CHECKING:
-    from .jid import JID
 
 __all__ = [
     "Attempt",
@@ -348,10 +346,6 @@ class InboxOverflow(RuntimeError):
 
 class StoreError(RuntimeError):
     """A session cannot be stored, or what is stored cannot be read: it is damaged, newer than this, or in use."""
-
-
-class JIDError(ValueError):
-    """A string is not an XMPP address (RFC 7622)."""
 
 
 class ElementError(ValueError):
