@@ -8,7 +8,9 @@ way of reading must accept the same documents, or a stanza that the stream accep
 from __future__ import annotations
 
 import copy
+import copyreg
 import re
+from collections.abc import Callable
 from itertools import chain
 from typing import Final, TypeAlias
 
@@ -245,3 +247,11 @@ def equal(one: Element, other: Element) -> bool:
 
 def _significant(text: str | None) -> str:
     return text if text and text.strip(SPACE) else ""
+
+
+def _pickled(element: Element) -> tuple[Callable[[str], Element], tuple[str]]:
+    return fromstring, (serialise_element(element, ""),)
+
+
+# Errors and stanzas hold elements, and a pool of processes pickles errors. lxml cannot pickle its elements itself.
+copyreg.pickle(etree._Element, _pickled)
