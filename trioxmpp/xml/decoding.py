@@ -87,7 +87,7 @@ class Decoder:
             self._decode_one(field, "item")
         add(3, f"{texts}.append(item)")
         add(2, "except ValueError as exc:")
-        where = f"f'{{{path!r}}}[{{number}}]'"
+        where = f"{path!r} + f'[{{number}}]'"
         if field.is_lenient:
             add(3, f"unread = aside(unread, declaration, {field.field!r}, item, exc, {where})")
         else:
