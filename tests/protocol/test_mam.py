@@ -11,7 +11,7 @@ from trioxmpp.protocol.elements.delay import Delay
 from trioxmpp.protocol.elements.disco import Info, InfoQuery
 from trioxmpp.protocol.elements.forward import Forwarded
 from trioxmpp.protocol.elements.mam import ArchiveQuery, Fin, Result, query
-from trioxmpp.protocol.elements.rsm import First, Page
+from trioxmpp.protocol.elements.rsm import Page
 from trioxmpp.protocol.elements.stanza_ids import OriginId
 from trioxmpp.protocol.stanza import IQType
 
@@ -70,7 +70,7 @@ def test_the_end_of_a_page() -> None:
         ),
     )
     assert fin == Fin(
-        complete=True, page=Page(first=First(id="28482-98726-73623", index=0), last="09af3-cc343-b409f", count=20)
+        complete=True, page=Page(first="28482-98726-73623", first_index=0, last="09af3-cc343-b409f", count=20)
     )
     assert xml.parse(Fin, xml.fromstring("<fin xmlns='urn:xmpp:mam:2'/>")) == Fin(complete=False)
 

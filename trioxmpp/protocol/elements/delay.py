@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Final
 
 from ... import xml
 from ...jid import JID
 from .. import ns
 
 __all__ = ["Delay"]
+
+
+_STRIPPED: Final = xml.Codec(str.strip, str)
 
 
 @xml.element(ns.DELAY, "delay")
@@ -20,4 +24,4 @@ class Delay:
 
     stamp: datetime = xml.attr()
     from_: JID | None = xml.attr(default=None)
-    reason: str | None = xml.text(default=None)
+    reason: str | None = xml.text(default=None, codec=_STRIPPED)

@@ -1,4 +1,4 @@
-"""XEP-0199: XMPP Ping. The watchdog asks with it where there is no stream management."""
+"""XEP-0199: XMPP Ping, also used by XEP-0410: MUC Self-Ping. The watchdog uses it without stream management."""
 
 from __future__ import annotations
 
@@ -11,4 +11,4 @@ __all__ = ["Ping"]
 
 @xml.element(ns.PING, "ping")
 class Ping(Get[None]):
-    """Are you there? Whatever the answer is, even an error, it is one."""
+    """Asks whether an entity is there. Any reply proves it, an error as well (§4.2)."""
