@@ -7,10 +7,13 @@ from typing import Final
 from ... import xml
 from ...jid import JID
 
-__all__ = ["NS", "Conference", "Storage", "Url"]
+__all__ = ["AUTOJOIN", "NS", "Conference", "Storage", "Url"]
 
 #: The name of the node, and the namespace.
 NS: Final = "storage:bookmarks"
+
+#: A boolean; any text that is not true is false, since one careless client must not hide a bookmark from the others.
+AUTOJOIN: Final = xml.Codec(lambda text: text.strip() in ("1", "true"), lambda value: "true" if value else "false")
 
 
 @xml.element(NS, "conference")
@@ -19,7 +22,7 @@ class Conference:
 
     jid: JID = xml.attr()
     name: str | None = xml.attr(default=None)
-    autojoin: bool = xml.attr(default=False, codec=xml.lenient(bool))
+    autojoin: bool = xml.attr(default=False, codec=AUTOJOIN)
     nick: str | None = xml.child_text(default=None)
     password: str | None = xml.child_text(default=None, repr=False)
     others: tuple[xml.Element, ...] = xml.rest()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from ... import xml
+from .bookmark_storage import AUTOJOIN
 
 __all__ = ["NS", "Conference"]
 
@@ -19,7 +20,7 @@ class Conference:
     `extensions` belong to other specifications. A client that changes a bookmark keeps them (§3.3).
     """
 
-    autojoin: bool = xml.attr(default=False, codec=xml.lenient(bool))
+    autojoin: bool = xml.attr(default=False, codec=AUTOJOIN)
     name: str | None = xml.attr(default=None)
     nick: str | None = xml.child_text(default=None)
     password: str | None = xml.child_text(default=None, repr=False)
