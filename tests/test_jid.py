@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import gc
 import pickle
+import sys
+import weakref
 
 import pytest
 from hypothesis import given, settings
@@ -256,3 +260,70 @@ def test_any_parts(local: str, domain: str, resource: str) -> None:
         return
     assert JID.parse(str(jid)) == jid
     assert parts(JID.parse(str(jid))) == parts(jid)
+
+
+def steps(text: str) -> int:
+    """How many functions are called to read an address: a measure of its cost that no other load changes."""
+    count = 0
+
+    def profile(frame: object, event: str, argument: object) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    sys.setprofile(profile)
+    try:
+        with contextlib.suppress(JIDError):
+            JID.parse_inbound(text)
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+HOSTILE = {
+    "4,000 odd code points": "a@b/" + "".join(chr(0x4E00 + index) for index in range(4000)),
+    "a megabyte": "a@b/" + "ü" * 1_000_000,
+    "as many different letters as fit": "a@b/" + "".join(chr(0x100 + index) for index in range(500)),
+    "a rule about the whole string, often": "a@b/" + "\u30fb" * 340 + "あ",
+    "digits that forbid each other": "a@b/" + "\u0660" * 510,
+    "marks that have to be sorted": "a@b/e" + "\u0315\u0300" * 700,
+    "a long localpart": "".join(chr(0x4E00 + index) for index in range(340)) + "@b",
+    "a long localpart from right to left": "\u05d0" * 500 + "@b",
+    "many labels": "a@" + ".".join(["bücher"] * 140),
+    "a long label": "a@" + "ü" * 1_000,
+    "encoded labels": "a@" + ".".join(["xn--strae-oqa"] * 70),
+}
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_the_cost_of_a_hostile_address_is_bounded(text: str) -> None:
+    JID.parse_inbound("ü@bücher.example/ü")  # the tables are loaded
+    assert steps(text) < 20_000
+
+
+def test_the_cost_of_a_letter_does_not_grow_with_their_number() -> None:
+    few, many = ("a@b/" + "\u30fb" * number + "あ" for number in (30, 300))
+    assert steps(many) < 12 * steps(few)
+
+
+def test_memory_for_addresses_that_were_read_is_bounded() -> None:
+    """10,000 addresses of 1,000 octets each: none of the long ones is kept."""
+    kept = weakref.WeakSet[Texts]()
+    for number in range(10_000):
+        text = Texts(f"a@b/{number:01000}")
+        kept.add(text)
+        JID.parse_inbound(text)
+    del text
+    gc.collect()
+    assert not kept
+
+
+class Texts(str):
+    """A string whose end can be noticed."""
+
+
+@pytest.mark.parametrize("wrong", [None, 5, b"a@b", ["a@b"]])
+def test_an_address_that_is_not_a_string_is_a_type_error(wrong: object) -> None:
+    with pytest.raises(TypeError):
+        JID.parse(wrong)  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        JID.parse_inbound(wrong)  # type: ignore[arg-type]

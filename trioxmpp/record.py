@@ -1,60 +1,63 @@
 """Small values: frozen classes with slots, as ``@dataclass(frozen=True, slots=True)`` makes them, but cheap to import.
 
-The standard library writes and compiles up to ten functions for each class when the module is imported, which takes
-about a millisecond. For all the values of this library that was half of its import. Here the methods are shared, and
-``__init__`` is written when the first object is made.
+For each dataclass the standard library writes and compiles up to ten functions when the module is imported, which takes
+about a millisecond. Here all classes share the methods, and ``__init__`` is written when the first object is made.
+Records share them with the elements of `trioxmpp.xml`: `value_methods` asks a class for its fields and nothing else.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import MISSING, Field, field
 from typing import Any, Final, NoReturn, TypeVar, cast, dataclass_transform
 
-__all__ = ["FROZEN", "construct_later", "field", "record", "replace"]
+__all__ = ["FIELDS", "field", "lazy_init", "record", "replace", "value_methods"]
 
 T = TypeVar("T")
 
-_FIELDS: Final = "__record_fields__"
+#: The attribute of a class of values that maps the names of its fields to `dataclasses.Field`, in order.
+FIELDS: Final = "__record_fields__"
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def record(cls: type[T]) -> type[T]:
-    """Make the class one of values: frozen and slotted, compared and hashed by its fields, in order.
+    """Make `cls` a class of values: frozen and slotted, compared and hashed by its fields, in order.
 
-    A field is said as in a dataclass, and to the standard library the class is one, when it asks. What the body of
-    the class defines itself is left alone. Records do not inherit from each other.
+    Declare fields as in a dataclass; to the standard library the class is one. Methods in the body of the class take
+    precedence. Records do not inherit from each other.
     """
     names = {key: value for key, value in cls.__dict__.items() if key not in ("__dict__", "__weakref__")}
     fields = {}
     for name, annotation in inspect.get_annotations(cls).items():
         if not str(annotation).startswith("ClassVar"):
-            said = names.pop(name, MISSING)
-            fields[name] = said if isinstance(said, Field) else field(default=said)
-    given = {"__slots__": tuple(fields), "__match_args__": tuple(fields), _FIELDS: fields}
+            given = names.pop(name, MISSING)
+            fields[name] = named(given if isinstance(given, Field) else field(default=given), name, annotation)
+    own = {"__slots__": tuple(fields), "__match_args__": tuple(fields), FIELDS: fields}
     if names.get("__hash__", MISSING) is None:  # as Python leaves it where only __eq__ is defined
         del names["__hash__"]
     make: Callable[..., type[T]] = type(cls)
-    made = make(cls.__name__, cls.__bases__, {**_METHODS, **given, **names})
+    made = make(cls.__name__, cls.__bases__, {**_METHODS, **own, **names})
     made.__qualname__ = cls.__qualname__
     if "__init__" not in names:
-        construct_later(made, _constructor)
+        lazy_init(made, _constructor)
     return made
 
 
 def replace(value: T, /, **changes: Any) -> T:
-    """The same but for these fields."""
-    return cast(T, _replace(value, **changes))
+    """Return a copy of a record or an element with these fields changed."""
+    return cast(T, cast(Any, value).__replace__(**changes))
 
 
-def _fields(cls: Any) -> dict[str, Field[Any]]:
-    return cast(dict[str, "Field[Any]"], cls.__record_fields__)
+def named(described: Field[Any], name: str, annotation: Any) -> Field[Any]:
+    """Tell a field its name and annotation, as the standard library does."""
+    described.name, described.type = name, annotation
+    return described
 
 
-def construct_later(cls: Any, constructor: Callable[[type[Any]], Callable[..., None]]) -> None:
-    """Have the ``__init__`` of the class made when the first object is."""
+def lazy_init(cls: Any, constructor: Callable[[type[Any]], Callable[..., None]]) -> None:
+    """Give `cls` an ``__init__`` that calls `constructor` for the real one when the first object is made."""
 
     def __init__(self: Any, /, *args: Any, **kwargs: Any) -> None:
         cls.__init__ = constructor(cls)
@@ -62,20 +65,21 @@ def construct_later(cls: Any, constructor: Callable[[type[Any]], Callable[..., N
 
     __init__.__qualname__ = f"{cls.__qualname__}.__init__"
     cls.__init__ = __init__
+    cls.__lazy_init__ = __init__
 
 
 def _constructor(cls: Any) -> Callable[..., None]:
-    known: dict[str, Any] = {"missing": MISSING}
+    names: dict[str, Any] = {"missing": MISSING}
     parameters, lines = [], []
-    for name, said in _fields(cls).items():
-        known[f"_set_{name}"] = getattr(cls, name).__set__
+    for name, described in _fields(cls).items():
+        names[f"_set_{name}"] = getattr(cls, name).__set__
         value = name
-        if said.default_factory is not MISSING:
-            known[f"_make_{name}"] = said.default_factory
+        if described.default_factory is not MISSING:
+            names[f"_make_{name}"] = described.default_factory
             parameters.append(f"{name}=missing")
             value = f"_make_{name}() if {name} is missing else {name}"
-        elif said.default is not MISSING:
-            known[f"_default_{name}"] = said.default
+        elif described.default is not MISSING:
+            names[f"_default_{name}"] = described.default
             parameters.append(f"{name}=_default_{name}")
         else:
             parameters.append(name)
@@ -83,10 +87,18 @@ def _constructor(cls: Any) -> Callable[..., None]:
     if hasattr(cls, "__post_init__"):
         lines.append("    self.__post_init__()")
     head = f"def __init__(self{''.join(', ' + parameter for parameter in parameters)}):"
-    exec("\n".join([head, *lines, "    pass"]), known)
-    made: Callable[..., None] = known["__init__"]
+    exec("\n".join([head, *lines, "    pass"]), names)
+    made: Callable[..., None] = names["__init__"]
     made.__qualname__ = f"{cls.__qualname__}.__init__"
     return made
+
+
+# The shared methods. A class may say more about its objects in two names: `__hidden__` are slots that are copied and
+# pickled but not compared, and `__stated__()` are the names of the fields that its repr shows and `replace` keeps.
+
+
+def _fields(cls: Any) -> dict[str, Field[Any]]:
+    return cast(dict[str, "Field[Any]"], cls.__record_fields__)
 
 
 def _setattr(self: Any, name: str, value: Any) -> NoReturn:
@@ -106,65 +118,104 @@ def _eq(self: Any, other: object) -> Any:
 
 
 def _hash(self: Any) -> int:
-    return hash(_values(self))
+    fields = _fields(type(self)).items()
+    return hash(tuple([getattr(self, name) for name, described in fields if described.hash is not False]))
+
+
+def _stated(self: Any) -> Iterable[str]:
+    return _fields(type(self))
 
 
 def _repr(self: Any) -> str:
-    shown = [f"{name}={getattr(self, name)!r}" for name, said in _fields(type(self)).items() if said.repr]
+    fields, hides = _fields(type(self)), type(self).__secret__
+    shown = [
+        f"{name}={getattr(self, name)!r}" if fields[name].repr else hides.format(name)
+        for name in self.__stated__()
+        if fields[name].repr or hides
+    ]
     return f"{type(self).__qualname__}({', '.join(shown)})"
 
 
 def _reduce(self: Any) -> tuple[Any, ...]:
-    return _restored, (type(self), _values(self))
+    names = (*_fields(type(self)), *type(self).__hidden__)
+    return _restored, (type(self), {name: getattr(self, name) for name in names if hasattr(self, name)})
 
 
-def _restored(cls: type[Any], values: tuple[Any, ...]) -> Any:
+def _restored(cls: type[Any], values: dict[str, Any]) -> Any:
     made = object.__new__(cls)
-    for name, value in zip(_fields(cls), values, strict=True):
+    for name, value in values.items():
         object.__setattr__(made, name, value)
     return made
 
 
 def _replace(self: Any, /, **changes: Any) -> Any:
-    """What ``copy.replace`` of Python 3.13 calls."""
-    return type(self)(**{name: getattr(self, name) for name in _fields(type(self))} | changes)
+    """Return a copy with these fields changed: ``copy.replace`` of Python 3.13 calls this."""
+    return type(self)(**{name: getattr(self, name) for name in self.__stated__()} | changes)
 
 
 class _DataclassFields:
-    """What makes a record a dataclass to the standard library."""
+    """The attribute by which the standard library knows a dataclass; computed when it is first read."""
+
+    def __init__(self, *, kw_only: bool) -> None:
+        self._kw_only = kw_only
 
     def __get__(self, instance: object, owner: type[Any]) -> dict[str, Any]:
-        hints = inspect.get_annotations(owner)
         fields = [
-            (name, hints[name], field(default=said.default, repr=said.repr))
-            if said.default_factory is MISSING
-            else (name, hints[name], field(default_factory=said.default_factory, repr=said.repr))
-            for name, said in _fields(owner).items()
+            (name, described.type, field(default=described.default, repr=described.repr, hash=described.hash))
+            if described.default_factory is MISSING
+            else (
+                name,
+                described.type,
+                field(default_factory=described.default_factory, repr=described.repr, hash=described.hash),
+            )
+            for name, described in _fields(owner).items()
         ]
-        twin: Any = dataclasses.make_dataclass(owner.__name__, fields)
-        owner.__dataclass_fields__ = twin.__dataclass_fields__
+        twin: Any = dataclasses.make_dataclass(owner.__name__, fields, kw_only=self._kw_only)
         return cast(dict[str, Any], twin.__dataclass_fields__)
 
 
 class _Signature:
-    """What ``inspect.signature`` finds."""
+    """The signature of the constructor: the parameters are the fields, unless the class has its own ``__init__``."""
+
+    def __init__(self, *, kw_only: bool) -> None:
+        self._kind = inspect.Parameter.KEYWORD_ONLY if kw_only else inspect.Parameter.POSITIONAL_OR_KEYWORD
 
     def __get__(self, instance: object, owner: type[Any]) -> inspect.Signature:
-        own = cast(Callable[..., None], owner.__dict__["__init__"])
-        signature = inspect.signature(own if own.__module__ == owner.__module__ else _constructor(owner))
-        return signature.replace(parameters=list(signature.parameters.values())[1:])
+        definer = next(cls for cls in owner.__mro__ if "__init__" in cls.__dict__)
+        if "__lazy_init__" not in definer.__dict__:
+            own = inspect.signature(cast(Callable[..., None], definer.__dict__["__init__"]))
+            return own.replace(parameters=list(own.parameters.values())[1:])
+        parameters = []
+        for name, described in _fields(owner).items():
+            default = described.default
+            if described.default_factory is not MISSING:
+                default = described.default_factory
+            elif default is MISSING:
+                default = inspect.Parameter.empty
+            parameters.append(inspect.Parameter(name, self._kind, default=default))
+        return inspect.Signature(parameters)
 
 
-#: What makes an object one that cannot be changed.
-FROZEN: Final[dict[str, Any]] = {"__setattr__": _setattr, "__delattr__": _delattr}
+def value_methods(*, kw_only: bool, secret: str = "") -> dict[str, Any]:
+    """Return the methods that make a class with `FIELDS` one of frozen values, by name.
 
-_METHODS: Final[dict[str, Any]] = {
-    **FROZEN,
-    "__eq__": _eq,
-    "__hash__": _hash,
-    "__repr__": _repr,
-    "__reduce__": _reduce,
-    "__replace__": _replace,
-    "__dataclass_fields__": _DataclassFields(),
-    "__signature__": _Signature(),
-}
+    `kw_only` says that the constructor takes keywords only. `secret` is what the repr shows of a field that is not to
+    be shown, with ``{}`` for its name; by default the repr leaves it out.
+    """
+    return {
+        "__setattr__": _setattr,
+        "__delattr__": _delattr,
+        "__eq__": _eq,
+        "__hash__": _hash,
+        "__repr__": _repr,
+        "__reduce__": _reduce,
+        "__replace__": _replace,
+        "__stated__": _stated,
+        "__hidden__": (),
+        "__secret__": secret,
+        "__dataclass_fields__": _DataclassFields(kw_only=kw_only),
+        "__signature__": _Signature(kw_only=kw_only),
+    }
+
+
+_METHODS: Final = value_methods(kw_only=False)

@@ -25,7 +25,7 @@ from trioxmpp import (
     StreamError,
     Suspended,
 )
-from trioxmpp.protocol.ping import Ping
+from trioxmpp.protocol.elements.ping import Ping
 
 JULIET = "juliet@example.test/balcony"
 

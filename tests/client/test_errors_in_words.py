@@ -271,7 +271,7 @@ async def test_something_else_that_answers(autojump_clock, nursery, said, condit
     nursery.cancel_scope.cancel()
     assert type(error) is StreamError
     assert error.by_us
-    assert str(error).startswith("we ended the stream: ")
+    assert str(error).startswith("the client ended the stream: ")
     if condition is not None:
         assert error.condition is condition
     assert trio.current_time() - began <= 2.0  # it need not be silent for that

@@ -11,7 +11,7 @@ import trio.testing
 
 import trioxmpp
 from trioxmpp import IQ, Client, InboxOverflow, IQType, Message, MessageType
-from trioxmpp.protocol.ping import Ping
+from trioxmpp.protocol.elements.ping import Ping
 from trioxmpp.testing import open_server
 
 FLOOD = 10_000

@@ -25,7 +25,7 @@ from trioxmpp import (
     Suspended,
 )
 from trioxmpp.protocol import ns
-from trioxmpp.protocol.ping import Ping
+from trioxmpp.protocol.elements.ping import Ping
 from trioxmpp.testing import ScriptedPeer, ScriptedServer
 
 JULIET = "juliet@example.test/balcony"

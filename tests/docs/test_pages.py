@@ -45,11 +45,11 @@ OUTPUTS = {
     "docs/quickstart.md": [
         "romeo@example.test/orchard\n",
         "romeo@example.test/orchard She speaks\n",
-        "-3.5 snow\nStanzaCondition.ITEM_NOT_FOUND\n",
+        "-3.5 snow\nitem-not-found\n",
         "StanzaState.ACKED\n",
         "bot@example.test\n",
     ],
-    "docs/testing.md": ["", "StanzaCondition.GONE\n"],
+    "docs/testing.md": ["", "gone\n"],
 }
 
 

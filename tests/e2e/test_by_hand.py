@@ -19,7 +19,7 @@ from trioxmpp import (
     StreamNegotiationFailure,
     XmlStream,
 )
-from trioxmpp.protocol.ping import Ping
+from trioxmpp.protocol.elements.ping import Ping
 from trioxmpp.stream.negotiation.negotiate import NegotiationOptions, bind, negotiate
 from trioxmpp.transport.endpoint import Endpoint
 from trioxmpp.transport.tcp import open_transport

@@ -9,7 +9,7 @@ import trio
 
 import trioxmpp
 from trioxmpp import AuthenticationFailure, Credentials, StreamCondition, StreamError, TLSFailure
-from trioxmpp.protocol.ping import Ping
+from trioxmpp.protocol.elements.ping import Ping
 
 
 @pytest.mark.parametrize("way", ["endpoint", "tls_endpoint"])

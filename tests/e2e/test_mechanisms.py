@@ -15,7 +15,7 @@ import trio
 import trioxmpp
 from tests.e2e.ways import Meeting, defect, not_offered
 from trioxmpp import AuthenticationFailure, Credentials, Resumed, Suspended
-from trioxmpp.protocol.ping import Ping
+from trioxmpp.protocol.elements.ping import Ping
 
 VERSIONS = {"TLS 1.2": ssl.TLSVersion.TLSv1_2, "TLS 1.3": ssl.TLSVersion.TLSv1_3}
 SCRAM = ["SCRAM-SHA-512", "SCRAM-SHA-256", "SCRAM-SHA-1"]

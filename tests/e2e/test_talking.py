@@ -19,7 +19,7 @@ from trioxmpp import (
     XMPPError,
     xml,
 )
-from trioxmpp.protocol.ping import Ping
+from trioxmpp.protocol.elements.ping import Ping
 
 TEXTS = [
     "Art thou not Romeo?",

@@ -22,7 +22,7 @@ from trioxmpp import (
     Suspended,
     TLSFailure,
 )
-from trioxmpp.protocol.ping import Ping
+from trioxmpp.protocol.elements.ping import Ping
 from trioxmpp.testing.servers import Relay
 
 HARM = {

@@ -9,7 +9,7 @@ from trioxmpp.errors import ElementError
 from trioxmpp.jid import JID
 from trioxmpp.protocol import ns
 from trioxmpp.protocol.bind import Bind, Bound, LegacySession
-from trioxmpp.protocol.ping import Ping
+from trioxmpp.protocol.elements.ping import Ping
 from trioxmpp.protocol.stanza import IQ, IQType
 
 

@@ -182,3 +182,30 @@ def test_an_error_says_what_it_is() -> None:
 def test_what_xml_cannot_carry_is_refused() -> None:
     with pytest.raises(ValueError, match=r"U\+0000"):
         serialise_error(XMPPCancelError(StanzaCondition.CONFLICT, "\0"))
+
+
+def test_texts_in_several_languages_are_kept() -> None:
+    text = f"<text xmlns='{ns.STANZA_ERRORS}'"
+    inner = f"<conflict xmlns='{ns.STANZA_ERRORS}'/>{text} xml:lang='en'>Taken</text>{text}>Vergeben</text>{text}/>"
+    stanza = f"<message xmlns='{ns.CLIENT}' xml:lang='de'><error type='cancel'>{inner}</error></message>"
+    error = parse_error(xml.fromstring(stanza)[0])
+    assert list(error.texts.items()) == [("de", "Vergeben"), ("en", "Taken")]
+    assert error.text == "Vergeben"
+    assert again(error).texts == error.texts
+    assert again(XMPPCancelError(StanzaCondition.CONFLICT, {"": "a", "fr": "b"})).texts == {"": "a", "fr": "b"}
+
+
+def test_the_first_of_two_texts_in_one_language_counts() -> None:
+    text = f"<text xmlns='{ns.STANZA_ERRORS}' xml:lang='en'"
+    error = read(
+        f"<error type='cancel'><conflict xmlns='{ns.STANZA_ERRORS}'/>{text}>one</text>{text}>two</text></error>"
+    )
+    assert error.texts == {"en": "one"}
+
+
+def test_the_name_of_an_unknown_condition_is_kept() -> None:
+    error = read(f"<error type='wait'><payment-required xmlns='{ns.STANZA_ERRORS}'/><own xmlns='urn:a'/></error>")
+    assert (error.condition, error.condition_name) == (StanzaCondition.UNDEFINED_CONDITION, "payment-required")
+    assert str(error) == "payment-required"
+    assert error.application.tag == "{urn:a}own"
+    assert "undefined-condition" in serialise_error(error)  # RFC 6120 §8.3.2 allows only a defined one

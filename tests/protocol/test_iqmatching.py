@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trioxmpp.jid import JID
-from trioxmpp.protocol.iqmatching import reply_key
+from trioxmpp.protocol.stanza import reply_key
 
 ROMEO = JID.parse("romeo@example.test")
 PEERS = st.sampled_from(

@@ -7,10 +7,13 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from trioxmpp import JID, ElementError, MessageType, xml
-from trioxmpp.protocol.disco import Info, InfoQuery
-from trioxmpp.protocol.mam import ArchiveQuery, Delay, Fin, Forwarded, Page, Result, query
+from trioxmpp.protocol.elements.delay import Delay
+from trioxmpp.protocol.elements.disco import Info, InfoQuery
+from trioxmpp.protocol.elements.forward import Forwarded
+from trioxmpp.protocol.elements.mam import ArchiveQuery, Fin, Result, query
+from trioxmpp.protocol.elements.rsm import Page
+from trioxmpp.protocol.elements.stanza_ids import OriginId
 from trioxmpp.protocol.stanza import IQType
-from trioxmpp.protocol.stanzaids import OriginId
 
 
 def form(*fields: str) -> str:
@@ -66,7 +69,9 @@ def test_the_end_of_a_page() -> None:
             "<first index='0'>28482-98726-73623</first><last>09af3-cc343-b409f</last><count>20</count></set></fin>"
         ),
     )
-    assert fin == Fin(complete=True, page=Page(first="28482-98726-73623", last="09af3-cc343-b409f", count=20))
+    assert fin == Fin(
+        complete=True, page=Page(first="28482-98726-73623", first_index=0, last="09af3-cc343-b409f", count=20)
+    )
     assert xml.parse(Fin, xml.fromstring("<fin xmlns='urn:xmpp:mam:2'/>")) == Fin(complete=False)
 
 

@@ -62,3 +62,22 @@ def fragment(inner: str) -> StreamError:
 def test_reading_stream_errors(inner: str, condition: StreamCondition, text: str | None) -> None:
     error = fragment(inner)
     assert (error.condition, error.text) == (condition, text)
+
+
+def read(inner: str) -> StreamError:
+    element = etree.fromstring(f"<error xmlns='{ns.STREAM}'>{inner}</error>")
+    return parse_stream_error(element)
+
+
+def test_texts_in_several_languages_are_kept() -> None:
+    text = f"<text xmlns='{ns.STREAM_ERRORS}'"
+    error = read(
+        f"<conflict xmlns='{ns.STREAM_ERRORS}'/>{text} xml:lang='en'>Taken</text>{text} xml:lang='de'>Weg</text>"
+    )
+    assert (error.texts, error.text) == ({"en": "Taken", "de": "Weg"}, "Taken")
+
+
+def test_the_name_of_an_unknown_condition_is_kept() -> None:
+    error = read(f"<too-much-coffee xmlns='{ns.STREAM_ERRORS}'/>")
+    assert (error.condition, error.condition_name) == (C.UNDEFINED_CONDITION, "too-much-coffee")
+    assert "too-much-coffee" in str(error)

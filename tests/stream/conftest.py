@@ -5,15 +5,16 @@ from __future__ import annotations
 import base64
 import hmac
 import math
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 import trio
 import trio.testing
 
-from trioxmpp import JID, Client, Credentials, Liveness, StanzaStream, XmlStream
-from trioxmpp.protocol import carbons, csi, ns, sm
+from trioxmpp import JID, Client, Credentials, Liveness, Message, StanzaStream, StanzaToken, XmlStream
+from trioxmpp.protocol import ns, sm
+from trioxmpp.protocol.elements import carbons, csi
 from trioxmpp.protocol.features import StreamFeatures
 from trioxmpp.protocol.sasl import LoginMemory, Ticket
 from trioxmpp.protocol.sasl2 import InlineResults
@@ -244,3 +245,15 @@ class Logins:
 def logins():
     """One client that logs in again and again, by SASL2 if it can."""
     return Logins()
+
+
+@pytest.fixture
+def unwritable() -> Callable[[StanzaToken], StanzaToken]:
+    """Change a message after it was enqueued, and so was checked, such that it cannot be written."""
+
+    def spoil(token: StanzaToken) -> StanzaToken:
+        assert isinstance(token.stanza, Message)
+        token.stanza.body = "\0"
+        return token
+
+    return spoil

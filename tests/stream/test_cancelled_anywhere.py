@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from trioxmpp import IQ, IQType, Message, MessageType, StanzaState
-from trioxmpp.protocol.ping import Ping
+from trioxmpp.protocol.elements.ping import Ping
 from trioxmpp.testing import cancelled_after
 
 R = "<r xmlns='urn:xmpp:sm:3'/>"

@@ -15,7 +15,7 @@ import trio.testing
 
 from trioxmpp import IQ, Client, IQType, Message, MessageType, StanzaState, StanzaStream, StanzaToken, XmlStream
 from trioxmpp.protocol import ns
-from trioxmpp.protocol.ping import Ping
+from trioxmpp.protocol.elements.ping import Ping
 from trioxmpp.stream import Inbox, ReplyWaiter, Request, Signal, Subscription
 from trioxmpp.stream.inbound.inbox import Batches
 from trioxmpp.stream.outbound.token import StateChanges

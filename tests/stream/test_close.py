@@ -6,7 +6,7 @@ import pytest
 import trio
 
 from trioxmpp import IQ, DestructionRequested, IQType, Message, MessageType, StanzaState
-from trioxmpp.protocol.ping import Ping
+from trioxmpp.protocol.elements.ping import Ping
 
 R = "<r xmlns='urn:xmpp:sm:3'/>"
 HI = "<message to='juliet@example.test' type='chat'><body>Hi</body></message>"

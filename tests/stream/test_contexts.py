@@ -7,7 +7,7 @@ import trio
 
 from trioxmpp import IQType, MessageType, PresenceType
 from trioxmpp.protocol import ns
-from trioxmpp.protocol.ping import Ping
+from trioxmpp.protocol.elements.ping import Ping
 
 PING = "<iq type='get' id='1' from='juliet@example.test'><ping xmlns='urn:xmpp:ping'/></iq>"
 RESULT = "<iq type='result' id='1' to='juliet@example.test'/>"

@@ -20,7 +20,7 @@ from trioxmpp import (
     XmlStream,
 )
 from trioxmpp.protocol import ns
-from trioxmpp.protocol.ping import Ping
+from trioxmpp.protocol.elements.ping import Ping
 from trioxmpp.testing import Script, memory_link
 from trioxmpp.transport.tcp import StreamTransport
 

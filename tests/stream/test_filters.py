@@ -7,7 +7,7 @@ import copy
 import pytest
 
 from trioxmpp import IQ, IQType, Message, MessageType, Presence, StanzaDropped, StanzaState, StanzaStream, xml
-from trioxmpp.protocol.ping import Ping
+from trioxmpp.protocol.elements.ping import Ping
 from trioxmpp.stream import AppFilter, Filter
 
 R = "<r xmlns='urn:xmpp:sm:3'/>"

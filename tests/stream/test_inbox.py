@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import trioxmpp
 from trioxmpp import InboxOverflow, IQType, Message, MessageType, SessionLost, StanzaStream
-from trioxmpp.protocol.ping import Ping
+from trioxmpp.protocol.elements.ping import Ping
 from trioxmpp.stream import Inbox
 from trioxmpp.testing import ScriptedServer
 

@@ -18,7 +18,7 @@ from trioxmpp import (
     XMPPWaitError,
     xml,
 )
-from trioxmpp.protocol.ping import Ping
+from trioxmpp.protocol.elements.ping import Ping
 
 
 @xml.element("https://example.test/weather", "query")

@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from trioxmpp import IQ, IQType, Liveness, Message, MessageType, StanzaStream, StreamTimeout
-from trioxmpp.protocol.ping import Ping
+from trioxmpp.protocol.elements.ping import Ping
 
 PING = "<iq type='get' id='$1'><ping xmlns='urn:xmpp:ping'/></iq>"
 R = "<r xmlns='urn:xmpp:sm:3'/>"

@@ -16,7 +16,7 @@ from trioxmpp import (
     XMPPWaitError,
     xml,
 )
-from trioxmpp.protocol.ping import Ping
+from trioxmpp.protocol.elements.ping import Ping
 
 FROM = "from='juliet@example.test/balcony' to='romeo@example.test/orchard'"
 

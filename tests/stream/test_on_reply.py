@@ -9,7 +9,7 @@ import trio
 
 from trioxmpp import IQ, IQType, Message, StanzaCondition, XMPPCancelError, xml
 from trioxmpp.protocol import ns
-from trioxmpp.protocol.ping import Ping
+from trioxmpp.protocol.elements.ping import Ping
 
 ASKED = "<iq type='get' id='$1' to='juliet@example.test'><ping xmlns='urn:xmpp:ping'/></iq>"
 PAYLOAD = "<rose xmlns='https://example.test/rose'/>"

@@ -5,7 +5,7 @@ import trio
 import trio.testing
 
 from trioxmpp import IQ, JID, IQType, StanzaStream
-from trioxmpp.protocol.ping import Ping
+from trioxmpp.protocol.elements.ping import Ping
 
 OWN_BARE, OWN_FULL = "romeo@example.test", "romeo@example.test/orchard"
 SERVER, JULIET, BALCONY = "example.test", "juliet@example.test", "juliet@example.test/balcony"

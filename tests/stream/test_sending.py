@@ -26,7 +26,7 @@ from trioxmpp import (
     xml,
 )
 from trioxmpp.protocol import ns
-from trioxmpp.protocol.ping import Ping
+from trioxmpp.protocol.elements.ping import Ping
 
 R = "<r xmlns='urn:xmpp:sm:3'/>"
 HI = "<message to='juliet@example.test' type='chat'><body>Hi</body></message>"

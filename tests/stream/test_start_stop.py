@@ -18,8 +18,8 @@ from trioxmpp import (
     StanzaStream,
     XmlStream,
 )
+from trioxmpp.protocol.elements.ping import Ping
 from trioxmpp.protocol.framing import header
-from trioxmpp.protocol.ping import Ping
 from trioxmpp.testing import ScriptedPeer
 from trioxmpp.transport.tcp import StreamTransport
 

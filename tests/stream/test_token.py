@@ -127,11 +127,12 @@ async def test_awaiting_a_dropped_stanza_raises_runtime_error(autojump_clock, sc
     await hears_bodies(peer, "on")
 
 
-async def test_awaiting_a_failed_stanza_raises_what_made_it_fail(autojump_clock, scene):
+async def test_awaiting_a_failed_stanza_raises_what_made_it_fail(autojump_clock, scene, unwritable):
     """S203, S207: the same exception is an attribute, which the callback can look at too."""
     peer = await scene.starts()
     seen: list[Exception | None] = []
-    token = scene.client.enqueue(message("\0"), on_state_change=lambda token, state: seen.append(token.exception))
+    token = scene.client.enqueue(message(), on_state_change=lambda token, state: seen.append(token.exception))
+    unwritable(token)
     good = scene.client.enqueue(message("good"))
     with pytest.raises(ValueError, match="not allowed in XML") as caught:
         await token
@@ -142,10 +143,10 @@ async def test_awaiting_a_failed_stanza_raises_what_made_it_fail(autojump_clock,
     await hears_bodies(peer, "good")
 
 
-async def test_a_stanza_that_cannot_be_written_is_a_warning(autojump_clock, scene, caplog):
+async def test_a_stanza_that_cannot_be_written_is_a_warning(autojump_clock, scene, caplog, unwritable):
     await scene.starts()
     with caplog.at_level(logging.WARNING):
-        token = scene.client.enqueue(message("\0"))
+        token = unwritable(scene.client.enqueue(message()))
         await scene.client.send(message())
         await scene.stream.aclose()
     assert token.state is StanzaState.FAILED
@@ -301,11 +302,13 @@ async def test_abort_can_be_repeated(autojump_clock, scene):
     "state",
     [SENT, ACKED, StanzaState.SENT_WITHOUT_SM, StanzaState.DROPPED, StanzaState.DISCONNECTED, StanzaState.FAILED],
 )
-async def test_abort_is_too_late_in_every_other_state(autojump_clock, scene, state):
+async def test_abort_is_too_late_in_every_other_state(autojump_clock, scene, state, unwritable):
     peer = await scene.starts(sm="sm-1" if state in (SENT, ACKED) else None)
     if state is StanzaState.DROPPED:
         scene.stream.app_outbound_message_filter.register(lambda stanza: None)
-    token = scene.client.enqueue(message("\0" if state is StanzaState.FAILED else "Hi"))
+    token = scene.client.enqueue(message("Hi"))
+    if state is StanzaState.FAILED:
+        unwritable(token)
     if state is StanzaState.DISCONNECTED:
         scene.stream.stop()
     elif state is ACKED:

@@ -115,17 +115,19 @@ async def test_what_went_out_in_one_piece_that_was_cut_is_not_said_to_be_lost(au
 
 @pytest.mark.parametrize("acked", [0, 1, 2])
 @pytest.mark.parametrize("end", ["aclose", "stop_sm"])
-async def test_each_token_goes_one_legal_way(autojump_clock, scene, acked, end):
+async def test_each_token_goes_one_legal_way(autojump_clock, scene, acked, end, unwritable):
     """S220: and is told of each state once, also if it is sent again."""
     seen: dict[str, list[StanzaState]] = {}
     scene.stream.app_outbound_message_filter.register(lambda stanza: None if stanza.body == "drop" else stanza)
 
     def enqueue(body: str) -> None:
         states = seen[body] = []
-        scene.client.enqueue(message(body), on_state_change=lambda token, state: states.append(state))
+        token = scene.client.enqueue(message(body), on_state_change=lambda token, state: states.append(state))
+        if body == "unwritable":
+            unwritable(token)
 
     peer = await scene.starts(sm="sm-1")
-    for body in ("one", "drop", "\0", "two"):
+    for body in ("one", "drop", "unwritable", "two"):
         enqueue(body)
     await wait_all_tasks_blocked()
     for _ in range(2):
@@ -144,7 +146,7 @@ async def test_each_token_goes_one_legal_way(autojump_clock, scene, acked, end):
     assert seen == {
         "one": [SENT, ends[0]],
         "drop": [StanzaState.DROPPED],
-        "\0": [StanzaState.FAILED],
+        "unwritable": [StanzaState.FAILED],
         "two": [SENT, ends[1]],
         "late": [DISCONNECTED],
     }

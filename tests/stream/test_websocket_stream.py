@@ -20,7 +20,7 @@ from trioxmpp import (
     TLSFailure,
 )
 from trioxmpp.protocol import ns
-from trioxmpp.protocol.ping import Ping
+from trioxmpp.protocol.elements.ping import Ping
 from trioxmpp.protocol.sasl import Credentials
 from trioxmpp.stream.negotiation.negotiate import NegotiationOptions, negotiate
 from trioxmpp.stream.xmlstream import XmlStream

@@ -6,7 +6,7 @@ import pytest
 import trio
 
 from trioxmpp import IQ, JID, Client, IQType, Message, MessageType, Presence, StanzaStream
-from trioxmpp.protocol.ping import Ping
+from trioxmpp.protocol.elements.ping import Ping
 from trioxmpp.testing import feed
 
 JULIET = JID.parse("juliet@example.test")

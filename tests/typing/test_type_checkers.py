@@ -12,15 +12,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
-SAMPLE = Path(__file__).parent / "declared.py"
+SAMPLES = [Path(__file__).parent / name for name in ("declared.py", "declared_forms.py")]
 EXPECTED = re.compile(r"# (?:is: (?P<type>.+)|(?P<wrong>wrong))$")
 
 # What is said of a line: its number, and the type that was revealed or "wrong".
 Said = set[tuple[int, str]]
 
 
-def expected() -> Said:
-    lines = enumerate(SAMPLE.read_text().splitlines(), 1)
+def expected(sample: Path) -> Said:
+    lines = enumerate(sample.read_text().splitlines(), 1)
     return {(number, match["type"] or "wrong") for number, line in lines if (match := EXPECTED.search(line))}
 
 
@@ -36,10 +36,10 @@ def run(*command: str, cwd: Path = ROOT) -> str:
     return ran.stdout
 
 
-def mypy(cache: Path) -> Iterator[tuple[int, str]]:
-    said = run("mypy", "--strict", "--follow-imports=silent", f"--cache-dir={cache}", str(SAMPLE))
+def mypy(sample: Path, cache: Path) -> Iterator[tuple[int, str]]:
+    said = run("mypy", "--strict", "--follow-imports=silent", f"--cache-dir={cache}", str(sample))
     for line in said.splitlines():
-        if match := re.search(r"declared\.py:(\d+): (error|note): (.*)", line):
+        if match := re.search(r"declared\w*\.py:(\d+): (error|note): (.*)", line):
             revealed = re.search(r'Revealed type is "(.*)"', match[3])
             if revealed is not None:
                 yield int(match[1]), plain(revealed[1])
@@ -47,8 +47,9 @@ def mypy(cache: Path) -> Iterator[tuple[int, str]]:
                 yield int(match[1]), "wrong"
 
 
-def pyright(elsewhere: Path) -> Iterator[tuple[int, str]]:
-    said = run("pyright", "--outputjson", "--pythonpath", sys.executable, str(SAMPLE), cwd=elsewhere)
+def pyright(sample: Path, elsewhere: Path) -> Iterator[tuple[int, str]]:
+    (elsewhere / "pyrightconfig.json").write_text(json.dumps({"extraPaths": [str(ROOT)]}))
+    said = run("pyright", "--outputjson", "--pythonpath", sys.executable, str(sample), cwd=elsewhere)
     for diagnostic in json.loads(said)["generalDiagnostics"]:
         number = diagnostic["range"]["start"]["line"] + 1
         revealed = re.search(r'Type of ".*" is "(.*)"', diagnostic["message"])
@@ -58,10 +59,12 @@ def pyright(elsewhere: Path) -> Iterator[tuple[int, str]]:
             yield number, "wrong"
 
 
-def test_mypy(tmp_path: Path) -> None:
-    assert set(mypy(tmp_path)) == expected()
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.stem)
+def test_mypy(sample: Path, tmp_path: Path) -> None:
+    assert set(mypy(sample, tmp_path)) == expected(sample)
 
 
-def test_pyright(tmp_path: Path) -> None:
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.stem)
+def test_pyright(sample: Path, tmp_path: Path) -> None:
     pytest.importorskip("pyright")
-    assert set(pyright(tmp_path)) == expected()
+    assert set(pyright(sample, tmp_path)) == expected(sample)

@@ -201,7 +201,7 @@ class Client:
         Needs ``connect(store=...)``, RuntimeError otherwise. Raises ValueError if the message is not valid, and
         `StoreError` if it cannot be written down. If cancelled, it may be sent all the same.
         """
-        from ..protocol.stanzaids import OriginId  # few need it
+        from ..protocol.elements.stanza_ids import OriginId  # few need it
 
         journal = None if self._supervisor is None else self._supervisor.journal
         if journal is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..protocol import csi
+from ..protocol.elements import csi
 from ..protocol.features import StreamFeatures
 from ..stream.link import Link
 from ..stream.outbound.channels import Control

@@ -19,7 +19,7 @@ import trio
 from ..errors import DestructionRequested, SessionLost, StreamNegotiationFailure
 from ..jid import JID
 from ..protocol import ns
-from ..protocol.csi import Inactive
+from ..protocol.elements.csi import Inactive
 from ..protocol.sm import Enable, Enabled, Failed
 from ..stream.bare import bare
 from ..stream.core import StreamCore

@@ -14,12 +14,13 @@ from ..errors import (
     XMPPWaitError,
 )
 from ..jid import JID
+from ..xml.markup import language_of
 from . import ns
 
 __all__ = ["parse_error", "serialise_error"]
 
-_CONDITIONS = {f"{{{ns.STANZA_ERRORS}}}{member.value}": member for member in StanzaCondition}
-# Whose content is the URI of where to go instead (RFC 6120 §8.3.3.5, §8.3.3.14).
+_CONDITIONS = {member.value: member for member in StanzaCondition}
+# Conditions whose content is the URI to use instead (RFC 6120 §8.3.3.5, §8.3.3.14).
 _ADDRESSED = (StanzaCondition.GONE, StanzaCondition.REDIRECT)
 _CLASSES: dict[ErrorType | None, type[XMPPError]] = {
     cls.TYPE: cls for cls in (XMPPAuthError, XMPPCancelError, XMPPContinueError, XMPPModifyError, XMPPWaitError)
@@ -28,12 +29,13 @@ _CLASSES: dict[ErrorType | None, type[XMPPError]] = {
 
 @xml.element(ns.STANZA_ERRORS, "text")
 class _Text:
+    lang: str | None = xml.attr("xml:lang", default=None)
     text: str = xml.text()
 
 
 @xml.element(ns.CLIENT, "error")
 class _Error:
-    """The condition is one of the others: there are too many for a class each, and who knows which will be added."""
+    """The condition is among the others: a class for each of 22 names would say no more."""
 
     type: ErrorType | None = xml.attr(default=None, codec=xml.lenient(ErrorType))
     by: JID | None = xml.attr(default=None, codec=xml.lenient(JID))
@@ -42,31 +44,49 @@ class _Error:
 
 
 def parse_error(element: xml.Element) -> XMPPError:
-    """The exception that an ``<error/>`` stands for. Never raises: what it does not know is *undefined-condition*.
+    """Return the exception for an ``<error/>``. Never raises: an unknown condition is *undefined-condition*.
 
-    The children may come in any order (RFC 6120 §8.3.2).
+    The children may come in any order (RFC 6120 §8.3.2). The first text is the one in the language of the stanza.
     """
-    said = xml.parse(_Error, element)
-    condition = address = application = None
-    for other in said.others:
-        if condition is None and (known := _CONDITIONS.get(str(other.tag))) is not None:
-            condition = known
+    parsed = xml.parse(_Error, element)
+    condition = name = address = application = None
+    for other in parsed.others:
+        namespace, _, local_name = str(other.tag)[1:].rpartition("}")
+        if namespace != ns.STANZA_ERRORS:
+            application = other if application is None else application
+        elif condition is None:
+            condition, name = _CONDITIONS.get(local_name, StanzaCondition.UNDEFINED_CONDITION), local_name
             if condition in _ADDRESSED:
                 address = (other.text or "").strip() or None
-        elif application is None and not str(other.tag).startswith(f"{{{ns.STANZA_ERRORS}}}"):
-            application = other
-    text = next(filter(None, [text.text for text in said.texts]), None)
-    cls = _CLASSES.get(said.type, XMPPCancelError)
-    return cls(condition or StanzaCondition.UNDEFINED_CONDITION, text, application, address=address, by=said.by)
+    cls = _CLASSES.get(parsed.type, XMPPCancelError)
+    return cls(
+        condition or StanzaCondition.UNDEFINED_CONDITION,
+        _texts(parsed.texts, element),
+        application,
+        address=address,
+        by=parsed.by,
+        condition_name=name,
+    )
+
+
+def _texts(texts: tuple[_Text, ...], element: xml.Element) -> dict[str, str]:
+    """Return the texts that are not empty, the first one of each language, that in the element's own language first."""
+    own = language_of(element) if texts else ""
+    found: dict[str, str] = {}
+    for text in texts:
+        if text.text:
+            found.setdefault(own if text.lang is None else text.lang, text.text)
+    return {own: found.pop(own), **found} if own in found else found
 
 
 def serialise_error(error: XMPPError) -> str:
-    """The ``<error/>`` element for an exception, to be written where ``jabber:client`` is the default namespace."""
+    """Return the ``<error/>`` element for an exception, to be written where ``jabber:client`` is the default."""
     kind: ErrorType = error.TYPE
     name, address = error.condition.value, error.address
     inner = f"<{name} xmlns='{ns.STANZA_ERRORS}'" + ("/>" if not address else f">{xml.escape(address)}</{name}>")
-    if error.text:
-        inner += f"<text xmlns='{ns.STANZA_ERRORS}'>{xml.escape(error.text)}</text>"
+    for lang, text in error.texts.items():
+        attribute = f" xml:lang='{xml.escape_attr(lang)}'" if lang else ""
+        inner += f"<text xmlns='{ns.STANZA_ERRORS}'{attribute}>{xml.escape(text)}</text>"
     if error.application is not None:
         inner += xml.serialise(error.application, ns.CLIENT)
     by = f" by='{xml.escape_attr(str(error.by))}'" if error.by is not None else ""

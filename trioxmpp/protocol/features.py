@@ -5,7 +5,8 @@ from __future__ import annotations
 from .. import xml
 from ..errors import ElementError
 from ..record import record
-from . import csi, ns
+from . import ns
+from .elements import csi
 from .sasl2 import SASL2Offer, parse_offer
 
 __all__ = ["StreamFeatures", "parse_features"]

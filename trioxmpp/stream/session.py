@@ -8,7 +8,7 @@ import trio
 
 from ..errors import DestructionRequested
 from ..jid import JID
-from ..protocol.ping import Ping
+from ..protocol.elements.ping import Ping
 from ..protocol.sm import Resume, StreamManagement
 from ..protocol.stanza import IQ, IQType, Message, Presence
 from .ids import new_id

@@ -1,4 +1,8 @@
-"""Text to values and back."""
+"""Text to values and back.
+
+A codec reads what XML Schema and the XEPs allow, with white space around it, and writes one canonical form. Nothing but
+ValueError leaves `decode`, since a peer chooses the text.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +12,14 @@ import math
 import re
 import typing
 from collections.abc import Callable, Iterable
-from datetime import date, datetime, time, timezone
+from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from typing import Any, Final, Generic, TypeVar, cast
 
 from ..jid import JID
 from . import times
 
-__all__ = ["HEX", "LANGUAGE", "URI", "Codec", "codec_for", "identity", "integer", "lenient"]
+__all__ = ["HEX", "LANGUAGE", "URI", "Codec", "codec_for", "identity", "integer", "lenient", "open_codec_for"]
 
 T = TypeVar("T")
 
@@ -23,28 +27,33 @@ T = TypeVar("T")
 class Codec(Generic[T]):
     """How a value is written in XML.
 
-    `decode` raises ValueError for what is not one; `encode` raises ValueError for what cannot be written, TypeError
-    for what is no such value at all. `is_plain` promises that nothing which `encode` returns needs to be escaped.
+    `decode` raises ValueError for a text that is not such a value; `encode` raises ValueError for a value that cannot
+    be written, TypeError for an object of another class. `is_plain` promises that no text which `encode` returns needs
+    to be escaped. A lenient codec has the codec that it was made of as `strict`.
     """
 
-    __slots__ = ("decode", "encode", "is_plain")
+    __slots__ = ("decode", "encode", "is_plain", "strict")
+
+    strict: Codec[Any] | None
 
     def __init__(self, decode: Callable[[str], T], encode: Callable[[T], str], *, is_plain: bool = False) -> None:
         self.decode = decode
         self.encode = encode
         self.is_plain = is_plain
+        self.strict = None
 
 
 _INT: Final = re.compile(r"[+-]?[0-9]{1,400}")
 _FLOAT: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _DECIMAL: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)")
+_SPACE: Final = " \t\r\n"
 _NAMED_FLOATS: Final = {"INF": math.inf, "-INF": -math.inf, "NaN": math.nan}
 _URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s<>\"{}|\\^`\x00-\x20\x7f]*")
 _LANGUAGE: Final = re.compile(r"[A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8})*")
 
 
 def identity(text: str) -> str:
-    """The text itself, and so the mark by which generated code knows that there is nothing to do."""
+    """Return the text itself; generated code leaves this function out."""
     return text
 
 
@@ -82,7 +91,9 @@ def _decode_float(text: str) -> float:
 
 def _encode_float(value: float) -> str:
     if math.isfinite(value):
-        return repr(float(value))  # an int will do as well
+        text = repr(float(value))  # an int will do as well
+        # Readers of xs:decimal do not take an exponent.
+        return f"{Decimal(text):f}" if "e" in text else text
     return "NaN" if math.isnan(value) else ("INF" if value > 0 else "-INF")
 
 
@@ -91,6 +102,10 @@ def _decode_bytes(text: str) -> bytes:
         return base64.b64decode("".join(text.split()), validate=True)
     except ValueError:
         raise ValueError("not base64") from None
+
+
+def _decode_jid(text: str) -> JID:
+    return JID.parse_inbound(text.strip(_SPACE))
 
 
 def _encode_jid(value: JID) -> str:
@@ -122,7 +137,7 @@ def _decode_hex(text: str) -> bytes:
 
 
 def _matching(pattern: re.Pattern[str], what: str) -> Codec[str]:
-    """Of a string that looks like this, white space around it aside."""
+    """Return the codec of strings that match `pattern`, ignoring white space around them."""
 
     def decode(text: str) -> str:
         text = text.strip()
@@ -134,7 +149,7 @@ def _matching(pattern: re.Pattern[str], what: str) -> Codec[str]:
 
 
 def integer(low: int | None = None, high: int | None = None) -> Codec[int]:
-    """Of an int from `low` to `high`, both included; None is no bound."""
+    """Return the codec of an int from `low` to `high`, both included; None is no bound."""
 
     def check(value: int) -> int:
         if (low is not None and value < low) or (high is not None and value > high):
@@ -147,29 +162,34 @@ def integer(low: int | None = None, high: int | None = None) -> Codec[int]:
 
 
 def lenient(of: type[T] | Codec[T]) -> Codec[T | None]:
-    """The same, but None for what cannot be read: as good as absent, where that is the better answer."""
-    codec: Codec[T] = of if isinstance(of, Codec) else codec_for(of)
+    """Return a codec that reads a malformed value as None.
+
+    The object keeps the malformed text, and writes it again; `malformed` returns it.
+    """
+    strict: Codec[T] = of if isinstance(of, Codec) else codec_for(of)
 
     def decode(text: str) -> T | None:
         try:
-            return codec.decode(text)
+            return strict.decode(text)
         except ValueError:
             return None
 
     # None is never written.
-    return Codec(decode, cast(Callable[[T | None], str], codec.encode), is_plain=codec.is_plain)
+    codec = Codec(decode, cast(Callable[[T | None], str], strict.encode), is_plain=strict.is_plain)
+    codec.strict = strict
+    return codec
 
 
-#: Of bytes, as hexadecimal digits.
+#: The codec of bytes as hexadecimal digits.
 HEX: Final = Codec(_decode_hex, bytes.hex, is_plain=True)
-#: Of a string: a URI, or an IRI, with its scheme (RFC 3986 §3).
+#: The codec of a string that is a URI, or an IRI, with its scheme (RFC 3986 §3).
 URI: Final = _matching(_URI, "a URI")
-#: Of a string: a language tag (RFC 5646 §2.1).
+#: The codec of a string that is a language tag (RFC 5646 §2.1).
 LANGUAGE: Final = _matching(_LANGUAGE, "a language tag")
 
 _CODECS: Final[dict[Any, Codec[Any]]] = {
     str: Codec(identity, identity),
-    # Of int itself: whatever a subclass makes of str() is not meant for the wire.
+    # The repr of int itself: a subclass may have a str() that is not meant for the wire.
     int: Codec(_decode_int, int.__repr__, is_plain=True),
     bool: Codec(_decode_bool, _encode_bool, is_plain=True),
     float: Codec(_decode_float, _encode_float, is_plain=True),
@@ -179,12 +199,13 @@ _CODECS: Final[dict[Any, Codec[Any]]] = {
     date: Codec(times.decode_date, times.encode_date, is_plain=True),
     time: Codec(times.decode_time, times.encode_time, is_plain=True),
     timezone: Codec(times.decode_offset, times.encode_offset, is_plain=True),
-    JID: Codec(JID.parse_inbound, _encode_jid),
+    timedelta: Codec(times.decode_duration, times.encode_duration, is_plain=True),
+    JID: Codec(_decode_jid, _encode_jid),
 }
 
 
 def codec_for(cls: Any) -> Codec[Any]:
-    """The codec for values of class `cls`: also an enum, ``Literal["a", "b"]``, ``Annotated[str, codec]``, a NewType.
+    """Return the codec for `cls`: a class, an enum, ``Literal["a", "b"]``, ``Annotated[str, codec]``, a NewType.
 
     Raises TypeError if there is none.
     """
@@ -203,14 +224,35 @@ def codec_for(cls: Any) -> Codec[Any]:
     raise TypeError(f"there is no codec for {cls!r}: give the field one")
 
 
+def open_codec_for(cls: Any) -> Codec[Any] | None:
+    """Return the codec for ``cls | str`` where `cls` is an enum or a Literal: an unknown text is the value itself.
+
+    None if `cls` is neither.
+    """
+    if not (isinstance(cls, type) and issubclass(cls, enum.Enum)) and typing.get_origin(cls) is not typing.Literal:
+        return None
+    closed = codec_for(cls)
+
+    def decode(text: str) -> Any:
+        try:
+            return closed.decode(text)
+        except ValueError:
+            return text
+
+    def encode(value: Any) -> str:
+        return value if type(value) is str else closed.encode(value)
+
+    return Codec(decode, encode)
+
+
 def _choices(values: Iterable[tuple[str, T]]) -> Callable[[str], T]:
-    """The value that a text stands for. White space around it is tolerated, unless it belongs to the value."""
-    known = dict(values)
+    """Return the function that maps a text to its value, ignoring white space around it that is no part of one."""
+    by_text = dict(values)
 
     def decode(text: str) -> T:
-        found = known.get(text)
-        if found is None and (found := known.get(text.strip())) is None:
-            raise ValueError(f"not one of {', '.join(known)}")
+        found = by_text.get(text)
+        if found is None and (found := by_text.get(text.strip())) is None:
+            raise ValueError(f"not one of {', '.join(by_text)}")
         return found
 
     return decode
@@ -228,7 +270,7 @@ def _codec_for_choice(choices: tuple[str, ...]) -> Codec[str]:
 
 
 def _codec_for_enum(cls: type[enum.Enum]) -> Codec[Any]:
-    """By value."""
+    """Return the codec that writes a member by its value."""
 
     def encode(member: enum.Enum) -> str:
         if not isinstance(member, cls):

@@ -1,4 +1,27 @@
-"""The kinds of field that an element may have, as they are written in the body of its class."""
+"""The kinds of field that an element may have, as they are written in the body of its class.
+
+Each function returns a `Field`. To type checkers it returns Any, so that it can stand where the annotation announces
+another type. Parameters that many of them have:
+
+`name`, `ns`: what the attribute or child is called in XML. By default it is called like the field, with ``-`` for ``_``
+and without a ``_`` at the end: ``from_`` is ``from``. A child is in the namespace of the element around it.
+
+`default`: the value if the XML does not have one; without a default it must have one. A value that was given to the
+constructor, or read, is written even if it equals the default; a value that was left out is not.
+
+`codec`: how the value is written; by default the annotation chooses it. `validate` is called with every value except
+the default, read or given: if it raises ValueError or returns False, the value is refused.
+
+`inside`: the path of wrapper elements around the attribute or child, as in ``inside="always"`` or ``inside="a/b"``. A
+wrapper needs no class; it is written if there is something in it. A step may be ``{namespace}name``.
+
+`lenient`: a malformed value does not take the element with it. It is skipped, logged, written again as it was, and
+`malformed` returns it.
+
+`repr`: False for a secret, which the repr does not show.
+
+An optional attribute or text that is empty, where an empty value makes no sense, counts as absent.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +35,13 @@ __all__ = [
     "REQUIRED",
     "Field",
     "Kind",
+    "any_child",
+    "any_children",
     "attr",
     "child",
+    "child_name",
     "child_text",
+    "child_texts",
     "children",
     "flag",
     "lang_text",
@@ -32,14 +59,18 @@ class Kind(enum.Enum):
     CHILD = "child"
     CHILDREN = "children"
     CHILD_TEXT = "child_text"
+    CHILD_TEXTS = "child_texts"
+    CHILD_NAME = "child_name"
     FLAG = "flag"
     LANG_TEXT = "lang_text"
+    ANY_CHILD = "any_child"
+    ANY_CHILDREN = "any_children"
     REST = "rest"
     REST_ATTRS = "rest_attrs"
 
 
 class _Required(enum.Enum):
-    """No default: a type of its own, so that None can be one."""
+    """The absence of a default: a type of its own, since None can be a default."""
 
     REQUIRED = enum.auto()
 
@@ -51,24 +82,38 @@ REQUIRED: Final = _Required.REQUIRED
 
 
 def _raising(validate: Callable[[Any], object]) -> Callable[[Any], None]:
-    """A check that says no in one way only."""
+    """Return a check that refuses a value by ValueError only."""
 
     def check(value: Any) -> None:
         if validate(value) is False:
-            raise ValueError(f"{value!r} is not allowed")
+            raise ValueError(f"{value!r:.200} is not allowed")
 
     return check
 
 
 class Field:
-    """What was said of a field where it was declared.
+    """One field as it was declared.
 
-    `kind`, what it is called in XML (`name`, `ns`), how its values are written (`codec`) and checked (`validate`),
-    and what it is without one: `default`, or a new object of `factory`. `cls` is the class of child elements, if it
-    was said aside. `is_shown` is whether the repr may show it, `is_hashed` whether the hash takes it into account.
+    `kind`, its name in XML (`name`, `ns`) and the path of its wrappers (`inside`), how its values are written (`codec`)
+    and checked (`validate`), and its value if the XML has none: `default`, or a new object of `factory`. `cls` is the
+    class of child elements, if it was given as an argument. `is_lenient` is true if a malformed value is set aside,
+    `is_shown` if the repr may show the value, `is_hashed` if the hash takes it into account.
     """
 
-    __slots__ = ("cls", "codec", "default", "factory", "is_hashed", "is_shown", "kind", "name", "ns", "validate")
+    __slots__ = (
+        "cls",
+        "codec",
+        "default",
+        "factory",
+        "inside",
+        "is_hashed",
+        "is_lenient",
+        "is_shown",
+        "kind",
+        "name",
+        "ns",
+        "validate",
+    )
 
     def __init__(
         self,
@@ -76,27 +121,31 @@ class Field:
         name: str | None = None,
         ns: str | None = None,
         *,
+        inside: str | None = None,
         default: Any = REQUIRED,
         factory: Callable[[], Any] | None = None,
         codec: Codec[Any] | None = None,
         cls: type[Any] | None = None,
         validate: Callable[[Any], object] | None = None,
+        is_lenient: bool = False,
         is_shown: bool = True,
         is_hashed: bool = True,
     ) -> None:
         self.kind = kind
         self.name = name
         self.ns = ns
+        self.inside = inside
         self.default = default
         self.factory = factory
         self.codec = codec
         self.cls = cls
         self.validate = None if validate is None else _raising(validate)
+        self.is_lenient = is_lenient or (codec is not None and codec.strict is not None)
         self.is_shown = is_shown
         self.is_hashed = is_hashed
 
     def xml_name(self, field: str) -> str:
-        """What the field of this name is called in XML."""
+        """Return what the field called `field` is called in XML."""
         return self.name or field.removesuffix("_").replace("_", "-")
 
     @property
@@ -104,94 +153,159 @@ class Field:
         """Whether there must be a value."""
         return self.default is REQUIRED and self.factory is None
 
+    @property
+    def has_simple_default(self) -> bool:
+        """Whether nothing but its value says if the field was given: it is required, or absent if None or empty."""
+        return self.default is REQUIRED or self.default is None or self.default is False or self.default == ()
+
 
 def attr(
     name: str | None = None,
     *,
+    inside: str | None = None,
     default: Any = REQUIRED,
     codec: Codec[Any] | None = None,
     validate: Callable[[Any], object] | None = None,
     repr: bool = True,
 ) -> Any:
-    """An attribute, called like the field unless `name` says otherwise.
+    """An attribute. A `name` may also be ``xml:lang`` or ``{namespace}name``.
 
-    In the name of a field ``_`` stands for ``-``, and one ``_`` at its end for nothing: ``from_`` is ``from``. A
-    `name` may also be ``xml:lang`` or ``{namespace}name``. The codec is chosen by the annotation unless one is given.
-    An attribute that has its default value is not written.
-
-    `validate` is called with every value but the default, read or given; if it raises ValueError or returns False,
-    the value is refused. A field with ``repr=False`` is a secret: the repr does not show its value.
+    With `inside` it is an attribute of that child: ``index: int | None = xml.attr(inside="first", default=None)``.
     """
-    return Field(Kind.ATTR, name, default=default, codec=codec, validate=validate, is_shown=repr)
+    return Field(Kind.ATTR, name, inside=inside, default=default, codec=codec, validate=validate, is_shown=repr)
 
 
 def text(
     *,
+    inside: str | None = None,
     default: Any = REQUIRED,
     codec: Codec[Any] | None = None,
     validate: Callable[[Any], object] | None = None,
     repr: bool = True,
 ) -> Any:
-    """The text of the element itself; `validate` and `repr` as in `attr`.
+    """The text of the element itself, or with `inside` that of a child.
 
-    XML cannot tell no text from empty text. A field with the default None reads both as None; one with another default
-    reads both as the empty value, if its codec has one.
+    XML cannot distinguish no text from empty text. A field with the default None reads both as None; one with another
+    default reads both as the empty value, if its codec has one.
+
+    The text is written before the children. Where words and children alternated when the element was read, the object
+    is written as it was read, so that they keep their order; a changed copy has its text first.
     """
-    return Field(Kind.TEXT, default=default, codec=codec, validate=validate, is_shown=repr)
+    return Field(Kind.TEXT, inside=inside, default=default, codec=codec, validate=validate, is_shown=repr)
 
 
-def child(cls: type[Any] | None = None, *, default: Any = REQUIRED) -> Any:
-    """One child element, of the class that the annotation names: ``Item``, ``Item | None``, ``This | That``."""
-    return Field(Kind.CHILD, default=default, cls=cls)
+def child(
+    cls: type[Any] | None = None, *, inside: str | None = None, default: Any = REQUIRED, lenient: bool = False
+) -> Any:
+    """One child element, of the class that the annotation names: ``Item``, ``Item | None``, ``This | That``.
+
+    A `lenient` one needs a default.
+    """
+    return Field(Kind.CHILD, inside=inside, default=default, cls=cls, is_lenient=lenient)
 
 
 def child_text(
     name: str | None = None,
     *,
     ns: str | None = None,
+    inside: str | None = None,
     default: Any = REQUIRED,
     codec: Codec[Any] | None = None,
     validate: Callable[[Any], object] | None = None,
     repr: bool = True,
 ) -> Any:
-    """The text of one child element, in the namespace of the element unless `ns` says otherwise.
+    """The text of one child element. Its attributes can be fields as well: see `attr`."""
+    return Field(
+        Kind.CHILD_TEXT, name, ns, inside=inside, default=default, codec=codec, validate=validate, is_shown=repr
+    )
 
-    `validate` and `repr` are as in `attr`.
+
+def child_name(*, ns: str | None = None, inside: str | None = None, default: Any = REQUIRED) -> Any:
+    """The name of an empty child, as an enum: a reason, a mood, a condition.
+
+    The annotation names an enum with the names as its values. ``Reason | str`` keeps an unknown name as a string;
+    without ``str`` an unknown child is no value of the field. It takes children in the namespace `ns`, by default that
+    of the element, which no other field takes.
     """
-    return Field(Kind.CHILD_TEXT, name, ns, default=default, codec=codec, validate=validate, is_shown=repr)
+    return Field(Kind.CHILD_NAME, None, ns, inside=inside, default=default)
 
 
-# The kinds from here on are no field specifiers: to a type checker a call is their default value, which they have.
+def any_child(
+    name: str | None = None, *, ns: str | None = None, inside: str | None = None, default: Any = REQUIRED
+) -> Any:
+    """One child of any kind that no other field takes: annotate ``xml.Payload`` or ``xml.Payload | None``.
+
+    With `name` it takes the child with this name in any namespace (a ``<description/>`` of Jingle), with `ns` a child
+    with any name in this namespace. The value is asked for an object of a class: ``item.payload.get(Nick)``.
+    """
+    return Field(Kind.ANY_CHILD, name, ns, inside=inside, default=default)
 
 
-def children(cls: type[Any] | None = None) -> Any:
+# The functions from here on are no field specifiers: to a type checker a call is a default value, and each has one.
+
+
+def any_children(name: str | None = None, *, ns: str | None = None, inside: str | None = None) -> Any:
+    """All children of any kind that no other field takes, as `any_child` does: annotate ``xml.Payloads``.
+
+    ``payloads.get(Nick)`` is the first one that the class describes.
+    """
+    return Field(Kind.ANY_CHILDREN, name, ns, inside=inside, default=())
+
+
+def children(cls: type[Any] | None = None, *, inside: str | None = None, lenient: bool = False) -> Any:
     """All child elements of the class, or one of the classes, that the annotation names: ``tuple[Item, ...]``."""
-    return Field(Kind.CHILDREN, default=(), cls=cls)
+    return Field(Kind.CHILDREN, inside=inside, default=(), cls=cls, is_lenient=lenient)
 
 
-def flag(name: str | None = None, *, ns: str | None = None) -> Any:
-    """Whether there is a child element of this name."""
-    return Field(Kind.FLAG, name, ns, default=False)
+def child_texts(
+    name: str | None = None,
+    *,
+    ns: str | None = None,
+    inside: str | None = None,
+    default: tuple[Any, ...] | None = (),
+    codec: Codec[Any] | None = None,
+    validate: Callable[[Any], object] | None = None,
+    lenient: bool = False,
+) -> Any:
+    """The texts of all child elements of this name: ``tuple[str, ...]``, ``tuple[JID, ...]``.
 
-
-def lang_text(name: str | None = None, *, ns: str | None = None) -> Any:
-    """The texts of all child elements of this name, ``Mapping[str, str]`` by their language.
-
-    That is the child's own xml:lang, else the one that it inherits from the nearest element around it that has one,
-    as far up as the stanza (XML 1.0 §2.12); ``""`` stands for a text of which nobody says the language. Two texts in
-    one language are one too many. A text under ``""`` is written without xml:lang, and so in the language of
-    whatever it is put into.
-
-    The field takes part in comparing objects, but not in their hash.
+    The codec is that of one text. With ``tuple[JID, ...] | None``, the default None, and `inside`, None means that
+    there is no wrapper, and ``()`` that it is empty.
     """
-    return Field(Kind.LANG_TEXT, name, ns, factory=dict, is_hashed=False)
+    return Field(
+        Kind.CHILD_TEXTS,
+        name,
+        ns,
+        inside=inside,
+        default=default,
+        codec=codec,
+        validate=validate,
+        is_lenient=lenient,
+    )
+
+
+def flag(name: str | None = None, *, ns: str | None = None, inside: str | None = None) -> Any:
+    """Whether there is a child element of this name."""
+    return Field(Kind.FLAG, name, ns, inside=inside, default=False)
+
+
+def lang_text(name: str | None = None, *, ns: str | None = None, inside: str | None = None) -> Any:
+    """The texts of all child elements of this name by their language: ``xml.Texts``, or ``Mapping[str, str]``.
+
+    The language is the child's own xml:lang, else the one that it inherits from the nearest element around it that has
+    one, up to the stanza (XML 1.0 §2.12); ``""`` is the key of a text without a known language. Keys are compared
+    without regard to case, and ``texts.lookup("de-AT", "en")`` chooses one (RFC 4647 §3.4). Of two texts in one
+    language the first one counts, and both are written again. A text under ``""`` is written without xml:lang, and so
+    in the language of the element that it is put into.
+    """
+    return Field(Kind.LANG_TEXT, name, ns, inside=inside, factory=dict, is_hashed=False)
 
 
 def rest() -> Any:
     """All child elements that no other field takes, ``tuple[xml.Element, ...]``; they survive a round trip.
 
-    They are copies: they do not keep what they were read from. Objects are compared by what these elements say
-    (`equal`), in their order. The field has no part in the hash.
+    They are copies, which do not keep the tree that they were read from. Objects are compared by what these elements
+    mean (`equal`), in their order. The field has no part in the hash.
     """
     return Field(Kind.REST, default=(), is_hashed=False)
 

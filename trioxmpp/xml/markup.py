@@ -1,8 +1,16 @@
-"""Characters and elements as XML 1.0 has them."""
+"""Characters and elements of XML 1.0: escaping, reading a document, writing a tree, comparing two.
+
+A tree is trusted no further than its author. A peer can send any prefix, any namespace and any character reference, and
+the element may be forwarded. So the text that is written must mean the same as the tree, wherever it is put; and each
+way of reading must accept the same documents, or a stanza that the stream accepted could not be loaded from a store.
+"""
 
 from __future__ import annotations
 
+import copy
+import copyreg
 import re
+from collections.abc import Callable
 from itertools import chain
 from typing import Final, TypeAlias
 
@@ -11,12 +19,16 @@ from lxml import etree
 from ..errors import ElementError
 
 __all__ = [
+    "ILLEGAL",
+    "NAMESPACE_ERRORS",
     "XML_NS",
     "Element",
+    "copied",
     "equal",
     "escape",
     "escape_attr",
     "fromstring",
+    "is_mixed",
     "is_plain",
     "language_of",
     "read_document",
@@ -30,44 +42,60 @@ XML_NS: Final = "http://www.w3.org/XML/1998/namespace"
 _LANG: Final = f"{{{XML_NS}}}lang"
 SPACE: Final = " \t\r\n"
 
-# What the production Char of XML 1.0 leaves out; a set of all that it has would take milliseconds to compile.
-_ILLEGAL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+#: The characters that XML 1.0 §2.2 does not allow. To compile the set of those that it allows would take milliseconds.
+ILLEGAL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
-_PARSER: Final = etree.XMLParser(encoding="utf-8", no_network=True, huge_tree=False, resolve_entities=False)
+#: The violations of Namespaces in XML that make a document unusable. libxml2 notes them, and goes on. It notes harmless
+#: things as well: a namespace that is not a URI, an xml:id that is not a name or that two elements have.
+NAMESPACE_ERRORS: Final = frozenset(
+    {
+        etree.ErrorTypes.NS_ERR_XML_NAMESPACE,
+        etree.ErrorTypes.NS_ERR_UNDEFINED_NAMESPACE,
+        etree.ErrorTypes.NS_ERR_QNAME,
+        etree.ErrorTypes.NS_ERR_ATTRIBUTE_REDEFINED,
+    }
+)
+
+_PARSER: Final = etree.XMLParser(
+    encoding="utf-8", no_network=True, huge_tree=False, resolve_entities=False, collect_ids=False
+)
 # May find some in text as well, which only means to take the longer way.
 _PREFIXES: Final = re.compile(r" xmlns:([^=]+)=")
+# In a start tag as lxml writes it, where no value holds a quotation mark.
+_DECLARATIONS: Final = re.compile(r' xmlns:([^=]+)="[^"]*"')
 _NO_NAMESPACE: Final = "{}*"
 _NOT_ELEMENTS: Final = (etree.Comment, etree.ProcessingInstruction, etree.Entity)
 
 
 def is_plain(text: str) -> bool:
-    """Whether a text can stand anywhere as it is. Some that can are not seen to; they only take the longer way.
+    """Whether a text can surely stand anywhere as it is; False sends some texts that could the longer way.
 
-    What is printable is legal in XML; of white space only the space is. TypeError if it is no text.
+    Printable characters are legal in XML, and the only white space among them is the space. TypeError if `text` is not
+    a string.
     """
     return str.isprintable(text) and "&" not in text and "<" not in text and ">" not in text and "'" not in text
 
 
 def escape(text: str) -> str:
-    """`text` as the content of an element.
+    """Return `text` as the content of an element.
 
     Raises ValueError for a character that XML 1.0 cannot carry, naming its code point.
     """
-    # is_plain(), at the place: these two functions are called more often than any other.
+    # is_plain(), inlined: these two functions are called more often than any other.
     if str.isprintable(text) and "&" not in text and "<" not in text and ">" not in text and "'" not in text:
         return text
     return _escape_markup(text)
 
 
 def escape_attr(text: str) -> str:
-    """`text` as the value of an attribute in single quotes. Raises ValueError as `escape` does."""
+    """Return `text` as the value of an attribute in single quotes. Raises ValueError as `escape` does."""
     if str.isprintable(text) and "&" not in text and "<" not in text and ">" not in text and "'" not in text:
         return text
     return _escape_markup(text).replace("'", "&apos;").replace("\t", "&#9;").replace("\n", "&#10;")
 
 
 def _escape_markup(text: str) -> str:
-    illegal = _ILLEGAL.search(text)
+    illegal = ILLEGAL.search(text)
     if illegal is not None:
         raise ValueError(f"U+{ord(illegal.group()):04X} is not allowed in XML (at index {illegal.start()})")
     # A parser turns a bare "\r" into "\n", and any white space of an attribute into a space.
@@ -75,24 +103,26 @@ def _escape_markup(text: str) -> str:
 
 
 def read_document(data: bytes, parser: etree.XMLParser[Element]) -> Element:
-    """The root element of a document. Raises ElementError for what is not well-formed, with all prefixes bound."""
+    """Return the root element of a document.
+
+    Raises ElementError if it is not well-formed, or breaks one of `NAMESPACE_ERRORS`.
+    """
     try:
         root = etree.fromstring(data, parser)
     except etree.XMLSyntaxError as exc:
         raise ElementError(f"not well-formed: {exc.msg}") from None
-    # A prefix without a namespace is only noted by libxml2, and lxml looks at the last note alone.
     if len(parser.error_log):
         for entry in parser.error_log:
-            if entry.level >= etree.ErrorLevels.ERROR:
+            if entry.level == etree.ErrorLevels.FATAL or entry.type in NAMESPACE_ERRORS:
                 raise ElementError(f"not well-formed: {entry.message}")
     return root
 
 
 def fromstring(text: str | bytes) -> Element:
-    """The root element of a small document that is trusted no further than a stream (RFC 6120 §11.1).
+    """Return the root element of a small document that is trusted no further than a stream (RFC 6120 §11.1).
 
-    Raises ElementError for what is not well-formed UTF-8 XML with all prefixes bound, and for a document type
-    declaration, a comment or a processing instruction, wherever it stands.
+    Raises ElementError if it is not well-formed UTF-8 XML with all prefixes bound, or if it has a document type
+    declaration, a comment or a processing instruction anywhere.
     """
     try:
         root = read_document(text.encode() if isinstance(text, str) else text, _PARSER)
@@ -106,8 +136,15 @@ def fromstring(text: str | bytes) -> Element:
     return root
 
 
+def copied(element: Element) -> Element:
+    """Return a copy of an element that does not keep the tree of the original."""
+    alone = copy.deepcopy(element)
+    alone.tail = None
+    return alone
+
+
 def text_of(element: Element) -> str:
-    """The characters directly in an element. White space alone between its children is none."""
+    """Return the characters directly in an element, or ``""`` if they are only white space between its children."""
     text = element.text or ""
     if len(element):
         text += "".join([child.tail or "" for child in element])
@@ -116,8 +153,13 @@ def text_of(element: Element) -> str:
     return text
 
 
+def is_mixed(element: Element) -> bool:
+    """Whether characters other than white space stand behind a child."""
+    return any(child.tail is not None and child.tail.strip(SPACE) for child in element)
+
+
 def language_of(element: Element) -> str:
-    """The language of what an element says: its own xml:lang, or that of the nearest element around it, or ``""``."""
+    """Return the language of the text in an element: its xml:lang, that of the nearest element around it, or ``""``."""
     around: Element | None = element
     while around is not None:
         lang = around.get(_LANG)
@@ -128,7 +170,7 @@ def language_of(element: Element) -> str:
 
 
 def serialise_element(element: Element, ns: str) -> str:
-    """An element as XML, to be written where `ns` is the default namespace; its tail is left out.
+    """Return an element as XML, to be written where `ns` is the default namespace; its tail is left out.
 
     Raises ValueError for comments, processing instructions and entities, which XMPP forbids (RFC 6120 §11.1).
     """
@@ -139,18 +181,34 @@ def serialise_element(element: Element, ns: str) -> str:
         is_qualified = False
     if is_qualified:
         text = etree.tostring(element, encoding="unicode", with_tail=False)
+        if " xmlns:" in text:
+            text = _without_strays(text)
         prefixes = _PREFIXES.findall(text) if " xmlns:" in text else ()
         if len(set(prefixes)) == len(prefixes):
             return text
-    # Twice libxml2 would say something else than the tree does. It leaves out xmlns='' where an element without a
-    # namespace stands below a default one, here or where the text is put. And where an element was moved below one that
-    # declares its namespace, it uses that one's prefix, even if something in between declares the prefix otherwise:
-    # whoever sends us what we forward could choose the namespace that it is read in.
+    # In two cases libxml2 would write something else than the tree means. It leaves out xmlns='' where an element
+    # without a namespace stands below a default one, here or where the text is put. And where an element was moved
+    # below one that declares its namespace, libxml2 uses the prefix of that one, even if an element in between declares
+    # the prefix otherwise: a peer could choose the namespace in which an element that we forward is read.
     return _write(element, ns)
 
 
+def _without_strays(text: str) -> str:
+    """Leave out prefixes that the element only inherited, such as that of the stream, and does not use.
+
+    How many elements around it lxml sees depends on how it was read; the text must not.
+    """
+    end = text.index(">")
+
+    def kept(match: re.Match[str]) -> str:
+        prefix = match[1] + ":"
+        return match[0] if f"<{prefix}" in text or f" {prefix}" in text else ""
+
+    return _DECLARATIONS.sub(kept, text[:end]) + text[end:]
+
+
 def _write(element: Element, default: str) -> str:
-    """An element, every namespace said as the default one."""
+    """Write an element with each namespace declared as the default one."""
     ns, _, name = str(element.tag).rpartition("}")
     ns = ns[1:]
     start = f"<{name}" if ns == default else f"<{name} xmlns='{escape_attr(ns)}'"
@@ -164,7 +222,7 @@ def _write(element: Element, default: str) -> str:
 
 
 def attribute(key: str, index: int) -> str:
-    """The name of an attribute as it is written, with the declaration that it needs; `index` makes the prefix."""
+    """Return the name of an attribute with the namespace declaration that it needs; `index` makes its prefix."""
     ns, _, name = key.rpartition("}")
     if not ns:
         return f" {name}"
@@ -174,9 +232,9 @@ def attribute(key: str, index: int) -> str:
 
 
 def equal(one: Element, other: Element) -> bool:
-    """Whether two elements say the same, whatever their prefixes and the order of their attributes.
+    """Whether two elements mean the same, whatever their prefixes and the order of their attributes.
 
-    White space alone between children does not count, nor do the tails of the two elements themselves.
+    White space alone between children does not count, nor do the tails of the two elements.
     """
     if one.tag != other.tag or len(one) != len(other) or dict(one.attrib) != dict(other.attrib):
         return False
@@ -189,3 +247,11 @@ def equal(one: Element, other: Element) -> bool:
 
 def _significant(text: str | None) -> str:
     return text if text and text.strip(SPACE) else ""
+
+
+def _pickled(element: Element) -> tuple[Callable[[str], Element], tuple[str]]:
+    return fromstring, (serialise_element(element, ""),)
+
+
+# Errors and stanzas hold elements, and a pool of processes pickles errors. lxml cannot pickle its elements itself.
+copyreg.pickle(etree._Element, _pickled)

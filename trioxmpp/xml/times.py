@@ -1,4 +1,4 @@
-"""Dates and times as XEP-0082 has them."""
+"""Dates, times and offsets (XEP-0082), and durations (ISO 8601, as XML Schema Part 2 §3.2.6 writes them)."""
 
 from __future__ import annotations
 
@@ -9,30 +9,39 @@ from typing import Final
 __all__ = [
     "decode_date",
     "decode_datetime",
+    "decode_duration",
     "decode_offset",
     "decode_time",
     "encode_date",
     "encode_datetime",
+    "encode_duration",
     "encode_offset",
     "encode_time",
 ]
 
+# Python takes +01:60 for +02:00.
+_ZONE: Final = r"(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)"
 _DATETIME: Final = re.compile(
-    r"((?:\d{4}-\d{2}-\d{2}|\d{8})T\d{2}:\d{2}:)(\d{2})((?:\.\d+)?(?:Z|[+-]\d{2}:\d{2})?)", re.ASCII
+    rf"((?:\d{{4}}-\d{{2}}-\d{{2}}|\d{{8}})T\d{{2}}:\d{{2}}:)(\d{{2}})((?:\.\d+)?{_ZONE}?)", re.ASCII
 )
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
-_TIME: Final = re.compile(r"\d{2}:\d{2}:\d{2}(?:\.\d+)?(?:Z|[+-]\d{2}:\d{2})?", re.ASCII)
-_OFFSET: Final = re.compile(r"Z|([+-])(\d{2}):(\d{2})", re.ASCII)
+_TIME: Final = re.compile(rf"\d{{2}}:\d{{2}}:\d{{2}}(?:\.\d+)?{_ZONE}?", re.ASCII)
+_OFFSET: Final = re.compile(r"Z|([+-])([01]\d|2[0-3]):([0-5]\d)", re.ASCII)
+_DURATION: Final = re.compile(
+    r"(-?)P(?=[0-9T])(?:(\d{1,9})Y)?(?:(\d{1,9})M)?(?:(\d{1,9})W)?(?:(\d{1,9})D)?"
+    r"(?:T(?=\d)(?:(\d{1,12})H)?(?:(\d{1,12})M)?(?:(\d{1,12})(?:\.(\d+))?S)?)?",
+    re.ASCII,
+)
 _TWO_DIGITS: Final = tuple([f"{number:02}" for number in range(60)])
 
 
 def decode_datetime(text: str) -> datetime:
-    """XEP-0082 §3.2, and the form without dashes of XEP-0091. Without an offset it is UTC."""
+    """Read a date and time (XEP-0082 §3.2), also without dashes (XEP-0091). Without an offset it is in UTC."""
     match = _DATETIME.fullmatch(text.strip())
     if match is None:
         raise ValueError("not a date and time (XEP-0082)")
     start, second, end = match.groups()
-    # ISO 8601 has leap seconds, Python has not: it is the second after the one before it.
+    # Python has no leap seconds: the 60th second is read as the one after the 59th.
     is_leap = second == "60"
     try:
         value = datetime.fromisoformat(f"{start}59{end}" if is_leap else f"{start}{second}{end}")
@@ -42,7 +51,7 @@ def decode_datetime(text: str) -> datetime:
 
 
 def encode_datetime(value: datetime) -> str:
-    """In UTC, as it always should be."""
+    """Write a date and time in UTC, as XEP-0082 §3.2 recommends. ValueError if it has no time zone."""
     if value.tzinfo is UTC and not value.microsecond:
         # As isoformat() does, in a third of its time.
         day = f"{value.year:04}-{_TWO_DIGITS[value.month]}-{_TWO_DIGITS[value.day]}"
@@ -56,7 +65,7 @@ def encode_datetime(value: datetime) -> str:
 
 
 def decode_date(text: str) -> date:
-    """XEP-0082 §3.1."""
+    """Read a date (XEP-0082 §3.1)."""
     text = text.strip()
     if not _DATE.fullmatch(text):
         raise ValueError("not a date (XEP-0082)")
@@ -64,14 +73,14 @@ def decode_date(text: str) -> date:
 
 
 def encode_date(value: date) -> str:
-    """XEP-0082 §3.1."""
+    """Write a date (XEP-0082 §3.1)."""
     if isinstance(value, datetime) or not isinstance(value, date):
         raise TypeError(f"expected a date, got {type(value).__name__}")
     return value.isoformat()
 
 
 def decode_time(text: str) -> time:
-    """XEP-0082 §3.3. A time may have no zone; what it means then is up to who uses it."""
+    """Read a time (XEP-0082 §3.3). It may have no zone; the protocol that uses it says what that means."""
     text = text.strip()
     if not _TIME.fullmatch(text):
         raise ValueError("not a time (XEP-0082)")
@@ -79,7 +88,7 @@ def decode_time(text: str) -> time:
 
 
 def encode_time(value: time) -> str:
-    """XEP-0082 §3.3, with the zone that the time has: without a date it cannot be had in another."""
+    """Write a time with the zone that it has (XEP-0082 §3.3): without a date it cannot be converted to UTC."""
     if not isinstance(value, time):
         raise TypeError(f"expected a time, got {type(value).__name__}")
     offset = value.utcoffset()
@@ -89,21 +98,19 @@ def encode_time(value: time) -> str:
 
 
 def decode_offset(text: str) -> timezone:
-    """How far a time zone is ahead of UTC: ``-06:00``, ``Z`` (XEP-0082 §2)."""
+    """Read how far a time zone is ahead of UTC: ``-06:00``, ``Z`` (XEP-0082 §2)."""
     match = _OFFSET.fullmatch(text.strip())
     if match is None:
         raise ValueError("not an offset from UTC (XEP-0082)")
     sign, hours, minutes = match.groups()
     if sign is None:
         return UTC
-    if int(minutes) > 59:
-        raise ValueError("not an offset from UTC (XEP-0082)")
     offset = timedelta(hours=int(hours), minutes=int(minutes))
     return timezone(-offset if sign == "-" else offset)
 
 
 def encode_offset(value: timezone) -> str:
-    """As ``Z`` or ``-06:00``."""
+    """Write an offset as ``Z`` or ``-06:00``."""
     if not isinstance(value, timezone):
         raise TypeError(f"expected a timezone, got {type(value).__name__}")
     minutes, seconds = divmod(round(value.utcoffset(None).total_seconds()), 60)
@@ -111,3 +118,38 @@ def encode_offset(value: timezone) -> str:
         raise ValueError(f"{value} is not a whole number of minutes away from UTC")
     hours, minutes = divmod(abs(minutes), 60)
     return f"{'-' if value.utcoffset(None) < timedelta() else '+'}{hours:02}:{minutes:02}" if hours or minutes else "Z"
+
+
+def decode_duration(text: str) -> timedelta:
+    """Read a duration: ``PT90S``, ``P1DT2H30M``, ``-P1W``.
+
+    ValueError if it has years or months, which have no fixed length, unless there are 0 of them.
+    """
+    match = _DURATION.fullmatch(text.strip())
+    if match is None:
+        raise ValueError("not a duration (ISO 8601)")
+    sign, years, months, *parts, fraction = match.groups()
+    if int(years or 0) or int(months or 0):
+        raise ValueError("a duration of years or months has no fixed length")
+    weeks, days, hours, minutes, seconds = [int(part or 0) for part in parts]
+    microseconds = int((fraction or "")[:6].ljust(6, "0"))
+    try:
+        value = timedelta(days, seconds, microseconds, 0, minutes, hours, weeks)
+    except OverflowError:
+        raise ValueError("out of range") from None
+    return -value if sign else value
+
+
+def encode_duration(value: timedelta) -> str:
+    """Write a duration in days, hours, minutes and seconds: ``P1DT2H30M``, ``PT0S``."""
+    if not isinstance(value, timedelta):
+        raise TypeError(f"expected a timedelta, got {type(value).__name__}")
+    length = abs(value)
+    minutes, seconds = divmod(length.seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    fraction = f".{length.microseconds:06}".rstrip("0") if length.microseconds else ""
+    day = f"{length.days}D" if length.days else ""
+    clock = (f"{hours}H" if hours else "") + (f"{minutes}M" if minutes else "")
+    if seconds or fraction or not (day or clock):
+        clock += f"{seconds}{fraction}S"
+    return f"{'-' if value < timedelta() else ''}P{day}{'T' + clock if clock else ''}"

@@ -16,7 +16,7 @@ import trio
 import trio.testing
 
 from trioxmpp import Client, MessageType, Presence, PresenceType
-from trioxmpp.protocol.ping import Ping
+from trioxmpp.protocol.elements.ping import Ping
 
 
 class Collector(client_trioxmpp.Worker):

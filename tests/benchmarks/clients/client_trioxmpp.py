@@ -17,7 +17,7 @@ import trio
 
 import trioxmpp
 from trioxmpp import Client, Liveness, Message, MessageType, Presence, PresenceType
-from trioxmpp.protocol.ping import Ping
+from trioxmpp.protocol.elements.ping import Ping
 
 
 def connect(name: str, **options: Any) -> AbstractAsyncContextManager[Client]:

@@ -11,7 +11,7 @@ from ...client.client import Client
 from ...client.race import FAILURES
 from ...errors import AuthenticationFailure, ErroneousStanza, Stage, StreamNegotiationFailure, XMPPError
 from ...jid import JID
-from ...protocol.ping import Ping
+from ...protocol.elements.ping import Ping
 from ...protocol.sasl import Credentials, LoginMemory, Strength
 from ...protocol.sm import Enable, Enabled
 from ...stream.bare import bare

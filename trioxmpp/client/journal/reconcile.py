@@ -18,10 +18,11 @@ import trio
 from ...errors import StanzaError
 from ...jid import JID
 from ...protocol import ns
-from ...protocol.disco import InfoQuery
-from ...protocol.mam import Fin, Page, Result, query
+from ...protocol.elements.disco import InfoQuery
+from ...protocol.elements.mam import Fin, Result, query
+from ...protocol.elements.rsm import Page
+from ...protocol.elements.stanza_ids import OriginId
 from ...protocol.stanza import Message
-from ...protocol.stanzaids import OriginId
 from ...stream.core import StreamCore
 from ...stream.ids import new_id
 from ...stream.inbound.stages import Stage

@@ -6,6 +6,7 @@ import enum
 from collections.abc import Generator, Mapping
 from typing import TYPE_CHECKING, Self
 
+from ...errors import printable
 from ...jid import JID
 from ...record import field, record
 
@@ -98,8 +99,3 @@ class Channel:
     bindings: Mapping[str, bytes] = field(default_factory=dict)
     tls_version: str | None = None
     """As the ssl module has it, ``TLSv1.3``; None without TLS, and if only somebody else can know."""
-
-
-def printable(text: str, limit: int = 500) -> str:
-    """What a server said, fit for an error message: not too long, and nothing that moves a terminal's cursor."""
-    return "".join(char if char.isprintable() else " " for char in text[:limit]).strip()

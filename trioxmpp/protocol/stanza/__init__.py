@@ -5,8 +5,9 @@ from the wire keeps its XML until somebody asks: reading the attributes is all t
 on first access, a payload becomes a typed object in `Stanza.get`, and what nobody knows survives a round trip.
 """
 
+from . import nested  # noqa: F401  (lets elements contain stanzas)
 from .base import Stanza
-from .iq import IQ
+from .iq import IQ, ReplyKey, reply_key
 from .message import Message
 from .parse import parse_stanza
 from .presence import Presence
@@ -22,8 +23,10 @@ __all__ = [
     "Presence",
     "PresenceShow",
     "PresenceType",
+    "ReplyKey",
     "Set",
     "Stanza",
     "parse_stanza",
+    "reply_key",
     "response_type",
 ]

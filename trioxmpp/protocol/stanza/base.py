@@ -1,19 +1,28 @@
-"""What message, presence and IQ have in common (RFC 6120 §8.1)."""
+"""The base of message, presence and IQ (RFC 6120 §8.1).
+
+A stanza that arrived keeps its element until one of its children is needed: reading the attributes is all that
+parsing does. Its own fields come from that element once (`lazy`), and then the element is forgotten. A payload stays
+XML until `Stanza.get` is called with the class to read it as. A stanza that an application makes is checked twice:
+its constructor refuses values of the wrong class, `validate`, which enqueueing calls, all that cannot be written.
+"""
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Self, TypeVar
 
 from ... import xml
-from ...errors import ElementError, XMPPError
+from ...errors import XMPPError
 from ...jid import JID
+from ...xml.content import Views
 from ...xml.markup import is_plain
 from .. import ns
 from ..conditions import parse_error, serialise_error
+from .checks import address, check_class, check_payloads, check_text, payload_list
+from .lazy import lazy
 
-__all__ = ["LANG", "Stanza", "inner_text", "lang_texts", "preferred", "serialise_texts"]
+__all__ = ["LANG", "Stanza", "inner_text", "preferred", "serialise_texts"]
 
 P = TypeVar("P")
 
@@ -22,14 +31,14 @@ _ERROR = f"{{{ns.CLIENT}}}error"
 
 
 class Stanza:
-    """What the three stanzas have in common (RFC 6120 §8.1).
+    """The base of the three stanzas (RFC 6120 §8.1).
 
     `to` and `from_` are JIDs or None, `id` is a string or None (the stream fills it in when the stanza is enqueued),
     `lang` is the stanza's own xml:lang, which its texts inherit. `error` is the `XMPPError` that a stanza of type error
     carries.
     """
 
-    __slots__ = ("_element", "_error", "_payloads", "from_", "id", "lang", "to")
+    __slots__ = ("_element", "_error", "_payloads", "_views", "_written", "from_", "id", "lang", "to")
 
     NAME: ClassVar[str]
     TYPES: ClassVar[type[enum.Enum]]
@@ -48,13 +57,21 @@ class Stanza:
         payloads: Iterable[Any],
         error: XMPPError | None,
     ) -> None:
-        self.to = JID.parse(to) if isinstance(to, str) else to
-        self.from_ = JID.parse(from_) if isinstance(from_, str) else from_
+        self.to = to if to is None or to.__class__ is JID else address("to", to)
+        self.from_ = from_ if from_ is None or from_.__class__ is JID else address("from_", from_)
+        if id is not None:
+            check_class("id", id, str)
+        if lang is not None:
+            check_class("lang", lang, str)
+        if error is not None:
+            check_class("error", error, XMPPError)
         self.id = id
         self.lang = lang
         self._element: xml.Element | None = None
-        self._payloads: list[Any] = [*payloads] if payloads else []
+        self._payloads: list[Any] = payload_list(payloads) if payloads else []
         self._error = error
+        self._views: Views | None = None
+        self._written: tuple[list[Any], str] | None = None
 
     def __repr__(self) -> str:
         kind = getattr(self.type, "name", self.type)  # type: ignore[attr-defined]  # every subclass has a type
@@ -64,7 +81,7 @@ class Stanza:
 
     @property
     def payloads(self) -> list[Any]:
-        """The children that are not RFC 6120's or RFC 6121's own, in order: typed objects, or XML not yet parsed."""
+        """The children that RFC 6120 and RFC 6121 do not define, in order: typed objects, or XML not yet parsed."""
         if self._element is not None:
             self._read()
         return self._payloads
@@ -73,98 +90,124 @@ class Stanza:
     def payloads(self, value: Iterable[Any]) -> None:
         if self._element is not None:
             self._read()
-        self._payloads = list(value)
+        self._payloads = payload_list(value)
 
-    @property
-    def error(self) -> XMPPError | None:
-        """The stanza error of a stanza of type error."""
-        if self._element is not None:
-            self._read()
-        return self._error
+    error: XMPPError | None = lazy("_error", "The stanza error of a stanza of type error.")
 
-    @error.setter
-    def error(self, value: XMPPError | None) -> None:
-        if self._element is not None:
-            self._read()
-        self._error = value
+    def get(self, cls: type[P], *, strict: bool = False) -> P | None:
+        """Return the first well-formed payload that `cls` describes, or None.
 
-    def get(self, cls: type[P]) -> P | None:
-        """The first payload of class `cls`, or None if there is none or it is malformed. Parsed only once."""
-        return next(iter(self.get_all(cls)), None)
+        It is parsed once. The payload stays as it arrived, so that another class gets its own view of it, and a stanza
+        that is forwarded keeps what `cls` does not know. A malformed payload is logged; with `strict` the first payload
+        that `cls` describes counts, and if it is malformed this raises ElementError.
+        """
+        views = self._views = self._views or Views()
+        for payload in self.payloads:
+            if (view := views.get(payload, cls, strict=strict)) is not None:
+                return view
+        return None
 
-    def get_all(self, cls: type[P]) -> list[P]:
-        """All well-formed payloads of class `cls`, in order."""
-        tag, found = xml.tag_of(cls), []
-        payloads = self.payloads
-        for index, payload in enumerate(payloads):
-            if type(payload) is cls:
-                found.append(payload)
-            elif isinstance(payload, xml.Element) and payload.tag == tag:
-                try:
-                    payloads[index] = parsed = xml.parse(cls, payload)
-                except ElementError:
-                    continue
-                found.append(parsed)
-        return found
+    def get_all(self, cls: type[P], *, strict: bool = False) -> list[P]:
+        """Return all well-formed payloads that `cls` describes, in order; see `get`."""
+        views = self._views = self._views or Views()
+        found = [views.get(payload, cls, strict=strict) for payload in self.payloads]
+        return [view for view in found if view is not None]
 
     def validate(self) -> None:
-        """Raise ValueError (or JIDError) if this stanza may not be sent; addresses given as strings become JIDs.
+        """Check that this stanza may be sent and can be written; addresses given as strings become JIDs.
 
-        TypeError if its type is not one.
+        Raises ValueError (or JIDError) for a value that is not allowed, for example a character that XML cannot carry,
+        and TypeError for a value of the wrong class. Both name the field.
         """
         if self._element is not None:
             self._read()
         kind: Any = self.type  # type: ignore[attr-defined]
-        to: Any = self.to
-        from_: Any = self.from_
         if not isinstance(kind, self.TYPES):
-            raise TypeError(f"{kind!r} is not a {self.TYPES.__name__}")
-        if isinstance(to, str):
-            self.to = JID.parse(to)
-        if isinstance(from_, str):
-            self.from_ = JID.parse(from_)
+            raise TypeError(f"type must be {self.TYPES.__name__}, not {kind!r}")
+        if self.to.__class__ is not JID:
+            self.to = address("to", self.to)
+        if self.from_.__class__ is not JID:
+            self.from_ = address("from_", self.from_)
         if (kind._value_ == "error") != (self._error is not None):
             raise ValueError("a stanza carries an error if, and only if, its type is ERROR (RFC 6120 §8.3.1)")
+        self._check_texts()
+        # Payloads are frozen, so they need not be written twice.
+        self._written = check_payloads(self._payloads) if self._payloads else None
+        if self._error is not None:
+            serialise_error(self._error)
+
+    def _check_texts(self) -> None:
+        """Look once at all texts: what is printable can be written, and nearly all are. Else look at each."""
+        try:
+            is_printable = self._all_texts().isprintable()
+        except TypeError:
+            is_printable = False
+        if not is_printable:
+            for field, text in self._named_texts():
+                check_text(field, text)
+
+    def _all_texts(self) -> str:
+        """All texts in one. TypeError if one is not a str."""
+        return (self.id or "") + (self.lang or "")
+
+    def _named_texts(self) -> Iterator[tuple[str, Any]]:
+        """The texts that are there, each with the name of its field."""
+        if self.id is not None:
+            yield "id", self.id
+        if self.lang is not None:
+            yield "lang", self.lang
 
     def serialise(self) -> str:
-        """The stanza as XML, to be written where ``jabber:client`` is the default namespace.
+        """Return the stanza as XML, to be written where ``jabber:client`` is the default namespace.
 
-        Raises ValueError if it holds a character that XML cannot carry.
+        Raises ValueError for a character that XML cannot carry.
         """
         if self._element is not None:
             self._read()
         inner = self._serialise_own()
-        for payload in self._payloads:
-            inner += xml.serialise(payload, ns.CLIENT)
+        written, self._written = self._written, None
+        if written is not None and written[0] == self._payloads:
+            inner += written[1]
+        else:
+            for payload in self._payloads:
+                inner += xml.serialise(payload, ns.CLIENT)
         if self._error is not None:
             inner += serialise_error(self._error)
-        # One look at all attributes: there seldom is anything to escape. `_text` and `_value_` are what str() of an
-        # address and `value` of a type give, at the price of a call each.
+        # Look once at all attributes: there seldom is anything to escape. `_text` and `_value_` are what str() of an
+        # address and `value` of a type give, without the cost of a call.
         from_ = "" if self.from_ is None else self.from_._text
         to = "" if self.to is None else self.to._text
-        id, lang = self.id or "", self.lang or ""
+        own_id, lang = self.id or "", self.lang or ""
         kind: str = self.type._value_  # type: ignore[attr-defined]
-        if not is_plain(from_ + to + id + lang):
-            from_, to, id, lang = map(xml.escape_attr, (from_, to, id, lang))
+        if not is_plain(from_ + to + own_id + lang):
+            from_, to, own_id, lang = map(xml.escape_attr, (from_, to, own_id, lang))
         start = f"<{self.NAME}"
         if from_:
             start += f" from='{from_}'"
         if to:
             start += f" to='{to}'"
-        if id:
-            start += f" id='{id}'"
+        if own_id:
+            start += f" id='{own_id}'"
         if kind:
             start += f" type='{kind}'"
         if self.lang is not None:
             start += f" xml:lang='{lang}'"
         return f"{start}>{inner}</{self.NAME}>" if inner else f"{start}/>"
 
+    def __getstate__(self) -> tuple[None, dict[str, Any]]:
+        """The state for copies and pickles, which share no list and no dictionary with the original."""
+        if self._element is not None:
+            self._read()
+        state = {name: getattr(self, name) for cls in type(self).__mro__ for name in getattr(cls, "__slots__", ())}
+        state["_written"] = state["_views"] = None
+        return None, {key: value.copy() if type(value) in (list, dict) else value for key, value in state.items()}
+
     def _serialise_own(self) -> str:
         """The children that RFC 6121 defines for this kind of stanza."""
         return ""
 
     def _read(self) -> None:
-        """Read the children of the element that we came from; it is forgotten afterwards."""
+        """Read the children of the element that arrived, and forget it."""
         element, self._element = self._element, None
         assert element is not None
         for child in element.iterchildren():
@@ -175,46 +218,42 @@ class Stanza:
                     self._payloads.append(child)
 
     def _read_own(self, child: xml.Element) -> bool:
-        """Take `child` if it is one that RFC 6121 defines for this kind of stanza."""
+        """Read `child` and return True, if RFC 6121 defines it for this kind of stanza."""
         return False
 
     @classmethod
     def _from_element(cls, element: xml.Element) -> Self:
-        """A stanza with the attributes of `element`, whose children are read later. Raises JIDError."""
+        """Return a stanza with the attributes of `element`, whose children are read later. Raises JIDError."""
         stanza = cls.__new__(cls)
         get = element.get
         to, from_ = get("to"), get("from")
-        stanza.to = None if to is None else JID.parse_inbound(to)
+        # An empty `to` is read as absent. An empty `from` is not: it would make a stranger out to be our own server.
+        stanza.to = JID.parse_inbound(to) if to else None
         stanza.from_ = None if from_ is None else JID.parse_inbound(from_)
         stanza.id = get("id")
         stanza.lang = get(LANG)
         stanza._payloads = []
+        stanza._views = None
         stanza._error = None
+        stanza._written = None
         stanza._element = element
         return stanza
 
 
 def inner_text(element: xml.Element) -> str:
-    """All characters in an element, in its children too."""
+    """Return all characters in an element and its children."""
     return "".join(element.itertext()) if len(element) else element.text or ""
 
 
-def lang_texts(value: str | Mapping[str, str] | None) -> dict[str, str]:
-    """Texts by language, of which one may be given without any."""
-    if value is None:
-        return {}
-    return {"": value} if isinstance(value, str) else dict(value)
-
-
 def preferred(texts: Mapping[str, str], own: str | None) -> str | None:
-    """The text in the stanza's own language, else the one without any, else the first one."""
+    """Return the text in the language of the stanza, else the one without a language, else the first one."""
     if own is not None and own in texts:
         return texts[own]
     return texts.get("", next(iter(texts.values()), None))
 
 
 def serialise_texts(name: str, texts: Mapping[str, str], own: str | None) -> str:
-    """The children of this name, one for each language; the stanza's own one goes without saying."""
+    """Return the children of this name, one for each language; that of the stanza is not repeated."""
     pieces = ""
     for lang, text in texts.items():
         attribute = f" xml:lang='{xml.escape_attr(lang)}'" if lang and lang != own else ""

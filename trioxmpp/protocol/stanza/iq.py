@@ -10,10 +10,14 @@ from ...jid import JID
 from .base import Stanza
 from .types import IQType
 
-__all__ = ["IQ"]
+__all__ = ["IQ", "ReplyKey", "reply_key"]
+
+#: The peer that answers, and the id (RFC 6120 §8.1.3).
+ReplyKey = tuple[JID | None, str]
 
 _TYPES = {member.value: member for member in IQType}
 _ERROR, _RESULT = IQType.ERROR, IQType.RESULT
+_REQUESTS = (IQType.GET, IQType.SET)
 
 
 class IQ(Stanza):
@@ -38,13 +42,15 @@ class IQ(Stanza):
         lang: str | None = None,
         error: XMPPError | None = None,
     ) -> None:
+        if type.__class__ is not IQType:
+            raise TypeError(f"type must be an IQType, not {type!r}")
         payloads = () if payload is None else (payload,)
         Stanza.__init__(self, to, from_, id, lang, payloads, error)
         self.type = type
 
     @property
     def payload(self) -> Any:
-        """The payload: a typed object, XML not yet parsed, or None. An error echoes none (RFC 6120 §8.3.1)."""
+        """The payload: a typed object, XML not yet parsed, or None. That of an error is None (RFC 6120 §8.3.1)."""
         payloads = self.payloads
         return payloads[0] if payloads and self.type is not _ERROR else None
 
@@ -53,15 +59,21 @@ class IQ(Stanza):
         self.payloads = [] if value is None else [value]
 
     def make_result(self, payload: Any = None) -> IQ:
-        """The result that answers this request."""
+        """Return the result that answers this request. Raises ValueError if this IQ is not a request."""
+        self._refuse_answer()
         return IQ(to=self.from_, from_=self.to, id=self.id, type=IQType.RESULT, payload=payload)
 
     def make_error(self, error: XMPPError) -> IQ:
-        """The error that answers this request."""
+        """Return the error that answers this request. Raises ValueError if this IQ is not a request."""
+        self._refuse_answer()
         return IQ(to=self.from_, from_=self.to, id=self.id, type=IQType.ERROR, error=error)
 
+    def _refuse_answer(self) -> None:
+        if self.type not in _REQUESTS:
+            raise ValueError(f"an IQ of type {self.type.value} must not be answered (RFC 6120 §8.2.3)")
+
     def validate(self) -> None:
-        """Raise ValueError if this IQ may not be sent."""
+        """Check that this IQ may be sent and can be written, as `Stanza.validate` does."""
         super().validate()
         if self.type.is_request and len(self.payloads) != 1:
             raise ValueError("an IQ of type get or set has exactly one payload (RFC 6120 §8.2.3)")
@@ -78,3 +90,14 @@ class IQ(Stanza):
         if not iq.id:
             raise ElementError("an IQ has an id", "iq/@id")
         return iq
+
+
+def reply_key(peer: JID | None, id: str, local_jid: JID | None) -> ReplyKey:
+    """Return the key that a request *to* `peer` and its reply *from* `peer` share, and that no other reply has.
+
+    Only our own bare JID and an absent address are aliases: a server may answer a request to either with either
+    (RFC 6120 §8.1.2.1). Our own full JID, our server's domain and all other addresses stand for themselves.
+    """
+    if peer is not None and local_jid is not None and peer == local_jid.bare:
+        peer = None
+    return peer, id

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
 
 from ... import xml
 from ...errors import XMPPError
 from ...jid import JID
 from .. import ns
-from .base import LANG, Stanza, inner_text, lang_texts, preferred, serialise_texts
+from .base import LANG, Stanza, inner_text, preferred, serialise_texts
+from .checks import check_class, texts_by_language
+from .lazy import lazy
 from .types import MessageType
 
 __all__ = ["Message"]
 
 _TYPES = {member.value: member for member in MessageType}
-_NORMAL = MessageType.NORMAL
+_ERROR, _GROUPCHAT, _NORMAL = MessageType.ERROR, MessageType.GROUPCHAT, MessageType.NORMAL
 _BODY, _SUBJECT, _THREAD = (f"{{{ns.CLIENT}}}{name}" for name in ("body", "subject", "thread"))
 
 
@@ -23,8 +25,8 @@ class Message(Stanza):
     """A message (RFC 6121 §5).
 
     `bodies` and `subjects` map languages to texts, with ``""`` for a text without xml:lang in a stanza without; `body`
-    and `subject` are the one text that most applications want. `thread` is the conversation's opaque id,
-    `parent_thread` its parent.
+    and `subject` are the one text that most applications want. `thread` is the opaque id of the conversation,
+    `parent_thread` that of its parent.
     """
 
     __slots__ = ("_bodies", "_parent_thread", "_subjects", "_thread", "type")
@@ -48,24 +50,26 @@ class Message(Stanza):
         error: XMPPError | None = None,
     ) -> None:
         Stanza.__init__(self, to, from_, id, lang, payloads, error)
+        if type.__class__ is not MessageType:
+            raise TypeError(f"type must be a MessageType, not {type!r}")
         self.type = type
-        self._bodies = {"": body} if isinstance(body, str) else lang_texts(body)
-        self._subjects = {} if subject is None else lang_texts(subject)
+        self._bodies = {"": body} if isinstance(body, str) else texts_by_language("body", body)
+        self._subjects = {} if subject is None else texts_by_language("subject", subject)
+        if thread is not None:
+            check_class("thread", thread, str)
         self._thread = thread
         self._parent_thread = parent_thread
 
-    @property
-    def bodies(self) -> dict[str, str]:
-        """The texts of the message by language."""
-        if self._element is not None:
-            self._read()
-        return self._bodies
+    bodies: dict[str, str] = lazy("_bodies", "The texts of the message by language.")
+    subjects: dict[str, str] = lazy("_subjects", "The subjects of the message by language.")
+    thread: str | None = lazy("_thread", "The id of the conversation (RFC 6121 §5.2.5).")
+    parent_thread: str | None = lazy("_parent_thread", "The id of the conversation from which this one branched off.")
 
     @property
     def body(self) -> str | None:
-        """The text of the message: the one in its own language, else one without any, else the first one, else None."""
+        """The text in the language of the message, else the one without a language, else the first one, else None."""
         if self._element is not None:
-            # Mostly there is one, and it is all that is wanted: no need to look at the other children.
+            # Usually there is one body, and the application needs no other child: do not read the others.
             texts = [inner_text(child) for child in self._element.iterchildren(_BODY)]
             if len(texts) < 2:
                 return texts[0] if texts else None
@@ -73,15 +77,9 @@ class Message(Stanza):
 
     @body.setter
     def body(self, value: str | Mapping[str, str] | None) -> None:
+        texts = texts_by_language("body", value)
         self.bodies.clear()
-        self.bodies.update(lang_texts(value))
-
-    @property
-    def subjects(self) -> dict[str, str]:
-        """The subjects of the message by language."""
-        if self._element is not None:
-            self._read()
-        return self._subjects
+        self.bodies.update(texts)
 
     @property
     def subject(self) -> str | None:
@@ -90,45 +88,50 @@ class Message(Stanza):
 
     @subject.setter
     def subject(self, value: str | Mapping[str, str] | None) -> None:
+        texts = texts_by_language("subject", value)
         self.subjects.clear()
-        self.subjects.update(lang_texts(value))
-
-    @property
-    def thread(self) -> str | None:
-        """The id of the conversation (RFC 6121 §5.2.5)."""
-        if self._element is not None:
-            self._read()
-        return self._thread
-
-    @thread.setter
-    def thread(self, value: str | None) -> None:
-        if self._element is not None:
-            self._read()
-        self._thread = value
-
-    @property
-    def parent_thread(self) -> str | None:
-        """The id of the conversation that this one branched off from."""
-        if self._element is not None:
-            self._read()
-        return self._parent_thread
-
-    @parent_thread.setter
-    def parent_thread(self, value: str | None) -> None:
-        if self._element is not None:
-            self._read()
-        self._parent_thread = value
+        self.subjects.update(texts)
 
     def reply(self, body: str | Mapping[str, str] | None = None, *, payloads: Iterable[Any] = ()) -> Message:
-        """A message of the same type and thread to whom this one came from; to the room, for a groupchat message."""
+        """Return a message of the same type and thread to the sender of this one; to the room, for a groupchat message.
+
+        Raises ValueError for a message of type error, which must not be answered (RFC 6120 §8.3.1).
+        """
+        if self.type is _ERROR:
+            raise ValueError("a message of type error must not be answered (RFC 6120 §8.3.1)")
         to = self.from_
-        if to is not None and self.type is MessageType.GROUPCHAT:
+        if to is not None and self.type is _GROUPCHAT:
             to = to.bare
         return Message(to=to, type=self.type, body=body, thread=self.thread, payloads=payloads)
 
     def make_error(self, error: XMPPError) -> Message:
-        """The error stanza that tells the sender of this message why it was refused (RFC 6120 §8.3)."""
+        """Return the error stanza that tells the sender of this message why it was refused (RFC 6120 §8.3).
+
+        Raises ValueError for a message of type error, which must not be answered (RFC 6120 §8.3.1).
+        """
+        if self.type is _ERROR:
+            raise ValueError("a message of type error must not be answered (RFC 6120 §8.3.1)")
         return Message(to=self.from_, from_=self.to, id=self.id, type=MessageType.ERROR, error=error)
+
+    def _all_texts(self) -> str:
+        text = (self.id or "") + (self.lang or "") + (self._thread or "")
+        if self._parent_thread is not None:
+            text += self._parent_thread
+        for texts in (self._bodies, self._subjects):
+            if texts:
+                text += "".join(texts.values()) + "".join(texts)
+        return text
+
+    def _named_texts(self) -> Iterator[tuple[str, Any]]:
+        yield from super()._named_texts()
+        for field, texts in (("body", self._bodies), ("subject", self._subjects)):
+            for lang, text in texts.items():
+                yield field, lang
+                yield field, text
+        if self._thread is not None:
+            yield "thread", self._thread
+        if self._parent_thread is not None:
+            yield "parent_thread", self._parent_thread
 
     def _serialise_own(self) -> str:
         pieces, bodies = "", self._bodies

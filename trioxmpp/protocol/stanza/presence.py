@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
 
 from ... import xml
 from ...errors import ElementError, XMPPError
 from ...jid import JID
 from .. import ns
-from .base import LANG, Stanza, inner_text, lang_texts, preferred, serialise_texts
+from .base import LANG, Stanza, inner_text, preferred, serialise_texts
+from .checks import check_class, texts_by_language
+from .lazy import lazy
 from .types import PresenceShow, PresenceType
 
 __all__ = ["Presence"]
@@ -25,7 +27,7 @@ class Presence(Stanza):
     """A presence (RFC 6121 §4).
 
     `show` is a `PresenceShow` or None, `statuses` maps languages to texts as `Message.bodies` does, `priority` is
-    -128 to 127. On reading, a show or a priority that RFC 6121 does not allow is as good as absent.
+    -128 to 127. On reading, a show or a priority that RFC 6121 does not allow is treated as absent.
     """
 
     __slots__ = ("_priority", "_show", "_statuses", "type")
@@ -48,10 +50,17 @@ class Presence(Stanza):
         error: XMPPError | None = None,
     ) -> None:
         Stanza.__init__(self, to, from_, id, lang, payloads, error)
+        if type.__class__ is not PresenceType:
+            raise TypeError(f"type must be a PresenceType, not {type!r}")
+        check_class("show", show, PresenceShow)
+        check_class("priority", priority, int)
         self.type = type
         self._show = show
-        self._statuses = lang_texts(status)
+        self._statuses = texts_by_language("status", status)
         self._priority = priority
+
+    statuses: dict[str, str] = lazy("_statuses", "The texts of the presence by language.")
+    priority: int = lazy("_priority", "The priority of the resource, 0 if none is given.")
 
     @property
     def show(self) -> PresenceShow | None:
@@ -70,44 +79,43 @@ class Presence(Stanza):
         self._show = value
 
     @property
-    def statuses(self) -> dict[str, str]:
-        """The texts of the presence by language."""
-        if self._element is not None:
-            self._read()
-        return self._statuses
-
-    @property
     def status(self) -> str | None:
-        """The text: the one in the presence's own language, else one without any, else the first one, else None."""
+        """The text in the language of the presence, else the one without a language, else the first one, else None."""
         return preferred(self.statuses, self.lang)
 
     @status.setter
     def status(self, value: str | Mapping[str, str] | None) -> None:
+        texts = texts_by_language("status", value)
         self.statuses.clear()
-        self.statuses.update(lang_texts(value))
-
-    @property
-    def priority(self) -> int:
-        """The priority of the resource, 0 if none is given."""
-        if self._element is not None:
-            self._read()
-        return self._priority
-
-    @priority.setter
-    def priority(self, value: int) -> None:
-        if self._element is not None:
-            self._read()
-        self._priority = value
+        self.statuses.update(texts)
 
     def make_error(self, error: XMPPError) -> Presence:
-        """The error stanza that tells the sender of this presence why it was refused (RFC 6120 §8.3)."""
+        """Return the error stanza that tells the sender of this presence why it was refused (RFC 6120 §8.3).
+
+        Raises ValueError for a presence of type error, which must not be answered (RFC 6120 §8.3.1).
+        """
+        if self.type is PresenceType.ERROR:
+            raise ValueError("a presence of type error must not be answered (RFC 6120 §8.3.1)")
         return Presence(to=self.from_, from_=self.to, id=self.id, type=PresenceType.ERROR, error=error)
 
     def validate(self) -> None:
-        """Raise ValueError if this presence may not be sent."""
+        """Check that this presence may be sent and can be written, as `Stanza.validate` does."""
         super().validate()
+        check_class("show", self._show, PresenceShow)
+        if not isinstance(self._priority, int):
+            raise TypeError(f"priority must be an int, not {self._priority.__class__.__name__}")
         if not -128 <= self.priority <= 127:
             raise ValueError("a priority is between -128 and 127 (RFC 6121 §4.7.2.3)")
+
+    def _all_texts(self) -> str:
+        texts = self._statuses
+        return super()._all_texts() + "".join(texts.values()) + "".join(texts)
+
+    def _named_texts(self) -> Iterator[tuple[str, Any]]:
+        yield from super()._named_texts()
+        for lang, text in self._statuses.items():
+            yield "status", lang
+            yield "status", text
 
     def _serialise_own(self) -> str:
         pieces = ""

@@ -10,18 +10,18 @@ from .types import IQType
 
 __all__ = ["Get", "Set", "response_type"]
 
-R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 
 
-class Get(Generic[R]):
-    """Base of payloads that are requested with an IQ of type get, and answered with an ``R``."""
+class Get(Generic[R_co]):
+    """Base of payloads that are requested with an IQ of type get, and answered with an ``R_co``."""
 
     __slots__ = ()
     IQ_TYPE: ClassVar[IQType] = IQType.GET
 
 
-class Set(Generic[R]):
-    """Base of payloads that are requested with an IQ of type set, and answered with an ``R``."""
+class Set(Generic[R_co]):
+    """Base of payloads that are requested with an IQ of type set, and answered with an ``R_co``."""
 
     __slots__ = ()
     IQ_TYPE: ClassVar[IQType] = IQType.SET
@@ -40,10 +40,10 @@ def response_type(payload_cls: type[Any]) -> tuple[type[Any] | None, bool]:
 def _response_type(payload_cls: type[Any]) -> tuple[type[Any] | None, bool]:
     scope = Scope(payload_cls, getattr(sys.modules.get(payload_cls.__module__), "__dict__", {}), {})
     known = type_arguments(payload_cls, scope)
-    if R not in known:
+    if R_co not in known:
         raise TypeError(f"{payload_cls.__name__} is not a request: it derives neither from Get[...] nor from Set[...]")
     try:
-        options = alternatives(R, scope, known, payload_cls, is_many=False)
+        options = alternatives(R_co, scope, known, payload_cls, is_many=False)
     except Unresolved as exc:
         raise TypeError(f"what answers a {payload_cls.__name__} is not known: {exc}") from exc
     answers = [option for option in options if option is not type(None)]

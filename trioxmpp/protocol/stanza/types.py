@@ -1,4 +1,4 @@
-"""What kinds of message, presence and IQ there are."""
+"""The types of message, presence and IQ."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ __all__ = ["IQType", "MessageType", "PresenceShow", "PresenceType"]
 
 
 class _Type(enum.Enum):
-    """Of each member there is one; so its identity will do as its hash, which is much faster than that of its name."""
+    """Base of the types: each prints as its word on the wire."""
 
+    # A member exists once, so its identity serves as its hash. The default, the hash of its name, is much slower.
     __hash__ = object.__hash__
+
+    def __str__(self) -> str:
+        return str(self.value)
 
 
 class MessageType(_Type):
@@ -34,6 +38,9 @@ class PresenceType(_Type):
     UNAVAILABLE = "unavailable"
     UNSUBSCRIBE = "unsubscribe"
     UNSUBSCRIBED = "unsubscribed"
+
+    def __str__(self) -> str:
+        return self.value or "available"
 
 
 class PresenceShow(_Type):

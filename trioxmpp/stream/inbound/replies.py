@@ -11,8 +11,7 @@ import trio
 
 from ...errors import ErroneousStanza
 from ...jid import JID
-from ...protocol.iqmatching import ReplyKey, reply_key
-from ...protocol.stanza import IQ, IQType
+from ...protocol.stanza import IQ, IQType, ReplyKey, reply_key
 
 __all__ = ["ReplyTable", "ReplyWaiter"]
 

@@ -56,7 +56,9 @@ class Stages(Generic[S]):
             raise TypeError("a stage is a plain function: nothing may be awaited on the way of a stanza")
         entry = stage, function
         # A new list: a chain that is being walked keeps the one that it began with.
-        self.chain = sorted([*self.chain, entry], key=_stage)
+        chain = [*self.chain, entry]
+        chain.sort(key=_stage)
+        self.chain = chain
         try:
             yield
         finally:

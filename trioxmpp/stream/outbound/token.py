@@ -92,6 +92,16 @@ class StanzaToken:
     def __repr__(self) -> str:
         return f"<StanzaToken {self._state.name} of {self.stanza!r}>"
 
+    # A token is one of its kind, but `SessionLost.undelivered` holds tokens, and errors are copied and pickled.
+    def __copy__(self) -> StanzaToken:
+        return self
+
+    def __deepcopy__(self, memo: object) -> StanzaToken:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _settled, (self.stanza, self._state if self._state.is_final else StanzaState.DISCONNECTED)
+
     @property
     def state(self) -> StanzaState:
         """The current state."""
@@ -233,3 +243,10 @@ class StateChanges:
             self._ended = True
             self._token._watchers = tuple([one for one in self._token._watchers if one != self._changed])
         return state
+
+
+def _settled(stanza: Message | Presence | IQ, state: StanzaState) -> StanzaToken:
+    """Return a token that follows nothing any more: a pickled one, in a process that does not have the stream."""
+    token = StanzaToken(stanza)
+    token._state = state
+    return token

@@ -1,0 +1,1 @@
+"""Protocol extensions (XEPs), each in a module that is named by its function."""
