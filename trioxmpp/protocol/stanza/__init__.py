@@ -8,7 +8,7 @@ on first access, a payload becomes a typed object in `Stanza.get`, and what nobo
 from .base import Stanza
 from .iq import IQ
 from .message import Message
-from .parse import parse_stanza
+from .parse import parse_skipped, parse_stanza
 from .presence import Presence
 from .request import Get, Set, response_type
 from .types import IQType, MessageType, PresenceShow, PresenceType
@@ -24,6 +24,7 @@ __all__ = [
     "PresenceType",
     "Set",
     "Stanza",
+    "parse_skipped",
     "parse_stanza",
     "response_type",
 ]
