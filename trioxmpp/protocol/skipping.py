@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from ..errors import ElementError, StreamCondition, StreamError
@@ -54,16 +54,87 @@ _OPEN_REFERENCE: Final = re.compile(rb"(?:&#?[A-Za-z0-9_.:\x80-\xff-]{0,64}|\]\]
 _CDATA: Final = b"<![CDATA["
 
 
+class OpenElements:
+    """The names of the elements that are open, and the prefixes that they and the stream header declare.
+
+    `prefixes` are those of the header. All is one array of octets: for each element ``<`` and its name, and for each
+    prefix that it declares a space and the prefix.
+    """
+
+    def __init__(self, prefixes: Iterable[bytes]) -> None:
+        self._names = bytearray()
+        self._declared: dict[bytes, int] | None = dict.fromkeys((*prefixes, b"xml"), 1)  # how often; None: unknown
+
+    def __bool__(self) -> bool:
+        return bool(self._names)
+
+    def begin(self, name: bytes, attributes: Sequence[tuple[bytes, bytes]], *, is_empty: bool) -> None:
+        """An element begins, and ends at once if it `is_empty`. Raises StreamError for an unbound prefix."""
+        name = name[:_LONGEST_NAME]
+        declared = self._declare(attributes) if attributes else []
+        if b":" in name:
+            self._check(name)
+        for key, _ in attributes:
+            if b":" in key and not key.startswith(b"xmlns:"):
+                self._check(key)
+        if is_empty:
+            self._undeclare(declared)
+        else:
+            self._names += b" ".join([b"<" + name, *declared])
+
+    def end(self, name: bytes) -> None:
+        """An element ends. Raises StreamError if it is not the one that began last."""
+        start = self._names.rfind(b"<")
+        if start < 0:
+            raise _malformed()
+        opened, *declared = bytes(self._names[start + 1 :]).split(b" ")
+        if opened != name[:_LONGEST_NAME]:
+            raise _malformed()
+        del self._names[start:]
+        if declared:
+            self._undeclare(declared)
+
+    def forget_prefixes(self) -> None:
+        """Check no prefix any more: a declaration was not read, or there are too many."""
+        self._declared = None
+
+    def _declare(self, attributes: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
+        """Note the prefixes that an element declares, and return them."""
+        prefixes = []
+        for key, value in attributes:
+            if not key.startswith(b"xmlns:"):
+                continue
+            prefix = key[6:]
+            if value in (b"''", b'""') or prefix == b"xmlns" or b":" in prefix:
+                raise _bad_prefix(key)
+            prefixes.append(prefix)
+            if self._declared is not None:
+                self._declared[prefix] = self._declared.get(prefix, 0) + 1
+                if len(self._declared) > _PREFIXES:
+                    self.forget_prefixes()
+        return prefixes
+
+    def _undeclare(self, prefixes: list[bytes]) -> None:
+        if self._declared is None:
+            return
+        for prefix in prefixes:
+            self._declared[prefix] -= 1
+            if not self._declared[prefix]:
+                del self._declared[prefix]
+
+    def _check(self, name: bytes) -> None:
+        prefix, _, local = name.partition(b":")
+        if self._declared is not None and (prefix not in self._declared or not local or b":" in local):
+            raise _bad_prefix(name)
+
+
 class Skipper:
     """Reads one first-level element to its end. `namespaces` are those that the stream header declares, by prefix."""
 
     def __init__(self, namespaces: Mapping[str | None, str]) -> None:
         self._namespaces = namespaces
         self._decoder = codecs.getincrementaldecoder("utf-8")()
-        self._open = bytearray()  # for each open element: b"<", its name, and b" " and a prefix for each declaration
-        self._prefixes: dict[bytes, int] | None = {
-            prefix.encode(): 1 for prefix in (*namespaces, "xml") if prefix is not None
-        }
+        self._open = OpenElements(prefix.encode() for prefix in namespaces if prefix is not None)
         self._tail = b""  # the end of the text, if more text could change what it means
         self._tag = bytearray()  # a tag that is not complete
         self._cut = False  # whether some of that tag was not kept
@@ -132,9 +203,9 @@ class Skipper:
                 self._check_text(text)
             position = token.end()
             if closed is not None:
-                self._close(closed)
+                self._open.end(closed)
             else:
-                self._begin(name, attributes, bool(empty))
+                self._begin(name, attributes, is_empty=bool(empty))
             if not self._open:
                 return position
         start = data.find(b"<", position)
@@ -198,78 +269,23 @@ class Skipper:
         if (token is None and not cut) or name is None:
             raise _malformed()
         if tag[1:2] == b"/":
-            self._close(name[0])
+            self._open.end(name[0])
         elif token is None:
-            self._prefixes = None
-            self._begin(name[0], b"", is_empty)
+            self._open.forget_prefixes()
+            self._begin(name[0], b"", is_empty=is_empty)
         else:
-            self._begin(name[0], token[3], is_empty)
+            self._begin(name[0], token[3], is_empty=is_empty)
 
-    def _begin(self, name: bytes, attributes: bytes, empty: bool) -> None:
+    def _begin(self, name: bytes, attributes: bytes, *, is_empty: bool) -> None:
         """An element begins. `attributes` are as they were written."""
-        name = name[:_LONGEST_NAME]
-        declared: list[bytes] = []
-        pairs = []
-        if attributes:
-            pairs = _FIND_ATTRIBUTES.findall(attributes)
-            if len(pairs) > 1 and len({key for key, _ in pairs}) < len(pairs):
-                raise _malformed()
-            if b"&" in attributes:
-                check_references(attributes)
-            if b"xmlns:" in attributes:
-                declared = self._declare(pairs)
+        pairs = _FIND_ATTRIBUTES.findall(attributes) if attributes else ()
+        if len(pairs) > 1 and len({key for key, _ in pairs}) < len(pairs):
+            raise _malformed()
+        if b"&" in attributes:
+            check_references(attributes)
         if self._first is None:
             self._first = self._name_and_attributes(name, pairs)
-        if self._prefixes is not None and (b":" in name or b":" in attributes):
-            self._check_prefix(name)
-            for key, _ in pairs:
-                if b":" in key and not key.startswith(b"xmlns:"):
-                    self._check_prefix(key)
-        if empty:
-            self._undeclare(declared)
-            return
-        self._open += b" ".join([b"<" + name, *declared])
-
-    def _close(self, name: bytes) -> None:
-        """The closing tag of an element."""
-        start = self._open.rfind(b"<")
-        if start < 0:
-            raise _malformed()
-        opened, *declared = bytes(self._open[start + 1 :]).split(b" ")
-        if opened != name[:_LONGEST_NAME]:
-            raise _malformed()
-        del self._open[start:]
-        self._undeclare(declared)
-
-    def _declare(self, pairs: list[tuple[bytes, bytes]]) -> list[bytes]:
-        """Note the prefixes that an element declares, and return them."""
-        declared = []
-        for key, value in pairs:
-            if not key.startswith(b"xmlns:"):
-                continue
-            prefix = key[6:]
-            if value in (b"''", b'""') or prefix == b"xmlns" or b":" in prefix:
-                raise _bad_prefix(key)
-            declared.append(prefix)
-            if self._prefixes is not None:
-                self._prefixes[prefix] = self._prefixes.get(prefix, 0) + 1
-        if self._prefixes is not None and len(self._prefixes) > _PREFIXES:
-            self._prefixes = None
-        return declared
-
-    def _undeclare(self, declared: list[bytes]) -> None:
-        if self._prefixes is None:
-            return
-        for prefix in declared:
-            self._prefixes[prefix] -= 1
-            if not self._prefixes[prefix]:
-                del self._prefixes[prefix]
-
-    def _check_prefix(self, name: bytes) -> None:
-        assert self._prefixes is not None
-        prefix, colon, local = name.partition(b":")
-        if colon and (prefix not in self._prefixes or not local or b":" in local):
-            raise _bad_prefix(name)
+        self._open.begin(name, pairs if b":" in attributes else (), is_empty=is_empty)
 
     def _check_text(self, text: bytes, *, is_whole: bool = True) -> None:
         """Check text, of which more may come if it is not whole."""
@@ -299,7 +315,7 @@ class Skipper:
         self._tail = self._tail or data[-2:]
         return len(data)
 
-    def _name_and_attributes(self, name: bytes, pairs: list[tuple[bytes, bytes]]) -> tuple[str, dict[str, str]]:
+    def _name_and_attributes(self, name: bytes, pairs: Sequence[tuple[bytes, bytes]]) -> tuple[str, dict[str, str]]:
         """Return the tag and the attributes of the first-level element, as far as they are sound and short."""
         prefix, colon, local = name.rpartition(b":")
         declaration = b"xmlns" + colon + prefix

@@ -82,7 +82,9 @@ class Reader:
     def _skipped(self, event: Skipped) -> None:
         """Deal with an element that was passed over."""
         if event.tag == STREAM_ERROR:
-            raise StreamError(StreamCondition.UNDEFINED_CONDITION, f"a stream error that we could not take: {event.reason}")
+            raise StreamError(
+                StreamCondition.UNDEFINED_CONDITION, f"a stream error that we could not take: {event.reason}"
+            )
         if event.is_stanza:
             self._notices.stanza(event)
             self._stanza(event)

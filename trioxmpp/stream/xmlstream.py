@@ -1,8 +1,8 @@
 """One XML stream over one transport (RFC 6120 §4): the only place that knows both.
 
 What counts as a sign of life is decided here (`XmlStream.heard`): every octet between two elements, and every element
-that ends. The octets of an element that does not end count only while enough of them come: otherwise a server, or what
-is left of it, could keep a dead stream alive with one octet a minute.
+that ends. The octets of an element that has not ended count for a quarter of an hour, and then only while enough of
+them come. Otherwise one octet a minute would keep a stream alive on which nothing arrives any more.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ STREAM_ERROR = f"{{{ns.STREAM}}}error"
 # The namespaces of what a negotiation cannot do without.
 _NEEDED = tuple(f"{{{namespace}}}" for namespace in (ns.STREAM, ns.TLS, ns.SASL, ns.SASL2, ns.SM))
 
-#: Octets a second at which an element has to come, or else it is no sign of life.
+#: Seconds that any element may take, and octets that must come of a longer one each second.
+ELEMENT_TIME = 900.0
 SLOWEST_ELEMENT = 4096
 
 #: Seconds that a stream which is over may take to say so, whatever else happens.
@@ -87,12 +88,13 @@ class XmlStream:
     def heard(self) -> float:
         """When the server last gave a sign of life, on trio's clock.
 
-        An octet of an element that has not ended is one if, since it began, `SLOWEST_ELEMENT` octets came each second.
+        An octet of an element that has not ended is one for `ELEMENT_TIME`, and then as long as `SLOWEST_ELEMENT` octets
+        come each second.
         """
         incomplete = self._inbound.incomplete
         if not incomplete:
             return self.transport.heard
-        return min(self.transport.heard, self._begun + incomplete / SLOWEST_ELEMENT)
+        return min(self.transport.heard, self._begun + ELEMENT_TIME + incomplete / SLOWEST_ELEMENT)
 
     async def open(self, *, from_: str | None = None, follow: bytes = b"") -> StreamFeatures:
         """Begin a stream, or begin it again (RFC 6120 §4.3.3); return what the server offers.

@@ -53,13 +53,16 @@ def parse_skipped(skipped: Skipped) -> ErroneousStanza:
 def _partial(type_: str | None, id: str | None, from_: str | None, to: str | None) -> IQ | None:
     """Return what can be known of an IQ that was not understood; None unless its sender and id are sound.
 
-    An IQ without a type, or of an unknown one, is answered as if it were a request (RFC 6120 §8.2.3). A malformed
-    recipient is left out: the IQ has reached us all the same.
+    An IQ without a type, or of an unknown one, is answered as if it were a request (RFC 6120 §8.2.3). From a request a
+    malformed recipient is left out, because the request has reached us all the same; a reply to a malformed recipient
+    is a reply to nothing that we asked.
     """
-    sender, is_sound = _address(from_)
-    if not id or not is_sound:
+    kind = _TYPES.get(type_ or "", IQType.GET)
+    sender, is_sender_sound = _address(from_)
+    recipient, is_recipient_sound = _address(to)
+    if not id or not is_sender_sound or not (is_recipient_sound or kind.is_request):
         return None
-    return IQ(type=_TYPES.get(type_ or "", IQType.GET), id=id, from_=sender, to=_address(to)[0])
+    return IQ(type=kind, id=id, from_=sender, to=recipient)
 
 
 def _address(text: str | None) -> tuple[JID | None, bool]:
@@ -77,5 +80,3 @@ def _check_iq(iq: IQ) -> None:
             raise ErroneousStanza("an IQ of type error has an error", iq)
     elif len(iq.payloads) > 1:
         raise ErroneousStanza("an IQ has at most one payload", iq)
-    elif iq.type.is_request and not iq.payloads:
-        raise ErroneousStanza("an IQ of type get or set has exactly one payload", iq)
