@@ -21,6 +21,7 @@ from lxml import etree
 
 from .. import xml
 from ..errors import StreamCondition, StreamError
+from .shown import shown
 
 __all__ = [
     "DOCUMENTS",
@@ -82,8 +83,8 @@ _REFERENCE: Final = re.compile(
 _PREDEFINED: Final = (b"amp", b"lt", b"gt", b"quot", b"apos")
 
 
-#: Makes a deep copy of an element, without its tail, as `copy.copy` does in a third more time.
-copy_of: Final[Callable[[xml.Element], xml.Element]] = etree._Element.__copy__
+#: Makes a deep copy of an element, with its tail, as `copy.copy` does in a third more time.
+copy_of: Final[Callable[[xml.Element], xml.Element]] = etree._Element.__copy__  # type: ignore[attr-defined]
 
 
 class LimitExceeded(Exception):
@@ -123,7 +124,7 @@ def refuse(condition: StreamCondition, text: str) -> StreamError:
 def syntax_error(code: int | None, message: str | None) -> StreamError:
     """Translate an error of libxml2."""
     condition = _SYNTAX_ERRORS.get(code or 0, StreamCondition.NOT_WELL_FORMED)
-    return refuse(condition, f"{' '.join((message or 'not well-formed').split()):.200}")
+    return refuse(condition, shown(message or "not well-formed", 200))
 
 
 def check_declaration(piece: bytes) -> None:

@@ -164,13 +164,14 @@ class Skipper:
     def _check_characters(self, data: bytes) -> tuple[int, StreamError | None]:
         """Return the number of octets before the first that is not UTF-8, or not allowed in XML, and its error."""
         begun = len(self._decoder.getstate()[0])  # octets of a character that is not complete
+        error: StreamError | None = None
         try:
             text = self._decoder.decode(data)
         except UnicodeDecodeError as exc:
             error = refuse(StreamCondition.UNSUPPORTED_ENCODING, "this is not UTF-8")
             text, sound = exc.object[: exc.start].decode(), max(exc.start - begun, 0)
         else:
-            error, sound = None, len(data)
+            sound = len(data)
         illegal = NOT_XML.search(text)
         if illegal is None:
             return sound, error

@@ -1,26 +1,33 @@
-"""The stream error (RFC 6120 §4.9) as an exception, and back."""
+"""The stream error (RFC 6120 §4.9) as an exception, and back.
+
+A stream error may come from any attacker on the path before TLS, and its texts are shown in exceptions and logs. So
+they are cut and cleaned (`shown`).
+"""
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from .. import xml
 from ..errors import StreamCondition, StreamError
 from . import ns
+from .pullparser import NOT_XML
+from .shown import shown
 
 __all__ = ["parse_stream_error", "stream_error"]
 
+#: Characters of an application-specific condition, as XML, that is kept.
+LONGEST_APPLICATION: Final = 4096
+
 _CONDITIONS: Final = {condition.value: condition for condition in StreamCondition}
-_NOT_XML: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
 def stream_error(error: StreamError) -> bytes:
     """Write a stream error (RFC 6120 §4.9.2), to be followed by the `FOOTER`.
 
-    The text of *see-other-host* is the host. Never raises for a text: what XML cannot carry is replaced.
+    The text of *see-other-host* is the host. Never raises for a text: a character that XML cannot carry is replaced.
     """
-    name, text = error.condition.value, xml.escape(_NOT_XML.sub("\ufffd", error.text or ""))
+    name, text = error.condition.value, xml.escape(NOT_XML.sub("\ufffd", error.text or ""))
     condition = f"<{name} xmlns='{ns.STREAM_ERRORS}'/>"
     if text and error.condition is StreamCondition.SEE_OTHER_HOST:
         condition = f"<{name} xmlns='{ns.STREAM_ERRORS}'>{text}</{name}>"
@@ -43,24 +50,32 @@ class _Error:
 
 
 def parse_stream_error(element: xml.Element) -> StreamError:
-    """Read a stream error (RFC 6120 §4.9). Never raises; what it does not know is *undefined-condition*.
+    """Read a stream error (RFC 6120 §4.9). Never raises; a condition that we do not know is *undefined-condition*.
 
-    What stands in the condition itself is the text if there is no ``<text/>``. In *see-other-host* it is the host,
-    and always the text.
+    The text is that of ``<text/>``, or else the one in the condition itself. In *see-other-host* the condition holds
+    the host, which is always the text. See `shown` for what becomes of a text. An application-specific condition that
+    is too long is left out.
     """
-    said = xml.parse(_Error, element)
+    parsed = xml.parse(_Error, element)
     condition: StreamCondition | None = None
     inside = application = None
-    for other in said.others:
+    for other in parsed.others:
         namespace, _, name = str(other.tag)[1:].rpartition("}")
         if namespace != ns.STREAM_ERRORS:
-            application = application or xml.serialise(other, "")
+            application = application or _application(other)
         elif condition is None:
             condition = _CONDITIONS.get(name, StreamCondition.UNDEFINED_CONDITION)
             inside = (other.text or "").strip() or None
     if condition is None:
         condition = StreamCondition.UNDEFINED_CONDITION
-    text = next(filter(None, [text.text for text in said.texts]), None)
+    text = next(filter(None, [text.text for text in parsed.texts]), None)
     if condition is StreamCondition.SEE_OTHER_HOST and inside:
         text = inside
-    return StreamError(condition, text or inside, application=application)
+    text = text or inside
+    return StreamError(condition, None if text is None else shown(text), application=application)
+
+
+def _application(element: xml.Element) -> str | None:
+    """Return an application-specific condition (RFC 6120 §4.9.4) as XML, if it is not too long."""
+    written = xml.serialise(element, "")
+    return written if len(written) <= LONGEST_APPLICATION else None

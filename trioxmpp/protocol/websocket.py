@@ -19,6 +19,7 @@ from . import ns
 from .framing import FIRST_LEVEL_NAMESPACES, FOOTER, Framing, header
 from .limits import Limits
 from .pullparser import DOCUMENTS, refuse
+from .shown import shown
 from .streamevents import Event, Skipped, StreamFooter, StreamHeader, read_header
 
 __all__ = ["CLOSE", "DocumentFraming", "document", "open_"]
@@ -126,7 +127,7 @@ class DocumentFraming:
         if element.tag != _CLOSE:
             return Skipped("", None, None, None, None, f"we do not know the element {element.tag!r:.200}", octets)
         if (uri := element.get("see-other-uri")) is not None:
-            raise StreamError(StreamCondition.SEE_OTHER_HOST, uri, uri=uri)
+            raise StreamError(StreamCondition.SEE_OTHER_HOST, shown(uri), uri=uri)
         self._ended = True
         return StreamFooter()
 

@@ -88,8 +88,8 @@ class XmlStream:
     def heard(self) -> float:
         """When the server last gave a sign of life, on trio's clock.
 
-        An octet of an element that has not ended is one for `ELEMENT_TIME`, and then as long as `SLOWEST_ELEMENT` octets
-        come each second.
+        An octet of an element that has not ended is one for `ELEMENT_TIME`, and then as long as `SLOWEST_ELEMENT`
+        octets come each second.
         """
         incomplete = self._inbound.incomplete
         if not incomplete:
