@@ -95,7 +95,7 @@ def test_resting_makes_no_difference(data: bytes, draw: st.DataObject) -> None:
     for start, end in zip([0, *cuts], [*cuts, None], strict=True):
         new, error = framing.feed(stream[start:end])
         events += canonical(new)
-        framing.rest()
+        framing.release_buffers()
     assert (events, error and error.condition) == read([stream])
 
 

@@ -13,7 +13,7 @@ from trioxmpp.protocol.bind2 import Bind
 from trioxmpp.protocol.fast import RequestToken
 from trioxmpp.protocol.features import parse_features
 from trioxmpp.protocol.sasl import Attempt, Channel, Credentials, Offer, choose
-from trioxmpp.protocol.sasl2 import Dialogue2, Requests, SASL2Offer, UserAgent
+from trioxmpp.protocol.sasl2 import Dialogue2, LoginRequests, SASL2Offer, UserAgent
 
 NONCE = "fyko+d2lbbFgONRv9qkxdawL"
 SERVER_FIRST = b"r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,s=QSXCR+Q6sek8bf92,i=4096"
@@ -32,7 +32,7 @@ def attempt() -> Attempt:
 
 def proved() -> Dialogue2:
     """A dialogue in which the client has proved itself, and the server has not yet."""
-    dialogue = Dialogue2(attempt(), Requests())
+    dialogue = Dialogue2(attempt(), LoginRequests())
     assert not dialogue.receive(said("challenge", base64.b64encode(SERVER_FIRST).decode()))
     assert dialogue.derivation is not None
     dialogue.derived(dialogue.derivation.compute())
@@ -82,7 +82,7 @@ def test_what_cannot_be_understood_is_not_offered() -> None:
 
 
 def test_all_requests_go_along() -> None:
-    requests = Requests(
+    requests = LoginRequests(
         user_agent=UserAgent(id="d4565fa7-4d72-4749-b3d3-740edbf87770", software="trioxmpp"),
         resume=sm.Resume(h=3, previd="sm-1"),
         bind=Bind(tag="trioxmpp", enable=sm.Enable(resume=True, max=60)),
@@ -103,7 +103,7 @@ def test_all_requests_go_along() -> None:
 def test_data_of_no_length_is_an_empty_element() -> None:
     credentials = Credentials.external()
     external = choose(Offer(("EXTERNAL",)), credentials, Channel(secure=True), nonce=NONCE)
-    element = xml.fromstring(Dialogue2(external, Requests()).say or "")
+    element = xml.fromstring(Dialogue2(external, LoginRequests()).say or "")
     initial = element.find(f"{{{ns.SASL2}}}initial-response")
     assert initial is not None
     assert not initial.text
@@ -116,7 +116,7 @@ def test_success_is_believed_when_the_server_has_proved_itself() -> None:
     dialogue = proved()
     assert dialogue.receive(said("success", f"{PROOF}{FULL}"))
     assert dialogue.success is not None
-    assert dialogue.settled().jid is None  # nothing was bound
+    assert dialogue.results().jid is None  # nothing was bound
 
 
 @pytest.mark.parametrize("proof", ["", "<additional-data/>", PROOF.replace("dj1ybU", "dj1ybV")])
@@ -134,7 +134,7 @@ def test_bound_and_managed() -> None:
     dialogue = proved()
     enabled = f"<enabled xmlns='{ns.SM}' id='sm-2' resume='1' max='2'/>"
     assert dialogue.receive(said("success", f"{PROOF}<bound xmlns='{ns.BIND2}'>{enabled}</bound>{FULL}"))
-    settled = dialogue.settled()
+    settled = dialogue.results()
     assert settled.jid == JID.parse("user@example.org/trioxmpp.1")
     assert settled.managed == sm.Enabled(id="sm-2", resumable=True, max=2)
     assert settled.resumption is None
@@ -146,14 +146,14 @@ def test_management_refused_in_the_way_of_prosody() -> None:
         f"<failed xmlns='{ns.SM}'><error type='wait'><resource-constraint xmlns='{ns.STANZA_ERRORS}'/></error></failed>"
     )
     dialogue.receive(said("success", f"{PROOF}<bound xmlns='{ns.BIND2}'>{failed}</bound>{FULL}"))
-    assert dialogue.settled().managed == sm.Failed("resource-constraint")
+    assert dialogue.results().managed == sm.Failed("resource-constraint")
 
 
 def test_what_failed_and_what_was_bound_instead() -> None:
     dialogue = proved()
     failed = f"<failed xmlns='{ns.SM}' h='2'><item-not-found xmlns='{ns.STANZA_ERRORS}'/></failed>"
     dialogue.receive(said("success", f"{PROOF}{failed}<bound xmlns='{ns.BIND2}'/>{FULL}"))
-    settled = dialogue.settled()
+    settled = dialogue.results()
     assert settled.resumption is not None
     assert sm.parse_failed(settled.resumption) == sm.Failed("item-not-found", 2)
     assert settled.jid is not None
@@ -166,8 +166,8 @@ def test_a_resumed_session_keeps_its_address() -> None:
     dialogue = proved()
     resumed = f"<resumed xmlns='{ns.SM}' h='2' previd='sm-1'/>"
     dialogue.receive(said("success", f"{PROOF}{resumed}<bound xmlns='{ns.BIND2}'/>{FULL}"))
-    assert dialogue.settled().resumed
-    assert dialogue.settled().jid is None
+    assert dialogue.results().resumed
+    assert dialogue.results().jid is None
 
 
 @pytest.mark.parametrize("identifier", ["", "user@example.org", "@", "user@exa mple/x"])
@@ -176,7 +176,7 @@ def test_an_address_that_cannot_be_ours(identifier: str) -> None:
     inner = f"<authorization-identifier>{identifier}</authorization-identifier>" if identifier else ""
     dialogue.receive(said("success", f"{PROOF}<bound xmlns='{ns.BIND2}'/>{inner}"))
     with pytest.raises(StreamNegotiationFailure, match="what it bound"):
-        dialogue.settled()
+        dialogue.results()
 
 
 def test_a_failure_has_its_condition_in_the_old_namespace() -> None:

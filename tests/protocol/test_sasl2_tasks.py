@@ -11,7 +11,7 @@ from trioxmpp import xml
 from trioxmpp.errors import AuthenticationFailure
 from trioxmpp.protocol import ns
 from trioxmpp.protocol.sasl import Attempt, Channel, Credentials, Offer, choose
-from trioxmpp.protocol.sasl2 import Continue, Dialogue2, Requests
+from trioxmpp.protocol.sasl2 import Continue, Dialogue2, LoginRequests
 
 NONCE = "fyko+d2lbbFgONRv9qkxdawL"
 SERVER_FIRST = b"r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,s=QSXCR+Q6sek8bf92,i=4096"
@@ -32,7 +32,7 @@ def attempt() -> Attempt:
 
 def proved(upgrade: str | None = TASK) -> Dialogue2:
     """A dialogue in which the client has proved itself, and the server has not yet."""
-    dialogue = Dialogue2(attempt(), Requests(upgrade=upgrade))
+    dialogue = Dialogue2(attempt(), LoginRequests(upgrade=upgrade))
     assert not dialogue.receive(said("challenge", base64.b64encode(SERVER_FIRST).decode()))
     assert dialogue.derivation is not None
     dialogue.derived(dialogue.derivation.compute())
@@ -56,9 +56,9 @@ def done() -> Dialogue2:
 
 
 def test_it_is_asked_for_along_with_the_login() -> None:
-    request = xml.fromstring(Dialogue2(attempt(), Requests(upgrade=TASK)).say or "")
+    request = xml.fromstring(Dialogue2(attempt(), LoginRequests(upgrade=TASK)).say or "")
     assert [each.text for each in request.findall(f"{{{ns.SASL_UPGRADE}}}upgrade")] == [TASK]
-    request = xml.fromstring(Dialogue2(attempt(), Requests()).say or "")
+    request = xml.fromstring(Dialogue2(attempt(), LoginRequests()).say or "")
     assert request.find(f"{{{ns.SASL_UPGRADE}}}upgrade") is None
 
 
@@ -93,7 +93,7 @@ def test_nothing_is_done_for_a_server_that_has_not_proved_itself(proof: str) -> 
 
 
 def test_not_even_before_we_have() -> None:
-    dialogue = Dialogue2(attempt(), Requests(upgrade=TASK))
+    dialogue = Dialogue2(attempt(), LoginRequests(upgrade=TASK))
     with pytest.raises(AuthenticationFailure):
         dialogue.receive(said("continue", f"{PROOF}{TASKS}"))
 

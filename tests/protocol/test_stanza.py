@@ -115,9 +115,6 @@ def test_what_is_no_stanza(text: str) -> None:
         "<message to='foo/'/>",
         "<presence from='/x'/>",
         "<presence type='available'/>",
-        "<iq id='1'><a/></iq>",
-        "<iq id='1' type=''><a/></iq>",
-        "<iq id='1' type='GET'><a/></iq>",
         "<iq type='get'><a/></iq>",
         "<iq type='get' id=''><a/></iq>",
         "<iq type='get' id='1' from='a@'><a/></iq>",
@@ -130,6 +127,15 @@ def test_who_is_not_known_by_address_type_and_id_is_not_known_at_all(text: str) 
     with pytest.raises(ErroneousStanza) as caught:
         read(text)
     assert caught.value.partial is None
+
+
+@pytest.mark.parametrize("type_", ["", " type=''", " type='GET'", " type='nonsense'"])
+def test_an_iq_of_an_unknown_type_can_be_answered(type_: str) -> None:
+    """RFC 6120 §8.2.3."""
+    with pytest.raises(ErroneousStanza) as caught:
+        read(f"<iq id='1' from='a@b/c'{type_}><a/></iq>")
+    partial = caught.value.partial
+    assert (partial.id, str(partial.from_), partial.type.is_request) == ("1", "a@b/c", True)
 
 
 @pytest.mark.parametrize(

@@ -81,3 +81,18 @@ def test_the_name_of_an_unknown_condition_is_kept() -> None:
     error = read(f"<too-much-coffee xmlns='{ns.STREAM_ERRORS}'/>")
     assert (error.condition, error.condition_name) == (C.UNDEFINED_CONDITION, "too-much-coffee")
     assert "too-much-coffee" in str(error)
+
+
+def test_a_text_of_the_server_is_cut_and_cleaned() -> None:
+    """F17: into an exception, and from there into logs and terminals."""
+    evil = "ERROR&#10;&#13;root: \u202e&#x9b;31m" + "x" * 700_000
+    for inner in (
+        f"<conflict/><text>{evil}</text>",
+        f"<conflict>{evil}</conflict>",
+        f"<see-other-host>{evil}</see-other-host>",
+        f"<x xmlns='urn:x'>{evil}</x>",
+    ):
+        error = fragment(inner)
+        assert len(str(error)) < 600, inner[:60]
+        assert str(error).isprintable(), inner[:60]
+        assert len(error.application or "") < 5000

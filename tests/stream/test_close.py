@@ -309,7 +309,7 @@ async def test_a_close_during_the_farewell_of_a_failed_stream_does_not_hide_its_
     scene.stream.on_failure.connect(failures.append)
     scene.stream.on_stream_destroyed.connect(reasons.append)
     peer = await scene.starts(sm=sm, capacity=100)
-    await peer.says("<unknown xmlns='urn:example:unknown'/>")  # answered with an error that does not fit into the link
+    await peer.says_raw(b"<message></body>")  # answered with an error that does not fit into the link
     await trio.testing.wait_all_tasks_blocked()
     assert scene.stream.running
     await scene.stream.aclose()

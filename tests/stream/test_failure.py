@@ -136,8 +136,7 @@ async def test_a_server_that_closes_the_stream_is_answered_with_our_footer(autoj
     [
         (b"<message></body>", "not-well-formed"),
         (b"<!-- hello -->", "restricted-xml"),
-        (b"<unknown xmlns='urn:example:unknown'/>", "unsupported-stanza-type"),
-        (b"<stream:features/>", "unsupported-stanza-type"),
+        (b"<message>rock & roll</message>", "not-well-formed"),
         (b"hello", "bad-format"),
     ],
 )

@@ -242,10 +242,13 @@ async def test_what_nobody_handles_is_unavailable_and_the_stream_goes_on(autojum
     await token
 
 
-async def test_a_request_for_nothing_is_unavailable(autojump_clock, scene):
+async def test_a_request_for_nothing_is_bad(autojump_clock, scene):
+    """RFC 6120 §8.2.3: exactly one child."""
     peer = await scene.starts()
     await peer.says(f"<iq type='get' id='1' {PEOPLE}/>")
-    await peer.expects(error("service-unavailable"))
+    answer = await peer.hears()
+    assert (answer.get("type"), answer.get("id")) == ("error", "1")
+    assert answer[0][0].tag.endswith("}bad-request")
 
 
 @pytest.mark.parametrize("type_", ["result", "error"])

@@ -99,6 +99,30 @@ async def test_one_huge_stanza_that_comes_drop_by_drop_is_a_sign_of_life(autojum
         assert (await anext(aiter(inbox))).body == "Ay me! O, speak again."
 
 
+async def test_a_stanza_that_never_ends_is_no_sign_of_life_for_ever(autojump_clock, watched):
+    """F5: each octet of it counts, but not for ever."""
+    peer = await watched.starts()
+    await peer.says_raw(b"<message from='juliet@example.test'><body>")
+    with trio.move_on_after(1200) as limit:
+        while watched.stream.running:
+            await peer.says_raw(b"x")
+            await trio.sleep(10)
+    assert not limit.cancelled_caught
+    assert isinstance(await watched.outcome(), StreamTimeout)
+
+
+async def test_a_large_stanza_may_take_its_time_as_long_as_enough_of_it_comes(autojump_clock, watched):
+    peer = await watched.starts()
+    async with watched.client.messages.subscribe(None) as inbox:
+        await peer.says_raw(b"<message from='juliet@example.test'><body>")
+        for _ in range(200):
+            await peer.says_raw(b"x" * 50_000)
+            await trio.sleep(10)
+        await peer.says_raw(b"</body></message>")
+        assert len((await anext(aiter(inbox))).body) == 10_000_000
+    assert watched.stream.running
+
+
 async def test_the_answer_to_the_ping_need_not_come_if_anything_else_does(autojump_clock, watched):
     peer = await watched.starts()
     for _ in range(5):
@@ -302,7 +326,7 @@ async def test_a_server_that_talks_but_never_answers_a_ping_costs_no_memory(auto
 async def test_an_idle_link_keeps_no_parser_and_reads_on_as_if_nothing_were(autojump_clock, watched):
     xmlstream, peer = await watched.link()
     await watched.runs(xmlstream)
-    reading = xmlstream._inbound._tree  # memory is nothing that can be seen from outside, but 10 kB for each session
+    reading = xmlstream._inbound._parser  # memory is nothing that can be seen from outside, but 10 kB for each session
     async with watched.client.messages.subscribe() as inbox:
         await peer.says("<message id='whole'><body>Hark</body></message>")
         assert (await anext(inbox)).id == "whole"

@@ -8,13 +8,11 @@ import uuid
 from datetime import UTC, datetime
 
 import pytest
-import trio
 
 from trioxmpp import (
     AuthenticationFailure,
     Liveness,
     StanzaStream,
-    StreamCondition,
     StreamError,
     StreamNegotiationFailure,
 )
@@ -410,23 +408,17 @@ async def test_of_several_attempts_at_once_one_alone_hurries(scene, autojump_clo
 
 
 async def test_a_server_may_say_once_more_what_it_offers(scene, nursery, autojump_clock):
-    """Prosody does, after a resumption. Twice is too often."""
-    stream, ends = StanzaStream("romeo@example.test", liveness=Liveness(None, None)), []
+    """Prosody does, after a resumption."""
+    stream = StanzaStream("romeo@example.test", liveness=Liveness(None, None))
 
     async def live(xmlstream, *, task_status):
-        try:
-            await stream.run(xmlstream, managed=sm.Enabled("sm-1", True), task_status=task_status)
-        except StreamError as exc:
-            ends.append(exc)
+        await stream.run(xmlstream, managed=sm.Enabled("sm-1", True), task_status=task_status)
 
     async with open_peer_pair() as (xmlstream, peer):
         xmlstream.features_due = True
         await nursery.start(live, xmlstream)
-        await peer.says(INSIDE + f"<r xmlns='{ns.SM}'/>")
-        await peer.expects(f"<a xmlns='{ns.SM}' h='0'/>")
+        for times in (1, 2):
+            await peer.says(INSIDE * times + f"<r xmlns='{ns.SM}'/>")
+            await peer.expects(f"<a xmlns='{ns.SM}' h='0'/>")
         assert stream.sm_resumable
-        await peer.says(INSIDE)
-        await peer.hears()
-        await peer.expects_footer()
-        await trio.sleep(5)
-    assert ends[0].condition is StreamCondition.UNSUPPORTED_STANZA_TYPE
+        stream.stop()

@@ -84,6 +84,8 @@ async def test_every_kind_of_stanza_counts_and_nothing_else_does(autojump_clock,
     )
     await peer.expects(a(5))
     assert scene.stream.sm_inbound_ctr == 5
+    assert (await peer.hears()).get("type") == "error"  # the answer to the IQ of no known type
+    await peer.expects(R)
     await peer.says(f"{R}{a(0)}")
     await peer.expects(a(5))
 

@@ -228,7 +228,7 @@ async def test_waiting_for_the_end_raises_nothing_though_the_stream_has_failed(a
 async def test_stop_after_the_failure_does_not_hide_it(autojump_clock, scene):
     peer = await scene.starts()
     scene.stream.on_stream_destroyed.connect(lambda reason: scene.stream.stop())
-    await peer.says("<unknown xmlns='urn:example:x'/>")
+    await peer.says_raw(b"<message></body>")
     assert isinstance(await scene.outcome(), ConnectionError)
 
 

@@ -1,9 +1,12 @@
-"""Many stanzas at once: when much has come, and nothing in it needs a closer look.
+"""Many stanzas at once: a long run of them is read as a document of its own.
 
-To feed the parser of a stream piece by piece (`framing`) and to look at each element (`livetree`) costs more than to
-parse. So a long run of stanzas is read as a document of its own, and taken from there if it is beyond doubt. If it is
-not, nothing has happened: the parser of the stream never saw a byte of it, and reads it again, piece by piece, to tell
-exactly what is wrong, and where.
+To feed the parser of a stream piece by piece (`framing`), and to look at each element (`streamparser`), costs more than
+to parse. So a run of stanzas that came with one read is put between the header and the footer of the stream, and parsed
+as a whole. Its elements are taken if all are beyond doubt. Otherwise nothing has happened: the parser of the stream has
+seen nothing of the run. It reads the run again, piece by piece, and finds what is wrong, and where.
+
+Each element is copied out of the document, so that an application that keeps one does not keep all, nor what the header
+of the stream declares.
 """
 
 from __future__ import annotations
@@ -13,27 +16,28 @@ from typing import Final
 from .. import xml
 from ..errors import ElementError
 from ..xml.markup import read_document
-from .pullparser import DOCUMENTS
+from . import ns
+from .pullparser import DOCUMENTS, copy_of
 
 __all__ = ["BULK", "read_bulk"]
 
-#: Octets from which on it is worth the trouble.
+#: The octets from which on a run is worth a document of its own.
 BULK: Final = 1024
 
-_CLOSING: Final = (b"</message>", b"</presence>", b"</iq>")
+_CLOSING: Final = tuple(f"</{name}>".encode() for name in ns.STANZA_NAMES)
 _SPACE: Final = " \t\r\n"
 
 
 def read_bulk(
     header: bytes, footer: bytes, data: bytes, *, longest: int, allowed: frozenset[str] | set[str]
 ) -> tuple[list[xml.Element], int] | None:
-    """The stanzas that `data` begins with, and how many octets they take; None if there is any doubt about them.
+    """Return the elements that `data` begins with, and their octets; None if there is any doubt about them.
 
-    `header` and `footer` are the tags of the stream, and `data` begins between two first-level elements, with ``<``.
-    No tag may be longer than `longest` octets, so that it cannot exceed a limit; `allowed` are the first-level elements
-    to expect.
+    `header` and `footer` are the tags of the stream. `data` begins between two first-level elements, with ``<``. No tag
+    may have more than `longest` octets, so that none exceeds a limit. `allowed` are the tags of first-level elements
+    that may be here.
     """
-    # If that is the end of a stanza within another one, as in what an archive sends, the footer will not fit.
+    # If that is the end of a stanza within another one, as an archive sends them, the footer does not fit.
     end = max([data.rfind(closing) + len(closing) for closing in _CLOSING if closing in data], default=0)
     run = data[:end]
     # Comments, processing instructions and CDATA; and character references, which may be white space in disguise.
@@ -43,20 +47,20 @@ def read_bulk(
         root = read_document(header + run + footer, DOCUMENTS)
     except ElementError:
         return None
-    stanzas = [*root]
-    for stanza in stanzas:
-        tail = stanza.tail
+    elements = [*root]
+    for element in elements:
+        tail = element.tail
         if tail is not None:
             if tail.strip(_SPACE):
                 return None
-            stanza.tail = None
-        if stanza.tag not in allowed:
+            element.tail = None
+        if element.tag not in allowed:
             return None
-    return (stanzas, end) if stanzas else None
+    return ([*map(copy_of, elements)], end) if elements else None
 
 
 def _has_short_tags(data: bytes, longest: int) -> bool:
-    """Whether from each ``<`` it is no more than `longest` octets to the next one, or to the end. In long jumps."""
+    """Tell whether each ``<`` is at most `longest` octets before the next one, or before the end. In long jumps."""
     position, last = 0, len(data) - longest
     while position < last:
         position_of_next = data.rfind(b"<", position + 1, position + longest + 1)

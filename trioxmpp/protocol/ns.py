@@ -1,4 +1,4 @@
-"""The namespaces of RFC 6120, RFC 7395 and of the extensions that change how a stream lives, or that it relies on."""
+"""The namespaces of RFC 6120, of RFC 7395, and of the extensions that a stream relies on; the names of the stanzas."""
 
 STREAM = "http://etherx.jabber.org/streams"
 CLIENT = "jabber:client"
@@ -17,6 +17,7 @@ SESSION = "urn:ietf:params:xml:ns:xmpp-session"
 SM = "urn:xmpp:sm:3"
 CARBONS = "urn:xmpp:carbons:2"
 CSI = "urn:xmpp:csi:0"
+COMPRESS = "http://jabber.org/protocol/compress"
 PING = "urn:xmpp:ping"
 DISCO_INFO = "http://jabber.org/protocol/disco#info"
 MAM = "urn:xmpp:mam:2"
@@ -27,3 +28,7 @@ FORMS = "jabber:x:data"
 SID = "urn:xmpp:sid:0"
 FRAMING = "urn:ietf:params:xml:ns:xmpp-framing"
 XML = "http://www.w3.org/XML/1998/namespace"
+
+#: The three stanzas (RFC 6120 §8.1). Their names without and with the namespace.
+STANZA_NAMES = ("message", "presence", "iq")
+STANZA_TAGS = frozenset(f"{{{CLIENT}}}{name}" for name in STANZA_NAMES)

@@ -1,8 +1,7 @@
 """XML streams in WebSocket messages (RFC 7395): each message is an XML document of its own, with one element in it.
 
 There is no stream element around them. ``<open/>`` stands for its opening tag and ``<close/>`` for its closing tag, so
-that what comes out of `DocumentFraming` is what comes out of `framing.Framing`; and nothing is inherited: neither
-namespaces nor the language.
+`DocumentFraming` gives the same events as `framing.Framing`. Nothing is inherited: neither namespaces nor the language.
 """
 
 from __future__ import annotations
@@ -11,12 +10,17 @@ import functools
 import re
 from typing import Final
 
+from lxml import etree
+
 from .. import xml
 from ..errors import ElementError, StreamCondition, StreamError
 from ..xml.markup import read_document
 from . import ns
-from .framing import FIRST_LEVEL_NAMESPACES, FOOTER, Event, Framing, Limits, StreamFooter, StreamHeader, header
+from .framing import FIRST_LEVEL_NAMESPACES, FOOTER, Framing, header
+from .limits import Limits
 from .pullparser import DOCUMENTS, refuse
+from .shown import shown
+from .streamevents import Event, Skipped, StreamFooter, StreamHeader, read_header
 
 __all__ = ["CLOSE", "DocumentFraming", "document", "open_"]
 
@@ -24,26 +28,28 @@ CLOSE: Final = f"<close xmlns='{ns.FRAMING}'/>".encode()
 
 _OPEN: Final = f"{{{ns.FRAMING}}}open"
 _CLOSE: Final = f"{{{ns.FRAMING}}}close"
-_LANG: Final = f"{{{ns.XML}}}lang"
 _NAMESPACES: Final = FIRST_LEVEL_NAMESPACES | {ns.FRAMING}
 
-_STANZAS: Final = (b"<message", b"<presence", b"<iq")
-_USUAL: Final = frozenset(
-    [f"{{{ns.CLIENT}}}{name}" for name in ("message", "presence", "iq")] + [f"{{{ns.SM}}}{name}" for name in "ra"]
-)
+_STANZAS: Final = tuple(f"<{name}".encode() for name in ns.STANZA_NAMES)
+_USUAL: Final = ns.STANZA_TAGS | {f"{{{ns.SM}}}r", f"{{{ns.SM}}}a"}
+_SPACE: Final = b" \t\r\n"
+_PREFIX: Final = b" xmlns:"
 _TAG: Final = re.compile(rb"""(<[^ \t\r\n=<>'"/!?]+)((?:[ \t\r\n]+[^ \t\r\n=<>'"/]+=(?:'[^'<]*'|"[^"<]*"))*)""")
 _ATTRIBUTES: Final = re.compile(rb"""([^ \t\r\n=<>'"/]+)=(?:'[^'<]*'|"[^"<]*")""")
 
 
 class DocumentFraming:
-    """The inbound half of one XML stream in WebSocket messages: one call, one whole message.
+    """The inbound half of one XML stream in WebSocket messages: one call reads one whole message.
 
-    It behaves as `framing.Framing` does, which it feeds: a message is read as if it stood in a stream whose header
-    declares ``jabber:client`` and the prefix ``stream``. Every document should declare them itself (RFC 7395 §3.3.3);
-    some servers do not for stream errors. What is not exactly one element ends the stream with *bad-format*.
+    It behaves as `framing.Framing` does, which it feeds. A message that is not exactly one element ends the stream with
+    *bad-format*; white space around the element is dropped, and a message of white space is nothing.
 
-    Most messages are whole, plain stanzas, too short to exceed any limit, and acknowledgements of such. These are read
-    as the documents they are; what is the least bit unusual goes the other way, which knows what to say of it.
+    **The rule for namespaces.** Every document should declare its own (RFC 7395 §3.3.3). Some servers forget it, mostly
+    in stream errors. So each message is read as if it stood in a stream whose header declares ``jabber:client`` and the
+    prefix ``stream``: an element without ``xmlns`` is one of ``jabber:client``, and no other.
+
+    Most messages are whole, usual stanzas, too short to exceed any limit, and acknowledgements of such. They are read
+    as the documents that they are. All others go the longer way, which finds the right error.
 
     ``<close see-other-uri="…"/>`` is the StreamError *see-other-host*, with the URI as its text and its `uri`.
     """
@@ -51,80 +57,85 @@ class DocumentFraming:
     def __init__(self, limits: Limits | None = None) -> None:
         self._framing = Framing(limits, namespaces=_NAMESPACES)
         self._framing.feed(header(to=None, lang=None))
-        self._small = self._framing.small
+        self._fast_path_limit = self._framing.fast_path_limit
         self._error: StreamError | None = None
         self._ended = False
 
+    @property
+    def incomplete(self) -> int:
+        """See `Framing.incomplete`: messages are always complete."""
+        return 0
+
     def feed(self, data: bytes) -> tuple[list[Event], StreamError | None]:
-        """Read one message: its element, and the stream error that stopped us, if one did."""
+        """Read one message. Return its element, and the stream error that stopped us, if any."""
         event, _, error = self.feed_one(data)
         return [] if event is None else [event], error
 
     def feed_one(self, data: bytes) -> tuple[Event | None, bytes, StreamError | None]:
-        """Like `feed`. Nothing is ever left of a message: what comes in between are the empty bytes."""
+        """Like `feed`. Nothing is ever left of a message: the bytes in the middle are empty."""
         if self._error is None and not self._ended:
             try:
                 return self._read(data), b"", None
             except StreamError as exc:
-                self._error = exc.with_traceback(None)  # it is kept, and should keep nothing else
+                self._error = exc.with_traceback(None)  # it is kept, and its traceback would keep frames
         return None, b"", self._error
 
-    def rest(self) -> None:
-        """Nothing has come for a while; see `Framing.rest`."""
-        self._framing.rest()
+    def release_buffers(self) -> None:
+        """See `Framing.release_buffers`."""
+        self._framing.release_buffers()
 
     def _read_usual(self, data: bytes) -> xml.Element | None:
-        """Read one of the usual elements, if that is beyond doubt."""
+        """Read one of the usual elements, if it is beyond doubt."""
         # Without a declaration it is UTF-8, unless it begins otherwise or has octets of value 0.
-        if len(data) > self._small or not data.startswith(b"<") or b"\0" in data or b"<!" in data or b"<?" in data:
+        if len(data) > self._fast_path_limit or not data.startswith(b"<"):
+            return None
+        if b"\0" in data or b"<!" in data or b"<?" in data:
             return None
         try:
             element = read_document(data, DOCUMENTS)
         except ElementError:
             return None
-        return element if element.tag in _USUAL else None
+        if element.tag not in _USUAL:
+            return None
+        if _PREFIX in data:
+            etree.cleanup_namespaces(element)  # declared on the stanza, it would go with each payload that we forward
+        return element
 
-    def _read(self, data: bytes) -> Event:
+    def _read(self, data: bytes) -> Event | None:
         usual = self._read_usual(data)
         if usual is not None:
             return usual
+        data = data.strip(_SPACE)
+        if not data:
+            return None
         if not data.startswith(b"<"):
             raise refuse(StreamCondition.BAD_FORMAT, "a message that does not begin with <")
         events, error = self._framing.feed(data)
         if error is not None:
             raise error
-        element = events[0] if len(events) == 1 and self._framing.between else None
-        if element is None or isinstance(element, (StreamHeader, StreamFooter)):
+        event = events[0] if len(events) == 1 and self._framing.between else None
+        if event is None or isinstance(event, (StreamHeader, StreamFooter)):
             raise refuse(StreamCondition.BAD_FORMAT, "a message that is not one whole element")
-        if not str(element.tag).startswith(f"{{{ns.FRAMING}}}"):
-            return element
+        if isinstance(event, Skipped) or not str(event.tag).startswith(f"{{{ns.FRAMING}}}"):
+            return event
+        return self._framed(event, len(data))
+
+    def _framed(self, element: xml.Element, octets: int) -> Event:
+        """Take ``<open/>`` or ``<close/>`` (RFC 7395 §3.4, §3.6)."""
         if element.tag == _OPEN:
-            return _header(element)
+            return read_header(element)
         if element.tag != _CLOSE:
-            raise refuse(StreamCondition.UNSUPPORTED_STANZA_TYPE, f"{element.tag!r:.80}")
+            return Skipped("", None, None, None, None, f"we do not know the element {element.tag!r:.200}", octets)
         if (uri := element.get("see-other-uri")) is not None:
-            raise StreamError(StreamCondition.SEE_OTHER_HOST, uri, uri=uri)
+            raise StreamError(StreamCondition.SEE_OTHER_HOST, shown(uri), uri=uri)
         self._ended = True
         return StreamFooter()
-
-
-def _header(element: xml.Element) -> StreamHeader:
-    version = element.get("version")
-    if version is not None and not re.fullmatch(r"0*1(\.[0-9]+)?", version):
-        raise refuse(StreamCondition.UNSUPPORTED_VERSION, f"version {version!r:.40}")
-    return StreamHeader(
-        to=element.get("to"),
-        from_=element.get("from"),
-        id=element.get("id"),
-        version=version,
-        lang=element.get(_LANG),
-    )
 
 
 def open_(*, to: str | None, from_: str | None = None, lang: str | None = "en", id: str | None = None) -> bytes:
     """Write ``<open/>`` (RFC 7395 §3.4).
 
-    What is None is left out; `id` is for servers. Raises ValueError for characters that XML cannot carry.
+    A value that is None is left out; `id` is for servers. Raises ValueError for characters that XML cannot carry.
     """
     given = (("to", to), ("from", from_), ("id", id), ("version", "1.0"), ("xml:lang", lang))
     attributes = "".join(f" {name}='{xml.escape_attr(value)}'" for name, value in given if value is not None)
@@ -132,14 +143,15 @@ def open_(*, to: str | None, from_: str | None = None, lang: str | None = "en", 
 
 
 def document(element: bytes, *, lang: str | None = None) -> bytes:
-    """Make a document of what was written to stand in a stream: an element, or its `FOOTER`, which is ``<close/>``.
+    """Make a document of an element that was written to stand in a stream; of the `FOOTER`, make ``<close/>``.
 
-    What it would inherit there is declared: the namespace, if it has none of its own, the prefix of stream errors,
-    and for stanzas `lang`, the language of the stream (RFC 7395 §3.3.3). ValueError if it is no element.
+    The document declares what the element would inherit there: the namespace, if it has none of its own; the prefix of
+    stream errors; and for stanzas `lang`, the language of the stream (RFC 7395 §3.3.3). Raises ValueError if `element`
+    is not an element.
     """
     head = element[: element.find(b">")]
     end = max(head.find(b" "), 0)
-    # A stanza as we write them: if the quotation marks are in pairs, its tag ends there, and it declares nothing.
+    # A stanza as we write it: if the quotation marks are in pairs, its tag ends there, and it declares nothing.
     if head[:end] in _STANZAS and b"xml" not in head and b'"' not in head and not head.count(b"'") % 2:
         return element[:end] + _inherited(lang) + element[end:]
     if element == FOOTER:
@@ -160,7 +172,7 @@ def document(element: bytes, *, lang: str | None = None) -> bytes:
 
 @functools.lru_cache(maxsize=16)
 def _inherited(lang: str | None) -> bytes:
-    """What a stanza that declares nothing inherits from a stream."""
+    """Return the declarations that a stanza without any inherits from a stream."""
     return f" xmlns='{ns.CLIENT}'".encode() + (b"" if lang is None else _language(lang))
 
 

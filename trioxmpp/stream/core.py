@@ -374,7 +374,9 @@ class StreamCore:
                     self.session = closed_session()
             if ended_by is EndedBy.FAILURE:
                 ours = cause if isinstance(cause, StreamError) and cause.by_us else None
-                hopeless = isinstance(cause, StreamTimeout) or (management is Management.RESUMABLE and ours is None)
+                # Our footer would end a session that can be resumed, unless it answers the server's (RFC 6120 §4.4).
+                unwanted = management is Management.RESUMABLE and ours is None and not xmlstream.footer_received
+                hopeless = isinstance(cause, StreamTimeout) or unwanted
                 if not hopeless:
                     await xmlstream.say_goodbye(ours)
             if ended_by is EndedBy.CLOSE:

@@ -94,7 +94,10 @@ IDLE_AFTER = 5.0
 
 
 class Watchdog:
-    """Watches one XML stream. Any byte counts as a sign of life, whether or not it answers what was asked."""
+    """Watches one XML stream. `XmlStream.heard` decides what counts as a sign of life.
+
+    A sign of life need not answer what was asked.
+    """
 
     def __init__(self, xmlstream: XmlStream, settings: LivenessSettings, ask: Callable[[], None]) -> None:
         self._xmlstream = xmlstream
@@ -118,7 +121,7 @@ class Watchdog:
                     await self._settings.changed.park()
             elif now >= quiet:
                 rested = heard
-                self._xmlstream.rest()
+                self._xmlstream.release_buffers()
             elif not looked:
                 # If the program was busy until now, there may be bytes that the reader is only about to read.
                 looked = True

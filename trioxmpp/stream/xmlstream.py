@@ -1,7 +1,13 @@
-"""One XML stream over one transport (RFC 6120 §4): the only place that knows both."""
+"""One XML stream over one transport (RFC 6120 §4): the only place that knows both.
+
+What counts as a sign of life is decided here (`XmlStream.heard`): every octet between two elements, and every element
+that ends. The octets of an element that has not ended count for a quarter of an hour, and then only while enough of
+them come. Otherwise one octet a minute would keep a stream alive on which nothing arrives any more.
+"""
 
 from __future__ import annotations
 
+import logging
 import ssl
 from collections import deque
 
@@ -11,14 +17,24 @@ from .. import xml
 from ..errors import StreamCondition, StreamError
 from ..protocol import framing, ns
 from ..protocol.features import StreamFeatures, parse_features
-from ..protocol.framing import Event, Limits, StreamFooter, StreamHeader
+from ..protocol.limits import Limits
+from ..protocol.streamevents import Event, Skipped, StreamFooter, StreamHeader
 from ..transport.base import Transport
-from .wire import wire_of
+from .encoding import encoding_of
 
 __all__ = ["XmlStream"]
 
+logger = logging.getLogger(__name__)
+
 FEATURES = f"{{{ns.STREAM}}}features"
 STREAM_ERROR = f"{{{ns.STREAM}}}error"
+
+# The namespaces of what a negotiation cannot do without.
+_NEEDED = tuple(f"{{{namespace}}}" for namespace in (ns.STREAM, ns.TLS, ns.SASL, ns.SASL2, ns.SM))
+
+#: Seconds that any element may take, and octets that must come of a longer one each second.
+ELEMENT_TIME = 900.0
+SLOWEST_ELEMENT = 4096
 
 #: Seconds that a stream which is over may take to say so, whatever else happens.
 GOODBYE_TIMEOUT = 1.0
@@ -33,7 +49,7 @@ class XmlStream:
     """An XML stream with the server of `domain`, over `transport`.
 
     While it is negotiated, one task calls `open`, `send` and `receive_element` in turn. From then on the reader of a
-    `StanzaStream` alone calls `receive`, and its writer alone calls `send`.
+    `StanzaStream` alone calls `receive`, and its writer alone calls `send`. `limits` bound what the server may send.
     """
 
     def __init__(self, transport: Transport, domain: str, *, lang: str = "en", limits: Limits | None = None) -> None:
@@ -46,9 +62,14 @@ class XmlStream:
         """Whether nothing can be said any more: the link is broken, or given up, or a stanza was cut in half."""
         self.features_due = False
         """Whether the server may say once more what it offers, though nobody waits for it."""
+        self.footer_received = False
+        """Whether the server has closed its side of the stream."""
+        self.elements_received = 0
+        """The number of first-level elements that have ended, those that were passed over included."""
         self._limits = limits or Limits()
-        self._wire = wire_of(transport)
-        self._inbound = self._wire.inbound(self._limits)
+        self._encoding = encoding_of(transport)
+        self._inbound = self._encoding.inbound(self._limits)
+        self._begun = 0.0  # when the element began that has not ended
         self._unread = b""
         self._events: deque[Event] = deque()
         self._error: Exception | None = None
@@ -65,8 +86,15 @@ class XmlStream:
 
     @property
     def heard(self) -> float:
-        """When the last byte arrived, on trio's clock."""
-        return self.transport.heard
+        """When the server last gave a sign of life, on trio's clock.
+
+        An octet of an element that has not ended is one for `ELEMENT_TIME`, and then as long as `SLOWEST_ELEMENT`
+        octets come each second.
+        """
+        incomplete = self._inbound.incomplete
+        if not incomplete:
+            return self.transport.heard
+        return min(self.transport.heard, self._begun + ELEMENT_TIME + incomplete / SLOWEST_ELEMENT)
 
     async def open(self, *, from_: str | None = None, follow: bytes = b"") -> StreamFeatures:
         """Begin a stream, or begin it again (RFC 6120 §4.3.3); return what the server offers.
@@ -75,9 +103,9 @@ class XmlStream:
         element that is sent along, for a server that need not be heard first. Raises ConnectionError. Cancelling
         leaves a stream that is good for nothing but `aclose`.
         """
-        self._inbound = self._wire.inbound(self._limits)
+        self._inbound = self._encoding.inbound(self._limits)
         self.header = None
-        beginning = self._wire.header(to=self.domain, from_=from_, lang=self.lang)
+        beginning = self._encoding.header(to=self.domain, from_=from_, lang=self.lang)
         await self.send(beginning, *([follow] if follow else []))
         header = await self._receive_event()
         if not isinstance(header, StreamHeader):
@@ -119,9 +147,9 @@ class XmlStream:
         """
         if self.closed:
             raise ConnectionAbortedError("the XML stream is closed")
-        packed = self._wire.pack(pieces, self.lang)
+        encoded = self._encoding.encode(pieces, self.lang)
         self.closed = True  # until all of it is written: half an element cannot be followed by anything
-        await self.transport.send(*packed)
+        await self.transport.send(*encoded)
         self.closed = False
 
     async def receive_element(self) -> xml.Element:
@@ -130,7 +158,10 @@ class XmlStream:
         Raises the StreamError that the server sent instead, or ConnectionError if the stream ended. Cancelling loses
         nothing.
         """
-        event = await self._receive_event()
+        while isinstance(event := await self._receive_event(), Skipped):
+            if event.is_stanza or event.tag.startswith(_NEEDED):
+                raise self._refuse(StreamCondition.POLICY_VIOLATION, f"an element that we need: {event.reason}")
+            logger.warning("ignored during the negotiation: %.200s", event.reason)
         if isinstance(event, StreamFooter):
             self.closed = True
             raise ConnectionAbortedError("the server closed the stream")
@@ -149,13 +180,19 @@ class XmlStream:
         if self._error is not None:
             await trio.lowlevel.checkpoint()
             raise self._error
+        was_incomplete = bool(self._inbound.incomplete)
         data = await self._read()
         events, self._error = self._inbound.feed(data)
+        if events:
+            self.elements_received += len(events)
+            self.footer_received = isinstance(events[-1], StreamFooter)
+        if events or not was_incomplete:
+            self._begun = self.transport.heard
         return events
 
-    def rest(self) -> None:
-        """Let go of memory that is only needed for reading. It is had again when there is something to read."""
-        self._inbound.rest()
+    def release_buffers(self) -> None:
+        """Free memory that is only needed for reading. It is had again when there is something to read."""
+        self._inbound.release_buffers()
 
     def unread(self) -> bool:
         """Whether bytes are waiting that arrived during the negotiation."""

@@ -15,7 +15,7 @@ from .. import xml
 from ..errors import ErrorType, JIDError, StanzaCondition, StreamCondition, StreamError
 from ..jid import JID
 from ..protocol import ns
-from ..protocol.framing import Event, StreamFooter, StreamHeader, header
+from ..protocol.framing import Event, Skipped, StreamFooter, StreamHeader, header
 from . import sasl2
 from .account import Account
 from .authentication import MECHANISMS, Exchange, Refused, Setting, exchange
@@ -111,6 +111,11 @@ class Conversation:
             return None
         if isinstance(event, StreamHeader):
             raise _refuse(StreamCondition.BAD_FORMAT, "a second stream header")
+        if isinstance(event, Skipped):
+            is_stanza = event.is_stanza
+            raise _refuse(
+                StreamCondition.POLICY_VIOLATION if is_stanza else StreamCondition.UNSUPPORTED_STANZA_TYPE, event.reason
+            )
         if event.tag == f"{{{ns.STREAM}}}error":
             return None
         return event

@@ -7,7 +7,7 @@ from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_server_st
 
 from .. import xml
 from ..protocol import ns
-from ..protocol.framing import FOOTER, Event, Framing, StreamFooter, StreamHeader, header
+from ..protocol.framing import FOOTER, Event, Framing, Skipped, StreamFooter, StreamHeader, header
 from ..protocol.websocket import CLOSE, document, open_
 
 __all__ = ["Gateway", "open_gateway"]
@@ -50,7 +50,8 @@ class Gateway(trio.abc.Stream):
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Each element that `data` completes is a message; what is no XML is one, too."""
         events, error = self._outbound.feed(bytes(data))
-        messages = [_written(event) for event in events] if error is None else [bytes(data)]
+        is_whole = error is None and not any(isinstance(event, Skipped) for event in events)
+        messages = [_written(event) for event in events] if is_whole else [bytes(data)]
         try:
             for message in messages:
                 await self._websocket.send_message(message.decode(errors="replace"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import trio
 
 from .. import xml
-from ..protocol.framing import FOOTER, Event, Framing, StreamFooter, StreamHeader
+from ..protocol.framing import FOOTER, Event, Framing, Skipped, StreamFooter, StreamHeader
 from .transcript import explain, fill_in, match, parse_script
 
 __all__ = ["Script", "describe"]
@@ -93,7 +93,7 @@ class Script:
 
     async def _element(self, what: str, within: float | None) -> xml.Element:
         event = await self._patiently(what, within)
-        if event is None or isinstance(event, (StreamHeader, StreamFooter)):
+        if event is None or isinstance(event, (StreamHeader, StreamFooter, Skipped)):
             raise AssertionError(f"{what} was expected, but {describe(event)}")
         return event
 
@@ -127,4 +127,6 @@ def describe(event: Event | None) -> str:
         return "the other side ended the stream"
     if isinstance(event, StreamHeader):
         return f"the other side began a stream: {event}"
+    if isinstance(event, Skipped):
+        return f"the other side said what we do not take: {event}"
     return f"the other side said {xml.serialise(event)}"

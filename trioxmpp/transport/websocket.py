@@ -28,12 +28,17 @@ __all__ = ["MAX_MESSAGE", "WebSocketTransport", "open_websocket"]
 
 SUBPROTOCOL = "xmpp"
 
-#: Characters of a message; whose octets are counted later, when it is read as XML.
-MAX_MESSAGE = 1 << 20
+#: Characters of a message: the ceiling of `protocol.limits.Limits`. How large a stanza may be is decided there, when
+#: the message is read as XML.
+MAX_MESSAGE = 64 << 20
 
-#: Octets that the answer to the handshake may have, and messages that are kept while nobody receives.
+#: Octets that the answer to the handshake may have, and messages that are kept until they are received.
 MAX_ANSWER = 1 << 16
 QUEUE = 16
+
+#: Seconds that any message may take, and octets that must come of a longer one each second: what `heard` counts.
+MESSAGE_TIME = 900.0
+SLOWEST_MESSAGE = 4096
 
 #: Seconds that the other side may take to say that it closes the WebSocket, too.
 CLOSE_TIMEOUT = 1.0
@@ -55,6 +60,8 @@ class _Below(trio.abc.Stream):
         """What there is of the answer to the handshake; None when there is a WebSocket."""
         self.failure: ConnectionError | None = None
         """What broke the link, if something did."""
+        self.unread = 0
+        """Octets that came since the last message was received."""
         self._writing = trio.Lock()
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
@@ -95,9 +102,14 @@ class _Below(trio.abc.Stream):
             data = await self.transport.receive()
         except ConnectionError as exc:
             raise self._broken(exc) from exc
+        self.unread += len(data)
         if self.answer is not None:
             self._answered(self.answer + data, is_all=not data)
         return data
+
+    def message_received(self) -> None:
+        """A message was received."""
+        self.unread = 0
 
     def _answered(self, answer: bytes, *, is_all: bool) -> None:
         """Look at what there is of the answer: whether there is going to be a WebSocket, if it goes on like that."""
@@ -140,6 +152,7 @@ class WebSocketTransport:
         self.secure = transport.secure
         """Whether TLS protects the link."""
         self._below = _Below(transport)
+        self._last_message = transport.heard
         self._max_message = max_message
         self._scope = trio.CancelScope()
         self._websocket: WebSocketConnection | None = None
@@ -193,8 +206,9 @@ class WebSocketTransport:
 
     @property
     def heard(self) -> float:
-        """See `Transport.heard`."""
-        return self._below.transport.heard
+        """See `Transport.heard`. Octets of a message that is not whole count for a while, as long as enough come."""
+        slowest = self._last_message + MESSAGE_TIME + self._below.unread / SLOWEST_MESSAGE
+        return min(self._below.transport.heard, slowest)
 
     def channel_bindings(self) -> Mapping[str, bytes]:
         """See `Transport.channel_bindings`: TLS may end at a web server that knows nothing of XMPP."""
@@ -216,16 +230,18 @@ class WebSocketTransport:
     async def receive(self) -> bytes:
         """See `Transport.receive`. Raises the StreamError *policy-violation* for a message that is too large."""
         websocket = self._check()
-        try:
-            message = await websocket.get_message()
-        except ConnectionClosed as exc:
-            if (end := self._end(exc)) is not None:
-                raise end from exc
-            return b""
+        message: str | bytes = ""
+        while not message:  # an empty one is white space, as RFC 6120 §4.6.1 has it, and nothing
+            try:
+                message = await websocket.get_message()
+            except ConnectionClosed as exc:
+                if (end := self._end(exc)) is not None:
+                    raise end from exc
+                return b""
+            self._below.message_received()
+            self._last_message = self._below.transport.heard
         if not isinstance(message, str):
             raise ConnectionAbortedError("the server sent a binary message, which is not XMPP")
-        if not message:
-            raise ConnectionAbortedError("the server sent an empty message, which is not XMPP")
         return message.encode()
 
     async def start_tls(self, context: ssl.SSLContext, server_hostname: str) -> None:
@@ -271,7 +287,9 @@ class WebSocketTransport:
         if reason.code == _TOO_BIG and str(self._max_message) in (reason.reason or ""):
             text = f"a message of more than {self._max_message} characters"
             return StreamError(StreamCondition.POLICY_VIOLATION, text, by_us=True)
-        text = f"{reason.code} {reason.reason or ''}".strip()
+        text = "".join(
+            char if char.isprintable() else "\ufffd" for char in f"{reason.code} {reason.reason or ''}"
+        ).strip()
         return ConnectionAbortedError(f"the server closed the WebSocket: {text}")
 
 

@@ -9,7 +9,7 @@ from . import nested  # noqa: F401  (lets elements contain stanzas)
 from .base import Stanza
 from .iq import IQ, ReplyKey, reply_key
 from .message import Message
-from .parse import parse_stanza
+from .parse import parse_skipped, parse_stanza
 from .presence import Presence
 from .request import Get, Set, response_type
 from .types import IQType, MessageType, PresenceShow, PresenceType
@@ -26,6 +26,7 @@ __all__ = [
     "ReplyKey",
     "Set",
     "Stanza",
+    "parse_skipped",
     "parse_stanza",
     "reply_key",
     "response_type",

@@ -8,25 +8,25 @@ from collections.abc import Callable, Sequence
 from ... import xml
 from ...errors import ElementError, ErroneousStanza, StreamCondition, StreamError
 from ...protocol import framing, ns, sm
-from ...protocol.framing import Event, StreamFooter, StreamHeader
-from ...protocol.stanza import parse_stanza
+from ...protocol.stanza import parse_skipped, parse_stanza
+from ...protocol.streamevents import Event, Skipped, StreamFooter, StreamHeader
 from ..link import Link
 from ..outbound.writer import Writer
 from ..xmlstream import FEATURES, STREAM_ERROR
+from .notices import Notices
 from .router import Router
 
 __all__ = ["Reader"]
 
 logger = logging.getLogger(__name__)
 
-_STANZAS = frozenset(f"{{{ns.CLIENT}}}{name}" for name in ("message", "presence", "iq"))
-
 
 class Reader:
     """Reads the stanzas of a session from one XML stream, and takes each element for what it is.
 
-    The inbound counter moves when a stanza is processed. What was parsed but not processed when the link ended is
-    discarded uncounted, so that the server sends it again.
+    The inbound counter moves when a stanza is processed. What was parsed but not processed when the link ended
+    is discarded uncounted, so that the server sends it again. A stanza that was passed over is processed, too: the
+    server would send it again for ever. An element that we do not know is ignored.
     """
 
     def __init__(self, link: Link, router: Router, writer: Writer) -> None:
@@ -34,6 +34,7 @@ class Reader:
         self._session = link.session
         self._router = router
         self._writer = writer
+        self._notices = Notices(logger)
         self._nonzas: dict[str, Callable[[xml.Element], None]] = {
             sm.TAG_REQUEST: self._request,
             sm.TAG_ACK: self._ack,
@@ -60,12 +61,13 @@ class Reader:
         """Act on one event; True if it was the server's footer, and we are done."""
         if isinstance(event, StreamFooter):
             if not self._link.closing:
-                self._link.xmlstream.closed = self._session.resumable
                 raise ConnectionAbortedError("the server closed the stream")
             return True
         if isinstance(event, StreamHeader):
             raise StreamError(StreamCondition.BAD_FORMAT, "a second stream header", by_us=True)
-        if event.tag in _STANZAS:
+        if isinstance(event, Skipped):
+            self._skipped(event)
+        elif event.tag in ns.STANZA_TAGS:
             self._stanza(event)
         elif event.tag in self._nonzas:
             try:
@@ -75,10 +77,22 @@ class Reader:
         elif event.tag == FEATURES and self._link.xmlstream.features_due:
             self._link.xmlstream.features_due = False
         elif not self._link.closing:
-            raise StreamError(StreamCondition.UNSUPPORTED_STANZA_TYPE, str(event.tag)[:200], by_us=True)
+            self._notices.element(str(event.tag), "it was not expected")
         return False
 
-    def _stanza(self, element: xml.Element) -> None:
+    def _skipped(self, event: Skipped) -> None:
+        """Deal with an element that was passed over."""
+        if event.tag == STREAM_ERROR:
+            raise StreamError(
+                StreamCondition.UNDEFINED_CONDITION, f"a stream error that we could not take: {event.reason}"
+            )
+        if event.is_stanza:
+            self._notices.stanza(event)
+            self._stanza(event)
+        else:
+            self._notices.element(event.tag, event.reason)
+
+    def _stanza(self, element: xml.Element | Skipped) -> None:
         management = self._session.sm
         if management is None:
             self._route(element)
@@ -92,7 +106,12 @@ class Reader:
         finally:
             self._session.handled.processed()
 
-    def _route(self, element: xml.Element) -> None:
+    def _route(self, element: xml.Element | Skipped) -> None:
+        if isinstance(element, Skipped):
+            problem = parse_skipped(element)
+            if problem.partial is not None:
+                self._router.refuse(problem, self._session)
+            return
         try:
             stanza = parse_stanza(element)
         except ErroneousStanza as problem:

@@ -170,7 +170,11 @@ class RequestHandlers:
         """Have the request answered: a plain function now, an async one in a task that `start_soon` starts."""
         request = Request(iq, session)
         payload = iq.payload
-        slot = None if payload is None else self._slots.get((iq.type, payload.tag))
+        if payload is None:
+            text = "an IQ of type get or set has exactly one payload (RFC 6120 §8.2.3)"
+            request.reply(XMPPModifyError(StanzaCondition.BAD_REQUEST, text))
+            return
+        slot = self._slots.get((iq.type, payload.tag))
         if slot is None:
             logger.info("nobody handles %r", iq)
             request.reply(_unavailable())

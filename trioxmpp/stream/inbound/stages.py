@@ -56,8 +56,8 @@ class Stages(Generic[S]):
             raise TypeError("a stage is a plain function: nothing may be awaited on the way of a stanza")
         entry = stage, function
         # A new list: a chain that is being walked keeps the one that it began with.
-        chain = [*self.chain, entry]
-        chain.sort(key=_stage)
+        chain = self.chain.copy()
+        chain.insert(sum(before <= stage for before, _ in chain), entry)
         self.chain = chain
         try:
             yield
@@ -117,10 +117,6 @@ class Claims:
         if presence.from_ is None:
             return False
         return _call(self._presences.get(presence.from_.bare), presence)
-
-
-def _stage(entry: tuple[Stage, object]) -> Stage:
-    return entry[0]
 
 
 def _call(function: Callable[[S], object] | None, stanza: S) -> bool:
