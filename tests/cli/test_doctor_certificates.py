@@ -154,13 +154,13 @@ async def test_one_that_expires_soon_had_better_be_renewed(autojump_clock, town,
     assert (told and told.text) == (left and f"the certificate expires in {left}: renew it")
 
 
-async def test_one_with_nothing_but_a_common_name_is_better_replaced_where_it_is_accepted(autojump_clock, town):
+async def test_a_common_name_alone_is_refused_also_with_a_context_that_would_accept_it(autojump_clock, town):
     town.offers(SCRAM, context=town.authority.server(common_name=DOMAIN))
     client = town.authority.client
     client.hostname_checks_common_name = True
     diagnosis = await town.examine(tls=client)
-    assert diagnosis.ok
-    assert codes(diagnosis)["common-name-only"].level == "hint"
+    assert not diagnosis.ok
+    assert codes(diagnosis)["certificate-name"].level == "fault"
 
 
 async def test_tls_of_the_last_generation_is_a_hint(autojump_clock, town):

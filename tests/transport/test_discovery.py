@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections import Counter
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import dns.exception
@@ -13,7 +15,7 @@ import dns.resolver
 import pytest
 import trio
 
-from trioxmpp.transport.discovery import SRV, discover, in_order
+from trioxmpp.transport.discovery import MAX_RECORDS, SRV, discover, in_order
 from trioxmpp.transport.endpoint import Endpoint
 
 STARTTLS, DIRECT = "_xmpp-client._tcp.example.test.", "_xmpps-client._tcp.example.test."
@@ -207,3 +209,43 @@ async def test_a_domain_that_cannot_be_a_host():
     found = await discover("no host", resolver=Resolver())
     assert not found.endpoints
     assert "'no host' is not a host name" in found.troubles[0]
+
+
+def calls_of(function: Callable[[], object]) -> int:
+    """How many functions are called while `function` runs: a measure of work that no other process disturbs."""
+    count = 0
+
+    def note(frame, event, argument):
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    sys.setprofile(note)
+    try:
+        function()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+def test_the_order_of_many_records_takes_linear_work():
+    def work(number: int) -> int:
+        records = [SRV("xmpp", 1, weight % 7, f"host{weight}.test", 5222) for weight in range(number)]
+        return calls_of(lambda: in_order(records, random.Random(1)))
+
+    assert work(2000) < 2.5 * work(1000)
+
+
+async def test_a_flood_of_records_is_cut_after_the_best_and_said():
+    flood = [(10, 0, f"host{number}.example.test.", 5222) for number in range(3000)]
+    resolver = Resolver(starttls=[*flood, (1, 0, "best.example.test.", 5222)], direct=flood)
+    found = await discover("example.test", resolver=resolver, rng=random.Random(1))
+    assert len(found.records) == len(found.endpoints) == MAX_RECORDS
+    assert str(found.endpoints[0]) == "xmpp://best.example.test:5222"
+    assert found.troubles == ("the domain has 6001 SRV records; only the first 64 in order are used",)
+
+
+async def test_an_error_of_the_dns_is_shown_in_one_short_line():
+    resolver = Resolver(starttls=dns.exception.DNSException("x\x1b[2J\n" * 10_000), direct=dns.exception.DNSException())
+    found = await discover("example.test", resolver=resolver)
+    assert all(trouble.isprintable() and len(trouble) < 700 for trouble in found.troubles)
+    assert not any(trouble.rstrip().endswith(":") for trouble in found.troubles)

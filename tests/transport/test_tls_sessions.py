@@ -210,3 +210,47 @@ async def test_the_places_of_the_past_are_forgotten():
 async def test_a_link_without_tls_leaves_nothing():
     ours, _ = trio.testing.memory_stream_pair()
     await StreamTransport(ours, TLSMemory().at("here")).aclose()
+
+
+# --- the end of a link that nobody closed in order
+
+
+class Watched(ssl.SSLContext):
+    """A context that keeps where OpenSSL reads what arrives."""
+
+    incoming: ssl.MemoryBIO | None = None
+
+    def wrap_bio(self, incoming, *args, **options):
+        self.incoming = incoming
+        return super().wrap_bio(incoming, *args, **options)
+
+
+@BOTH
+async def test_openssl_is_not_told_that_a_link_broke(version):
+    """From OpenSSL 3.5 on, a session is not to be resumed if OpenSSL is told so."""
+    place = Place(version)
+    place.ours = Watched(ssl.PROTOCOL_TLS_CLIENT)
+    place.authority.configure_trust(place.ours)
+    async with place.link() as (client, server, _):
+        await trio.aclose_forcefully(server.transport_stream)
+        assert [await client.receive() for _ in range(3)] == [b""] * 3
+        with pytest.raises(ConnectionError):
+            await client.send(b"to whom?")
+    assert place.ours.incoming is not None
+    assert not place.ours.incoming.eof
+    assert await place.resumes()
+
+
+async def test_a_link_that_ends_during_the_handshake_is_explained():
+    ours, theirs = trio.testing.memory_stream_pair()
+    client = StreamTransport(ours)
+
+    async def hang_up() -> None:
+        await theirs.receive_some()
+        await theirs.aclose()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(hang_up)
+        with pytest.raises(TLSFailure, match="closed the connection during the TLS handshake"):
+            await client.start_tls(ssl.create_default_context(), "example.test")
+    await client.aclose()

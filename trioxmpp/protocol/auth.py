@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from .. import xml
 from ..errors import AuthenticationFailure, ElementError
+from ..text import printable
 from .sasl import Attempt, Credentials, Derivation
-from .sasl.mechanism import printable
 from .saslelements import Auth, Challenge, Failure, Response, Success
 
 __all__ = ["Dialogue"]

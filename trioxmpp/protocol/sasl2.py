@@ -9,12 +9,12 @@ from .. import xml
 from ..errors import AuthenticationFailure, ElementError, JIDError, StreamNegotiationFailure
 from ..jid import JID
 from ..record import field, record
+from ..text import printable
 from . import ns, saslelements, sm
 from .auth import Dialogue
 from .bind2 import Bind, BindOffer, Bound
 from .fast import Fast, FastOffer, RequestToken, Token
 from .sasl import Attempt
-from .sasl.mechanism import printable
 from .sasl.upgrade import Hash, Salt, Upgrade, derivation
 
 __all__ = [

@@ -9,11 +9,15 @@ from typing import Any, Protocol
 import trio
 
 from ..record import record
+from ..text import because
 from .endpoint import Endpoint, to_ascii
 
-__all__ = ["SRV", "Discovered", "Resolver", "discover", "in_order", "prepare"]
+__all__ = ["MAX_RECORDS", "SRV", "Discovered", "Resolver", "discover", "in_order", "prepare"]
 
 _SERVICES = {"xmpp": "_xmpp-client._tcp", "xmpps": "_xmpps-client._tcp"}
+
+#: SRV records of both kinds that are used. A domain that needs more has been taken over, or attacks its users.
+MAX_RECORDS = 64
 
 # RFC 2782 wants "a very small chance" for records of weight 0 that stand beside heavier ones.
 _NEXT_TO_NOTHING = 0.01
@@ -80,6 +84,9 @@ async def discover(domain: str, *, resolver: Resolver | None = None, rng: random
     troubles = [answer for answer in answers.values() if isinstance(answer, str)]
     # Which answer came first must not matter to a seeded generator.
     ordered = in_order(sorted(records, key=repr), rng)
+    if len(ordered) > MAX_RECORDS:
+        troubles.append(f"the domain has {len(ordered)} SRV records; only the first {MAX_RECORDS} in order are used")
+        del ordered[MAX_RECORDS:]
     endpoints = list(dict.fromkeys(endpoint for record in ordered for endpoint in _leads_to(record)))
     if not endpoints:
         all_denied = all(record.target == "." for record in records)
@@ -93,17 +100,15 @@ async def discover(domain: str, *, resolver: Resolver | None = None, rng: random
 
 
 def in_order(records: Iterable[SRV], rng: random.Random | None = None) -> list[SRV]:
-    """The records by priority, and among equals by chance, in proportion to their weights (RFC 2782)."""
+    """Sort the records by priority, and those of one priority by chance, in proportion to their weights (RFC 2782).
+
+    RFC 2782 draws one record after the other, each time from all that are left, which takes quadratic time. The same
+    order comes out if each record waits for an exponential time whose rate is its weight, and the shortest wait is
+    first: at each draw, the chance of a record is its share of the weights that are left (Efraimidis and Spirakis,
+    2006). A domain may have thousands of records, and its owner may be hostile.
+    """
     rng = rng or random.Random()
-    left = sorted(records, key=lambda record: record.priority)
-    ordered = []
-    while left:
-        equals = [record for record in left if record.priority == left[0].priority]
-        # Not the draw of integers that RFC 2782 describes: that favours small weights.
-        (chosen,) = rng.choices(equals, [record.weight or _NEXT_TO_NOTHING for record in equals])
-        ordered.append(chosen)
-        left.remove(chosen)
-    return ordered
+    return sorted(records, key=lambda record: (record.priority, rng.expovariate(record.weight or _NEXT_TO_NOTHING)))
 
 
 def _leads_to(record: SRV) -> list[Endpoint]:
@@ -145,7 +150,7 @@ async def _lookup(scheme: str, name: str, resolver: Resolver | None) -> list[SRV
     except dns.exception.Timeout:
         return f"the DNS did not answer the question for the SRV records {name.removesuffix('.')}"
     except (dns.exception.DNSException, OSError) as exc:
-        return f"the DNS could not answer the question for the SRV records {name.removesuffix('.')}: {exc}"
+        return because(f"the DNS could not answer the question for the SRV records {name.removesuffix('.')}", exc)
     return [
         SRV(scheme, record.priority, record.weight, str(record.target).removesuffix(".") or ".", record.port)
         for record in answer

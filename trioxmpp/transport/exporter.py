@@ -6,14 +6,14 @@ exactly whom that would trust.
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import ssl
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from .tls import ALPN
+from .endpoint import is_address
+from .tls import ALPN, HOSTNAME_MISMATCH, untrusted
 
 if TYPE_CHECKING:
     from OpenSSL import SSL, crypto
@@ -26,7 +26,6 @@ StrPath = str | os.PathLike[str]
 _LABEL = b"EXPORTER-Channel-Binding"
 _LENGTH = 32
 _RECORD = 16384
-_HOSTNAME_MISMATCH = 62
 
 # The ciphers of the ssl module: forward secrecy, and nothing that is broken.
 _CIPHERS = b"@SECLEVEL=2:ECDH+AESGCM:ECDH+CHACHA20:ECDH+AES:DHE+AES:!aNULL:!eNULL:!aDSS:!SHA1:!AESCCM"
@@ -126,7 +125,7 @@ class _Object:
         self._connection = SSL.Connection(context, None)  # None: in memory
         self._connection.set_app_data(self)
         self._connection.set_connect_state()
-        if not _is_address(host):
+        if not is_address(host):
             self._connection.set_tlsext_host_name(host.encode("ascii"))  # RFC 6066 §3: a name, never an address
 
     def do_handshake(self) -> None:
@@ -187,11 +186,11 @@ class _Object:
         from service_identity.pyopenssl import verify_hostname, verify_ip_address
 
         try:
-            (verify_ip_address if _is_address(self.server_hostname) else verify_hostname)(
+            (verify_ip_address if is_address(self.server_hostname) else verify_hostname)(
                 self._connection, self.server_hostname
             )
         except (service_identity.VerificationError, service_identity.CertificateError) as exc:
-            raise _untrusted(_HOSTNAME_MISMATCH, f"the certificate is not valid for {self.server_hostname!r}") from exc
+            raise untrusted(HOSTNAME_MISMATCH, f"the certificate is not valid for {self.server_hostname!r}") from exc
 
     def _call(self, function: Callable[..., T], *args: object) -> T | None:
         """What the function returns, None at the end of TLS; raises what the ssl module would."""
@@ -223,7 +222,7 @@ class _Object:
         if "unexpected eof" in words:
             return ssl.SSLEOFError(ssl.SSL_ERROR_EOF, words)
         if self.verify_code is not None:
-            return _untrusted(self.verify_code, words)
+            return untrusted(self.verify_code, _VERIFY_MESSAGES.get(self.verify_code, words))
         error = ssl.SSLError(ssl.SSL_ERROR_SSL, words)
         error.reason = words.rpartition("; ")[2].upper().replace(" ", "_")
         return error
@@ -235,22 +234,7 @@ def _remember_failure(connection: SSL.Connection, certificate: crypto.X509, code
     return bool(ok)
 
 
-def _untrusted(code: int, words: str) -> ssl.SSLCertVerificationError:
-    error = ssl.SSLCertVerificationError(ssl.SSL_ERROR_SSL, words)
-    error.verify_code = code
-    error.verify_message = _VERIFY_MESSAGES.get(code, words)
-    return error
-
-
 def _words(exc: SSL.Error) -> str:
     """The reasons that OpenSSL gives."""
     queue = exc.args[0] if exc.args and isinstance(exc.args[0], list) else []
     return "; ".join(str(entry[-1]) for entry in queue) or "unknown"
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True

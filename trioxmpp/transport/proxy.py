@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 import trio
 
 from ..record import field, record
-from .endpoint import Endpoint, without_password
+from .endpoint import Endpoint, host_in, in_url, without_password, without_zone
 
 __all__ = ["Proxy", "explain_refusal", "open_tunnel"]
 
@@ -79,15 +79,14 @@ class Proxy:
             port = _PORTS[parts.scheme] if parts.port is None else parts.port
             username = None if parts.username is None else unquote(parts.username)
             password = None if parts.password is None else unquote(parts.password)
-            return cls(parts.scheme, parts.hostname, port, username, password)
+            return cls(parts.scheme, host_in(parts), port, username, password)
         except ValueError as exc:
             # What urlsplit complains of may have the password in it, if that was not quoted.
             reason = "" if "@" in url else f" ({exc})"
             raise ValueError(f"not a proxy: {without_password(url)!r}{reason}") from None
 
     def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{host}:{self.port}"
+        return f"{self.scheme}://{in_url(self.host)}:{self.port}"
 
 
 async def open_tunnel(proxy: Proxy, host: str, port: int) -> trio.abc.Stream:
@@ -96,6 +95,7 @@ async def open_tunnel(proxy: Proxy, host: str, port: int) -> trio.abc.Stream:
     Raises OSError, which says whether it is the proxy that cannot be reached, or whether it refused. Has no deadline
     of its own. Cancelling leaves nothing open.
     """
+    host = without_zone(host)
     try:
         stream = await trio.open_tcp_stream(proxy.host, proxy.port)
     except socket.gaierror as exc:
@@ -180,7 +180,7 @@ def _address(host: str) -> bytes:
 
 
 async def _connect_by_http(proxy: Proxy, stream: trio.abc.Stream, host: str, port: int) -> None:
-    authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    authority = f"{in_url(host)}:{port}"
     lines = [f"CONNECT {authority} HTTP/1.1", f"Host: {authority}"]
     if proxy.username is not None:
         login = base64.b64encode(f"{proxy.username}:{proxy.password}".encode()).decode()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import zip_longest
 from typing import Any
@@ -14,9 +14,9 @@ import trio
 from ..errors import Stage, TLSFailure
 from .base import Transport
 from .channelbinding import channel_bindings
-from .endpoint import Endpoint, to_ascii
+from .endpoint import Endpoint, to_ascii, without_zone
 from .proxy import Proxy, explain_refusal, open_tunnel
-from .tls import ALPN, ALPN_WEBSOCKET, explain, usual_context
+from .tls import ALPN, ALPN_WEBSOCKET, check_names, explain, usual_context
 from .tlsmemory import Resumption
 
 __all__ = ["StreamTransport", "find_addresses", "open_link", "open_transport"]
@@ -26,6 +26,9 @@ READ_SIZE = 16384
 
 #: Seconds that the other side may take to say that it closes TLS, too.
 CLOSE_NOTIFY_TIMEOUT = 1.0
+
+#: Addresses of one host that are tried. The owner of a name may give it thousands, to keep its users busy.
+MAX_ADDRESSES = 32
 
 
 @contextmanager
@@ -37,6 +40,40 @@ def _as_connection_error() -> Iterator[None]:
         raise ConnectionResetError("the connection is broken" + (f": {reason}" if reason else "")) from exc
     except trio.ClosedResourceError as exc:
         raise ConnectionAbortedError("the connection was closed by us") from exc
+
+
+class _UntilEnd(trio.abc.Stream):
+    """The stream below TLS, which can keep to itself that the peer has closed it.
+
+    A peer that closes TCP without closing TLS first may have been cut off by an attacker. For OpenSSL, that breaks the
+    TLS session, too: from version 3.5 on, the session is not to be resumed then, and says that it has no ticket. But a
+    link that broke is what resumption is for, and XMPP tells by its own footer whether it was cut off (RFC 6120 §4.4).
+    So OpenSSL is not told: once the handshake is done, the end is an error of ours. The option of OpenSSL for that,
+    ``OP_IGNORE_UNEXPECTED_EOF``, would have to be set on a context that may be the application's.
+    """
+
+    def __init__(self, stream: trio.abc.Stream) -> None:
+        self.raises = False
+        """Whether the end is an error: after the handshake, for which it is one of TLS."""
+        self.ended = False
+        """Whether the peer has closed the stream."""
+        self._stream = stream
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        await self._stream.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self._stream.wait_send_all_might_not_block()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        data = await self._stream.receive_some(max_bytes)
+        self.ended = not data
+        if self.ended and self.raises:
+            raise trio.BrokenResourceError("the peer closed the stream")
+        return data
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
 
 
 class StreamTransport:
@@ -51,6 +88,8 @@ class StreamTransport:
         self.heard = trio.current_time()
         """See `Transport.heard`."""
         self._stream = stream
+        self._below: _UntilEnd | None = None
+        """What TLS runs on, if there is TLS."""
         self._resumption = resumption
         self._unwritable: str | None = None
         """Why nothing can be sent any more, if so."""
@@ -115,7 +154,12 @@ class StreamTransport:
         """See `Transport.receive`."""
         self._check()
         with _as_connection_error():
-            data = bytes(await self._stream.receive_some(READ_SIZE))
+            try:
+                data = bytes(await self._stream.receive_some(READ_SIZE))
+            except trio.BrokenResourceError:
+                if self._below is None or not self._below.ended:
+                    raise
+                data = b""
         if data:
             self.heard = trio.current_time()
         return data
@@ -124,24 +168,28 @@ class StreamTransport:
         """See `Transport.start_tls`."""
         self._check(self._unwritable)
         self._unusable = "TLS was not established"
+        below = _UntilEnd(self._stream)
         try:
+            host = without_zone(to_ascii(server_hostname))
             tls: trio.SSLStream[trio.abc.Stream] = trio.SSLStream(
-                self._stream,
+                below,
                 context,
-                server_hostname=to_ascii(server_hostname),
+                server_hostname=host,
                 # A missing close_notify is not an error: the stream's own footer tells whether it was cut off.
                 https_compatible=True,
             )
             if self._resumption is not None:
-                self._resumption.begin(tls, context, to_ascii(server_hostname))
+                self._resumption.begin(tls, context, host)
             await tls.do_handshake()
+            check_names(tls, context, host)
         except (trio.BrokenResourceError, trio.ClosedResourceError, ssl.SSLError) as exc:
             raise explain(exc, server_hostname) from exc
         except ValueError as exc:
             raise TLSFailure(f"no certificate can be for {server_hostname}: {exc}") from exc
         if self._resumption is not None:
             self._resumption.begun(tls)
-        self._stream = tls
+        below.raises = True
+        self._stream, self._below = tls, below
         self._unusable = None
 
     async def close_gracefully(self) -> None:
@@ -184,9 +232,10 @@ def _no_matter(stage: Stage) -> None:
 
 
 async def find_addresses(endpoint: Endpoint) -> list[str]:
-    """The addresses of the host, the better ones first, those of both families in turn (RFC 8305 §4).
+    """Return the addresses of the host, the better ones first, those of both families in turn (RFC 8305 §4).
 
-    Raises `socket.gaierror`, which says what was looked for. Cancelling is safe.
+    There are at most `MAX_ADDRESSES`. A link-local address has its zone. Raises `socket.gaierror`, which says what was
+    looked for. Cancelling is safe.
     """
     _check_public(endpoint)
     try:
@@ -195,9 +244,17 @@ async def find_addresses(endpoint: Endpoint) -> list[str]:
         raise _not_found(exc, endpoint) from exc
     families: dict[int, dict[str, None]] = {}
     for family, _, _, _, address in found:
-        families.setdefault(family, {})[str(address[0])] = None
+        families.setdefault(family, {})[_with_zone(address)] = None
     rounds = zip_longest(*families.values())
-    return [address for one_of_each in rounds for address in one_of_each if address is not None]
+    addresses = [address for one_of_each in rounds for address in one_of_each if address is not None]
+    return addresses[:MAX_ADDRESSES]
+
+
+def _with_zone(address: Sequence[Any]) -> str:
+    """Return the text of a socket's address, with the zone of a link-local one (RFC 4007 §11, RFC 3493 §3.3)."""
+    host = str(address[0])
+    scope_id = address[3] if len(address) > 3 else 0
+    return f"{host}%{scope_id}" if scope_id and "%" not in host else host
 
 
 async def open_transport(
@@ -249,8 +306,13 @@ async def open_transport(
         raise
 
 
-async def open_link(endpoint: Endpoint, address: str | None, proxy: Proxy | None) -> trio.abc.Stream:
-    """The first step of `open_transport`: a stream of bytes, to the host or to one `address` of it."""
+async def open_link(
+    endpoint: Endpoint, address: str | None, proxy: Proxy | None, *, shown: str = ""
+) -> trio.abc.Stream:
+    """Connect to the host of `endpoint`, or to one `address` of it: the first step of `open_transport`.
+
+    `shown` is what errors call the endpoint, if that is not its URL. Raises OSError. Cancelling leaves nothing open.
+    """
     if proxy is not None:
         return await open_tunnel(proxy, to_ascii(endpoint.host), endpoint.port)
     _check_public(endpoint)
@@ -259,7 +321,7 @@ async def open_link(endpoint: Endpoint, address: str | None, proxy: Proxy | None
     except socket.gaierror as exc:
         raise _not_found(exc, endpoint) from exc
     except OSError as exc:
-        what = f"could not connect to {endpoint}" if address is None else ""
+        what = f"could not connect to {shown or endpoint}" if address is None else ""
         raise explain_refusal(exc, what) from exc
 
 

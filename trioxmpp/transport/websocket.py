@@ -20,8 +20,9 @@ from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_st
 from wsproto.utilities import LocalProtocolError
 
 from ..errors import StreamCondition, StreamError, TLSFailure
+from ..text import printable
 from .base import Transport
-from .endpoint import Endpoint, to_ascii
+from .endpoint import Endpoint, in_url, to_ascii, without_zone
 from .frames import text_frames
 
 __all__ = ["MAX_MESSAGE", "WebSocketTransport", "open_websocket"]
@@ -271,7 +272,7 @@ class WebSocketTransport:
         if reason.code == _TOO_BIG and str(self._max_message) in (reason.reason or ""):
             text = f"a message of more than {self._max_message} characters"
             return StreamError(StreamCondition.POLICY_VIOLATION, text, by_us=True)
-        text = f"{reason.code} {reason.reason or ''}".strip()
+        text = printable(f"{reason.code} {reason.reason or ''}")
         return ConnectionAbortedError(f"the server closed the WebSocket: {text}")
 
 
@@ -295,8 +296,7 @@ async def open_websocket(
 
 def _authority(endpoint: Endpoint) -> str:
     """What the Host header says (RFC 9110 §7.2)."""
-    host = to_ascii(endpoint.host)
-    host = f"[{host}]" if ":" in host else host
+    host = in_url(without_zone(to_ascii(endpoint.host)))
     return host if endpoint.port == {"ws": 80, "wss": 443}[endpoint.scheme] else f"{host}:{endpoint.port}"
 
 

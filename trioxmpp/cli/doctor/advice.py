@@ -145,8 +145,6 @@ def _reached(visit: Visit) -> Iterator[_Told]:
     days = None if visit.certificate is None else visit.certificate.days_left
     if days is not None and days < SOON:
         yield "expires-soon", place, {"more": f"{days} days" if days != 1 else "1 day"}
-    if visit.certificate is not None and visit.certificate.readable and not visit.certificate.names:
-        yield "common-name-only", place, {}
     if visit.tls is not None and visit.tls.version == "TLSv1.2":
         yield "no-tls13", place, {}
     if visit.before_tls is not None and visit.before_tls is not offer and visit.before_tls.mechanisms:

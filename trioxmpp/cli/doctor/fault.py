@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import errno
 import socket
-import ssl
 
 from ...errors import StreamCondition, StreamError, TLSFailure
+from ...transport.tls import TLSProblem, tls_problem
 from .findings import Certificate
 from .patient import Patient, Place
 
@@ -14,27 +14,16 @@ __all__ = ["fault_of", "flaws"]
 
 _UNREACHABLE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL)
 
-#: By the code of X.509 that OpenSSL gives.
-_CERTIFICATE = {
-    9: "certificate-not-yet-valid",
-    10: "certificate-expired",
-    18: "certificate-self-signed",
-    62: "certificate-name",
-    63: "certificate-name",
-    64: "certificate-name",
-}
-
-#: By OpenSSL's names for what breaks a handshake; see `tls.explain`.
 _HANDSHAKE = {
-    "WRONG_VERSION_NUMBER": "not-tls",
-    "RECORD_LAYER_FAILURE": "not-tls",
-    "PACKET_LENGTH_TOO_LONG": "not-tls",
-    "UNKNOWN_PROTOCOL": "not-tls",
-    "UNSUPPORTED_PROTOCOL": "tls-too-old",
-    "TLSV1_ALERT_PROTOCOL_VERSION": "tls-too-old",
-    "VERSION_TOO_LOW": "tls-too-old",
-    "TLSV1_UNRECOGNIZED_NAME": "host-unknown",
-    "TLSV1_ALERT_NO_APPLICATION_PROTOCOL": "not-xmpp",
+    TLSProblem.NOT_TLS: "not-tls",
+    TLSProblem.VERSION: "tls-too-old",
+    TLSProblem.SNI: "host-unknown",
+    TLSProblem.ALPN: "not-xmpp",
+    TLSProblem.NAME: "certificate-name",
+    TLSProblem.EXPIRED: "certificate-expired",
+    TLSProblem.NOT_YET_VALID: "certificate-not-yet-valid",
+    TLSProblem.SELF_SIGNED: "certificate-self-signed",
+    TLSProblem.UNTRUSTED: "certificate-untrusted",
 }
 
 _CONDITIONS = {
@@ -85,15 +74,8 @@ def _connecting(error: Exception, place: Place, patient: Patient) -> str:
 def _tls(error: TLSFailure, place: Place) -> str:
     if place.endpoint.scheme == "ws":
         return "insecure-websocket"
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, ssl.SSLError):
-        cause = cause.__cause__
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        return _CERTIFICATE.get(cause.verify_code, "certificate-untrusted")
-    if isinstance(cause, ssl.SSLError):
-        return _HANDSHAKE.get(cause.reason or "", "tls-failed")
     if error.__cause__ is not None:
-        return "tls-failed"
+        return _HANDSHAKE.get(tls_problem(error), "tls-failed")
     return "tls-refused" if "refused" in str(error) else "no-tls"
 
 

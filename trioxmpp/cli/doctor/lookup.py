@@ -8,7 +8,7 @@ import trio
 
 from ...client.race import FAILURES
 from ...transport.discovery import discover
-from ...transport.endpoint import Endpoint, to_ascii
+from ...transport.endpoint import Endpoint
 from ...transport.hostmeta import fetch, host_meta_of, read_json, read_xrd
 from ...transport.tcp import find_addresses
 from ...transport.tls import ALPN, ALPN_WEBSOCKET, usual_context
@@ -51,10 +51,9 @@ async def find_places(patient: Patient, diagnosis: Diagnosis, patience: float) -
 
 def _url(domain: str) -> str:
     try:
-        host = to_ascii(domain)
-    except ValueError:
-        host = domain
-    return host_meta_of(f"[{host}]" if ":" in host else host)
+        return host_meta_of(domain)
+    except ValueError:  # which `fetch` is going to explain
+        return f"https://{domain}/.well-known/host-meta"
 
 
 async def _look_up(patient: Patient, diagnosis: Diagnosis, patience: float, endpoints: list[Endpoint]) -> None:

@@ -166,12 +166,6 @@ REMEDIES: dict[str, tuple[Level, Whose, str]] = {
     ),
     "no-mechanism": ("fault", "admin", "there is no way to log in by a password: {more}"),
     "expires-soon": ("hint", "admin", "the certificate expires in {more}: renew it"),
-    "common-name-only": (
-        "hint",
-        "admin",
-        "the certificate has nothing but a common name, which most clients refuse by now: have it name {domain} as a "
-        "DNS name in subjectAltName",
-    ),
     "no-tls13": ("hint", "admin", "TLS 1.3 is not spoken; an update of the server would bring it"),
     "login-without-tls": (
         "hint",

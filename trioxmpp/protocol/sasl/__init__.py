@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ...errors import AuthenticationFailure
 from ...record import field, record
-from .mechanism import Channel, Credentials, Kind, Mechanism, Strength, printable
+from ...text import printable
+from .mechanism import Channel, Credentials, Kind, Mechanism, Strength
 from .memory import LoginMemory, Ticket
 from .plain import plain
 from .rules import SCRAM, Choice, Offer, choose_scram

@@ -12,7 +12,7 @@ from ...record import field, record
 if TYPE_CHECKING:
     from .scram import Derivation
 
-__all__ = ["Channel", "Credentials", "Kind", "Mechanism", "Strength", "printable"]
+__all__ = ["Channel", "Credentials", "Kind", "Mechanism", "Strength"]
 
 #: Yields what we say and is sent what they say, None for a success that says nothing; or yields a `Derivation` and is
 #: sent the key. When it ends, the server is who it should be. An AuthenticationFailure is thrown into it when the
@@ -98,8 +98,3 @@ class Channel:
     bindings: Mapping[str, bytes] = field(default_factory=dict)
     tls_version: str | None = None
     """As the ssl module has it, ``TLSv1.3``; None without TLS, and if only somebody else can know."""
-
-
-def printable(text: str, limit: int = 500) -> str:
-    """What a server said, fit for an error message: not too long, and nothing that moves a terminal's cursor."""
-    return "".join(char if char.isprintable() else " " for char in text[:limit]).strip()

@@ -10,7 +10,8 @@ import re
 
 from ...errors import AuthenticationFailure
 from ...record import field, record
-from .mechanism import Credentials, Mechanism, printable
+from ...text import printable
+from .mechanism import Credentials, Mechanism
 from .rules import Offer
 from .saslprep import saslprep
 

@@ -6,7 +6,8 @@ import json
 import re
 
 from ...errors import AuthenticationFailure
-from .mechanism import Credentials, Mechanism, printable
+from ...text import printable
+from .mechanism import Credentials, Mechanism
 
 __all__ = ["anonymous", "external", "oauthbearer"]
 
