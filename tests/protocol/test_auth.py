@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from trioxmpp import xml
 from trioxmpp.errors import AuthenticationFailure
 from trioxmpp.protocol import ns
-from trioxmpp.protocol.auth import Dialogue
-from trioxmpp.protocol.sasl import Channel, Credentials, Offer, choose
+from trioxmpp.protocol.auth import SASLExchange
+from trioxmpp.protocol.sasl import Channel, Credentials, MechanismOffer, choose
 
 NONCE = "fyko+d2lbbFgONRv9qkxdawL"
 SERVER_FIRST = b"r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,s=QSXCR+Q6sek8bf92,i=4096"
@@ -25,53 +25,53 @@ def element(name: str, data: bytes | None = None, inner: str = "") -> xml.Elemen
     return xml.fromstring(f"<{name} xmlns='{ns.SASL}'>{text}{inner}</{name}>")
 
 
-def said(dialogue: Dialogue) -> tuple[str, bytes]:
+def said(exchange: SASLExchange) -> tuple[str, bytes]:
     """What the client is about to write: the element's name and its data."""
-    assert dialogue.say is not None
-    spoken = xml.fromstring(dialogue.say)
+    assert exchange.outgoing is not None
+    spoken = xml.fromstring(exchange.outgoing)
     text = spoken.text or ""
     return str(spoken.tag).removeprefix(f"{{{ns.SASL}}}"), b"" if text == "=" else base64.b64decode(text)
 
 
-def new(name: str = "SCRAM-SHA-1") -> Dialogue:
+def new(name: str = "SCRAM-SHA-1") -> SASLExchange:
     credentials = Credentials("user", "pencil", allow_plain=True)
-    return Dialogue(choose(Offer((name,)), credentials, Channel(secure=True), nonce=NONCE))
+    return SASLExchange(choose(MechanismOffer((name,)), credentials, Channel(secure=True), nonce=NONCE))
 
 
-def proved() -> Dialogue:
-    """A dialogue in which the client has proved itself, and the server has not yet."""
-    dialogue = new()
-    assert said(dialogue) == ("auth", b"n,,n=user,r=" + NONCE.encode())
-    assert not dialogue.receive(element("challenge", SERVER_FIRST))
-    assert dialogue.say is None
-    assert dialogue.derivation is not None
-    dialogue.derived(dialogue.derivation.compute())
-    assert said(dialogue) == ("response", CLIENT_FINAL)
-    return dialogue
+def proved() -> SASLExchange:
+    """A exchange in which the client has proved itself, and the server has not yet."""
+    exchange = new()
+    assert said(exchange) == ("auth", b"n,,n=user,r=" + NONCE.encode())
+    assert not exchange.receive(element("challenge", SERVER_FIRST))
+    assert exchange.outgoing is None
+    assert exchange.derivation is not None
+    exchange.derived(exchange.derivation.compute())
+    assert said(exchange) == ("response", CLIENT_FINAL)
+    return exchange
 
 
 @pytest.mark.parametrize("name", ["SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN"])
 def test_auth_names_the_mechanism(name: str) -> None:
-    assert xml.fromstring(new(name).say or "").get("mechanism") == name
+    assert xml.fromstring(new(name).outgoing or "").get("mechanism") == name
 
 
 def test_success_with_data() -> None:
-    dialogue = proved()
-    assert dialogue.receive(element("success", SERVER_FINAL))
-    assert dialogue.say is None
+    exchange = proved()
+    assert exchange.receive(element("success", SERVER_FINAL))
+    assert exchange.outgoing is None
 
 
 def test_the_last_message_as_a_challenge_and_then_an_empty_success() -> None:
-    dialogue = proved()
-    assert not dialogue.receive(element("challenge", SERVER_FINAL))
-    assert said(dialogue) == ("response", b"")
-    assert dialogue.receive(element("success"))
+    exchange = proved()
+    assert not exchange.receive(element("challenge", SERVER_FINAL))
+    assert said(exchange) == ("response", b"")
+    assert exchange.receive(element("success"))
 
 
 def test_after_the_last_message_success_may_say_that_it_is_empty() -> None:
-    dialogue = proved()
-    dialogue.receive(element("challenge", SERVER_FINAL))
-    assert dialogue.receive(element("success", b""))
+    exchange = proved()
+    exchange.receive(element("challenge", SERVER_FINAL))
+    assert exchange.receive(element("success", b""))
 
 
 @pytest.mark.parametrize("data", [None, b"", b"v=AAAA", SERVER_FIRST, SERVER_FINAL])
@@ -98,40 +98,40 @@ def test_success_without_data_says_what_is_wrong() -> None:
 @pytest.mark.parametrize("bad", [b"garbage", b"e=unknown-user", b""])
 def test_no_success_after_a_failure(bad: bytes) -> None:
     """An ended generator must not look like one that is satisfied."""
-    dialogue = new()
+    exchange = new()
     with pytest.raises(AuthenticationFailure):
-        dialogue.receive(element("challenge", bad))
+        exchange.receive(element("challenge", bad))
     with pytest.raises(RuntimeError):
-        dialogue.receive(element("success"))
+        exchange.receive(element("success"))
 
 
 def test_no_success_after_the_server_said_failure() -> None:
-    dialogue = new("PLAIN")
+    exchange = new("PLAIN")
     with pytest.raises(AuthenticationFailure):
-        dialogue.receive(element("failure"))
+        exchange.receive(element("failure"))
     with pytest.raises(RuntimeError):
-        dialogue.receive(element("success"))
+        exchange.receive(element("success"))
 
 
 def test_what_the_server_says_is_never_taken_for_the_key() -> None:
-    dialogue = new()
-    dialogue.receive(element("challenge", SERVER_FIRST))
+    exchange = new()
+    exchange.receive(element("challenge", SERVER_FIRST))
     with pytest.raises(RuntimeError):
-        dialogue.receive(element("challenge", b"\0" * 20))
+        exchange.receive(element("challenge", b"\0" * 20))
 
 
 def test_a_server_that_does_not_stop_challenging() -> None:
-    dialogue = proved()
-    dialogue.receive(element("challenge", SERVER_FINAL))
+    exchange = proved()
+    exchange.receive(element("challenge", SERVER_FINAL))
     with pytest.raises(AuthenticationFailure, match="goes on talking"):
-        dialogue.receive(element("challenge", b""))
+        exchange.receive(element("challenge", b""))
 
 
 def test_plain() -> None:
-    dialogue = new("PLAIN")
-    assert said(dialogue) == ("auth", b"\0user\0pencil")
-    assert dialogue.receive(element("success"))
-    assert "pencil" not in repr(dialogue)
+    exchange = new("PLAIN")
+    assert said(exchange) == ("auth", b"\0user\0pencil")
+    assert exchange.receive(element("success"))
+    assert "pencil" not in repr(exchange)
 
 
 @pytest.mark.parametrize("text", ["QUJ", "Q UJD", " QUJD", "QUJD\n", "====", "QQ==QQ==", "é", "%", "=="])
@@ -192,7 +192,7 @@ def test_anything_else_is_no_answer(text: str) -> None:
 
 def test_credentials_that_cannot_be_used_fail_at_once() -> None:
     with pytest.raises(AuthenticationFailure, match="empty"):
-        Dialogue(choose(Offer(("SCRAM-SHA-1",)), Credentials("", "x"), Channel(), nonce=NONCE))
+        SASLExchange(choose(MechanismOffer(("SCRAM-SHA-1",)), Credentials("", "x"), Channel(), nonce=NONCE))
 
 
 STEPS = st.tuples(
@@ -203,14 +203,14 @@ STEPS = st.tuples(
 
 @given(st.sampled_from(["SCRAM-SHA-1", "SCRAM-SHA-256"]), st.lists(STEPS, max_size=5))
 def test_whatever_a_server_says_only_its_proof_lets_it_in(name: str, steps: list[tuple[str, bytes | None]]) -> None:
-    dialogue, answers = new(name), []
+    exchange, answers = new(name), []
     try:
         for kind, data in steps:
             answers.append(data)
-            if dialogue.receive(element(kind, data)):
+            if exchange.receive(element(kind, data)):
                 break
-            if dialogue.derivation is not None:
-                dialogue.derived(dialogue.derivation.compute())
+            if exchange.derivation is not None:
+                exchange.derived(exchange.derivation.compute())
         else:
             return
     except AuthenticationFailure:

@@ -12,8 +12,8 @@ from trioxmpp.protocol import ns, sm
 from trioxmpp.protocol.bind2 import Bind
 from trioxmpp.protocol.fast import RequestToken
 from trioxmpp.protocol.features import parse_features
-from trioxmpp.protocol.sasl import Attempt, Channel, Credentials, Offer, choose
-from trioxmpp.protocol.sasl2 import Dialogue2, Requests, SASL2Offer, UserAgent
+from trioxmpp.protocol.sasl import Channel, Credentials, MechanismOffer, SASLAttempt, choose
+from trioxmpp.protocol.sasl2 import LoginRequests, SASL2Exchange, SASL2Offer, UserAgent
 
 NONCE = "fyko+d2lbbFgONRv9qkxdawL"
 SERVER_FIRST = b"r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,s=QSXCR+Q6sek8bf92,i=4096"
@@ -26,18 +26,18 @@ def said(name: str, inner: str = "") -> xml.Element:
     return xml.fromstring(f"<{name} xmlns='{ns.SASL2}'>{inner}</{name}>")
 
 
-def attempt() -> Attempt:
-    return choose(Offer(("SCRAM-SHA-1",)), Credentials("user", "pencil"), Channel(secure=True), nonce=NONCE)
+def attempt() -> SASLAttempt:
+    return choose(MechanismOffer(("SCRAM-SHA-1",)), Credentials("user", "pencil"), Channel(secure=True), nonce=NONCE)
 
 
-def proved() -> Dialogue2:
-    """A dialogue in which the client has proved itself, and the server has not yet."""
-    dialogue = Dialogue2(attempt(), Requests())
-    assert not dialogue.receive(said("challenge", base64.b64encode(SERVER_FIRST).decode()))
-    assert dialogue.derivation is not None
-    dialogue.derived(dialogue.derivation.compute())
-    assert str(xml.fromstring(dialogue.say or "").tag) == f"{{{ns.SASL2}}}response"
-    return dialogue
+def proved() -> SASL2Exchange:
+    """A exchange in which the client has proved itself, and the server has not yet."""
+    exchange = SASL2Exchange(attempt(), LoginRequests())
+    assert not exchange.receive(said("challenge", base64.b64encode(SERVER_FIRST).decode()))
+    assert exchange.derivation is not None
+    exchange.derived(exchange.derivation.compute())
+    assert str(xml.fromstring(exchange.outgoing or "").tag) == f"{{{ns.SASL2}}}response"
+    return exchange
 
 
 def offer(inner: str) -> SASL2Offer | None:
@@ -82,13 +82,13 @@ def test_what_cannot_be_understood_is_not_offered() -> None:
 
 
 def test_all_requests_go_along() -> None:
-    requests = Requests(
+    requests = LoginRequests(
         user_agent=UserAgent(id="d4565fa7-4d72-4749-b3d3-740edbf87770", software="trioxmpp"),
         resume=sm.Resume(h=3, previd="sm-1"),
         bind=Bind(tag="trioxmpp", enable=sm.Enable(resume=True, max=60)),
         request_token=RequestToken(mechanism="HT-SHA-256-ENDP"),
     )
-    dialogue = Dialogue2(attempt(), requests)
+    exchange = SASL2Exchange(attempt(), requests)
     first = base64.b64encode(f"n,,n=user,r={NONCE}".encode()).decode()
     expected = (
         f"<authenticate xmlns='{ns.SASL2}' mechanism='SCRAM-SHA-1'><initial-response>{first}</initial-response>"
@@ -97,13 +97,13 @@ def test_all_requests_go_along() -> None:
         "<bind xmlns='urn:xmpp:bind:0'><tag>trioxmpp</tag><enable xmlns='urn:xmpp:sm:3' resume='true' max='60'/></bind>"
         "<request-token xmlns='urn:xmpp:fast:0' mechanism='HT-SHA-256-ENDP'/></authenticate>"
     )
-    assert xml.equal(xml.fromstring(dialogue.say or ""), xml.fromstring(expected))
+    assert xml.equal(xml.fromstring(exchange.outgoing or ""), xml.fromstring(expected))
 
 
 def test_data_of_no_length_is_an_empty_element() -> None:
     credentials = Credentials.external()
-    external = choose(Offer(("EXTERNAL",)), credentials, Channel(secure=True), nonce=NONCE)
-    element = xml.fromstring(Dialogue2(external, Requests()).say or "")
+    external = choose(MechanismOffer(("EXTERNAL",)), credentials, Channel(secure=True), nonce=NONCE)
+    element = xml.fromstring(SASL2Exchange(external, LoginRequests()).outgoing or "")
     initial = element.find(f"{{{ns.SASL2}}}initial-response")
     assert initial is not None
     assert not initial.text
@@ -113,10 +113,10 @@ def test_data_of_no_length_is_an_empty_element() -> None:
 
 
 def test_success_is_believed_when_the_server_has_proved_itself() -> None:
-    dialogue = proved()
-    assert dialogue.receive(said("success", f"{PROOF}{FULL}"))
-    assert dialogue.success is not None
-    assert dialogue.settled().jid is None  # nothing was bound
+    exchange = proved()
+    assert exchange.receive(said("success", f"{PROOF}{FULL}"))
+    assert exchange.success is not None
+    assert exchange.settled().jid is None  # nothing was bound
 
 
 @pytest.mark.parametrize("proof", ["", "<additional-data/>", PROOF.replace("dj1ybU", "dj1ybV")])
@@ -131,29 +131,29 @@ def test_line_breaks_in_data_do_not_matter() -> None:
 
 
 def test_bound_and_managed() -> None:
-    dialogue = proved()
+    exchange = proved()
     enabled = f"<enabled xmlns='{ns.SM}' id='sm-2' resume='1' max='2'/>"
-    assert dialogue.receive(said("success", f"{PROOF}<bound xmlns='{ns.BIND2}'>{enabled}</bound>{FULL}"))
-    settled = dialogue.settled()
+    assert exchange.receive(said("success", f"{PROOF}<bound xmlns='{ns.BIND2}'>{enabled}</bound>{FULL}"))
+    settled = exchange.settled()
     assert settled.jid == JID.parse("user@example.org/trioxmpp.1")
     assert settled.managed == sm.Enabled(id="sm-2", resumable=True, max=2)
     assert settled.resumption is None
 
 
 def test_management_refused_in_the_way_of_prosody() -> None:
-    dialogue = proved()
+    exchange = proved()
     failed = (
         f"<failed xmlns='{ns.SM}'><error type='wait'><resource-constraint xmlns='{ns.STANZA_ERRORS}'/></error></failed>"
     )
-    dialogue.receive(said("success", f"{PROOF}<bound xmlns='{ns.BIND2}'>{failed}</bound>{FULL}"))
-    assert dialogue.settled().managed == sm.Failed("resource-constraint")
+    exchange.receive(said("success", f"{PROOF}<bound xmlns='{ns.BIND2}'>{failed}</bound>{FULL}"))
+    assert exchange.settled().managed == sm.Failed("resource-constraint")
 
 
 def test_what_failed_and_what_was_bound_instead() -> None:
-    dialogue = proved()
+    exchange = proved()
     failed = f"<failed xmlns='{ns.SM}' h='2'><item-not-found xmlns='{ns.STANZA_ERRORS}'/></failed>"
-    dialogue.receive(said("success", f"{PROOF}{failed}<bound xmlns='{ns.BIND2}'/>{FULL}"))
-    settled = dialogue.settled()
+    exchange.receive(said("success", f"{PROOF}{failed}<bound xmlns='{ns.BIND2}'/>{FULL}"))
+    settled = exchange.settled()
     assert settled.resumption is not None
     assert sm.parse_failed(settled.resumption) == sm.Failed("item-not-found", 2)
     assert settled.jid is not None
@@ -163,20 +163,20 @@ def test_what_failed_and_what_was_bound_instead() -> None:
 
 def test_a_resumed_session_keeps_its_address() -> None:
     """Whatever else the answer says."""
-    dialogue = proved()
+    exchange = proved()
     resumed = f"<resumed xmlns='{ns.SM}' h='2' previd='sm-1'/>"
-    dialogue.receive(said("success", f"{PROOF}{resumed}<bound xmlns='{ns.BIND2}'/>{FULL}"))
-    assert dialogue.settled().resumed
-    assert dialogue.settled().jid is None
+    exchange.receive(said("success", f"{PROOF}{resumed}<bound xmlns='{ns.BIND2}'/>{FULL}"))
+    assert exchange.settled().resumed
+    assert exchange.settled().jid is None
 
 
 @pytest.mark.parametrize("identifier", ["", "user@example.org", "@", "user@exa mple/x"])
 def test_an_address_that_cannot_be_ours(identifier: str) -> None:
-    dialogue = proved()
+    exchange = proved()
     inner = f"<authorization-identifier>{identifier}</authorization-identifier>" if identifier else ""
-    dialogue.receive(said("success", f"{PROOF}<bound xmlns='{ns.BIND2}'/>{inner}"))
+    exchange.receive(said("success", f"{PROOF}<bound xmlns='{ns.BIND2}'/>{inner}"))
     with pytest.raises(StreamNegotiationFailure, match="what it bound"):
-        dialogue.settled()
+        exchange.settled()
 
 
 def test_a_failure_has_its_condition_in_the_old_namespace() -> None:

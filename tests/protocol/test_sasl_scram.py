@@ -85,14 +85,14 @@ class Server:
     def final(self, client_final: bytes) -> bytes:
         unproven, _, proof = client_final.rpartition(b",p=")
         assert unproven == b"c=%s,r=%s" % (base64.b64encode(self.gs2), self.nonce)
-        dialogue = b",".join([self.bare, self.said, unproven])
+        exchange = b",".join([self.bare, self.said, unproven])
         salted = hashlib.pbkdf2_hmac(self.algorithm, self.password.encode(), self.salt, self.iterations)
         stored_key = hashlib.new(self.algorithm, self.mac(salted, b"Client Key")).digest()
-        signature = self.mac(stored_key, dialogue)
+        signature = self.mac(stored_key, exchange)
         client_key = bytes(a ^ b for a, b in zip(base64.b64decode(proof), signature, strict=True))
         if hashlib.new(self.algorithm, client_key).digest() != stored_key:
             return b"e=invalid-proof"
-        return b"v=" + base64.b64encode(self.mac(self.mac(salted, b"Server Key"), dialogue))
+        return b"v=" + base64.b64encode(self.mac(self.mac(salted, b"Server Key"), exchange))
 
 
 def passwords() -> st.SearchStrategy[str]:

@@ -8,7 +8,7 @@ import pytest
 
 from trioxmpp import xml
 from trioxmpp.errors import AuthenticationFailure
-from trioxmpp.protocol.sasl import Attempt, Credentials, Mechanism, Strength
+from trioxmpp.protocol.sasl import Credentials, Mechanism, SASLAttempt, Strength
 from trioxmpp.protocol.sasl.upgrade import Hash, Salt, Upgrade, choose_upgrade, derivation
 
 PENCIL = Credentials("user", "pencil")
@@ -19,7 +19,7 @@ def attempt(name: str = "SCRAM-SHA-1-PLUS", credentials: Credentials = PENCIL, s
     def says_nothing() -> Mechanism:
         yield b""
 
-    return Attempt(name, says_nothing(), credentials, strength)
+    return SASLAttempt(name, says_nothing(), credentials, strength)
 
 
 @pytest.mark.parametrize(

@@ -127,7 +127,7 @@ async def test_a_domain_in_another_script_is_asked_for_in_ascii():
 async def test_without_records_it_is_the_domain_itself(nothing):
     found = await discover("example.test", resolver=Resolver(starttls=nothing(), direct=nothing()))
     assert [str(endpoint) for endpoint in found.endpoints] == ITSELF
-    assert not found.troubles
+    assert not found.problems
 
 
 @pytest.mark.parametrize(
@@ -142,8 +142,8 @@ async def test_without_records_it_is_the_domain_itself(nothing):
 async def test_when_the_dns_does_not_answer_it_is_too_but_that_is_told(failure, words):
     found = await discover("example.test", resolver=Resolver(starttls=failure(), direct=failure()))
     assert [str(endpoint) for endpoint in found.endpoints] == ITSELF
-    assert words in found.troubles[0]
-    assert len(found.troubles) == 2
+    assert words in found.problems[0]
+    assert len(found.problems) == 2
 
 
 @pytest.mark.parametrize("nothing", [no_such_name, no_records, timeout, servfail])
@@ -178,20 +178,20 @@ async def test_one_kind_may_not_be_offered():
 async def test_what_is_not_offered_is_not_looked_for_at_the_domain_itself(answers):
     found = await discover("example.test", resolver=Resolver(**answers))
     assert not found.endpoints
-    assert found.troubles[-1] == "the domain says in the DNS that it offers no XMPP to clients"
+    assert found.problems[-1] == "the domain says in the DNS that it offers no XMPP to clients"
 
 
 async def test_that_direct_tls_is_not_offered_says_nothing_of_what_was_not_answered():
     found = await discover("example.test", resolver=Resolver(direct=NOT_OFFERED, starttls=timeout()))
     assert [str(endpoint) for endpoint in found.endpoints] == ITSELF
-    assert "_xmpp-client._tcp" in found.troubles[0]
+    assert "_xmpp-client._tcp" in found.problems[0]
 
 
 @pytest.mark.parametrize("record", [(1, 1, "a.example.test.", 0), (1, 1, r"no\032host.example.test.", 5222)])
 async def test_there_is_no_falling_back_from_records_that_lead_nowhere(record):
     found = await discover("example.test", resolver=Resolver(starttls=[record]))
     assert not found.endpoints
-    assert found.troubles == ("the SRV records of the domain lead nowhere",)
+    assert found.problems == ("the SRV records of the domain lead nowhere",)
 
 
 # --- what is not asked for
@@ -208,7 +208,7 @@ async def test_addresses_and_onions_are_not_for_the_dns(domain):
 async def test_a_domain_that_cannot_be_a_host():
     found = await discover("no host", resolver=Resolver())
     assert not found.endpoints
-    assert "'no host' is not a host name" in found.troubles[0]
+    assert "'no host' is not a host name" in found.problems[0]
 
 
 def calls_of(function: Callable[[], object]) -> int:
@@ -241,11 +241,11 @@ async def test_a_flood_of_records_is_cut_after_the_best_and_said():
     found = await discover("example.test", resolver=resolver, rng=random.Random(1))
     assert len(found.records) == len(found.endpoints) == MAX_RECORDS
     assert str(found.endpoints[0]) == "xmpp://best.example.test:5222"
-    assert found.troubles == ("the domain has 6001 SRV records; only the first 64 in order are used",)
+    assert found.problems == ("the domain has 6001 SRV records; only the first 64 in order are used",)
 
 
 async def test_an_error_of_the_dns_is_shown_in_one_short_line():
     resolver = Resolver(starttls=dns.exception.DNSException("x\x1b[2J\n" * 10_000), direct=dns.exception.DNSException())
     found = await discover("example.test", resolver=resolver)
-    assert all(trouble.isprintable() and len(trouble) < 700 for trouble in found.troubles)
-    assert not any(trouble.rstrip().endswith(":") for trouble in found.troubles)
+    assert all(trouble.isprintable() and len(trouble) < 700 for trouble in found.problems)
+    assert not any(trouble.rstrip().endswith(":") for trouble in found.problems)

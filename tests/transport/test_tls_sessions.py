@@ -12,9 +12,9 @@ import trio.testing
 import trustme
 
 from trioxmpp import TLSFailure
-from trioxmpp.transport import tlsmemory
+from trioxmpp.transport import tlssessions
 from trioxmpp.transport.tcp import StreamTransport
-from trioxmpp.transport.tlsmemory import TLSMemory
+from trioxmpp.transport.tlssessions import TLSSessionCache
 
 OLD, NEW = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 BOTH = pytest.mark.parametrize("version", [OLD, NEW])
@@ -29,7 +29,7 @@ class Place:
         self.version = version
         self.theirs = self.server_context()
         self.ours = self.client_context()
-        self.memory = TLSMemory()
+        self.memory = TLSSessionCache()
 
     def server_context(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -185,7 +185,7 @@ async def test_a_certificate_that_has_expired_meanwhile_is_not_valid_for_longer(
     place = Place(version, until=now + datetime.timedelta(hours=1))
     await place.resumes()
     assert await place.resumes()
-    monkeypatch.setattr(tlsmemory.time, "time", lambda: now.timestamp() + 3700)
+    monkeypatch.setattr(tlssessions.time, "time", lambda: now.timestamp() + 3700)
     async with place.link() as (_, _, resumption):
         assert not resumption.offered
 
@@ -201,7 +201,7 @@ async def test_where_it_did_no_good_it_is_not_tried_again(version):
 
 async def test_the_places_of_the_past_are_forgotten():
     place = Place()
-    for number in range(tlsmemory.MAX_PLACES + 1):
+    for number in range(tlssessions.MAX_PLACES + 1):
         await place.resumes(place=str(number))
     assert not await place.resumes(place="0")
     assert await place.resumes(place="2")
@@ -209,7 +209,7 @@ async def test_the_places_of_the_past_are_forgotten():
 
 async def test_a_link_without_tls_leaves_nothing():
     ours, _ = trio.testing.memory_stream_pair()
-    await StreamTransport(ours, TLSMemory().at("here")).aclose()
+    await StreamTransport(ours, TLSSessionCache().at("here")).aclose()
 
 
 # --- the end of a link that nobody closed in order

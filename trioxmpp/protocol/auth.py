@@ -1,14 +1,87 @@
-"""The elements around SASL (RFC 6120 §6), and the dialogue that they carry."""
+"""The elements around SASL (RFC 6120 §6), and the exchange that they carry."""
 
 from __future__ import annotations
+
+import base64
+from typing import Self
 
 from .. import xml
 from ..errors import AuthenticationFailure, ElementError
 from ..text import printable
-from .sasl import Attempt, Credentials, Derivation
-from .saslelements import Auth, Challenge, Failure, Response, Success
+from . import ns
+from .sasl import Credentials, Derivation, SASLAttempt
 
-__all__ = ["Dialogue"]
+__all__ = ["Auth", "Challenge", "Failure", "Response", "SASLExchange", "Success"]
+
+
+def _decode(text: str) -> bytes:
+    try:
+        return b"" if text == "=" else base64.b64decode(text, validate=True)
+    except ValueError:
+        raise ValueError("not base64") from None
+
+
+# No data, and data of no length, are two things: the latter is "=" (RFC 6120 §6.4.2).
+_DATA = xml.Codec(_decode, lambda data: base64.b64encode(data).decode() or "=", is_plain=True)
+
+
+@xml.element(ns.SASL, "auth")
+class Auth:
+    """Let me in, by this mechanism."""
+
+    mechanism: str = xml.attr()
+    data: bytes | None = xml.text(default=None, codec=_DATA, repr=False)
+
+
+@xml.element(ns.SASL, "challenge")
+class Challenge:
+    """What the server has to say in between."""
+
+    data: bytes = xml.text(codec=_DATA)
+
+
+@xml.element(ns.SASL, "response")
+class Response:
+    """The answer to a challenge."""
+
+    data: bytes | None = xml.text(default=None, codec=_DATA, repr=False)
+
+
+@xml.element(ns.SASL, "success")
+class Success:
+    """We are in."""
+
+    data: bytes | None = xml.text(default=None, codec=_DATA)
+
+
+@xml.element(ns.SASL, "text")
+class _Text:
+    text: str = xml.text()
+
+
+@xml.element(ns.SASL, "failure")
+class Failure:
+    """We are not. The condition is one of the others: whatever it is called."""
+
+    texts: tuple[_Text, ...] = xml.children()
+    others: tuple[xml.Element, ...] = xml.rest()
+
+    @classmethod
+    def of(cls, others: tuple[xml.Element, ...], text: str) -> Self:
+        """What another profile of SASL says in its own words."""
+        return cls(texts=(_Text(text=text),), others=others)
+
+    @property
+    def condition(self) -> str:
+        """The name of the condition; *not-authorized* if there is none."""
+        tags = (str(other.tag).rpartition("}") for other in self.others)
+        return next((name for namespace, _, name in tags if namespace == f"{{{ns.SASL}"), "not-authorized")
+
+    @property
+    def text(self) -> str:
+        """What the server says about it."""
+        return self.texts[0].text if self.texts else ""
+
 
 # RFC 6120 §6.5. What is not here, also what nobody has heard of, is like not-authorized.
 _ADVICE = {
@@ -25,22 +98,22 @@ _ADVICE = {
 }
 
 
-class Dialogue:
+class SASLExchange:
     """One attempt to log in, as a value.
 
-    `say` holds what is to be written next; `derivation`, if it is not None, what has to be computed first and given
-    to `derived`. `receive` takes the server's answer and returns True once both sides are satisfied. A mechanism that
+    `outgoing` is the element to write next. `derivation`, if it is not None, has to be computed first, and its key
+    given to `derived`. `receive` takes the server's answer and returns True once both sides are satisfied. A mechanism that
     lets the server prove itself, as SCRAM does, must have come to its end by then:
 
     - ``<success/>`` with data: the data is the mechanism's last message, and is judged before we believe anything;
     - ``<success/>`` without data: good only if the last message came before, as a challenge that was fine;
     - ``<success/>`` earlier than that: the server is not who it should be, AuthenticationFailure.
 
-    A failure is final. Who tries again does so with a new dialogue, and a new nonce.
+    A failure is final. Who tries again does so with a new exchange, and a new nonce.
     """
 
-    def __init__(self, attempt: Attempt) -> None:
-        self.say: str | None = None
+    def __init__(self, attempt: SASLAttempt) -> None:
+        self.outgoing: str | None = None
         self.derivation: Derivation | None = None
         self._attempt = attempt
         self._mechanism = attempt.mechanism
@@ -52,14 +125,14 @@ class Dialogue:
             self._annotate(failure)
             raise
         assert isinstance(first, bytes)
-        self.say = self._opening(attempt.name, first)
+        self.outgoing = self._opening(attempt.name, first)
 
     def receive(self, element: xml.Element) -> bool:
         """Take what the server said. Raises AuthenticationFailure; what it says does not reveal our secrets."""
         if self._failed or self.derivation is not None:
             # An ended generator looks like one that is satisfied; and what the server says must never pass for a key.
-            raise RuntimeError("the dialogue has failed, or waits for `derived`")
-        self.say = None
+            raise RuntimeError("the exchange has failed, or waits for `derived`")
+        self.outgoing = None
         try:
             return self._take(element)
         except AuthenticationFailure as failure:
@@ -72,7 +145,7 @@ class Dialogue:
             case Challenge(data=data):
                 self._advance(data)
                 if self._finished:
-                    self.say = self._response(None)  # the last message came as a challenge, and was fine
+                    self.outgoing = self._response(None)  # the last message came as a challenge, and was fine
                 return False
             case Success(data=data):
                 if not self._finished:
@@ -104,7 +177,7 @@ class Dialogue:
         if isinstance(answer, Derivation):
             self.derivation = answer
         else:
-            self.say = self._response(answer)
+            self.outgoing = self._response(answer)
 
     # What the profile of SASL decides (RFC 6120 §6.3): how it is all written.
 

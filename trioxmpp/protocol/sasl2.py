@@ -10,20 +10,20 @@ from ..errors import AuthenticationFailure, ElementError, JIDError, StreamNegoti
 from ..jid import JID
 from ..record import field, record
 from ..text import printable
-from . import ns, saslelements, sm
-from .auth import Dialogue
+from . import auth, ns, sm
+from .auth import SASLExchange
 from .bind2 import Bind, BindOffer, Bound
 from .fast import Fast, FastOffer, RequestToken, Token
-from .sasl import Attempt
+from .sasl import SASLAttempt
 from .sasl.upgrade import Hash, Salt, Upgrade, derivation
 
 __all__ = [
     "Authenticate",
     "Continue",
-    "Dialogue2",
     "InlineResults",
     "LoginRequests",
     "Next",
+    "SASL2Exchange",
     "SASL2Offer",
     "Success",
     "TaskData",
@@ -246,14 +246,14 @@ class InlineResults:
         return self.resumption is not None and self.resumption.tag == sm.TAG_RESUMED
 
 
-class Dialogue2(Dialogue):
-    """One attempt to log in by SASL2, as a value: like `Dialogue`, but `success` holds what else was achieved.
+class SASL2Exchange(SASLExchange):
+    """One attempt to log in by SASL2, as a value: like `SASLExchange`, but `success` holds what else was achieved.
 
     Between the last word of the mechanism and the success there may be a task: the one that we have asked for, once.
     Nothing is done for a server that has not proved itself before.
     """
 
-    def __init__(self, attempt: Attempt, requests: LoginRequests) -> None:
+    def __init__(self, attempt: SASLAttempt, requests: LoginRequests) -> None:
         self.success: Success | None = None
         """To be looked at once `receive` has returned True, and no sooner: only then it is the server's word."""
         self._requests = requests
@@ -324,7 +324,7 @@ class Dialogue2(Dialogue):
             super().derived(key)
         else:
             self.derivation = self._task = None
-            self.say = xml.serialise(TaskData(hash=Hash(key=key)))
+            self.outgoing = xml.serialise(TaskData(hash=Hash(key=key)))
 
     def _begin_task(self, said: Continue) -> None:
         if self._upgrade is None or self._upgrade not in said.tasks:
@@ -334,19 +334,19 @@ class Dialogue2(Dialogue):
             reason = f" ({text})" if text else ""
             raise AuthenticationFailure(f"the server wants more than the credentials: {tasks}{reason}")
         self._task, self._upgrade = self._upgrade, None
-        self.say = xml.serialise(Next(task=self._task))
+        self.outgoing = xml.serialise(Next(task=self._task))
 
-    def _read(self, element: xml.Element) -> saslelements.Challenge | saslelements.Success | saslelements.Failure:
+    def _read(self, element: xml.Element) -> auth.Challenge | auth.Success | auth.Failure:
         """The same as the elements of RFC 6120 would say it."""
         match self._parse(element):
             case Challenge(data=data):
-                return saslelements.Challenge(data=data)
+                return auth.Challenge(data=data)
             case Success(data=additional) as success:
                 self.success = success
-                return saslelements.Success(data=additional)
+                return auth.Success(data=additional)
             case said:
                 assert isinstance(said, Failure)
-                return saslelements.Failure.of(said.others, said.text)
+                return auth.Failure.of(said.others, said.text)
 
     def _parse(self, element: xml.Element) -> _Answer:
         reader = _READERS.get(str(element.tag))

@@ -74,4 +74,4 @@ class _Messages:
 
 def wire_of(transport: Transport) -> Wire:
     """How an XML stream lies on `transport`."""
-    return _Messages() if transport.keeps_messages else _Bytes()
+    return _Messages() if transport.is_message_based else _Bytes()

@@ -19,7 +19,7 @@ class Transport(Protocol):
     """
 
     @property
-    def keeps_messages(self) -> bool:
+    def is_message_based(self) -> bool:
         """Whether each call of `send` and `receive` is about one message, whole, as RFC 7395 wants it."""
         ...
 

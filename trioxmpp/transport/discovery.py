@@ -50,7 +50,7 @@ class Discovered:
     """Where it may be, the best first; none if there is nowhere to go."""
     records: tuple[SRV, ...] = ()
     """The SRV records there are, in the same order."""
-    troubles: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
     """What went wrong, or is wrong with the records, in words."""
 
 
@@ -75,17 +75,17 @@ async def discover(domain: str, *, resolver: Resolver | None = None, rng: random
         itself = Endpoint("xmpp", to_ascii(domain), 5222)
     except ValueError as exc:
         await trio.lowlevel.checkpoint()
-        return Discovered((), troubles=(f"there is no XMPP server to look for: {exc}",))
+        return Discovered((), problems=(f"there is no XMPP server to look for: {exc}",))
     if itself.is_address or itself.is_onion:
         await trio.lowlevel.checkpoint()
         return Discovered((itself,))
     answers = await _ask_for_all(itself.host, resolver)
     records = [record for answer in answers.values() if not isinstance(answer, str) for record in answer]
-    troubles = [answer for answer in answers.values() if isinstance(answer, str)]
+    problems = [answer for answer in answers.values() if isinstance(answer, str)]
     # Which answer came first must not matter to a seeded generator.
     ordered = in_order(sorted(records, key=repr), rng)
     if len(ordered) > MAX_RECORDS:
-        troubles.append(f"the domain has {len(ordered)} SRV records; only the first {MAX_RECORDS} in order are used")
+        problems.append(f"the domain has {len(ordered)} SRV records; only the first {MAX_RECORDS} in order are used")
         del ordered[MAX_RECORDS:]
     endpoints = list(dict.fromkeys(endpoint for record in ordered for endpoint in _leads_to(record)))
     if not endpoints:
@@ -93,10 +93,10 @@ async def discover(domain: str, *, resolver: Resolver | None = None, rng: random
         if all_denied and (not records or isinstance(answers["xmpp"], str)):
             endpoints = [itself]
         elif all_denied:
-            troubles.append("the domain says in the DNS that it offers no XMPP to clients")
+            problems.append("the domain says in the DNS that it offers no XMPP to clients")
         else:
-            troubles.append("the SRV records of the domain lead nowhere")
-    return Discovered(tuple(endpoints), tuple(ordered), tuple(troubles))
+            problems.append("the SRV records of the domain lead nowhere")
+    return Discovered(tuple(endpoints), tuple(ordered), tuple(problems))
 
 
 def in_order(records: Iterable[SRV], rng: random.Random | None = None) -> list[SRV]:

@@ -20,7 +20,7 @@ from ..text import because
 from .endpoint import Endpoint, host_in, in_url, to_ascii, without_zone
 from .proxy import Proxy
 from .tcp import StreamTransport, open_link
-from .tls import ALPN_WEBSOCKET, usual_context
+from .tls import ALPN_WEBSOCKET, shared_context
 
 __all__ = ["MAX_SIZE", "fetch", "find_websockets", "host_meta_of", "read_json", "read_xrd"]
 
@@ -141,7 +141,7 @@ async def _get(url: str, tls: ssl.SSLContext | None, proxy: Proxy | None) -> tup
     headers = [("Host", authority), ("User-Agent", "trioxmpp"), ("Accept", "*/*"), ("Connection", "close")]
     transport = StreamTransport(await open_link(server, None, proxy, shown=f"https://{authority}"))
     try:
-        await transport.start_tls(tls or await usual_context(ALPN_WEBSOCKET), server.host)
+        await transport.start_tls(tls or await shared_context(ALPN_WEBSOCKET), server.host)
         http = h11.Connection(h11.CLIENT)
         request = http.send(h11.Request(method="GET", target=target, headers=headers)) or b""
         await transport.send(request + (http.send(h11.EndOfMessage()) or b""))

@@ -16,10 +16,10 @@ from .base import Transport
 from .channelbinding import channel_bindings
 from .endpoint import Endpoint, to_ascii, without_zone
 from .proxy import Proxy, explain_refusal, open_tunnel
-from .tls import ALPN, ALPN_WEBSOCKET, check_names, explain, usual_context
-from .tlsmemory import Resumption
+from .tls import ALPN, ALPN_WEBSOCKET, check_names, shared_context, tls_failure
+from .tlssessions import SessionReuse
 
-__all__ = ["StreamTransport", "find_addresses", "open_link", "open_transport"]
+__all__ = ["StreamTransport", "find_addresses", "ignore_stage", "open_link", "open_transport"]
 
 #: Reads of this size were the fastest: larger ones leave the processor's cache.
 READ_SIZE = 16384
@@ -79,18 +79,18 @@ class _UntilEnd(trio.abc.Stream):
 class StreamTransport:
     """A `Transport` over a stream of bytes, which is its own from now on.
 
-    `resumption` is what its TLS may go on with, and what it is to leave for a later one.
+    `session_reuse` is what its TLS may go on with, and what it is to leave for a later one.
     """
 
-    keeps_messages = False
+    is_message_based = False
 
-    def __init__(self, stream: trio.abc.Stream, resumption: Resumption | None = None) -> None:
+    def __init__(self, stream: trio.abc.Stream, session_reuse: SessionReuse | None = None) -> None:
         self.heard = trio.current_time()
         """See `Transport.heard`."""
         self._stream = stream
         self._below: _UntilEnd | None = None
         """What TLS runs on, if there is TLS."""
-        self._resumption = resumption
+        self._session_reuse = session_reuse
         self._unwritable: str | None = None
         """Why nothing can be sent any more, if so."""
         self._unusable: str | None = None
@@ -178,16 +178,16 @@ class StreamTransport:
                 # A missing close_notify is not an error: the stream's own footer tells whether it was cut off.
                 https_compatible=True,
             )
-            if self._resumption is not None:
-                self._resumption.begin(tls, context, host)
+            if self._session_reuse is not None:
+                self._session_reuse.begin(tls, context, host)
             await tls.do_handshake()
             check_names(tls, context, host)
         except (trio.BrokenResourceError, trio.ClosedResourceError, ssl.SSLError) as exc:
-            raise explain(exc, server_hostname) from exc
+            raise tls_failure(exc, server_hostname) from exc
         except ValueError as exc:
             raise TLSFailure(f"no certificate can be for {server_hostname}: {exc}") from exc
-        if self._resumption is not None:
-            self._resumption.begun(tls)
+        if self._session_reuse is not None:
+            self._session_reuse.begun(tls)
         below.raises = True
         self._stream, self._below = tls, below
         self._unusable = None
@@ -217,9 +217,9 @@ class StreamTransport:
 
     def _leave_session(self) -> None:
         """What can be had of our TLS is there for the next link."""
-        resumption, self._resumption = self._resumption, None
-        if resumption is not None and isinstance(self._stream, trio.SSLStream):
-            resumption.end(self._stream)
+        reuse, self._session_reuse = self._session_reuse, None
+        if reuse is not None and isinstance(self._stream, trio.SSLStream):
+            reuse.end(self._stream)
 
     def _check(self, also: str | None = None) -> None:
         reason = self._unusable or also
@@ -227,8 +227,8 @@ class StreamTransport:
             raise ConnectionAbortedError(reason)
 
 
-def _no_matter(stage: Stage) -> None:
-    pass
+def ignore_stage(stage: Stage) -> None:
+    """Do nothing: the caller does not want to know how far an attempt has come."""
 
 
 async def find_addresses(endpoint: Endpoint) -> list[str]:
@@ -265,8 +265,8 @@ async def open_transport(
     nursery: trio.Nursery | None = None,
     address: str | None = None,
     proxy: Proxy | None = None,
-    report: Callable[[Stage], None] = _no_matter,
-    resumption: Resumption | None = None,
+    report: Callable[[Stage], None] = ignore_stage,
+    session_reuse: SessionReuse | None = None,
 ) -> Transport:
     """Connect to `endpoint`; if it is ``xmpps``, with TLS, checked against `domain` and never against the host.
 
@@ -278,7 +278,8 @@ async def open_transport(
     cannot be copied, its protocols cannot be read, and to set them would change what its owner uses elsewhere.
 
     `address` is the one of the host's to connect to, in place of all of them in turn. A `proxy` is given the name of
-    the host, and finds the address itself. `report` is told how far it has come. `resumption` is for what TLS can save.
+    the host, and finds the address itself. `report` is told how far it has come. `session_reuse` lets TLS go on with a
+    session.
 
     Raises OSError: of its kinds TLSFailure, ConnectionRefusedError, `socket.gaierror` and ConnectError say it best.
     Has no deadline of its own. Cancelling leaves nothing open.
@@ -288,9 +289,9 @@ async def open_transport(
         raise ValueError("a WebSocket needs a nursery to live in")
     is_secured = endpoint.scheme in ("xmpps", "wss")
     if is_secured and tls is None:
-        tls = await usual_context(ALPN_WEBSOCKET if is_websocket else ALPN)
+        tls = await shared_context(ALPN_WEBSOCKET if is_websocket else ALPN)
     report(Stage.CONNECTING)
-    transport = StreamTransport(await open_link(endpoint, address, proxy), resumption)
+    transport = StreamTransport(await open_link(endpoint, address, proxy), session_reuse)
     try:
         if is_secured and tls is not None:
             report(Stage.TLS)

@@ -19,7 +19,7 @@ from ..errors import TLSFailure
 from ..text import printable
 from .endpoint import is_address
 
-__all__ = ["TLSProblem", "check_names", "default_context", "explain", "tls_problem", "untrusted", "usual_context"]
+__all__ = ["TLSProblem", "check_names", "default_context", "shared_context", "tls_failure", "tls_problem", "untrusted"]
 
 ALPN = "xmpp-client"
 ALPN_WEBSOCKET = "http/1.1"
@@ -115,7 +115,7 @@ def default_context(protocol: str = ALPN) -> ssl.SSLContext:
 _usual: dict[str, ssl.SSLContext] = {}
 
 
-async def usual_context(protocol: str = ALPN) -> ssl.SSLContext:
+async def shared_context(protocol: str = ALPN) -> ssl.SSLContext:
     """Return the `default_context` that all links share which were given none: it is large, and slow to make.
 
     Cancelling is safe.
@@ -161,7 +161,7 @@ def tls_problem(exc: BaseException) -> TLSProblem:
     return _REASONS.get(_reason(cause), TLSProblem.OTHER)
 
 
-def explain(exc: BaseException, domain: str) -> TLSFailure:
+def tls_failure(exc: BaseException, domain: str) -> TLSFailure:
     """Return the TLSFailure that tells a person what went wrong in a handshake, and what to do about it."""
     problem, cause = tls_problem(exc), _ssl_error(exc)
     if cause is None:

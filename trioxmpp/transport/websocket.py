@@ -134,7 +134,7 @@ def _check_open(websocket: WebSocketConnection) -> None:
 class WebSocketTransport:
     """A `Transport` of messages over another one of bytes, which is its own from now on; `open_websocket` makes one."""
 
-    keeps_messages = True
+    is_message_based = True
     tls_version = None
 
     def __init__(self, transport: Transport, max_message: int) -> None:

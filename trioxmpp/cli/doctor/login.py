@@ -11,8 +11,9 @@ from ...client.client import Client
 from ...client.race import FAILURES
 from ...errors import AuthenticationFailure, ErroneousStanza, Stage, StreamNegotiationFailure, XMPPError
 from ...jid import JID
+from ...protocol.loginstate import LoginState
 from ...protocol.ping import Ping
-from ...protocol.sasl import Credentials, LoginMemory, Strength
+from ...protocol.sasl import Credentials, Strength
 from ...protocol.sm import Enable, Enabled
 from ...stream.bare import bare
 from ...stream.negotiation.negotiate import NegotiationOptions, bind, log_in, secure
@@ -66,7 +67,7 @@ class _Guest:
         self._jid = jid
         self._place = place
         self._login = login
-        self._memory = LoginMemory()
+        self._memory = LoginState()
 
     async def come_in(self, nursery: trio.Nursery) -> None:
         """From the first byte to the last."""
@@ -84,8 +85,8 @@ class _Guest:
             logged_in = await log_in(xmlstream, opened, options)
             login.profile, login.mechanism = intended.profile, intended.mechanism
             login.bound = self._memory.strength is Strength.BOUND
-            if self._memory.ticket is not None and self._memory.ticket.token:
-                login.token = self._memory.ticket.mechanism
+            if self._memory.fast_token is not None and self._memory.fast_token.token:
+                login.token = self._memory.fast_token.mechanism
             jid = logged_in.results.jid
             if jid is None:
                 watch("binding")

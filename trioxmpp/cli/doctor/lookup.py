@@ -11,7 +11,7 @@ from ...transport.discovery import discover
 from ...transport.endpoint import Endpoint
 from ...transport.hostmeta import fetch, host_meta_of, read_json, read_xrd
 from ...transport.tcp import find_addresses
-from ...transport.tls import ALPN, ALPN_WEBSOCKET, usual_context
+from ...transport.tls import ALPN, ALPN_WEBSOCKET, shared_context
 from .fault import fault_of
 from .findings import Diagnosis, HostMeta, Lookup, Record, Step, Visit
 from .patient import Patient, Place
@@ -33,8 +33,8 @@ async def find_places(patient: Patient, diagnosis: Diagnosis, patience: float) -
     endpoints: dict[Endpoint, str] = dict.fromkeys(patient.endpoints, "arguments")
     async with trio.open_nursery() as nursery:
         if patient.tls is None:  # so that no visit has to wait until it is read what the system trusts
-            nursery.start_soon(usual_context, ALPN)
-            nursery.start_soon(usual_context, ALPN_WEBSOCKET)
+            nursery.start_soon(shared_context, ALPN)
+            nursery.start_soon(shared_context, ALPN_WEBSOCKET)
         if not endpoints:
             found: list[list[Endpoint]] = [[], [], []]
             nursery.start_soon(_look_up, patient, diagnosis, patience, found[0])
@@ -62,7 +62,7 @@ async def _look_up(patient: Patient, diagnosis: Diagnosis, patience: float, endp
     with trio.move_on_after(patience) as limit:
         found = await discover(patient.domain, resolver=patient.resolver)
         endpoints += found.endpoints
-        lookup.troubles += found.troubles
+        lookup.troubles += found.problems
         if any(endpoint.is_address or endpoint.is_onion for endpoint in found.endpoints) and not found.records:
             return  # there is nothing to be asked for
         lookup.records += [

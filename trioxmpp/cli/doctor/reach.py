@@ -11,7 +11,7 @@ from ...errors import Stage
 from ...stream.xmlstream import FEATURES, XmlStream
 from ...transport.base import Transport
 from ...transport.tcp import StreamTransport, open_link
-from ...transport.tls import ALPN, ALPN_WEBSOCKET, usual_context
+from ...transport.tls import ALPN, ALPN_WEBSOCKET, shared_context
 from .findings import Offer, Step
 from .offer import read_offer
 from .patient import Patient, Place
@@ -77,7 +77,7 @@ async def reach(
     try:
         if endpoint.scheme in ("xmpps", "wss"):
             watch(Stage.TLS)
-            tls = patient.tls or await usual_context(ALPN_WEBSOCKET if place.is_websocket else ALPN)
+            tls = patient.tls or await shared_context(ALPN_WEBSOCKET if place.is_websocket else ALPN)
             await below.start_tls(tls, place.named(patient.domain))
         if not place.is_websocket:
             return below

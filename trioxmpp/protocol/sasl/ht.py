@@ -20,14 +20,14 @@ BINDINGS = {
 }
 
 
-def choose_ht(offered: Collection[str], own: Collection[str], *, bound: bool = False) -> str | None:
-    """The best of the mechanisms that are offered for tokens, over a link that can be bound to the types in `own`.
+def choose_ht(offered: Collection[str], local_types: Collection[str], *, bound: bool = False) -> str | None:
+    """Return the best mechanism for a token, over a link that can be bound to the types in `local_types`, or None.
 
-    None if there is none. With `bound`, what is not bound will not do: its proof is always the same, so that it is as
-    good as the token to somebody in between.
+    With `bound`, only a mechanism that binds will do: without binding, the proof is the same at each login, so that a
+    man in the middle could log in with it as with the token.
     """
-    able = (name for name, kind in BINDINGS.items() if (not bound if kind is None else kind in own))
-    return next((name for name in able if name in offered), None)
+    usable = (name for name, kind in BINDINGS.items() if (not bound if kind is None else kind in local_types))
+    return next((name for name in usable if name in offered), None)
 
 
 def ht(name: str, authcid: str, token: str, bindings: Mapping[str, bytes]) -> Mechanism:

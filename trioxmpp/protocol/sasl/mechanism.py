@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 import enum
+import hashlib
 from collections.abc import Generator, Mapping
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from ...jid import JID
 from ...record import field, record
 
-if TYPE_CHECKING:
-    from .scram import Derivation
+__all__ = ["Channel", "Credentials", "CredentialsKind", "Derivation", "Mechanism", "SASLAttempt", "Strength"]
 
-__all__ = ["Channel", "Credentials", "Kind", "Mechanism", "Strength"]
+
+@record
+class Derivation:
+    """A key to be derived, which takes long: ``hashlib.pbkdf2_hmac(algorithm, password, salt, iterations)``."""
+
+    algorithm: str
+    password: bytes = field(repr=False)
+    salt: bytes = field(repr=False)
+    iterations: int
+
+    def compute(self) -> bytes:
+        """The key. Meant for a thread."""
+        return hashlib.pbkdf2_hmac(self.algorithm, self.password, self.salt, self.iterations)
+
 
 #: Yields what we say and is sent what they say, None for a success that says nothing; or yields a `Derivation` and is
 #: sent the key. When it ends, the server is who it should be. An AuthenticationFailure is thrown into it when the
 #: server refuses; it may say more about it, and raises it in any case.
-Mechanism = Generator["bytes | Derivation", "bytes | None", None]
+Mechanism = Generator[bytes | Derivation, bytes | None, None]
 
 
 class Strength(enum.IntEnum):
@@ -31,7 +44,7 @@ class Strength(enum.IntEnum):
     """Nothing: it fails there."""
 
 
-class Kind(enum.Enum):
+class CredentialsKind(enum.Enum):
     """What there is to prove who we are."""
 
     PASSWORD = "password"
@@ -57,7 +70,7 @@ class Credentials:
     authzid: str | None = None
     allow_plain: bool = False
     require_binding: bool = False
-    kind: Kind = Kind.PASSWORD
+    kind: CredentialsKind = CredentialsKind.PASSWORD
 
     @classmethod
     def of(cls, jid: JID, password: str | None) -> Self:
@@ -73,17 +86,17 @@ class Credentials:
         `authzid` is the bare address to act as. It is to be given if the certificate holds several addresses, or none
         that the server knows; and not to be given if it holds one alone, which is ours.
         """
-        return cls("", "", None if authzid is None else str(authzid), kind=Kind.CERTIFICATE)
+        return cls("", "", None if authzid is None else str(authzid), kind=CredentialsKind.CERTIFICATE)
 
     @classmethod
     def oauth(cls, token: str, authzid: JID | str | None = None) -> Self:
         """An access token of OAuth 2.0 (OAUTHBEARER, RFC 7628), which is given to nobody without TLS."""
-        return cls("", token, None if authzid is None else str(authzid), kind=Kind.TOKEN)
+        return cls("", token, None if authzid is None else str(authzid), kind=CredentialsKind.TOKEN)
 
     @classmethod
     def anonymous(cls) -> Self:
         """None: the server makes up an address for as long as the session lasts (ANONYMOUS, RFC 4505, XEP-0175)."""
-        return cls("", "", kind=Kind.NOTHING)
+        return cls("", "", kind=CredentialsKind.NOTHING)
 
     def hide(self, text: str) -> str:
         """`text` without the password or token, in case a server repeats it."""
@@ -98,3 +111,14 @@ class Channel:
     bindings: Mapping[str, bytes] = field(default_factory=dict)
     tls_version: str | None = None
     """As the ssl module has it, ``TLSv1.3``; None without TLS, and if only somebody else can know."""
+
+
+@record
+class SASLAttempt:
+    """A login that is about to be tried: with which mechanism, how strong it is, and what else was offered."""
+
+    name: str
+    mechanism: Mechanism = field(repr=False)
+    credentials: Credentials = field(repr=False)
+    strength: Strength = Strength.DISCLOSED
+    offered: tuple[str, ...] = ()

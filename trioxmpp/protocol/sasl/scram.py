@@ -11,11 +11,11 @@ import re
 from ...errors import AuthenticationFailure
 from ...record import field, record
 from ...text import printable
-from .mechanism import Credentials, Mechanism
-from .rules import Offer
+from .mechanism import Credentials, Derivation, Mechanism
 from .saslprep import saslprep
+from .scramchoice import MechanismOffer
 
-__all__ = ["Derivation", "Terms", "check_iterations", "scram"]
+__all__ = ["SCRAMParameters", "check_iterations", "scram"]
 
 #: Fewer iterations make the password too easy to guess from what we send; more are an attack on our time.
 MIN_ITERATIONS = 4096
@@ -38,21 +38,7 @@ TLS_VERSIONS = {"TLSv1": b"0301", "TLSv1.1": b"0302", "TLSv1.2": b"0303", "TLSv1
 
 
 @record
-class Derivation:
-    """A key to be derived, which takes long: ``hashlib.pbkdf2_hmac(algorithm, password, salt, iterations)``."""
-
-    algorithm: str
-    password: bytes = field(repr=False)
-    salt: bytes = field(repr=False)
-    iterations: int
-
-    def compute(self) -> bytes:
-        """The key. Meant for a thread."""
-        return hashlib.pbkdf2_hmac(self.algorithm, self.password, self.salt, self.iterations)
-
-
-@record
-class Terms:
+class SCRAMParameters:
     """What a login is about beside the password.
 
     `flag` is ``n`` (we cannot bind), ``y`` (we could, but the server does not offer it) or ``p=`` and the type of the
@@ -62,7 +48,7 @@ class Terms:
 
     flag: str = "n"
     binding: bytes = field(default=b"", repr=False)
-    offer: Offer | None = None
+    offer: MechanismOffer | None = None
     tls_version: str | None = None
     unproven: str | None = None
 
@@ -71,7 +57,7 @@ def scram(
     algorithm: str,
     credentials: Credentials,
     nonce: str,
-    terms: Terms = Terms(),
+    terms: SCRAMParameters = SCRAMParameters(),
     *,
     min_iterations: int = MIN_ITERATIONS,
     max_iterations: int = MAX_ITERATIONS,
@@ -140,7 +126,7 @@ def check_iterations(iterations: int, least: int = MIN_ITERATIONS, most: int = M
         )
 
 
-def _check_offer(extensions: list[bytes], terms: Terms, algorithm: str) -> None:
+def _check_offer(extensions: list[bytes], terms: SCRAMParameters, algorithm: str) -> None:
     """Refuse a server that meant to offer something else than what we read (XEP-0474 §5.2, XEP-0515 §4.2).
 
     What it says here is under its proof and ours: whoever changes that, too, will not get further.

@@ -1,4 +1,4 @@
-"""The mechanisms of one message: EXTERNAL (RFC 4422), ANONYMOUS (RFC 4505) and OAUTHBEARER (RFC 7628)."""
+"""Mechanisms of one message: EXTERNAL (RFC 4422), ANONYMOUS (RFC 4505), OAUTHBEARER (RFC 7628), PLAIN (RFC 4616)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ...errors import AuthenticationFailure
 from ...text import printable
 from .mechanism import Credentials, Mechanism
 
-__all__ = ["anonymous", "external", "oauthbearer"]
+__all__ = ["anonymous", "external", "oauthbearer", "plain"]
 
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # RFC 6750 §2.1
 
@@ -60,3 +60,17 @@ def _status(complaint: bytes) -> str:
         return str(json.loads(complaint)["status"])
     except (ValueError, RecursionError, TypeError, KeyError):
         return "no reason was given"
+
+
+def plain(credentials: Credentials) -> Mechanism:
+    """The one message of PLAIN. The server proves nothing by it: that it is who it should be, TLS has to tell.
+
+    Raises AuthenticationFailure if the message cannot carry these credentials (RFC 4616 §2).
+    """
+    parts = (credentials.authzid or "", credentials.authcid, credentials.password)
+    # Looked for, not caught: a UnicodeEncodeError holds the whole text, and so the password.
+    if any(char == "\0" or "\ud800" <= char <= "\udfff" for part in parts for char in part):
+        raise AuthenticationFailure("PLAIN cannot carry a user name or password with NUL or half a character in it")
+    if not credentials.authcid or not credentials.password:
+        raise AuthenticationFailure("PLAIN takes a user name and a password; one of them is empty")
+    yield "\0".join(parts).encode()

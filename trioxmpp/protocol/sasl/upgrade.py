@@ -6,18 +6,14 @@ A key that somebody else has is as good as the password for that mechanism: it i
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from ... import xml
 from ...errors import AuthenticationFailure
 from .. import ns
-from .mechanism import Credentials, Kind, Strength
-from .rules import SCRAM
+from .mechanism import Credentials, CredentialsKind, Derivation, SASLAttempt, Strength
 from .saslprep import saslprep
-from .scram import Derivation, check_iterations
-
-if TYPE_CHECKING:
-    from . import Attempt
+from .scram import check_iterations
+from .scramchoice import SCRAM
 
 __all__ = ["Hash", "Salt", "Upgrade", "choose_upgrade", "derivation"]
 
@@ -47,13 +43,13 @@ class Hash:
     key: bytes = xml.text(repr=False)
 
 
-def choose_upgrade(offered: Iterable[str], attempt: Attempt) -> str | None:
+def choose_upgrade(offered: Iterable[str], attempt: SASLAttempt) -> str | None:
     """The best of the tasks that are offered, for a login that is about to be tried.
 
     None if there is none for a better hash than that of the login, or if the login is too weak to give a key away on.
     """
     credentials, name = attempt.credentials, attempt.name.removesuffix("-PLUS")
-    if credentials.kind is not Kind.PASSWORD or credentials.authzid is not None or name not in SCRAM:
+    if credentials.kind is not CredentialsKind.PASSWORD or credentials.authzid is not None or name not in SCRAM:
         return None
     if attempt.strength is not Strength.BOUND:
         return None

@@ -9,11 +9,12 @@ from typing import TypeAlias, TypeVar
 import trio
 
 from ...errors import AuthenticationFailure
-from ...protocol.auth import Dialogue
-from ...protocol.sasl import Credentials, Derivation, LoginMemory
+from ...protocol.auth import SASLExchange
+from ...protocol.loginstate import LoginState
+from ...protocol.sasl import Credentials, Derivation
 from ..xmlstream import XmlStream
 
-__all__ = ["CredentialsLike", "ask", "converse", "with_credentials"]
+__all__ = ["CredentialsLike", "ask", "run_exchange", "with_credentials"]
 
 CredentialsLike: TypeAlias = Credentials | Callable[[], Credentials | Awaitable[Credentials]]
 
@@ -35,7 +36,7 @@ async def ask(given: CredentialsLike) -> Credentials:
 
 
 async def with_credentials(
-    given: CredentialsLike, memory: LoginMemory, log_in: Callable[[Credentials], Awaitable[T]]
+    given: CredentialsLike, memory: LoginState, log_in: Callable[[Credentials], Awaitable[T]]
 ) -> T:
     """What `log_in` returns, with credentials that are still good, or else with those that are asked for now.
 
@@ -59,23 +60,23 @@ async def with_credentials(
     return await log_in(fresh)
 
 
-async def converse(xmlstream: XmlStream, dialogue: Dialogue, memory: LoginMemory) -> dict[Derivation, bytes]:
-    """Lead `dialogue` to its end; return the keys that it needed, by what they were derived from.
+async def run_exchange(xmlstream: XmlStream, exchange: SASLExchange, memory: LoginState) -> dict[Derivation, bytes]:
+    """Lead `exchange` to its end; return the keys that it needed, by what they were derived from.
 
     Raises AuthenticationFailure, or ConnectionError if the link breaks. Cancelling leaves a stream that is good for
     nothing but `XmlStream.aclose`.
     """
     keys: dict[Derivation, bytes] = {}
     while True:
-        if dialogue.say is not None:
-            await xmlstream.send(dialogue.say.encode())
-        if dialogue.receive(await xmlstream.receive_element()):
+        if exchange.outgoing is not None:
+            await xmlstream.send(exchange.outgoing.encode())
+        if exchange.receive(await xmlstream.receive_element()):
             return keys
-        derivation = dialogue.derivation
+        derivation = exchange.derivation
         if derivation is not None:
             key = memory.key(derivation)
             if key is None:
                 # Milliseconds to seconds of arithmetic, which must not hold up the other tasks.
                 key = await trio.to_thread.run_sync(derivation.compute, abandon_on_cancel=True)
             keys[derivation] = key
-            dialogue.derived(key)
+            exchange.derived(key)

@@ -17,7 +17,7 @@ import trio
 from ..record import record
 from .channelbinding import OLD
 
-__all__ = ["Resumption", "TLSMemory"]
+__all__ = ["SessionReuse", "TLSSessionCache"]
 
 #: Places that are remembered: a client goes to few.
 MAX_PLACES = 8
@@ -42,7 +42,7 @@ class _Terms:
 
 
 @record
-class _Kept:
+class _CachedSession:
     """A session that can go on."""
 
     session: ssl.SSLSession
@@ -53,16 +53,16 @@ class _Kept:
     """Whether it is of TLS 1.2, or an older one."""
 
 
-class TLSMemory:
+class TLSSessionCache:
     """The TLS sessions of one client, by the place where it had them. A session is used once (RFC 8446 C.4)."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[Hashable, _Kept] = OrderedDict()
-        self._averse: set[Hashable] = set()
+        self._kept: OrderedDict[Hashable, _CachedSession] = OrderedDict()
+        self._no_reuse: set[Hashable] = set()
 
-    def at(self, place: Hashable) -> Resumption:
+    def at(self, place: Hashable) -> SessionReuse:
         """For one link to that place."""
-        return Resumption(self, place)
+        return SessionReuse(self, place)
 
     def forget_old(self) -> None:
         """Forget the sessions of TLS 1.2: a link that goes on with one cannot be bound to by ``tls-unique``."""
@@ -75,8 +75,8 @@ class TLSMemory:
             return None
         return kept.session
 
-    def _keep(self, place: Hashable, kept: _Kept) -> None:
-        if place in self._averse:
+    def _keep(self, place: Hashable, kept: _CachedSession) -> None:
+        if place in self._no_reuse:
             return
         self._kept[place] = kept
         self._kept.move_to_end(place)
@@ -85,13 +85,13 @@ class TLSMemory:
 
     def _avoid(self, place: Hashable) -> None:
         self._kept.pop(place, None)
-        self._averse.add(place)
+        self._no_reuse.add(place)
 
 
-class Resumption:
-    """What one link takes from a `TLSMemory`, and leaves there."""
+class SessionReuse:
+    """What one link takes from a `TLSSessionCache`, and leaves there."""
 
-    def __init__(self, memory: TLSMemory, place: Hashable) -> None:
+    def __init__(self, memory: TLSSessionCache, place: Hashable) -> None:
         self.offered = False
         """Whether the server was shown a session."""
         self.resumed = False
@@ -121,7 +121,7 @@ class Resumption:
         """Keep what the server has given by now: with TLS 1.3, that comes some time after the handshake."""
         session: ssl.SSLSession | None = None if self._terms is None else stream.session
         if self._terms is not None and session is not None and (session.has_ticket or (self._is_old and session.id)):
-            self._memory._keep(self._place, _Kept(session, self._terms, self._expiry, self._is_old))
+            self._memory._keep(self._place, _CachedSession(session, self._terms, self._expiry, self._is_old))
 
     def forget(self) -> None:
         """Never offer a session at this place again: it did no good."""

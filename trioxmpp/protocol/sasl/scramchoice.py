@@ -10,7 +10,7 @@ from ...errors import AuthenticationFailure
 from ...record import record
 from .mechanism import Strength
 
-__all__ = ["SCRAM", "Choice", "Offer", "choose_scram"]
+__all__ = ["SCRAM", "Choice", "MechanismOffer", "choose_scram"]
 
 #: Best first. A weaker hash is better than a login that is not bound: the latter is all that somebody in between needs.
 SCRAM = {"SCRAM-SHA-512": "sha512", "SCRAM-SHA-256": "sha256", "SCRAM-SHA-1": "sha1"}
@@ -21,7 +21,7 @@ _TYPES = ("tls-exporter", "tls-unique", END_POINT)
 
 
 @record
-class Offer:
+class MechanismOffer:
     """What a server offers, in its own words, also those that we do not understand.
 
     `bindings` are the types of channel binding it announces (XEP-0440), None if it does not; `sasl2` tells whether it
@@ -56,47 +56,59 @@ class Choice:
 
 
 def choose_scram(
-    offer: Offer, own: Collection[str], *, pinned: Strength | None = None, require_binding: bool = False
+    offer: MechanismOffer,
+    local_types: Collection[str],
+    *,
+    pinned_strength: Strength | None = None,
+    require_binding: bool = False,
 ) -> Choice | None:
-    """The best SCRAM for this offer, over a link that can be bound to the types in `own`; None if none is offered.
+    """Return the best SCRAM of this offer, for a link that can be bound to the types in `local_types`, or None.
 
-    `pinned` is the best that ever was: a login that is weaker has to be justified by a server that proves its offer.
+    `pinned_strength` is that of the best login so far: if this one is weaker, the server has to prove its offer.
 
-    Raises AuthenticationFailure for an offer that only somebody in between would make.
+    Raises AuthenticationFailure for an offer that only a man in the middle would make.
     """
     bound, bare = _best(offer, "-PLUS"), _best(offer, "")
     if bound is None and bare is None:
         return None
     if offer.sasl2:
         _check_consistency(offer)
-    binding = _binding(offer, own, require_binding or pinned is Strength.BOUND) if bound is not None else None
+    binding = (
+        _binding(offer, local_types, require_binding or pinned_strength is Strength.BOUND)
+        if bound is not None
+        else None
+    )
     if bound is not None and binding is not None:
         return Choice(bound, f"p={binding}", binding)
     if require_binding:
         raise AuthenticationFailure(
             "the credentials require a login that is bound to the TLS link (require_binding), "
-            + ("which is not possible on this link" if not own else "which the server does not offer as we know it")
+            + (
+                "which is not possible on this link"
+                if not local_types
+                else "which the server does not offer as we know it"
+            )
         )
     if bare is None:
         raise AuthenticationFailure(
             "the server offers SCRAM only bound to the TLS link, "
-            + ("which is not possible on this link" if not own else "in a way that we do not know")
+            + ("which is not possible on this link" if not local_types else "in a way that we do not know")
         )
-    flag, unproven = _unbound(offer, own, knows_mechanism=bound is not None)
-    if pinned is Strength.BOUND and unproven is None:
+    flag, unproven = _unbound(offer, local_types, knows_mechanism=bound is not None)
+    if pinned_strength is Strength.BOUND and unproven is None:
         unproven = "earlier logins were bound to the TLS link, and this one cannot be"
     return Choice(bare, flag, unproven=unproven)
 
 
-def _best(offer: Offer, suffix: str) -> str | None:
+def _best(offer: MechanismOffer, suffix: str) -> str | None:
     return next((name + suffix for name in SCRAM if name + suffix in offer.mechanisms), None)
 
 
-def _binds(offer: Offer) -> bool:
+def _binds(offer: MechanismOffer) -> bool:
     return any(name.endswith("-PLUS") for name in offer.mechanisms)
 
 
-def _check_consistency(offer: Offer) -> None:
+def _check_consistency(offer: MechanismOffer) -> None:
     """Refuse what SASL2 does not allow (rules 4 and 5). RFC 6120 knows nothing of types."""
     if _binds(offer) != bool(offer.bindings):
         one, other = ("a mechanism", "no type") if _binds(offer) else ("types", "no mechanism")
@@ -106,22 +118,22 @@ def _check_consistency(offer: Offer) -> None:
         )
 
 
-def _binding(offer: Offer, own: Collection[str], insist: bool) -> str | None:
+def _binding(offer: MechanismOffer, local_types: Collection[str], insist: bool) -> str | None:
     """The type to bind to, for an offer with a mechanism that binds; None if we cannot, or do not know which."""
-    able = [each for each in _TYPES if each in own]
+    usable = [each for each in _TYPES if each in local_types]
     if offer.bindings:
-        return next((each for each in able if each in offer.bindings), None)
+        return next((each for each in usable if each in offer.bindings), None)
     # Before there was XEP-0440 all meant tls-unique (RFC 5802 §6.1). TLS 1.3 does not have that, and servers as old
     # as that offer to bind all the same, and then refuse whatever it is. To try costs a failed login, for which some
     # of them count us among the attackers.
-    if "tls-unique" in able:
+    if "tls-unique" in usable:
         return "tls-unique"
-    return able[0] if able and insist else None
+    return usable[0] if usable and insist else None
 
 
-def _unbound(offer: Offer, own: Collection[str], *, knows_mechanism: bool) -> tuple[str, str | None]:
+def _unbound(offer: MechanismOffer, local_types: Collection[str], *, knows_mechanism: bool) -> tuple[str, str | None]:
     """The flag of a login that is not bound, and why the server should prove that this is its own will."""
-    if not own:
+    if not local_types:
         return "n", None
     if not _binds(offer) and not offer.bindings:
         return "y", None

@@ -5,23 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
-from ...record import field, record
-from .mechanism import Credentials, Strength
-from .scram import Derivation
+from ..record import field, record
+from .sasl import Credentials, Derivation, Strength
+from .sasl2 import SASL2Offer
 
-if TYPE_CHECKING:
-    from ..sasl2 import SASL2Offer
-
-__all__ = ["LoginMemory", "Ticket"]
+__all__ = ["FastToken", "LoginState"]
 
 #: A server asks for the same key every time, unless the password is changed, or the server's settings are.
 MAX_KEYS = 4
 
 
 @record
-class Ticket:
+class FastToken:
     """What logs in without the password (XEP-0484): a token, which is for one mechanism and one user name alone."""
 
     mechanism: str
@@ -32,19 +28,19 @@ class Ticket:
     """How many logins there were with it, as far as they were counted."""
 
 
-class LoginMemory:
+class LoginState:
     """How strong logins were, what makes the next one quick, and which keys were derived. The keys are as good as the
     password, which is kept with them: they stay in memory, and only as long as the client lives. The rest may be kept
     for longer."""
 
     def __init__(
-        self, strength: Strength | None = None, agent: str | None = None, ticket: Ticket | None = None
+        self, strength: Strength | None = None, user_agent_id: str | None = None, fast_token: FastToken | None = None
     ) -> None:
         self.strength = strength
         """The best that ever succeeded; nothing weaker will do. None: there was none."""
-        self.agent = agent
+        self.user_agent_id = user_agent_id
         """The id by which servers are to recognise this client (XEP-0388 §2.3), once there was a reason to have one."""
-        self.ticket = ticket
+        self.fast_token = fast_token
         """What the next login is tried with first."""
         self.sasl2: SASL2Offer | None = None
         """What the server offered when a login by SASL2 succeeded the last time, if nothing went wrong since: then it
@@ -59,7 +55,7 @@ class LoginMemory:
         """The key, if it was derived before."""
         return self._keys.get(derivation)
 
-    def succeeded(
+    def record_success(
         self,
         strength: Strength,
         keys: Mapping[Derivation, bytes] = MappingProxyType({}),
