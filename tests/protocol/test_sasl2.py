@@ -116,7 +116,7 @@ def test_success_is_believed_when_the_server_has_proved_itself() -> None:
     exchange = proved()
     assert exchange.receive(said("success", f"{PROOF}{FULL}"))
     assert exchange.success is not None
-    assert exchange.settled().jid is None  # nothing was bound
+    assert exchange.results("example.org").jid is None  # nothing was bound
 
 
 @pytest.mark.parametrize("proof", ["", "<additional-data/>", PROOF.replace("dj1ybU", "dj1ybV")])
@@ -134,7 +134,7 @@ def test_bound_and_managed() -> None:
     exchange = proved()
     enabled = f"<enabled xmlns='{ns.SM}' id='sm-2' resume='1' max='2'/>"
     assert exchange.receive(said("success", f"{PROOF}<bound xmlns='{ns.BIND2}'>{enabled}</bound>{FULL}"))
-    settled = exchange.settled()
+    settled = exchange.results("example.org")
     assert settled.jid == JID.parse("user@example.org/trioxmpp.1")
     assert settled.managed == sm.Enabled(id="sm-2", resumable=True, max=2)
     assert settled.resumption is None
@@ -146,14 +146,14 @@ def test_management_refused_in_the_way_of_prosody() -> None:
         f"<failed xmlns='{ns.SM}'><error type='wait'><resource-constraint xmlns='{ns.STANZA_ERRORS}'/></error></failed>"
     )
     exchange.receive(said("success", f"{PROOF}<bound xmlns='{ns.BIND2}'>{failed}</bound>{FULL}"))
-    assert exchange.settled().managed == sm.Failed("resource-constraint")
+    assert exchange.results("example.org").managed == sm.Failed("resource-constraint")
 
 
 def test_what_failed_and_what_was_bound_instead() -> None:
     exchange = proved()
     failed = f"<failed xmlns='{ns.SM}' h='2'><item-not-found xmlns='{ns.STANZA_ERRORS}'/></failed>"
     exchange.receive(said("success", f"{PROOF}{failed}<bound xmlns='{ns.BIND2}'/>{FULL}"))
-    settled = exchange.settled()
+    settled = exchange.results("example.org")
     assert settled.resumption is not None
     assert sm.parse_failed(settled.resumption) == sm.Failed("item-not-found", 2)
     assert settled.jid is not None
@@ -166,17 +166,48 @@ def test_a_resumed_session_keeps_its_address() -> None:
     exchange = proved()
     resumed = f"<resumed xmlns='{ns.SM}' h='2' previd='sm-1'/>"
     exchange.receive(said("success", f"{PROOF}{resumed}<bound xmlns='{ns.BIND2}'/>{FULL}"))
-    assert exchange.settled().resumed
-    assert exchange.settled().jid is None
+    assert exchange.results("example.org").resumed
+    assert exchange.results("example.org").jid is None
 
 
-@pytest.mark.parametrize("identifier", ["", "user@example.org", "@", "user@exa mple/x"])
+@pytest.mark.parametrize(
+    "identifier", ["", "user@example.org", "@", "user@exa mple/x", "user@other.example/x", "x" * 9999]
+)
 def test_an_address_that_cannot_be_ours(identifier: str) -> None:
     exchange = proved()
     inner = f"<authorization-identifier>{identifier}</authorization-identifier>" if identifier else ""
     exchange.receive(said("success", f"{PROOF}<bound xmlns='{ns.BIND2}'/>{inner}"))
-    with pytest.raises(StreamNegotiationFailure, match="what it bound"):
-        exchange.settled()
+    with pytest.raises(StreamNegotiationFailure, match=r"bound|of another domain") as failure:
+        exchange.results("example.org")
+    assert len(str(failure.value)) < 1000
+
+
+@pytest.mark.parametrize("identifier", ["user@other.example", "user@other.example/x", "other.example", "@"])
+@pytest.mark.parametrize("resumed", [f"<resumed xmlns='{ns.SM}' h='2' previd='sm-1'/>", ""])
+def test_an_address_of_another_domain_is_refused_also_where_nothing_was_bound(identifier: str, resumed: str) -> None:
+    exchange = proved()
+    who = f"<authorization-identifier>{identifier}</authorization-identifier>"
+    exchange.receive(said("success", f"{PROOF}{resumed}{who}"))
+    with pytest.raises(StreamNegotiationFailure, match="address"):
+        exchange.results("example.org")
+
+
+@pytest.mark.parametrize(
+    ("inner", "condition"),
+    [
+        (f"<bad-weather xmlns='{ns.SASL}'/>", "bad-weather"),
+        ("<bad-weather/>", "bad-weather"),
+        (f"<more xmlns='urn:x'/><bad-weather xmlns='{ns.SASL}'/>", "bad-weather"),
+        (f"<text xmlns='{ns.SASL}'>no</text><aborted xmlns='{ns.SASL}'/>", "aborted"),
+        (f"<text xmlns='{ns.SASL}'>no</text>", "not-authorized"),
+        ("<more xmlns='urn:x'/>", "not-authorized"),
+    ],
+)
+def test_the_condition_that_the_server_names_is_kept(inner: str, condition: str) -> None:
+    with pytest.raises(AuthenticationFailure) as failure:
+        proved().receive(said("failure", inner))
+    assert failure.value.condition == condition
+    assert f"({condition})" in str(failure.value)
 
 
 def test_a_failure_has_its_condition_in_the_old_namespace() -> None:

@@ -87,7 +87,7 @@ def test_the_flag_and_the_data_are_under_the_proof(
 )
 def test_another_offer_than_the_server_meant_is_refused_before_anything_is_derived(offer: MechanismOffer) -> None:
     mechanism = begun(offer)
-    with pytest.raises(AuthenticationFailure, match="somebody in between has changed them"):
+    with pytest.raises(AuthenticationFailure, match="a man in the middle has changed them"):
         mechanism.send(FIRST + b"," + HASH)
 
 
@@ -144,8 +144,8 @@ def test_a_suspicious_offer_has_to_be_proved(
 @pytest.mark.parametrize(
     ("error", "advice", "retry"),
     [
-        ("channel-bindings-dont-match", "somebody in between ends TLS", False),
-        ("server-does-support-channel-binding", "which was kept from us", False),
+        ("channel-bindings-dont-match", "a proxy or a man in the middle ends TLS", False),
+        ("server-does-support-channel-binding", "did not offer it to us", False),
         ("channel-binding-not-supported", "does not bind logins", False),
         ("unsupported-channel-binding-type", "cannot bind", False),
         ("no-resources", "try again later", True),

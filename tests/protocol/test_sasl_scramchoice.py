@@ -107,7 +107,11 @@ def test_a_mechanism_without_types(announced: tuple[str, ...] | None) -> None:
     with pytest.raises(AuthenticationFailure, match=r"a mechanism to bind .* but no type for that"):
         chosen(ALL, announced, TYPES, sasl2=True)
     assert chosen(ALL, announced, (UNIQUE, END_POINT)).flag == "p=tls-unique"
-    assert chosen(ALL, announced, (EXPORTER, END_POINT)) == Choice("SCRAM-SHA-512", "n")
+    for local_types in ((EXPORTER, END_POINT), (END_POINT,)):
+        choice = chosen(ALL, announced, local_types)
+        assert (choice.mechanism, choice.flag, choice.binding) == ("SCRAM-SHA-512", "n", None)
+        assert "does not announce by what" in str(choice.unproven)
+        assert not choice.must_prove  # a server from before XEP-0440 cannot
 
 
 def test_a_mechanism_without_types_where_a_binding_must_be() -> None:

@@ -7,10 +7,9 @@ from datetime import datetime
 from .. import xml
 from ..xml.times import decode_datetime, encode_datetime
 from . import ns
+from .codecs import FLAG
 
 __all__ = ["Fast", "FastOffer", "RequestToken", "Token"]
-
-_FLAG = xml.Codec(lambda text: text in ("true", "1"), lambda value: "true" if value else "false", is_plain=True)
 
 
 @xml.element(ns.FAST, "mechanism")
@@ -22,7 +21,7 @@ class _Mechanism:
 class FastOffer:
     """The server gives tokens for these mechanisms, and for no others."""
 
-    tls_0rtt: bool = xml.attr("tls-0rtt", default=False, codec=_FLAG)
+    tls_0rtt: bool = xml.attr("tls-0rtt", default=False, codec=FLAG)
     """Whether it takes them in the early data of TLS 1.3, which somebody may replay: then every login is counted."""
     each: tuple[_Mechanism, ...] = xml.children()
 

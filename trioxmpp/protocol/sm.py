@@ -14,6 +14,7 @@ from .. import xml
 from ..errors import StreamCondition, StreamError
 from ..record import record
 from . import ns
+from .codecs import FLAG
 
 __all__ = [
     "REQUEST",
@@ -142,7 +143,6 @@ def _location(text: str) -> tuple[str, int | None] | None:
 
 
 _COUNT = xml.Codec(_decode_count, str, is_plain=True)
-_BOOL = xml.Codec(lambda text: text in ("true", "1"), lambda value: "true" if value else "false", is_plain=True)
 
 
 @xml.element(ns.SM, "enable")
@@ -158,7 +158,7 @@ class _Enabled:
     """What cannot be read is not granted."""
 
     id: str | None = xml.attr(default=None)
-    resume: bool = xml.attr(default=False, codec=_BOOL)
+    resume: bool = xml.attr(default=False, codec=FLAG)
     max: int | None = xml.attr(default=None, codec=xml.lenient(xml.integer(0, 999_999_999)))
     location: tuple[str, int | None] | None = xml.attr(default=None, codec=xml.Codec(_location, str))
 

@@ -23,7 +23,7 @@ __all__ = [
     "choose_scram",
 ]
 
-# What credentials of a kind are for, if they are not a password; whether it takes TLS; and what it gives away.
+# By the kind of credentials, if that is not a password: the mechanism, whether it needs TLS, and its strength.
 _SIMPLE = {
     CredentialsKind.CERTIFICATE: ("EXTERNAL", external, True, Strength.PROVED),
     CredentialsKind.TOKEN: ("OAUTHBEARER", oauthbearer, True, Strength.DISCLOSED),
@@ -39,12 +39,12 @@ def choose(
     nonce: str,
     pinned_strength: Strength | None = None,
 ) -> SASLAttempt:
-    """The best of the mechanisms that are offered, by our preference and not the server's (RFC 6120 §6.3.3).
+    """Return an attempt by the best mechanism on offer, by our preference and not the server's (RFC 6120 §6.3.3).
 
-    `nonce` is one that nobody can guess. `pinned_strength` is the best of earlier logins with these credentials.
+    `nonce` is one that no attacker can guess. `pinned_strength` is the best of earlier logins with these credentials.
 
-    Raises AuthenticationFailure if there is none that we are willing to use: there is no silent fallback to a weaker
-    one, and none to another kind of credentials.
+    Raises AuthenticationFailure if no mechanism is acceptable: there is no silent fallback to a weaker one, and none
+    to another kind of credentials.
     """
     try:
         if credentials.kind is not CredentialsKind.PASSWORD:
@@ -73,26 +73,29 @@ def _scram(
     choice: Choice, offer: MechanismOffer, credentials: Credentials, channel: Channel, nonce: str
 ) -> SASLAttempt:
     binding = b"" if choice.binding is None else channel.bindings[choice.binding]
-    terms = SCRAMParameters(choice.flag, binding, offer, channel.tls_version, choice.unproven)
+    must_prove = choice.unproven if choice.must_prove else None
+    parameters = SCRAMParameters(choice.flag, binding, offer, channel.tls_version, must_prove)
     strength = Strength.PROVED if choice.binding is None else Strength.BOUND
-    mechanism = scram(choice.algorithm, credentials, nonce, terms)
-    return SASLAttempt(choice.mechanism, mechanism, credentials, strength, offer.mechanisms)
+    mechanism = scram(choice.algorithm, credentials, nonce, parameters)
+    return SASLAttempt(choice.mechanism, mechanism, credentials, strength, offer.mechanisms, choice.unproven)
 
 
 def _plain(
     offer: MechanismOffer, credentials: Credentials, channel: Channel, pinned_strength: Strength | None
 ) -> SASLAttempt:
-    # Types of channel binding without SCRAM are no sign of an attack: some servers announce them for PLAIN alone. Who
-    # permits PLAIN has nothing to lose but the password, and that to anybody who can take away the offer of SCRAM.
+    # Types of channel binding without SCRAM are no sign of an attack: some servers announce them for PLAIN alone.
+    # Credentials that allow PLAIN risk the password: an attacker who takes the offer of SCRAM away gets it.
     if "PLAIN" in offer.mechanisms and channel.secure and credentials.allow_plain:
         if credentials.require_binding:
             advice = "but the credentials require a login that is bound to the TLS link (require_binding)"
         elif pinned_strength is not None and pinned_strength > Strength.DISCLOSED:
-            advice = "but earlier logins did not give the password away, so somebody may be weakening the offer"
+            advice = (
+                "but earlier logins did not give the password away, so a man in the middle may be weakening the offer"
+            )
         else:
             return SASLAttempt("PLAIN", plain(credentials), credentials, Strength.DISCLOSED, offer.mechanisms)
     elif "PLAIN" not in offer.mechanisms:
-        advice = "ask who runs the server to enable SCRAM" if channel.secure else "the server may want TLS first"
+        advice = "ask the operator of the server to enable SCRAM" if channel.secure else "the server may want TLS first"
     elif channel.secure:
         advice = "PLAIN would need Credentials(..., allow_plain=True)"
     else:

@@ -8,7 +8,8 @@ from typing import TypeAlias, TypeVar
 
 import trio
 
-from ...errors import AuthenticationFailure
+from ... import xml
+from ...errors import AuthenticationFailure, StreamError
 from ...protocol.auth import SASLExchange
 from ...protocol.loginstate import LoginState
 from ...protocol.sasl import Credentials, Derivation
@@ -70,7 +71,8 @@ async def run_exchange(xmlstream: XmlStream, exchange: SASLExchange, memory: Log
     while True:
         if exchange.outgoing is not None:
             await xmlstream.send(exchange.outgoing.encode())
-        if exchange.receive(await xmlstream.receive_element()):
+        if exchange.receive(await _answer(xmlstream, exchange)):
+            _report(exchange.unproven, memory)
             return keys
         derivation = exchange.derivation
         if derivation is not None:
@@ -80,3 +82,23 @@ async def run_exchange(xmlstream: XmlStream, exchange: SASLExchange, memory: Log
                 key = await trio.to_thread.run_sync(derivation.compute, abandon_on_cancel=True)
             keys[derivation] = key
             exchange.derived(key)
+
+
+async def _answer(xmlstream: XmlStream, exchange: SASLExchange) -> xml.Element:
+    """Receive the server's answer. A server that ends the stream instead may repeat a secret in its error, too."""
+    try:
+        return await xmlstream.receive_element()
+    except StreamError as error:
+        told = (error.text or "", error.application or "")
+        text, application = map(exchange.hide, told)
+        if error.by_us or (text, application) == told:
+            raise
+        redacted = StreamError(error.condition, text or None, application=application or None, uri=error.uri)
+    raise redacted
+
+
+def _report(unproven: str | None, memory: LoginState) -> None:
+    """Log that a login may be weaker than the server wants it: once at WARNING, as an old server repeats it."""
+    if unproven is not None:
+        level = logging.DEBUG if memory.unproven == unproven else logging.WARNING
+        logger.log(level, "logged in without channel binding, and the server did not prove its offer: %s", unproven)

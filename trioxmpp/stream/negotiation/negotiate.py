@@ -7,12 +7,11 @@ import ssl
 from collections.abc import Callable
 from typing import Any
 
-from ... import xml
-from ...errors import ElementError, ErroneousStanza, Stage, StreamNegotiationFailure, TLSFailure, XMPPError
+from ...errors import ErroneousStanza, Stage, StreamNegotiationFailure, TLSFailure, XMPPError
 from ...jid import JID
 from ...protocol import starttls
 from ...protocol.auth import SASLExchange
-from ...protocol.bind import Bind, Bound, LegacySession
+from ...protocol.bind import Bind, LegacySession, parse_bound
 from ...protocol.features import StreamFeatures
 from ...protocol.loginstate import LoginState
 from ...protocol.sasl import Channel, Credentials, MechanismOffer, choose
@@ -123,9 +122,9 @@ async def _authenticate(xmlstream: XmlStream, features: StreamFeatures, options:
     async def prove(credentials: Credentials) -> None:
         nonce = secrets.token_urlsafe(24)
         attempt = choose(offer, credentials, channel, nonce=nonce, pinned_strength=memory.strength)
-        memory.record_success(
-            attempt.strength, await run_exchange(xmlstream, SASLExchange(attempt), memory), credentials
-        )
+        exchange = SASLExchange(attempt)
+        keys = await run_exchange(xmlstream, exchange, memory)
+        memory.record_success(attempt.strength, keys, credentials, exchange.unproven)
 
     await with_credentials(options.credentials, memory, prove)
 
@@ -139,12 +138,7 @@ async def bind(xmlstream: XmlStream, features: StreamFeatures, resource: str | N
     if not features.bind:
         raise StreamNegotiationFailure("the server does not offer to bind a resource")
     result = await _ask(xmlstream, Bind(resource=resource))
-    try:
-        if result is None:
-            raise ElementError("missing", "bind")
-        jid = xml.parse(Bound, result).jid
-    except ElementError as exc:
-        raise StreamNegotiationFailure(f"the server does not tell what it bound: {exc}") from exc
+    jid = parse_bound(result, xmlstream.domain)
     if features.session_required:
         await _ask(xmlstream, LegacySession())
     return jid

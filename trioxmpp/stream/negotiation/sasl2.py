@@ -219,10 +219,10 @@ class SASL2Login:
         keys = await run_exchange(self._xmlstream, exchange, self._memory)  # now we know whose word it is
         assert exchange.success is not None
         if attempt is not None:
-            self._memory.record_success(attempt.strength, keys, attempt.credentials)
+            self._memory.record_success(attempt.strength, keys, attempt.credentials, exchange.unproven)
         self._keep_token(exchange.success)
         self._memory.sasl2 = offer
-        results, knows_csi = exchange.results(), ns.CSI in offer.begins_with
+        results, knows_csi = exchange.results(self._xmlstream.domain), ns.CSI in offer.begins_with
         if results.resumed:
             # What is offered was known before, and most servers do not say it again (XEP-0388 §2.6.1); Prosody does.
             self._xmlstream.features_due = True
