@@ -12,21 +12,21 @@ from pathlib import Path
 import pytest
 import trio
 
-from tests.cli.clinic import codes, words
+from tests.cli.doctor_helpers import codes, words
 from trioxmpp import JID
 from trioxmpp.cli import main
-from trioxmpp.cli.doctor.examine import examine
-from trioxmpp.cli.doctor.patient import Patient
+from trioxmpp.cli.doctor.diagnose import diagnose
+from trioxmpp.cli.doctor.target import Target
 from trioxmpp.testing import Faults, Server, open_server
 from trioxmpp.transport.endpoint import Endpoint
 
 ROOT = Path(__file__).parent.parent.parent
 
 
-def patient(server: Server, *urls: str, **options) -> Patient:
+def target(server: Server, *urls: str, **options) -> Target:
     endpoints = tuple(Endpoint.parse(url) for url in urls)
     defaults = {"endpoints": endpoints, "tls": server.client_tls_context(), "timeout": 10.0}
-    return Patient("example.test", **{**defaults, **options})
+    return Target("example.test", **{**defaults, **options})
 
 
 async def unused_port() -> int:
@@ -42,7 +42,7 @@ async def test_a_server_that_is_well(capsys):
     async with open_server() as server:
         await server.listen()
         urls = (server.starttls_endpoint, server.tls_endpoint)
-        diagnosis = await examine(patient(server, *urls))
+        diagnosis = await diagnose(target(server, *urls))
         assert diagnosis.ok
         assert codes(diagnosis) == {}
         assert [visit.endpoint for visit in diagnosis.visits] == list(urls)
@@ -66,7 +66,7 @@ async def test_a_server_that_is_well(capsys):
 async def test_somebody_who_logs_in(capsys):
     async with open_server() as server:
         await server.listen()
-        diagnosis = await examine(patient(server, server.starttls_endpoint, **ROMEO))
+        diagnosis = await diagnose(target(server, server.starttls_endpoint, **ROMEO))
         assert diagnosis.ok
         login = diagnosis.login
         assert login.jid.startswith("romeo@example.test/")
@@ -89,7 +89,7 @@ async def test_somebody_who_logs_in_by_sasl2_and_is_given_a_token(capsys):
     async with open_server(mechanisms=names, location="other.test:5222") as server:
         server.policy.sasl2 = True
         await server.listen()
-        diagnosis = await examine(patient(server, server.tls_endpoint, **ROMEO))
+        diagnosis = await diagnose(target(server, server.tls_endpoint, **ROMEO))
         plan, login = diagnosis.visits[0].plan, diagnosis.login
         assert (plan.profile, plan.mechanism, plan.binding) == ("SASL2", "SCRAM-SHA-256-PLUS", "tls-server-end-point")
         assert (login.profile, login.mechanism, login.bound) == ("SASL2", "SCRAM-SHA-256-PLUS", True)
@@ -106,7 +106,7 @@ async def test_a_resource_of_ones_own_takes_another_round_trip_and_is_had():
         server.policy.sasl2 = True
         await server.listen()
         jid = JID.parse("romeo@example.test/orchard")
-        diagnosis = await examine(patient(server, server.tls_endpoint, jid=jid, password="secret"))
+        diagnosis = await diagnose(target(server, server.tls_endpoint, jid=jid, password="secret"))
         assert diagnosis.login.jid == str(jid)
         assert "binding" in {step.name for step in diagnosis.login.steps}
 
@@ -114,7 +114,7 @@ async def test_a_resource_of_ones_own_takes_another_round_trip_and_is_had():
 async def test_a_server_that_lets_no_session_be_resumed(capsys):
     async with open_server(sm=False) as server:
         await server.listen()
-        diagnosis = await examine(patient(server, server.starttls_endpoint, **ROMEO))
+        diagnosis = await diagnose(target(server, server.starttls_endpoint, **ROMEO))
         assert diagnosis.ok
         assert codes(diagnosis)["not-resumable"].level == "hint"
         assert "stream management: no" in words(diagnosis, capsys)
@@ -129,7 +129,7 @@ async def test_a_login_that_fails(capsys, password, condition, code):
         await server.listen()
         server.faults = Faults(refuse_login=condition)
         options = {**ROMEO, "password": password}
-        diagnosis = await examine(patient(server, server.starttls_endpoint, **options))
+        diagnosis = await diagnose(target(server, server.starttls_endpoint, **options))
         assert not diagnosis.ok
         assert diagnosis.login.condition == (condition or "not-authorized")
         assert code in codes(diagnosis)
@@ -141,7 +141,7 @@ async def test_a_login_that_fails(capsys, password, condition, code):
 async def test_a_server_without_tls(capsys):
     async with open_server(starttls="none") as server:
         await server.listen()
-        diagnosis = await examine(patient(server, server.starttls_endpoint))
+        diagnosis = await diagnose(target(server, server.starttls_endpoint))
         assert diagnosis.visits[0].fault == "no-tls"
         assert "does not offer TLS" in words(diagnosis, capsys)
 
@@ -150,14 +150,14 @@ async def test_a_server_that_refuses_the_tls_it_offers():
     async with open_server() as server:
         await server.listen()
         server.faults = Faults(refuse_tls=True)
-        diagnosis = await examine(patient(server, server.starttls_endpoint))
+        diagnosis = await diagnose(target(server, server.starttls_endpoint))
         assert diagnosis.visits[0].fault == "tls-refused"
 
 
 async def test_a_server_that_permits_logging_in_without_tls(capsys):
     async with open_server(starttls="offered") as server:
         await server.listen()
-        diagnosis = await examine(patient(server, server.starttls_endpoint))
+        diagnosis = await diagnose(target(server, server.starttls_endpoint))
         assert codes(diagnosis)["login-without-tls"].level == "hint"
         assert "STARTTLS: offered; to log in without it: SCRAM-SHA-256" in words(diagnosis, capsys)
 
@@ -165,7 +165,7 @@ async def test_a_server_that_permits_logging_in_without_tls(capsys):
 async def test_a_port_where_nobody_is(capsys):
     async with open_server() as server:
         await server.listen()
-        diagnosis = await examine(patient(server, f"xmpp://127.0.0.1:{await unused_port()}"))
+        diagnosis = await diagnose(target(server, f"xmpp://127.0.0.1:{await unused_port()}"))
         assert not diagnosis.ok
         told = words(diagnosis, capsys)
         assert "Connection refused" in told
@@ -176,7 +176,7 @@ async def test_a_server_that_is_silent(capsys):
     async with open_server() as server:
         await server.listen()
         server.faults = Faults(silent=True)
-        diagnosis = await examine(patient(server, server.starttls_endpoint, timeout=0.3))
+        diagnosis = await diagnose(target(server, server.starttls_endpoint, timeout=0.3))
         assert diagnosis.visits[0].fault == "hangs"
         assert "no answer within" in words(diagnosis, capsys)
 
@@ -185,7 +185,7 @@ async def test_one_way_that_is_open_is_enough(capsys):
     async with open_server() as server:
         await server.listen()
         closed = f"xmpp://127.0.0.1:{await unused_port()}"
-        diagnosis = await examine(patient(server, closed, server.tls_endpoint, **ROMEO))
+        diagnosis = await diagnose(target(server, closed, server.tls_endpoint, **ROMEO))
         assert diagnosis.ok
         assert [visit.error is None for visit in diagnosis.visits] == [False, True]
         assert diagnosis.login.endpoint == server.tls_endpoint
@@ -195,7 +195,7 @@ async def test_one_way_that_is_open_is_enough(capsys):
 async def test_a_websocket_needs_tls():
     async with open_server() as server:
         await server.listen()
-        diagnosis = await examine(patient(server, server.starttls_endpoint.replace("xmpp", "ws")))
+        diagnosis = await diagnose(target(server, server.starttls_endpoint.replace("xmpp", "ws")))
         assert not diagnosis.ok
 
 

@@ -8,7 +8,7 @@ import pytest
 import trio
 import trio.testing
 
-from tests.cli.clinic import Authority
+from tests.cli.doctor_helpers import Authority
 from trioxmpp import TLSFailure
 from trioxmpp.transport.tcp import StreamTransport
 from trioxmpp.transport.tls import TLSProblem, tls_problem

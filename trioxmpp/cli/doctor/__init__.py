@@ -22,11 +22,11 @@ from ...transport.proxy import Proxy
 from ..errors import CommandError
 from ..interrupt import run as run_until_interrupted
 from ..output import open_output
-from .examine import examine
-from .machine import as_json
-from .patient import Patient
+from .diagnose import diagnose
+from .json_report import as_json
 from .report import report
-from .shown import shown
+from .target import Target
+from .terminal import for_terminal
 
 __all__ = ["configure", "run"]
 
@@ -65,19 +65,19 @@ def run(arguments: argparse.Namespace) -> int:
     """Examine, and say what was found."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names are in any script, and a terminal may know one
-    patient = _patient(arguments)
+    target = _target(arguments)
     if arguments.json:
-        diagnosis = run_until_interrupted(lambda: examine(patient))
+        diagnosis = run_until_interrupted(lambda: diagnose(target))
         print(as_json(diagnosis))
     else:
         with open_output(plain=arguments.plain) as output:
-            diagnosis = run_until_interrupted(lambda: examine(patient, lambda text: output.status(shown(text))))
+            diagnosis = run_until_interrupted(lambda: diagnose(target, lambda text: output.status(for_terminal(text))))
             output.status("")
             report(diagnosis, output)
     return 0 if diagnosis.ok else 1
 
 
-def _patient(arguments: argparse.Namespace) -> Patient:
+def _target(arguments: argparse.Namespace) -> Target:
     try:
         jid = None if arguments.jid is None else JID.parse(arguments.jid)
         domain = JID.parse(arguments.domain).domain
@@ -91,7 +91,7 @@ def _patient(arguments: argparse.Namespace) -> Patient:
     if not arguments.timeout > 0:
         raise CommandError("--timeout is a number of seconds, more than none")
     password = None if jid is None else _password(jid, arguments.password_file)
-    return Patient(domain, jid, password, endpoints, tls, arguments.timeout, proxy=proxy)
+    return Target(domain, jid, password, endpoints, tls, arguments.timeout, proxy=proxy)
 
 
 def _password(jid: JID, file: str | None) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from .advice_texts import ADVICE_TEXTS, Level, Whose
 from .fault import flaws
 from .findings import STEPS, Diagnosis, Login, Visit
-from .remedies import REMEDIES, Level, Whose
-from .shown import listed
+from .terminal import listed
 
 __all__ = ["Advice", "advice"]
 
@@ -37,7 +37,7 @@ def advice(diagnosis: Diagnosis) -> list[Advice]:
     """What could be done: faults before hints. Nothing if all is well."""
     told: dict[tuple[str, str], Advice] = {}
     for code, place, values in _all(diagnosis):
-        level, whose, sentence = REMEDIES[code]
+        level, whose, sentence = ADVICE_TEXTS[code]
         text = sentence.format(**{"domain": diagnosis.domain, "name": diagnosis.domain, "more": "", **values})
         each = told.setdefault((code, text), Advice(code, level, whose, text))
         if place is not None and place not in each.places:

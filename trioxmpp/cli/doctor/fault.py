@@ -1,4 +1,4 @@
-"""What went wrong on the way to one place, in one word: those that `advice` has a sentence for."""
+"""What went wrong on the way to one candidate, in one word: those that `advice` has a sentence for."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import socket
 from ...errors import StreamCondition, StreamError, TLSFailure
 from ...transport.tls import TLSProblem, tls_problem
 from .findings import Certificate
-from .patient import Patient, Place
+from .target import Candidate, Target
 
 __all__ = ["fault_of", "flaws"]
 
@@ -33,16 +33,16 @@ _CONDITIONS = {
 }
 
 
-def fault_of(error: Exception, step: str | None, place: Place, patient: Patient) -> str:
+def fault_of(error: Exception, step: str | None, candidate: Candidate, target: Target) -> str:
     """The word for `error`, which ended `step`; TimeoutError is for silence."""
     if step in (None, "resolving"):
-        return _resolving(error, place)
+        return _resolving(error, candidate)
     if step == "connecting":
-        return _connecting(error, place, patient)
+        return _connecting(error, candidate, target)
     if isinstance(error, TimeoutError):
         return "hangs"
     if isinstance(error, TLSFailure):
-        return _tls(error, place)
+        return _tls(error, candidate)
     if isinstance(error, StreamError):
         return "not-xmpp" if error.by_us else _CONDITIONS.get(error.condition, "stream-error")
     if "HTTP is spoken here" in str(error):
@@ -50,18 +50,18 @@ def fault_of(error: Exception, step: str | None, place: Place, patient: Patient)
     return "no-websocket" if step == "websocket" else "closed"
 
 
-def _resolving(error: Exception, place: Place) -> str:
-    if place.endpoint.is_onion:
+def _resolving(error: Exception, candidate: Candidate) -> str:
+    if candidate.endpoint.is_onion:
         return "onion"
     knows = isinstance(error, socket.gaierror) and error.errno != socket.EAI_AGAIN
     return "name-not-found" if knows else "dns-silent"
 
 
-def _connecting(error: Exception, place: Place, patient: Patient) -> str:
-    if patient.proxy is not None:
+def _connecting(error: Exception, candidate: Candidate, target: Target) -> str:
+    if target.proxy is not None:
         return "proxy"
     if isinstance(error, socket.gaierror):
-        return _resolving(error, place)
+        return _resolving(error, candidate)
     if isinstance(error, ConnectionRefusedError):
         return "refused"
     if isinstance(error, PermissionError):
@@ -71,8 +71,8 @@ def _connecting(error: Exception, place: Place, patient: Patient) -> str:
     return "silent"
 
 
-def _tls(error: TLSFailure, place: Place) -> str:
-    if place.endpoint.scheme == "ws":
+def _tls(error: TLSFailure, candidate: Candidate) -> str:
+    if candidate.endpoint.scheme == "ws":
         return "insecure-websocket"
     if error.__cause__ is not None:
         return _HANDSHAKE.get(tls_problem(error), "tls-failed")

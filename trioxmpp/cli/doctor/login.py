@@ -21,65 +21,65 @@ from ...stream.negotiation.sasl2 import InlineRequests, LoggedIn
 from ...stream.stanzastream import StanzaStream
 from .findings import Login, Managed
 from .offer import plan
-from .patient import Patient, Place
+from .target import Target, Candidate
 from .reach import ObservedStream, Watch, reach
-from .shown import in_words
+from .terminal import error_text
 
 __all__ = ["log_in_at"]
 
 
-async def log_in_at(patient: Patient, jid: JID, place: Place, patience: float) -> Login:
-    """What comes of logging in at `place`, in `patience` seconds. Cancelling is safe."""
-    login = Login(str(place.endpoint), place.address)
-    guest = _Guest(patient, jid, place, login)
+async def log_in_at(target: Target, jid: JID, candidate: Candidate, patience: float) -> Login:
+    """What comes of logging in at `candidate`, in `patience` seconds. Cancelling is safe."""
+    login = Login(str(candidate.endpoint), candidate.address)
+    login_probe = _LoginProbe(target, jid, candidate, login)
     error: Exception | None = TimeoutError(f"no answer within {patience:.3g} seconds")
     with trio.move_on_after(patience):
-        error = await _stay(guest)
-    guest.watch.stop()
+        error = await _stay(login_probe)
+    login_probe.watch.stop()
     if error is not None:
-        login.error = in_words(error)
+        login.error = error_text(error)
     if isinstance(error, AuthenticationFailure):
         login.condition = error.condition
     return login
 
 
-async def _stay(guest: _Guest) -> Exception | None:
+async def _stay(login_probe: _LoginProbe) -> Exception | None:
     """Come in, look, and leave; return what ended it too early, if something did."""
     failure: Exception | None = None
     with bare():
         async with trio.open_nursery() as nursery:  # where a WebSocket lives, and the stream
             try:
-                await guest.come_in(nursery)
+                await login_probe.come_in(nursery)
             except FAILURES as exc:
                 failure = exc
             finally:
-                guest.watch.stop()
+                login_probe.watch.stop()
                 nursery.cancel_scope.cancel(reason="all was seen")
     return failure
 
 
-class _Guest:
+class _LoginProbe:
     """Somebody with an account, who looks at it from inside."""
 
-    def __init__(self, patient: Patient, jid: JID, place: Place, login: Login) -> None:
+    def __init__(self, target: Target, jid: JID, candidate: Candidate, login: Login) -> None:
         self.watch = Watch(login.steps)
-        self._patient = patient
+        self._target = target
         self._jid = jid
-        self._place = place
+        self._place = candidate
         self._login = login
         self._memory = LoginState()
 
     async def come_in(self, nursery: trio.Nursery) -> None:
         """From the first byte to the last."""
-        patient, login, watch = self._patient, self._login, self.watch
-        transport = await reach(patient, self._place, nursery, watch)
-        xmlstream = ObservedStream(transport, patient.domain)
+        target, login, watch = self._target, self._login, self.watch
+        transport = await reach(target, self._place, nursery, watch)
+        xmlstream = ObservedStream(transport, target.domain)
         try:
-            credentials = Credentials.of(self._jid, patient.password)
+            credentials = Credentials.of(self._jid, target.password)
             # As `connect` with the defaults: Bind 2 lets the server choose the resource.
             inline = InlineRequests(bind=self._jid.resource is None, enable=Enable(resume=True))
             options = NegotiationOptions(self._jid.bare, credentials, memory=self._memory, inline=inline)
-            opened = await secure(xmlstream, options, patient.tls, watch)
+            opened = await secure(xmlstream, options, target.tls, watch)
             intended = plan(xmlstream.offers[-1], transport.channel_bindings(), transport.tls_version)
             watch(Stage.AUTHENTICATION)
             logged_in = await log_in(xmlstream, opened, options)
@@ -128,13 +128,13 @@ class _Guest:
         try:
             await stream.run(xmlstream, managed=managed, task_status=task_status)
         except FAILURES as exc:
-            self._login.error = self._login.error or in_words(exc)
+            self._login.error = self._login.error or error_text(exc)
 
     async def _ping(self, client: Client) -> None:
         self.watch("ping")
         began = trio.current_time()
         with suppress(XMPPError, ErroneousStanza):  # an answer, too
-            await client.request(Ping(), to=self._patient.domain)
+            await client.request(Ping(), to=self._target.domain)
         self._login.ping = trio.current_time() - began
         self.watch.stop()
 

@@ -1,4 +1,4 @@
-"""The way to one place, as `connect` goes it, with somebody who watches."""
+"""The way to one candidate, as `connect` goes it, with somebody who watches."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ...transport.tcp import StreamTransport, open_link
 from ...transport.tls import ALPN, ALPN_WEBSOCKET, shared_context
 from .findings import Offer, Step
 from .offer import read_offer
-from .patient import Patient, Place
+from .target import Candidate, Target
 
 __all__ = ["ObservedStream", "Watch", "reach"]
 
@@ -64,22 +64,22 @@ class ObservedStream(XmlStream):
 
 
 async def reach(
-    patient: Patient,
-    place: Place,
+    target: Target,
+    candidate: Candidate,
     nursery: trio.Nursery,
     watch: Watch,
     see: Callable[[StreamTransport], object] = lambda below: None,
 ) -> Transport:
     """The steps of `open_transport`; `see` is shown what a WebSocket is opened on, whatever comes of that."""
-    endpoint = place.endpoint
+    endpoint = candidate.endpoint
     watch(Stage.CONNECTING)
-    below = StreamTransport(await open_link(endpoint, place.address, patient.proxy))
+    below = StreamTransport(await open_link(endpoint, candidate.address, target.proxy))
     try:
         if endpoint.scheme in ("xmpps", "wss"):
             watch(Stage.TLS)
-            tls = patient.tls or await shared_context(ALPN_WEBSOCKET if place.is_websocket else ALPN)
-            await below.start_tls(tls, place.named(patient.domain))
-        if not place.is_websocket:
+            tls = target.tls or await shared_context(ALPN_WEBSOCKET if candidate.is_websocket else ALPN)
+            await below.start_tls(tls, candidate.named(target.domain))
+        if not candidate.is_websocket:
             return below
         see(below)
         from ...transport.websocket import open_websocket

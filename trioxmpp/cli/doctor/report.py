@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from ..output import Output, Tone
 from .advice import Advice, advice
 from .findings import STEPS, Certificate, Diagnosis, HostMeta, Login, Lookup, Managed, Step, Visit
-from .offered import offered, planned
-from .shown import MANY, listed, shown
+from .offer_text import offer_lines, plan_line
+from .terminal import MANY, for_terminal, listed
 
 __all__ = ["report"]
 
@@ -43,7 +43,7 @@ class _Page:
         self._output = output
 
     def line(self, text: str, tone: Tone = "normal") -> None:
-        self._output.text(shown(text), tone)
+        self._output.text(for_terminal(text), tone)
 
     def gap(self) -> None:
         self._output.text()
@@ -99,10 +99,10 @@ def _visit(visit: Visit, seen: Sequence[Visit], page: _Page) -> None:
     _secured(visit, page)
     if visit.offer is not None:
         known = () if visit.tls is None else visit.tls.bindings
-        for line in offered(visit.offer, known):
+        for line in offer_lines(visit.offer, known):
             page.line(f"  {line}")
     if visit.plan is not None:
-        page.line(f"  {planned(visit.plan)}")
+        page.line(f"  {plan_line(visit.plan)}")
 
 
 def _like(visit: Visit) -> object:
@@ -178,7 +178,7 @@ def _login(login: Login, page: _Page) -> None:
     if login.ping is not None:
         page.line(f"  a round trip: {login.ping:.3f} s")
     if login.offer is not None:
-        for line in offered(login.offer, (), inside=True):
+        for line in offer_lines(login.offer, (), inside=True):
             page.line(f"  {line}")
 
 

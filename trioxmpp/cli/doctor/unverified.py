@@ -16,19 +16,19 @@ from ...transport.tcp import StreamTransport, open_link
 from ...transport.tls import ALPN, ALPN_WEBSOCKET
 from .certificate import read_certificate
 from .findings import TLS, Certificate
-from .patient import Patient, Place
+from .target import Candidate, Target
 
 __all__ = ["look_unverified"]
 
 
-async def look_unverified(patient: Patient, place: Place) -> tuple[TLS, Certificate] | None:
+async def look_unverified(target: Target, candidate: Candidate) -> tuple[TLS, Certificate] | None:
     """The version of TLS and the certificate; None if there are none to be seen. Cancelling leaves nothing open."""
-    link = await _open(patient, place)
+    link = await _open(target, candidate)
     if link is None:
         return None
-    name = place.named(patient.domain)
+    name = candidate.named(target.domain)
     tls: trio.SSLStream[trio.abc.Stream] = trio.SSLStream(
-        link, _context(ALPN_WEBSOCKET if place.is_websocket else ALPN), server_hostname=to_ascii(name)
+        link, _context(ALPN_WEBSOCKET if candidate.is_websocket else ALPN), server_hostname=to_ascii(name)
     )
     try:
         await tls.do_handshake()
@@ -41,16 +41,16 @@ async def look_unverified(patient: Patient, place: Place) -> tuple[TLS, Certific
     return None if certificate is None else (seen, read_certificate(certificate, None, name, trusted=False))
 
 
-async def _open(patient: Patient, place: Place) -> trio.abc.Stream | None:
+async def _open(target: Target, candidate: Candidate) -> trio.abc.Stream | None:
     """A link on which a handshake may begin."""
     try:
-        link = await open_link(place.endpoint, place.address, patient.proxy)
+        link = await open_link(candidate.endpoint, candidate.address, target.proxy)
     except OSError:
         return None
-    if place.endpoint.scheme != "xmpp":
+    if candidate.endpoint.scheme != "xmpp":
         return link
     try:
-        xmlstream = XmlStream(StreamTransport(link), patient.domain)
+        xmlstream = XmlStream(StreamTransport(link), target.domain)
         features = await xmlstream.open()
         if features.starttls:
             await xmlstream.send(starttls.REQUEST.encode())

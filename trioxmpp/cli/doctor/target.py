@@ -1,4 +1,4 @@
-"""Who is examined, and the places where that is done."""
+"""Who is examined, and the candidates where that is done."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from ...transport.discovery import Resolver
 from ...transport.endpoint import Endpoint
 from ...transport.proxy import Proxy
 
-__all__ = ["Patient", "Place"]
+__all__ = ["Candidate", "Target"]
 
 
 @dataclass(frozen=True, slots=True)
-class Patient:
+class Target:
     """What is to be examined, and how. All of it takes `timeout` seconds at most."""
 
     domain: str
@@ -29,7 +29,7 @@ class Patient:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Candidate:
     """Somewhere to go: one address of an endpoint; None where the proxy looks for it."""
 
     endpoint: Endpoint

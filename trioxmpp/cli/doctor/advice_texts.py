@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-__all__ = ["REMEDIES", "Level", "Whose"]
+__all__ = ["ADVICE_TEXTS", "Level", "Whose"]
 
 Whose: TypeAlias = Literal["admin", "user"]
 """Who can do it: whoever runs the server, its DNS included, or whoever wants to log in."""
@@ -19,7 +19,7 @@ _CHAIN = (
 
 #: By the word for what is wrong. `{domain}` is the domain, `{name}` whom the certificate should name, `{more}` what is
 #: known besides.
-REMEDIES: dict[str, tuple[Level, Whose, str]] = {
+ADVICE_TEXTS: dict[str, tuple[Level, Whose, str]] = {
     # looking it up
     "dns-trouble": ("fault", "user", "{more}: look at the name servers and the network of this machine"),
     "srv-missing": (

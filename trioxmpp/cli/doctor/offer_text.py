@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from ...protocol import ns
 from .findings import SASL2, Limits, Offer, Plan
-from .shown import listed
+from .terminal import listed
 
-__all__ = ["offered", "planned"]
+__all__ = ["offer_lines", "plan_line"]
 
 _INLINE = {
     ns.SM: "stream management",
@@ -23,7 +23,7 @@ _TOLD = frozenset(
 )
 
 
-def offered(offer: Offer, known: Sequence[str], *, inside: bool = False) -> Iterator[str]:
+def offer_lines(offer: Offer, known: Sequence[str], *, inside: bool = False) -> Iterator[str]:
     """Lines about `offer`, on a link that can be bound by the types in `known`; `inside`: after a login."""
     if not inside:
         yield f"ways to log in: {listed(offer.mechanisms)}"
@@ -65,7 +65,7 @@ def _limits(limits: Limits | None) -> str:
     return f"{size}, {idle}"
 
 
-def planned(plan: Plan) -> str:
+def plan_line(plan: Plan) -> str:
     """One line about how we would log in."""
     if plan.refusal is not None:
         return f"we would not log in: {plan.refusal}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["in_words", "listed", "shown"]
+__all__ = ["error_text", "for_terminal", "listed"]
 
 #: What there is more than so many of is not told one by one.
 MANY = 10
@@ -13,7 +13,7 @@ MANY = 10
 NAME = 100
 
 
-def shown(text: str, limit: int = 1000) -> str:
+def for_terminal(text: str, limit: int = 1000) -> str:
     """`text` with everything written out that would move a cursor, change a colour or turn the direction round."""
     escaped = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text[:limit])
     return escaped if len(text) <= limit else f"{escaped}…"
@@ -22,9 +22,9 @@ def shown(text: str, limit: int = 1000) -> str:
 def listed(names: Sequence[str], nothing: str = "none") -> str:
     """Names, in a line that has an end."""
     more = [f"and {len(names) - MANY} more"] if len(names) > MANY else []
-    return ", ".join([*(shown(name, NAME) for name in names[:MANY]), *more]) or nothing
+    return ", ".join([*(for_terminal(name, NAME) for name in names[:MANY]), *more]) or nothing
 
 
-def in_words(error: Exception) -> str:
+def error_text(error: Exception) -> str:
     """What an error says, without its number."""
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
