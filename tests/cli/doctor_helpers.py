@@ -190,7 +190,12 @@ def codes(diagnosis: Diagnosis) -> dict[str, Advice]:
 
 
 def words(diagnosis: Diagnosis, capsys) -> str:
-    """What a person reads."""
+    """What a person reads, in one line: where it is wrapped does not matter."""
+    return " ".join(lines(diagnosis, capsys))
+
+
+def lines(diagnosis: Diagnosis, capsys) -> list[str]:
+    """The lines that a person reads, without their indentation."""
     capsys.readouterr()
     report(diagnosis, Plain(sys.stdout))
-    return capsys.readouterr().out
+    return [line.strip() for line in capsys.readouterr().out.splitlines()]

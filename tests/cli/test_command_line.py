@@ -110,6 +110,18 @@ def test_without_rich_a_terminal_gets_plain_lines(pretend_terminal, monkeypatch)
         assert isinstance(output, Plain)
 
 
+def test_a_plain_paragraph_is_wrapped_and_keeps_its_indentation(capsys):
+    with open_output(plain=True) as output:
+        output.text("- " + "word " * 30)
+        output.text("  " + "x" * 100)
+        output.text()
+        output.line(1.5, "romeo", "word " * 20)
+        output.progress("looking")
+    told = capsys.readouterr().out.splitlines()
+    assert max(map(len, told)) <= 80
+    assert [line[: len(line) - len(line.lstrip())] for line in told] == ["", "  ", "  ", "    ", "", "  ", " " * 17, ""]
+
+
 def test_a_plain_table_is_aligned(capsys):
     with open_output() as output:
         output.table(["what", "number"], [["messages", "7"], ["cuts", "12345678"]])

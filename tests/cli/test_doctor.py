@@ -7,6 +7,7 @@ import signal
 import ssl
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -210,16 +211,17 @@ async def test_a_websocket_needs_tls():
         ["example.test", "--proxy", "ftp://proxy.test"],
         ["example.test", "--timeout", "0"],
         ["example.test", "--timeout", "nan"],
+        ["example.test", "--timeout", "inf"],
         ["example.test", "--jid", "romeo@example.test", "--password-file", "/nowhere/password"],
     ],
 )
 def test_what_cannot_be_meant_is_said_in_a_sentence(argv, capsys):
-    assert main(["doctor", *argv]) == 1
+    assert main(["doctor", *argv]) == 2
     assert capsys.readouterr().err.startswith("trioxmpp: ")
 
 
 def test_the_password_of_a_proxy_is_not_repeated(capsys):
-    assert main(["doctor", "example.test", "--proxy", "ftp://me:s3cret@proxy.test"]) == 1
+    assert main(["doctor", "example.test", "--proxy", "ftp://me:s3cret@proxy.test"]) == 2
     assert "s3cret" not in capsys.readouterr().err
 
 
@@ -242,6 +244,59 @@ async def test_where_the_password_comes_from(how, tmp_path):
         ran = await trio.run_process(command, **options)
     assert b"example.test: logged in" in ran.stdout
     assert ran.returncode == 0
+
+
+def run_doctor(*arguments: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "trioxmpp", "doctor", *arguments]
+    return subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": ".", **environment}, capture_output=True)
+
+
+async def test_a_log_is_told_what_is_being_done_while_nothing_has_been_found():
+    """A listener that accepts and is silent: without progress, there would be no output until the timeout."""
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    url = f"xmpp://127.0.0.1:{listener.socket.getsockname()[1]}"
+    command = [sys.executable, "-m", "trioxmpp", "doctor", "example.test", "--endpoint", url, "--timeout", "600"]
+    async with listener, trio.open_nursery() as nursery:
+        process = await nursery.start(partial(trio.run_process, command, cwd=ROOT, stdout=subprocess.PIPE, check=False))
+        told = b""
+        while f"trying {url}".encode() not in told:
+            more = await process.stdout.receive_some()
+            assert more, told
+            told += more
+        assert told.startswith(b"looking for the server of example.test")
+        process.terminate()
+
+
+def test_no_line_is_longer_than_80_columns():
+    port = trio.run(unused_port)
+    domain = ".".join(["a-label-of-a-domain-that-is-long"] * 5) + ".test"
+    jid = f"{'romeo' * 20}@{domain}"
+    endpoints = [f"--endpoint=xmpp://127.0.0.{number}:{port}" for number in range(1, 15)]
+    ran = run_doctor(domain, "--jid", jid, *endpoints, TRIOXMPP_PASSWORD="secret")
+    assert ran.returncode == 1
+    for output in (ran.stdout, run_doctor("--help", COLUMNS="80").stdout, run_doctor("--help").stdout):
+        assert output
+        assert [line for line in output.decode().splitlines() if len(line) > 80] == []
+
+
+@pytest.mark.parametrize("argv", [[], ["--password-file", "-"], ["--password-file", "/nowhere"]])
+def test_no_message_ends_in_a_colon(argv):
+    command = [sys.executable, "-m", "trioxmpp", "doctor", "example.test", "--jid", "romeo@example.test", *argv]
+    environment = {name: value for name, value in os.environ.items() if name != "TRIOXMPP_PASSWORD"}
+    ran = subprocess.run(
+        command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, start_new_session=True
+    )
+    if argv != ["--password-file", "-"]:  # no line at all is an empty password
+        assert ran.returncode == 2
+    assert not [line for line in ran.stderr.decode().splitlines() if line.rstrip().endswith(":")]
+
+
+async def test_an_https_request_that_fails_is_called_by_its_url(autojump_clock, town, capsys):
+    diagnosis = await town.diagnose()
+    assert diagnosis.host_meta
+    for meta in diagnosis.host_meta:
+        assert "https://example.test" in meta.error
+        assert "wss" not in meta.error
 
 
 def test_a_terminal_that_knows_ascii_alone_gets_all_of_it():

@@ -104,7 +104,7 @@ async def test_on_the_second_handshake_nothing_is_said(autojump_clock, town):
     await trio.testing.wait_all_tasks_blocked()
     # One link whose handshake we broke off, and one that was closed after it.
     assert town.heard == [b"", b""]
-    assert diagnosis.login.error == "there is nowhere to log in at"
+    assert diagnosis.login.error == "no server was reached, so there is none to log in at"
 
 
 async def test_a_version_of_tls_that_is_too_old_is_told(autojump_clock, town, capsys):

@@ -1,10 +1,10 @@
 """Links through a proxy: SOCKS5 (RFC 1928, RFC 1929) and HTTP CONNECT (RFC 9110 §9.3.6). The proxy looks up names.
 
 A proxy is not trusted more than a server: its answer is bounded, read to the last octet and no further, and an error
-names the proxy. python-socks 3.2.1 was tried in place of this module: 38 of its 43 tests passed, two failed by the
-header that it adds. It reads the answer of an HTTP proxy by one call. If the header comes in two segments, the second is
-handed out as the server's first octets; octets behind the header are dropped. It cannot send a password that is not
-ASCII.
+names the proxy. python-socks 3.2.1 was tried in place of this module: 38 of its 43 tests passed, two failed by a header
+that it adds. It reads the answer of an HTTP proxy by one call. If the header comes in two segments, the second one is
+handed out as the server's first octets; octets behind the header are dropped. A password that is not ASCII cannot be
+sent.
 """
 
 from __future__ import annotations

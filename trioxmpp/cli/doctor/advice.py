@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from .advice_texts import ADVICE_TEXTS, Level, Whose
+from .advice_texts import Level, Whose, advice_texts
 from .fault import flaws
 from .findings import STEPS, Diagnosis, Login, Visit
 from .terminal import listed
@@ -37,9 +37,9 @@ def advice(diagnosis: Diagnosis) -> list[Advice]:
     """What could be done: faults before hints. Nothing if all is well."""
     told: dict[tuple[str, str], Advice] = {}
     for code, place, values in _all(diagnosis):
-        level, whose, sentence = ADVICE_TEXTS[code]
-        text = sentence.format(**{"domain": diagnosis.domain, "name": diagnosis.domain, "more": "", **values})
-        each = told.setdefault((code, text), Advice(code, level, whose, text))
+        known = advice_texts()[code]
+        text = known.text.format(**{"domain": diagnosis.domain, "name": diagnosis.domain, "more": "", **values})
+        each = told.setdefault((code, text), Advice(code, known.level, known.whose, text))
         if place is not None and place not in each.places:
             each.places.append(place)
     return sorted(told.values(), key=lambda each: each.level == "hint")

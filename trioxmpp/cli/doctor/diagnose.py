@@ -1,4 +1,4 @@
-"""The examination: every way to a server, each by itself, as far as it leads."""
+"""The diagnosis: every candidate for a server is tried by itself, as far as it leads."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from .terminal import listed
 
 __all__ = ["diagnose"]
 
-#: How often servers may send us on.
+#: Redirections that are followed.
 MAX_REDIRECTIONS = ReconnectPolicy().redirects
 
 
 async def diagnose(target: Target, status: Callable[[str], object] = lambda text: None) -> Diagnosis:
-    """Everything there is to be found, in ``target.timeout`` seconds; `status` is told what is being done.
+    """Return all findings about `target`, in ``target.timeout`` seconds; `status` is told each step.
 
-    A third of the time is for looking up where to go. The candidates are visited all at once, so that one which is silent
-    keeps nobody waiting. Raises nothing; cancelling is safe.
+    A third of the time is for the look-up of candidates. All are probed at once, so that a silent one delays no other.
+    Raises nothing. Cancelling leaves nothing open.
     """
     began = trio.current_time()
     deadline = began + target.timeout
     diagnosis = Diagnosis(target.domain, _tool(target))
-    # What takes time here is not to be blamed on anybody there.
+    # Imports take time, which must not be blamed on a server.
     await trio.to_thread.run_sync(_prepare, abandon_on_cancel=True)
     status(f"looking for the server of {target.domain}")
     candidates = await find_candidates(target, diagnosis, target.timeout / 6)
@@ -74,7 +74,7 @@ def _tool(target: Target) -> Tool:
 
 
 def _elsewhere(candidates: list[Candidate], visits: list[Visit]) -> dict[Endpoint, str]:
-    """Where servers send us, and we have not been."""
+    """Return the endpoints that servers redirect us to, and that were not tried."""
     known = {candidate.endpoint for candidate in candidates}
     wanted = [Endpoint.parse(visit.sent_to) for visit in visits if visit.sent_to is not None]
     return dict.fromkeys((endpoint for endpoint in wanted if endpoint not in known), "see-other-host")
@@ -96,6 +96,6 @@ async def _log_in(target: Target, candidates: list[Candidate], visits: list[Visi
     assert target.jid is not None
     reached = [pair for pair in zip(candidates, visits, strict=True) if pair[1].error is None]
     if not reached:
-        return Login("", error="there is nowhere to log in at")
+        return Login("", error="no server was reached, so there is none to log in at")
     candidate, _ = next((pair for pair in reached if pair[1].could_log_in), reached[0])
     return await log_in_at(target, target.jid, candidate, max(deadline - trio.current_time(), 0.0))
