@@ -45,15 +45,10 @@ class _Mechanism:
     name: str = xml.text()
 
 
-@xml.element(ns.SM, "sm")
-class _SM:
-    pass
-
-
 @xml.element(ns.SASL2, "inline")
 class _Inline:
     bind: BindOffer | None = xml.child(default=None)
-    sm: _SM | None = xml.child(default=None)
+    sm: sm.Feature | None = xml.child(default=None)
     fast: FastOffer | None = xml.child(default=None)
 
 

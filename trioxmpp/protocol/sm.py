@@ -21,6 +21,7 @@ __all__ = [
     "Enable",
     "Enabled",
     "Failed",
+    "Feature",
     "HandledCountTooHigh",
     "Resume",
     "StreamManagement",
@@ -43,6 +44,11 @@ TAG_REQUEST = f"{{{ns.SM}}}r"
 TAG_ENABLED = f"{{{ns.SM}}}enabled"
 TAG_RESUMED = f"{{{ns.SM}}}resumed"
 TAG_FAILED = f"{{{ns.SM}}}failed"
+
+
+@xml.element(ns.SM, "sm")
+class Feature:
+    """The server offers stream management (XEP-0198 §3), or to resume along with a login (§6.2)."""
 
 
 class HandledCountTooHigh(StreamError):

@@ -24,13 +24,13 @@ _WITH_PATH = ("ws", "wss")
 _ZONE = re.compile(r"[A-Za-z0-9._~-]{1,64}")
 _BRACKETED = re.compile(r"\[[^]]*](:[0-9]*)?")
 
-# Letters, digits and hyphens, and the underscore that names in private networks like to have.
+# Letters, digits and hyphens, and the underscore that some names in private networks have.
 _HOST_NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*", re.IGNORECASE)
 
 
 @record
 class Endpoint:
-    """A host and a port, and what to speak there. Raises ValueError for what cannot be one.
+    """A host, a port, and the protocol there. Raises ValueError for values that cannot be one.
 
     `scheme` is ``xmpp`` (TCP, then STARTTLS), ``xmpps`` (TLS from the first byte, XEP-0368), ``ws`` or ``wss``.
     `host` is a name or an IP address, without brackets; an IPv6 address may have a zone. `path` is for WebSocket only,
@@ -55,19 +55,19 @@ class Endpoint:
 
     @classmethod
     def parse(cls, url: str) -> Self:
-        """The endpoint that a URL such as ``xmpps://host:5223`` names. Raises ValueError."""
+        """Return the endpoint of a URL such as ``xmpps://host:5223``. Raises ValueError."""
         try:
             if " " in url or not url.isprintable():  # urlsplit would drop some of these
                 raise ValueError("there is a space or a control character in it")
             parts = urlsplit(url)
             if parts.scheme not in _PORTS:
-                raise ValueError("it begins with xmpp://, xmpps://, wss:// or ws://")
+                raise ValueError("it has to begin with xmpp://, xmpps://, wss:// or ws://")
             if not parts.hostname:
-                raise ValueError(f"it is like {parts.scheme}://host:port")
+                raise ValueError(f"it has to be like {parts.scheme}://host:port")
             if parts.username is not None:
-                raise ValueError("a user and a password have no place in it")
+                raise ValueError("a user name and a password cannot be part of it")
             if parts.fragment or (parts.query and parts.scheme not in _WITH_PATH):
-                raise ValueError(f"it is like {parts.scheme}://host:port")
+                raise ValueError(f"it has to be like {parts.scheme}://host:port")
             path = parts.path if parts.scheme in _WITH_PATH else parts.path.removesuffix("/")
             port = _PORTS[parts.scheme] if parts.port is None else parts.port
             return cls(parts.scheme, host_in(parts), port, path + (parts.query and f"?{parts.query}"))
@@ -94,12 +94,12 @@ class Endpoint:
 
     @property
     def is_onion(self) -> bool:
-        """Whether the host is of Tor. Nobody else must be asked for it (RFC 7686 §2)."""
+        """Whether the host is of Tor. It must not be looked up in the DNS (RFC 7686 §2)."""
         return self.host.lower().removesuffix(".").endswith(".onion")
 
 
 def to_ascii(host: str) -> str:
-    """A host or a domain as DNS, SNI and certificates have it: in A-labels (RFC 5890), an address without brackets.
+    """Return a host as DNS, SNI and certificates have it: in A-labels (RFC 5890), an address without brackets.
 
     Raises ValueError if it cannot be one.
     """
@@ -153,6 +153,6 @@ def in_url(host: str) -> str:
 
 
 def without_password(url: str) -> str:
-    """A URL as an error may show it."""
+    """Return a URL as an error may show it."""
     authority, at, rest = url.rpartition("@")
     return f"{authority.partition('//')[0]}//…@{rest}" if at else url

@@ -1,4 +1,8 @@
-"""Byte streams as transports: TCP, with or without TLS, and whatever else is a `trio.abc.Stream`."""
+"""Transports over a stream of octets: TCP, with or without TLS, or any other `trio.abc.Stream`.
+
+A `StreamTransport` turns trio's errors into ConnectionErrors, and remembers what must not happen any more: no octet may
+follow a write that was cut short, and none may be sent in the clear once TLS was tried.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +25,10 @@ from .tlssessions import SessionReuse
 
 __all__ = ["StreamTransport", "find_addresses", "ignore_stage", "open_link", "open_transport"]
 
-#: Reads of this size were the fastest: larger ones leave the processor's cache.
+#: Octets of a read. This size was the fastest: larger ones leave the cache of the processor.
 READ_SIZE = 16384
 
-#: Seconds that the other side may take to say that it closes TLS, too.
+#: Seconds that the peer may take to close TLS, too.
 CLOSE_NOTIFY_TIMEOUT = 1.0
 
 #: Addresses of one host that are tried. The owner of a name may give it thousands, to keep its users busy.
@@ -77,9 +81,9 @@ class _UntilEnd(trio.abc.Stream):
 
 
 class StreamTransport:
-    """A `Transport` over a stream of bytes, which is its own from now on.
+    """A `Transport` over a stream of octets, which it owns from now on.
 
-    `session_reuse` is what its TLS may go on with, and what it is to leave for a later one.
+    `session_reuse` has the TLS session to go on with, and takes the one that this link leaves.
     """
 
     is_message_based = False
@@ -92,9 +96,9 @@ class StreamTransport:
         """What TLS runs on, if there is TLS."""
         self._session_reuse = session_reuse
         self._unwritable: str | None = None
-        """Why nothing can be sent any more, if so."""
+        """The reason why nothing can be sent any more; None if it can."""
         self._unusable: str | None = None
-        """Why nothing can be sent or received any more, if so."""
+        """The reason why nothing can be sent or received any more; None if it can."""
 
     @property
     def secure(self) -> bool:
@@ -111,18 +115,18 @@ class StreamTransport:
 
     @property
     def certificate(self) -> Mapping[str, Any] | None:
-        """The other side's certificate, as `ssl.SSLSocket.getpeercert` tells it; None if it cannot be told."""
+        """The peer's certificate, as `ssl.SSLSocket.getpeercert` returns it; None if it is not known."""
         if not isinstance(self._stream, trio.SSLStream):
             return None
         try:
             certificate: Mapping[str, Any] | None = self._stream.getpeercert()
-        except ValueError:  # it is not a link of the ssl module, or there was no handshake yet
+        except ValueError:  # not a link of the ssl module, or there was no handshake yet
             return None
         return certificate
 
     @property
     def certificate_der(self) -> bytes | None:
-        """The same in DER, with all that there is in it."""
+        """The peer's certificate in DER; None if it is not known."""
         if not isinstance(self._stream, trio.SSLStream):
             return None
         try:
@@ -144,9 +148,9 @@ class StreamTransport:
             try:
                 await self._stream.send_all(data)
             except trio.BusyResourceError:
-                raise  # of this call nothing was written; the other one goes on
+                raise  # this call wrote nothing; the other one goes on
             except BaseException:
-                # Over plain TCP trio would take more, and put it after whatever was written of this.
+                # Over plain TCP, trio would accept more, and write it behind the part that was written.
                 self._unwritable = "a write was cut short, so nothing can follow it"
                 raise
 
@@ -203,7 +207,7 @@ class StreamTransport:
                     trio.move_on_after(CLOSE_NOTIFY_TIMEOUT),
                     suppress(trio.BrokenResourceError, trio.ClosedResourceError, trio.BusyResourceError),
                 ):
-                    # An SSLStream lets go of what it gives back here, and would not close it any more.
+                    # An SSLStream gives its stream away here, and would not close it any more.
                     self._stream, _ = await stream.unwrap()
         finally:
             await self.aclose()
@@ -216,7 +220,7 @@ class StreamTransport:
             await trio.aclose_forcefully(self._stream)
 
     def _leave_session(self) -> None:
-        """What can be had of our TLS is there for the next link."""
+        """Save the TLS session for the next link."""
         reuse, self._session_reuse = self._session_reuse, None
         if reuse is not None and isinstance(self._stream, trio.SSLStream):
             reuse.end(self._stream)
@@ -228,7 +232,7 @@ class StreamTransport:
 
 
 def ignore_stage(stage: Stage) -> None:
-    """Do nothing: the caller does not want to know how far an attempt has come."""
+    """Do nothing: the default of parameters that report how far an attempt has come."""
 
 
 async def find_addresses(endpoint: Endpoint) -> list[str]:
@@ -268,21 +272,20 @@ async def open_transport(
     report: Callable[[Stage], None] = ignore_stage,
     session_reuse: SessionReuse | None = None,
 ) -> Transport:
-    """Connect to `endpoint`; if it is ``xmpps``, with TLS, checked against `domain` and never against the host.
+    """Connect to `endpoint`. With ``xmpps``, TLS begins, too; its certificate must be for `domain`, not the host.
 
-    With ``wss`` it is the other way round: who serves the WebSocket need not be the server of the domain. A WebSocket
-    needs a `nursery` to live in, which lasts for as long as the transport is in use; nothing but a cancellation ever
-    comes out of it. ValueError if there is none.
+    With ``wss``, the certificate must be for the host: a WebSocket need not be on the server of the domain. It needs a
+    `nursery` that lasts for as long as the transport is in use; only a cancellation ever comes out of that.
 
-    `tls` is used as it is; None means `default_context`. ALPN (XEP-0368 §3) is only offered by the latter: a context
-    cannot be copied, its protocols cannot be read, and to set them would change what its owner uses elsewhere.
+    `tls` is used as it is; None means `default_context`. Only that offers a protocol by ALPN (XEP-0368 §3): the
+    protocols of a context cannot be read, and to set them would change what its owner uses elsewhere. An application
+    can set them itself: ``context.set_alpn_protocols(["xmpp-client"])``.
 
-    `address` is the one of the host's to connect to, in place of all of them in turn. A `proxy` is given the name of
-    the host, and finds the address itself. `report` is told how far it has come. `session_reuse` lets TLS go on with a
-    session.
+    `address` is one address of the host, to connect to that alone. A `proxy` gets the name of the host, and looks it
+    up. `report` is told how far the attempt has come. `session_reuse` lets TLS go on with a session.
 
-    Raises OSError: of its kinds TLSFailure, ConnectionRefusedError, `socket.gaierror` and ConnectError say it best.
-    Has no deadline of its own. Cancelling leaves nothing open.
+    Raises OSError (TLSFailure, ConnectionRefusedError, `socket.gaierror` and ConnectError among them), and ValueError
+    for a WebSocket without a nursery. Has no deadline of its own. Cancelling leaves nothing open.
     """
     is_websocket = endpoint.scheme in ("ws", "wss")
     if is_websocket and nursery is None:
