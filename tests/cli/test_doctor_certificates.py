@@ -61,7 +61,7 @@ async def test_one_that_is_not_is_seen_all_the_same(autojump_clock, town, capsys
     assert visit.offer is None
     assert codes(diagnosis)[code].whose == "admin"
     told = words(diagnosis, capsys)
-    assert "what a second handshake saw, which trusts anybody" in told
+    assert "read by a second handshake, which trusts any certificate" in told
     assert says in told
     assert not diagnosis.ok
 

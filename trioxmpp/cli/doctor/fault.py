@@ -1,4 +1,4 @@
-"""What went wrong on the way to one candidate, in one word: those that `advice` has a sentence for."""
+"""The fault at one candidate, as a code that `advice_texts` has a text for."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _CONDITIONS = {
 
 
 def fault_of(error: Exception, step: str | None, candidate: Candidate, target: Target) -> str:
-    """The word for `error`, which ended `step`; TimeoutError is for silence."""
+    """Return the code for `error`, which ended `step`. A TimeoutError stands for silence."""
     if step in (None, "resolving"):
         return _resolving(error, candidate)
     if step == "connecting":
@@ -80,7 +80,7 @@ def _tls(error: TLSFailure, candidate: Candidate) -> str:
 
 
 def flaws(certificate: Certificate, now: str) -> list[str]:
-    """All that is wrong with a certificate by itself: OpenSSL tells only what it came upon first."""
+    """Return all codes for a certificate: OpenSSL tells only the first problem that it finds."""
     found = []
     if certificate.covers is False:
         found.append("certificate-name")

@@ -1,4 +1,4 @@
-"""Logging in, step by step, as `connect` does it; and a sign of life from inside."""
+"""The probe of a login, step by step, as `connect` does it, and a ping over the new session."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ __all__ = ["log_in_at"]
 
 
 async def log_in_at(target: Target, jid: JID, candidate: Candidate, patience: float) -> Login:
-    """What comes of logging in at `candidate`, in `patience` seconds. Cancelling is safe."""
+    """Log in at `candidate`, in `patience` seconds, and return the outcome. Cancelling leaves nothing open."""
     login = Login(str(candidate.endpoint), candidate.address)
     login_probe = _LoginProbe(target, jid, candidate, login)
     error: Exception | None = TimeoutError(f"no answer within {patience:.3g} seconds")
     with trio.move_on_after(patience):
-        error = await _stay(login_probe)
+        error = await login_probe.run()
     login_probe.watch.stop()
     if error is not None:
         login.error = error_text(error)
@@ -43,36 +43,34 @@ async def log_in_at(target: Target, jid: JID, candidate: Candidate, patience: fl
     return login
 
 
-async def _stay(login_probe: _LoginProbe) -> Exception | None:
-    """Come in, look, and leave; return what ended it too early, if something did."""
-    failure: Exception | None = None
-    with bare():
-        async with trio.open_nursery() as nursery:  # where a WebSocket lives, and the stream
-            try:
-                await login_probe.come_in(nursery)
-            except FAILURES as exc:
-                failure = exc
-            finally:
-                login_probe.watch.stop()
-                nursery.cancel_scope.cancel(reason="all was seen")
-    return failure
-
-
 class _LoginProbe:
-    """Somebody with an account, who looks at it from inside."""
+    """One login at one candidate, and what is found over the session."""
 
     def __init__(self, target: Target, jid: JID, candidate: Candidate, login: Login) -> None:
         self.watch = Watch(login.steps)
         self._target = target
         self._jid = jid
-        self._place = candidate
+        self._candidate = candidate
         self._login = login
         self._memory = LoginState()
 
-    async def come_in(self, nursery: trio.Nursery) -> None:
-        """From the first byte to the last."""
+    async def run(self) -> Exception | None:
+        """Log in, look around, and leave; return the error that ended it too early, or None."""
+        failure: Exception | None = None
+        with bare():
+            async with trio.open_nursery() as nursery:  # where a WebSocket lives, and the stream
+                try:
+                    await self._run_in(nursery)
+                except FAILURES as exc:
+                    failure = exc
+                finally:
+                    self.watch.stop()
+                    nursery.cancel_scope.cancel(reason="the probe has ended")
+        return failure
+
+    async def _run_in(self, nursery: trio.Nursery) -> None:
         target, login, watch = self._target, self._login, self.watch
-        transport = await reach(target, self._place, nursery, watch)
+        transport = await reach(target, self._candidate, nursery, watch)
         xmlstream = ObservedStream(transport, target.domain)
         try:
             credentials = Credentials.of(self._jid, target.password)
@@ -108,7 +106,7 @@ class _LoginProbe:
         try:
             if logged_in.features.sm and answer is None:
                 self.watch("managing")
-                with suppress(StreamNegotiationFailure):  # it goes on without
+                with suppress(StreamNegotiationFailure):  # the session goes on without
                     await stream.start_sm(resume=True)
             if stream.sm_enabled:
                 self._login.sm = Managed(stream.sm_resumable, stream.sm_id, stream.sm_max, _location(stream))
@@ -124,7 +122,7 @@ class _LoginProbe:
         *,
         task_status: trio.TaskStatus[None],
     ) -> None:
-        """What ends the stream too early, whoever waits for something is told."""
+        """Run the stream. If it ends too early, the pending request gets the error, too."""
         try:
             await stream.run(xmlstream, managed=managed, task_status=task_status)
         except FAILURES as exc:
@@ -133,7 +131,7 @@ class _LoginProbe:
     async def _ping(self, client: Client) -> None:
         self.watch("ping")
         began = trio.current_time()
-        with suppress(XMPPError, ErroneousStanza):  # an answer, too
+        with suppress(XMPPError, ErroneousStanza):  # an error is an answer, too
             await client.request(Ping(), to=self._target.domain)
         self._login.ping = trio.current_time() - began
         self.watch.stop()

@@ -1,4 +1,4 @@
-"""Where to look: what the DNS and the web server of a domain say, and which addresses there are."""
+"""The look-up of candidates: by the DNS and the web server of a domain, and by the addresses of hosts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .terminal import error_text
 
 __all__ = ["find_addresses_of", "find_candidates"]
 
-#: Places that are tried, at most: no domain has that many, unless it wants to keep us busy.
+#: Candidates that are tried. No domain has more, unless its owner is hostile.
 MAX_CANDIDATES = 24
 
 _FORMS: tuple[tuple[str, str, Callable[[bytes], list[Endpoint]]], ...] = (
@@ -29,10 +29,10 @@ _FORMS: tuple[tuple[str, str, Callable[[bytes], list[Endpoint]]], ...] = (
 
 
 async def find_candidates(target: Target, diagnosis: Diagnosis, patience: float) -> list[Candidate]:
-    """Every address of every endpoint there is for the domain, the best first, in twice `patience` seconds."""
+    """Return every address of every endpoint of the domain, the best first, in twice `patience` seconds."""
     endpoints: dict[Endpoint, str] = dict.fromkeys(target.endpoints, "arguments")
     async with trio.open_nursery() as nursery:
-        if target.tls is None:  # so that no visit has to wait until it is read what the system trusts
+        if target.tls is None:  # so that no probe waits until the certificates of the system are read
             nursery.start_soon(shared_context, ALPN)
             nursery.start_soon(shared_context, ALPN_WEBSOCKET)
         if not endpoints:
@@ -64,7 +64,7 @@ async def _look_up(target: Target, diagnosis: Diagnosis, patience: float, endpoi
         endpoints += found.endpoints
         lookup.troubles += found.problems
         if any(endpoint.is_address or endpoint.is_onion for endpoint in found.endpoints) and not found.records:
-            return  # there is nothing to be asked for
+            return  # the DNS was not asked
         lookup.records += [
             Record(each.scheme, each.priority, each.weight, each.target, each.port) for each in found.records
         ]
@@ -96,9 +96,9 @@ async def _read(
 async def find_addresses_of(
     target: Target, diagnosis: Diagnosis, endpoints: Mapping[Endpoint, str], patience: float
 ) -> list[Candidate]:
-    """Every address of these endpoints, which are given with where they were found, in `patience` seconds.
+    """Return every address of these endpoints, which are given with their origin, in `patience` seconds.
 
-    What has no address is noted as a visit that has failed; what is too much, as left out.
+    An endpoint without an address is noted as a failed visit; those that are too many are counted as left out.
     """
     chosen = dict(list(endpoints.items())[:MAX_CANDIDATES])
     diagnosis.left_out += len(endpoints) - len(chosen)
@@ -121,7 +121,7 @@ async def _addresses_of(
     candidate: Candidate, target: Target, diagnosis: Diagnosis, patience: float
 ) -> Sequence[Candidate]:
     began = trio.current_time()
-    failure: Exception = TimeoutError(f"no answer to the question for the address of {candidate.endpoint.host}")
+    failure: Exception = TimeoutError(f"the DNS did not answer for the address of {candidate.endpoint.host}")
     with trio.move_on_after(patience):
         try:
             addresses = await find_addresses(candidate.endpoint)

@@ -1,4 +1,4 @@
-"""What the server offers, and what we would make of it."""
+"""The offer of a server, and how we would log in by it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class _Others:
 
 
 def read_offer(element: xml.Element) -> Offer:
-    """Stream features, in our words. Never raises: what cannot be understood is not offered."""
+    """Return the findings about stream features. Never raises: a malformed feature is not offered."""
     features = parse_features(element)
     try:
         others = xml.parse(_Others, element)
@@ -71,7 +71,7 @@ def _sasl2(offer: SASL2Offer) -> SASL2:
 
 
 def plan(offer: Offer, bindings: Mapping[str, bytes], tls_version: str | None) -> Plan:
-    """How `negotiate` would log in by a password, on a link under TLS that has these `bindings`."""
+    """Return how `negotiate` would log in by a password, on a link under TLS that has these `bindings`."""
     channel = Channel(True, bindings, tls_version)
     by_sasl2 = None
     if offer.sasl2 is not None:

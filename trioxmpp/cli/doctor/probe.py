@@ -1,4 +1,4 @@
-"""One candidate, as far as it leads whoever has no account."""
+"""The probe of one candidate, as far as it leads without an account."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _TOO_OLD = ("SSLv3", "TLSv1", "TLSv1.1")
 
 
 async def probe(target: Target, candidate: Candidate, patience: float) -> Visit:
-    """What there is to be seen at `candidate`, in `patience` seconds. Cancelling is safe."""
+    """Return the findings at `candidate`, in `patience` seconds. Cancelling leaves nothing open."""
     found = Visit(str(candidate.endpoint), candidate.address, candidate.found_in)
     if candidate.looked_up_in is not None and not candidate.endpoint.is_address:
         found.steps.append(Step("resolving", candidate.looked_up_in))
@@ -51,13 +51,13 @@ def _explain(found: Visit, error: Exception, step: str | None, candidate: Candid
     found.error = error_text(error)
     found.fault = fault_of(error, step, candidate, target)
     if found.tls is not None and found.tls.version in _TOO_OLD:
-        found.fault = "tls-too-old"  # of a handshake that fails for it not all servers say why
+        found.fault = "tls-too-old"  # not all servers tell why the handshake fails
     elsewhere = redirection(error)
     found.sent_to = None if elsewhere is None else str(elsewhere)
 
 
 async def _look_around(target: Target, candidate: Candidate, found: Visit, watch: Watch) -> Exception | None:
-    """Fill in what was found; return what ended it too early, if something did."""
+    """Fill in the findings; return the error that ended the probe too early, or None."""
     failure: Exception | None = None
     with bare():
         async with trio.open_nursery() as nursery:  # where a WebSocket lives
@@ -67,7 +67,7 @@ async def _look_around(target: Target, candidate: Candidate, found: Visit, watch
                 failure = exc
             finally:
                 watch.stop()
-                nursery.cancel_scope.cancel(reason="the visit is over")
+                nursery.cancel_scope.cancel(reason="the probe has ended")
     return failure
 
 
@@ -81,7 +81,7 @@ async def _come_in(target: Target, candidate: Candidate, found: Visit, watch: Wa
         found.offer = xmlstream.offers[-1]
         found.plan = plan(found.offer, transport.channel_bindings(), transport.tls_version)
         if isinstance(transport, StreamTransport):
-            see(transport)  # of a link that is closed nothing can be known
+            see(transport)  # a link that is closed tells nothing
         await xmlstream.say_goodbye()
     except FAILURES:
         if watch.step == "stream" and xmlstream.header is not None:
@@ -99,7 +99,7 @@ async def _come_in(target: Target, candidate: Candidate, found: Visit, watch: Wa
 def _see(found: Visit, name: str, link: StreamTransport) -> None:
     certificate = link.certificate_der
     if certificate is not None:
-        # To whoever ends TLS for a WebSocket no login is bound: it need not be the XMPP server.
+        # A login over a WebSocket is not bound: its TLS need not end at the XMPP server.
         bindings = () if found.endpoint.startswith("w") else tuple(link.channel_bindings())
         found.tls = TLS(link.tls_version, bindings)
         found.certificate = read_certificate(certificate, link.certificate, name, trusted=True)

@@ -1,6 +1,6 @@
-"""The second look: a handshake that trusts anybody, only to see what was shown to the one that failed.
+"""A second handshake, which trusts any certificate, to read the one that the first handshake refused.
 
-Nothing is said on such a link: neither who we are, nor any password. It is closed as soon as there is TLS.
+Nothing is sent on such a link: no address, and no password. It is closed as soon as TLS is established.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["look_unverified"]
 
 
 async def look_unverified(target: Target, candidate: Candidate) -> tuple[TLS, Certificate] | None:
-    """The version of TLS and the certificate; None if there are none to be seen. Cancelling leaves nothing open."""
+    """Return the version of TLS and the certificate; None if they cannot be read. Cancelling leaves nothing open."""
     link = await _open(target, candidate)
     if link is None:
         return None
@@ -42,7 +42,7 @@ async def look_unverified(target: Target, candidate: Candidate) -> tuple[TLS, Ce
 
 
 async def _open(target: Target, candidate: Candidate) -> trio.abc.Stream | None:
-    """A link on which a handshake may begin."""
+    """Return a link on which a handshake may begin, or None."""
     try:
         link = await open_link(candidate.endpoint, candidate.address, target.proxy)
     except OSError:
@@ -66,7 +66,7 @@ async def _open(target: Target, candidate: Candidate) -> trio.abc.Stream | None:
 
 
 def _context(protocol: str) -> ssl.SSLContext:
-    """A context that refuses nothing: it has nothing to lose."""
+    """Return a context that refuses nothing."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
