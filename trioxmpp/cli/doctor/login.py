@@ -21,8 +21,8 @@ from ...stream.negotiation.sasl2 import InlineRequests, LoggedIn
 from ...stream.stanzastream import StanzaStream
 from .findings import Login, Managed
 from .offer import plan
-from .target import Target, Candidate
 from .reach import ObservedStream, Watch, reach
+from .target import Candidate, Target
 from .terminal import error_text
 
 __all__ = ["log_in_at"]

@@ -18,8 +18,8 @@ from .certificate import read_certificate
 from .fault import fault_of
 from .findings import TLS, Step, Visit
 from .offer import plan
-from .target import Target, Candidate
 from .reach import ObservedStream, Watch, reach
+from .target import Candidate, Target
 from .terminal import error_text
 from .unverified import look_unverified
 
