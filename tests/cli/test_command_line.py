@@ -39,7 +39,7 @@ def test_the_version_is_that_of_the_package(capsys):
 
 
 @pytest.mark.parametrize("argv", [[], ["dmeo"], ["demo", "--server", "openfire"], ["demo", "--plain", "--json"]])
-def test_what_it_does_not_understand_is_answered_with_the_usage(argv, capsys):
+def test_wrong_arguments_are_answered_with_the_usage(argv, capsys):
     with pytest.raises(SystemExit, match="2"):
         main(argv)
     assert "usage: trioxmpp" in capsys.readouterr().err
@@ -51,7 +51,7 @@ def test_python_dash_m_is_the_same():
     assert ran.stdout == f"trioxmpp {trioxmpp.__version__}\n"
 
 
-def test_what_only_one_command_needs_is_imported_when_it_runs():
+def test_a_command_imports_its_own_needs_when_it_runs():
     program = "import sys, trioxmpp.cli; print(*sys.modules)"
     ran = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert not set(ran.stdout.split()) & {"rich", "trustme", "trioxmpp.testing"}

@@ -64,7 +64,7 @@ async def test_a_server_that_is_well(capsys):
         assert "What" not in told
 
 
-async def test_somebody_who_logs_in(capsys):
+async def test_a_login_is_probed(capsys):
     async with open_server() as server:
         await server.listen()
         diagnosis = await diagnose(target(server, server.starttls_endpoint, **ROMEO))
@@ -85,7 +85,7 @@ async def test_somebody_who_logs_in(capsys):
         assert server.sessions == {}  # said goodbye
 
 
-async def test_somebody_who_logs_in_by_sasl2_and_is_given_a_token(capsys):
+async def test_a_login_by_sasl2_is_given_a_token(capsys):
     names = ("SCRAM-SHA-256-PLUS", "SCRAM-SHA-256")
     async with open_server(mechanisms=names, location="other.test:5222") as server:
         server.policy.sasl2 = True
@@ -163,7 +163,7 @@ async def test_a_server_that_permits_logging_in_without_tls(capsys):
         assert "STARTTLS: offered; to log in without it: SCRAM-SHA-256" in words(diagnosis, capsys)
 
 
-async def test_a_port_where_nobody_is(capsys):
+async def test_a_port_without_a_server_refuses(capsys):
     async with open_server() as server:
         await server.listen()
         diagnosis = await diagnose(target(server, f"xmpp://127.0.0.1:{await unused_port()}"))
@@ -215,7 +215,7 @@ async def test_a_websocket_needs_tls():
         ["example.test", "--jid", "romeo@example.test", "--password-file", "/nowhere/password"],
     ],
 )
-def test_what_cannot_be_meant_is_said_in_a_sentence(argv, capsys):
+def test_arguments_that_cannot_be_meant_are_explained_and_exit_with_2(argv, capsys):
     assert main(["doctor", *argv]) == 2
     assert capsys.readouterr().err.startswith("trioxmpp: ")
 
@@ -308,7 +308,7 @@ def test_a_terminal_that_knows_ascii_alone_gets_all_of_it():
     assert not ran.stderr
 
 
-def test_ctrl_c_ends_it_at_once_and_in_order():
+def test_ctrl_c_ends_the_doctor_at_once_and_cleanly():
     with subprocess.Popen(
         [sys.executable, "-c", SILENT], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:

@@ -49,7 +49,9 @@ async def test_one_that_is_good_is_told_with_all_its_names(autojump_clock, town,
         ({"by_itself": True}, "certificate-self-signed", "signed by itself"),
     ],
 )
-async def test_one_that_is_not_is_seen_all_the_same(autojump_clock, town, capsys, options, code, says):
+async def test_a_certificate_that_is_refused_is_read_by_a_second_handshake(
+    autojump_clock, town, capsys, options, code, says
+):
     context = town.authority.server(*options.pop("names", [DOMAIN]), **options)
     town.offers(SCRAM, context=context)
     diagnosis = await town.diagnose()
@@ -66,7 +68,7 @@ async def test_one_that_is_not_is_seen_all_the_same(autojump_clock, town, capsys
     assert not diagnosis.ok
 
 
-async def test_who_signs_it_nobody_knows(autojump_clock, town):
+async def test_an_issuer_without_a_name_is_told(autojump_clock, town):
     town.offers(SCRAM, context=Authority().server(DOMAIN))
     diagnosis = await town.diagnose()
     assert diagnosis.visits[0].fault == "certificate-untrusted"
@@ -122,7 +124,7 @@ async def test_a_version_of_tls_that_is_too_old_is_told(autojump_clock, town, ca
     assert codes(diagnosis)["tls-too-old"].text.startswith("TLSv1.1 is too old")
 
 
-def test_what_cannot_be_read_is_told_by_its_hash_and_how_to_read_it(monkeypatch):
+def test_a_certificate_that_cannot_be_read_is_told_by_its_hash(monkeypatch):
     monkeypatch.setitem(sys.modules, "cryptography", None)
     found = read_certificate(b"0\x03\x02\x01\x00", None, DOMAIN, trusted=False)
     assert not found.readable
@@ -146,7 +148,7 @@ async def test_without_cryptography_a_good_one_is_read_by_the_ssl_module(autojum
 
 
 @pytest.mark.parametrize(("days", "left"), [(0, "0 days"), (1, "1 day"), (13, "13 days"), (14, None)])
-async def test_one_that_expires_soon_had_better_be_renewed(autojump_clock, town, days, left):
+async def test_renewing_is_advised_shortly_before_the_expiry(autojump_clock, town, days, left):
     town.offers(SCRAM, context=town.authority.server(DOMAIN, days=(-10, days)))
     diagnosis = await town.diagnose()
     assert diagnosis.ok

@@ -103,7 +103,7 @@ def valid(text: str) -> dict[str, Any]:
     return found
 
 
-async def test_what_is_found_has_that_shape(autojump_clock, town):
+async def test_the_findings_have_the_documented_shape(autojump_clock, town):
     town.offers(SCRAM, EVERYTHING, bindings(*BOTH), LIMITS.format(""), CAPS)
     found = valid(as_json(await town.diagnose()))
     assert found["version"] == findings.VERSION
@@ -113,7 +113,7 @@ async def test_what_is_found_has_that_shape(autojump_clock, town):
     assert {each["code"] for each in found["advice"]} == {"srv-missing", "exporter"}
 
 
-async def test_so_has_what_could_not_be(autojump_clock, town):
+async def test_the_findings_of_a_failure_have_the_documented_shape(autojump_clock, town):
     town.offers(SCRAM, context=town.authority.server("other.test"))
     found = valid(as_json(await town.diagnose()))
     assert found["ok"] is False

@@ -82,7 +82,7 @@ async def test_one_without_any_way_to_log_in(autojump_clock, town, names):
     assert "no-mechanism" in codes(await town.diagnose())
 
 
-async def test_one_that_binds_but_does_not_say_by_what(autojump_clock, town):
+async def test_a_server_that_binds_but_announces_no_type_is_a_hint(autojump_clock, town):
     town.offers(mechanisms("SCRAM-SHA-1-PLUS", "SCRAM-SHA-1"))
     diagnosis = await town.diagnose()
     assert diagnosis.ok
@@ -109,7 +109,7 @@ def test_a_limit_that_cannot_be_read_is_none(limit):
     assert read_offer(features(LIMITS.format(limit))).limits == Limits(262144, None)
 
 
-def test_features_that_nobody_can_read_are_not_offered():
+def test_malformed_features_are_not_offered():
     assert read_offer(features("<c xmlns='http://jabber.org/protocol/caps'/>", SCRAM)).mechanisms == ("SCRAM-SHA-256",)
 
 
@@ -129,7 +129,7 @@ def hostile(town: Town) -> None:
     )
 
 
-async def test_nothing_that_a_server_says_reaches_the_terminal_as_it_stands(autojump_clock, town, capsys):
+async def test_the_text_of_a_server_is_escaped(autojump_clock, town, capsys):
     hostile(town)
     diagnosis = await town.diagnose()
     assert any(ESCAPE in name for name in diagnosis.visits[0].offer.mechanisms)
@@ -140,7 +140,7 @@ async def test_nothing_that_a_server_says_reaches_the_terminal_as_it_stands(auto
 
 
 @pytest.mark.parametrize("options", [{}, {"by_itself": True}])
-async def test_nor_does_what_a_certificate_says(autojump_clock, town, capsys, options):
+async def test_the_text_of_a_certificate_is_escaped(autojump_clock, town, capsys, options):
     context = town.authority.server(common_name="\x1b]0;owned\x07\r\n" + DOMAIN, **options)
     town.offers(SCRAM, context=context)
     diagnosis = await town.diagnose()
@@ -150,7 +150,7 @@ async def test_nor_does_what_a_certificate_says(autojump_clock, town, capsys, op
     assert all(char.isprintable() for line in told.split("\n") for char in line)
 
 
-async def test_nor_does_what_it_says_when_it_ends_the_stream(autojump_clock, town, capsys):
+async def test_the_text_of_a_stream_error_is_escaped(autojump_clock, town, capsys):
     error = f"<undefined-condition xmlns='{ns.STREAM_ERRORS}'/><text xmlns='{ns.STREAM_ERRORS}'>go{ESCAPE}</text>"
     begin = f"<stream:stream xmlns='jabber:client' xmlns:stream='{ns.STREAM}' version='1.0' id='1'>"
     town.says(f"{begin}<stream:error>{error}</stream:error>".encode())

@@ -54,7 +54,7 @@ async def test_records_are_told_and_each_leads_to_a_visit(autojump_clock, town, 
         (Records([(0, "x.onion.", 5222)]), "onion", "user"),
     ],
 )
-async def test_what_may_be_wrong_with_the_dns(autojump_clock, town, capsys, resolver, code, whose):
+async def test_faults_of_the_dns_are_told_apart(autojump_clock, town, capsys, resolver, code, whose):
     town.network.names["hole.test"] = None
     diagnosis = await town.diagnose(resolver)
     assert not diagnosis.ok
@@ -63,14 +63,14 @@ async def test_what_may_be_wrong_with_the_dns(autojump_clock, town, capsys, reso
 
 
 @pytest.mark.parametrize(("domain", "address"), [("192.0.2.1", "192.0.2.1"), ("x.onion", None)])
-async def test_what_is_not_in_the_dns_is_not_missing_there(autojump_clock, town, domain, address):
+async def test_an_address_needs_no_records(autojump_clock, town, domain, address):
     diagnosis = await diagnose(replace(town.target(), domain=domain))
     assert diagnosis.dns is None
     assert [visit.address for visit in diagnosis.visits] == [address]
     assert "srv-missing" not in codes(diagnosis)
 
 
-async def test_a_domain_that_nobody_has_may_be_spelt_wrong(autojump_clock, town):
+async def test_a_domain_that_does_not_exist_may_be_spelt_wrong(autojump_clock, town):
     diagnosis = await diagnose(replace(town.target(), domain="exmaple.test"))
     assert {code: each.whose for code, each in codes(diagnosis).items()} == {"domain-not-found": "user"}
 
@@ -91,7 +91,7 @@ async def forbid() -> trio.abc.Stream:
     ("answer", "code", "whose"),
     [(refuse, "unreachable", "user"), (forbid, "blocked", "user"), (trio.sleep_forever, "silent", "admin")],
 )
-async def test_what_may_be_wrong_with_the_way(autojump_clock, town, answer, code, whose):
+async def test_faults_of_the_network_are_told_apart(autojump_clock, town, answer, code, whose):
     town.network.answers["192.0.2.1", 5222] = answer
     diagnosis = await town.diagnose()
     assert diagnosis.visits[0].fault == code
@@ -99,7 +99,7 @@ async def test_what_may_be_wrong_with_the_way(autojump_clock, town, answer, code
 
 
 @pytest.mark.parametrize(("answer", "code"), [(refuse, "ipv6-unreachable"), (trio.sleep_forever, "family-dead")])
-async def test_ipv6_that_is_dead_keeps_nobody_out_but_is_told(autojump_clock, town, answer, code):
+async def test_dead_ipv6_is_a_hint(autojump_clock, town, answer, code):
     town.network.names[DOMAIN] = ["2001:db8::1", "192.0.2.1"]
     town.network.answers["2001:db8::1", 5222] = answer
     town.offers(SCRAM)
@@ -127,7 +127,7 @@ HTTP = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"
         (None, "hangs"),
     ],
 )
-async def test_what_may_answer_in_place_of_a_server(autojump_clock, town, said, code):
+async def test_services_that_are_no_xmpp_server_are_told_apart(autojump_clock, town, said, code):
     if said is None:
         town.plays(wait)
     else:
@@ -196,7 +196,7 @@ async def test_servers_that_send_us_round_and_round_are_left(autojump_clock, tow
     assert not diagnosis.ok
 
 
-async def test_a_domain_with_more_places_than_anybody_has_does_not_keep_us(autojump_clock, town):
+async def test_a_domain_with_too_many_records_is_tried_in_part(autojump_clock, town):
     town.network.names["a.test"] = [f"198.51.100.{number}" for number in range(1, 100)]
     diagnosis = await town.diagnose(Records([(0, "a.test.", port) for port in range(1000, 1100)]))
     assert len(diagnosis.visits) == 24
@@ -278,7 +278,7 @@ async def test_a_proxy_that_does_not_connect_is_ours_to_mend(autojump_clock, tow
     assert diagnosis.dns is None
 
 
-async def test_what_is_slow_is_told_with_how_slow(autojump_clock, town):
+async def test_a_slow_step_is_a_hint_with_its_time(autojump_clock, town):
     async def late() -> trio.abc.Stream:
         await trio.sleep(3)
         return await connect()

@@ -90,7 +90,7 @@ def test_success_without_a_proof_is_a_failure(data: bytes | None) -> None:
     assert "pencil" not in str(caught.value)
 
 
-def test_success_without_data_says_what_is_wrong() -> None:
+def test_a_success_without_data_is_explained() -> None:
     with pytest.raises(AuthenticationFailure, match="let us in before it had proved who it is"):
         proved().receive(element("success"))
     with pytest.raises(AuthenticationFailure, match="let us in before it had proved who it is"):
@@ -115,7 +115,7 @@ def test_no_success_after_the_server_said_failure() -> None:
         exchange.receive(element("success"))
 
 
-def test_what_the_server_says_is_never_taken_for_the_key() -> None:
+def test_an_answer_is_never_taken_for_the_key() -> None:
     exchange = new()
     exchange.receive(element("challenge", SERVER_FIRST))
     with pytest.raises(RuntimeError):
@@ -211,7 +211,7 @@ def test_a_password_is_not_shown_by_part_of_a_message(secret: str) -> None:
                 assert credentials.hide(f"<{text}>")[0] == "<"
 
 
-def test_what_a_server_says_of_other_things_is_shown() -> None:
+def test_a_text_without_secrets_is_shown_unchanged() -> None:
     text = "You are banned until 2026-12-01T00:00:00Z because of spam; ask admin@example.org, ticket YWJjZGVmZ2hp"
     assert Credentials("user", "pencil").hide(text) == text
 
@@ -239,7 +239,7 @@ CONDITIONS = {
 
 
 @pytest.mark.parametrize("condition", CONDITIONS)
-def test_failure_keeps_the_condition_and_says_what_to_do(condition: str) -> None:
+def test_a_failure_has_its_condition_and_advice(condition: str) -> None:
     inner = f"<{condition}/><text xml:lang='en'>Sorry,\n\u009b31m Romeo</text>"
     with pytest.raises(AuthenticationFailure, match=CONDITIONS[condition]) as caught:
         new().receive(element("failure", inner=inner))
@@ -265,7 +265,7 @@ def test_the_condition_is_an_element_of_sasl(inner: str, condition: str) -> None
 
 
 @pytest.mark.parametrize("text", ["<a xmlns='urn:x'/>", f"<proceed xmlns='{ns.TLS}'/>", "<success xmlns='urn:x'/>"])
-def test_anything_else_is_no_answer(text: str) -> None:
+def test_any_other_element_is_refused(text: str) -> None:
     with pytest.raises(AuthenticationFailure, match="answered the login with"):
         new().receive(xml.fromstring(text))
 
@@ -282,7 +282,7 @@ STEPS = st.tuples(
 
 
 @given(st.sampled_from(["SCRAM-SHA-1", "SCRAM-SHA-256"]), st.lists(STEPS, max_size=5))
-def test_whatever_a_server_says_only_its_proof_lets_it_in(name: str, steps: list[tuple[str, bytes | None]]) -> None:
+def test_only_the_proof_of_a_server_makes_a_login_succeed(name: str, steps: list[tuple[str, bytes | None]]) -> None:
     exchange, answers = new(name), []
     try:
         for kind, data in steps:

@@ -23,12 +23,12 @@ from trioxmpp.protocol.stanza import IQ, IQType
         (Ping(), "<ping xmlns='urn:xmpp:ping'/>"),
     ],
 )
-def test_what_is_written(payload: object, expected: str) -> None:
+def test_the_requests_are_written(payload: object, expected: str) -> None:
     assert xml.equal(xml.fromstring(xml.serialise(payload)), xml.fromstring(expected))
 
 
 @pytest.mark.parametrize("payload", [Bind(), LegacySession()])
-def test_they_go_out_in_a_set(payload: object) -> None:
+def test_the_requests_go_out_in_a_set(payload: object) -> None:
     stanza = xml.fromstring(IQ(type=IQType.SET, payload=payload, id="1").serialise())
     assert stanza.get("type") == "set"
     assert stanza[0].tag == xml.tag_of(type(payload))
@@ -38,14 +38,14 @@ def bound(inner: str) -> JID:
     return xml.parse(Bound, xml.fromstring(f"<bind xmlns='{ns.BIND}'>{inner}</bind>")).jid
 
 
-def test_the_jid_is_what_the_server_says() -> None:
+def test_the_jid_is_the_one_that_the_server_tells() -> None:
     assert bound("<jid>juliet@im.example.com/4db06f06</jid>") == JID.parse("juliet@im.example.com/4db06f06")
 
 
 @pytest.mark.parametrize(
     "inner", ["", "<jid/>", "<jid>@x</jid>", "<resource>x</resource>", "<jid xmlns='u:x'>a@b/c</jid>"]
 )
-def test_a_server_that_does_not_say_it(inner: str) -> None:
+def test_an_answer_without_a_jid_is_refused(inner: str) -> None:
     with pytest.raises(ElementError):
         bound(inner)
 

@@ -73,7 +73,7 @@ def test_an_offer_of_little() -> None:
     assert parse_features(xml.fromstring(f"<features xmlns='{ns.STREAM}'/>")).sasl2 is None
 
 
-def test_what_cannot_be_understood_is_not_offered() -> None:
+def test_a_malformed_offer_is_none() -> None:
     twice = "<inline/><inline/>"
     assert offer(twice) is None
 
@@ -120,7 +120,7 @@ def test_success_is_believed_when_the_server_has_proved_itself() -> None:
 
 
 @pytest.mark.parametrize("proof", ["", "<additional-data/>", PROOF.replace("dj1ybU", "dj1ybV")])
-def test_success_without_proof_is_none(proof: str) -> None:
+def test_a_success_without_a_proof_is_refused(proof: str) -> None:
     with pytest.raises(AuthenticationFailure):
         proved().receive(said("success", f"{proof}{FULL}<resumed xmlns='{ns.SM}' h='0' previd='sm-1'/>"))
 
@@ -149,7 +149,7 @@ def test_management_refused_in_the_way_of_prosody() -> None:
     assert exchange.results("example.org").managed == sm.Failed("resource-constraint")
 
 
-def test_what_failed_and_what_was_bound_instead() -> None:
+def test_a_failed_resumption_and_a_new_binding_come_together() -> None:
     exchange = proved()
     failed = f"<failed xmlns='{ns.SM}' h='2'><item-not-found xmlns='{ns.STANZA_ERRORS}'/></failed>"
     exchange.receive(said("success", f"{PROOF}{failed}<bound xmlns='{ns.BIND2}'/>{FULL}"))
@@ -225,6 +225,6 @@ def test_a_malformed_answer(inner: str) -> None:
         proved().receive(said("success", inner))
 
 
-def test_an_answer_of_the_old_kind_is_none() -> None:
+def test_an_answer_in_the_namespace_of_rfc_6120_is_refused() -> None:
     with pytest.raises(AuthenticationFailure, match="answered the login with"):
         proved().receive(xml.fromstring(f"<success xmlns='{ns.SASL}'>{SERVER_FINAL}</success>"))

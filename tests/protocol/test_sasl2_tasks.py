@@ -142,7 +142,7 @@ def test_a_server_that_never_has_enough(far) -> None:
         (f"<hash xmlns='{ns.SCRAM_UPGRADE}'>AAAA</hash>", "malformed data"),
     ],
 )
-def test_what_a_server_may_not_ask_for(salt: str, why: str) -> None:
+def test_a_demand_that_is_no_task_of_ours_is_refused(salt: str, why: str) -> None:
     exchange = begun()
     with pytest.raises(AuthenticationFailure, match=why) as failure:
         exchange.receive(said("task-data", salt))
@@ -151,7 +151,7 @@ def test_what_a_server_may_not_ask_for(salt: str, why: str) -> None:
 
 
 @pytest.mark.parametrize("far", [proved, done])
-def test_a_task_that_nobody_has_begun(far) -> None:
+def test_data_for_a_task_that_has_not_begun_is_refused(far) -> None:
     with pytest.raises(AuthenticationFailure, match="a task that has not begun"):
         far().receive(said("task-data", SALT))
 

@@ -82,7 +82,7 @@ def test_once_a_password_was_not_given_away_it_never_is() -> None:
     assert chosen(["PLAIN", "SCRAM-SHA-1"], LAX, pinned_strength=Strength.PROVED).name == "SCRAM-SHA-1"
 
 
-def test_who_requires_a_binding_gets_no_plain() -> None:
+def test_require_binding_excludes_plain() -> None:
     credentials = Credentials("user", "s3cret", allow_plain=True, require_binding=True)
     with pytest.raises(AuthenticationFailure, match="require_binding"):
         chosen(["PLAIN"], credentials)
@@ -94,7 +94,7 @@ def test_who_requires_a_binding_gets_no_plain() -> None:
     allow_plain=st.booleans(),
     pinned_strength=st.none() | st.sampled_from(Strength),
 )
-def test_what_is_chosen_was_offered_and_is_allowed(
+def test_the_choice_was_offered_and_is_allowed(
     offered: list[str], secure: bool, allow_plain: bool, pinned_strength: Strength | None
 ) -> None:
     credentials = Credentials("user", "s3cret", allow_plain=allow_plain)
@@ -131,7 +131,7 @@ def test_plain() -> None:
         Credentials("user\udfff", "s3cret"),
     ],
 )
-def test_what_plain_cannot_carry(credentials: Credentials) -> None:
+def test_plain_refuses_characters_that_it_cannot_carry(credentials: Credentials) -> None:
     with pytest.raises(AuthenticationFailure, match="PLAIN") as caught:
         next(plain(credentials))
     assert "s3cret" not in str(caught.value)

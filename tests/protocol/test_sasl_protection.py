@@ -111,7 +111,7 @@ def test_another_version_of_tls_is_refused(version: bytes) -> None:
         mechanism.send(FIRST + b"," + HASH + b",t=" + version)
 
 
-def test_where_somebody_else_ends_tls_its_version_is_not_compared() -> None:
+def test_the_version_of_tls_is_not_compared_behind_a_proxy() -> None:
     mechanism = begun(MechanismOffer(("SCRAM-SHA-1",)), None, {})
     assert isinstance(mechanism.send(FIRST + b",t=0303"), Derivation)
 
@@ -152,7 +152,7 @@ def test_a_suspicious_offer_has_to_be_proved(
         ("invalid-proof", "check the address and the password", False),
     ],
 )
-def test_what_a_server_says_against_a_binding_is_explained(error: str, advice: str, retry: bool) -> None:
+def test_an_error_about_channel_binding_is_explained(error: str, advice: str, retry: bool) -> None:
     mechanism = begun()
     answer(mechanism, FIRST)
     with pytest.raises(AuthenticationFailure, match=rf"\({error}\).*{advice}") as failure:

@@ -151,7 +151,7 @@ def after_final() -> tuple[Mechanism, bytes]:
     return mechanism, server.final(client_final)
 
 
-def test_a_wrong_password_convinces_nobody() -> None:
+def test_a_wrong_password_proves_nothing() -> None:
     mechanism, server = scram("sha1", Credentials("user", "pen"), NONCE), Server("sha1", "pencil")
     client_first = next(mechanism)
     assert isinstance(client_first, bytes)

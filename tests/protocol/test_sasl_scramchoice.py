@@ -86,7 +86,7 @@ class TestWhatIsTheSameForBothProfiles:
             with pytest.raises(AuthenticationFailure, match=f"require_binding.*{why}"):
                 chosen(mechanisms, announced, own, sasl2=sasl2, require=True)
 
-    def test_what_was_bound_once_is_not_unbound_without_proof(self, sasl2: bool) -> None:
+    def test_a_client_that_was_bound_needs_a_proof_to_log_in_unbound(self, sasl2: bool) -> None:
         for mechanisms, announced, own in [(ALL, TYPES, ()), (BARE, None, TYPES), (ALL, TYPES, ("tls-of-yesterday",))]:
             assert chosen(mechanisms, announced, own, sasl2=sasl2, pinned_strength=Strength.PROVED).unproven is None
             choice = chosen(mechanisms, announced, own, sasl2=sasl2, pinned_strength=Strength.BOUND)

@@ -41,14 +41,14 @@ def element(name: str, text: str) -> xml.Element:
     return xml.fromstring(f"<{name} xmlns='{ns.SASL}'>{text}</{name}>")
 
 
-def test_external_names_nobody_unless_told_whom() -> None:
+def test_external_sends_no_identity_unless_one_was_given() -> None:
     assert said(Credentials.external()) == "="  # XEP-0178 §3, as for one address
     assert said(Credentials.external("juliet@example.com")) == "anVsaWV0QGV4YW1wbGUuY29t"  # as for several
     assert said(Credentials.external(JID.parse("juliet@example.com"))) == "anVsaWV0QGV4YW1wbGUuY29t"
 
 
 @pytest.mark.parametrize(("authzid", "advised"), [(None, True), ("juliet@example.com", False)])
-def test_external_advises_to_name_somebody_if_that_is_what_was_missing(authzid: str | None, advised: bool) -> None:
+def test_external_advises_to_give_an_identity_if_that_was_missing(authzid: str | None, advised: bool) -> None:
     exchange = SASLExchange(attempt(Credentials.external(authzid)))
     with pytest.raises(AuthenticationFailure) as failure:
         exchange.receive(element("failure", "<invalid-authzid/>"))
@@ -59,7 +59,7 @@ def test_external_advises_to_name_somebody_if_that_is_what_was_missing(authzid: 
 
 
 @pytest.mark.parametrize("authzid", ["a\0b", "\ud800"])
-def test_external_refuses_what_is_no_address(authzid: str) -> None:
+def test_external_refuses_an_identity_that_is_no_address(authzid: str) -> None:
     with pytest.raises(AuthenticationFailure, match="an address cannot have"):
         said(Credentials.external(authzid))
 
@@ -81,13 +81,13 @@ def test_oauthbearer() -> None:
 
 
 @pytest.mark.parametrize("token", ["", "two words", "a\x01host=evil", "ä", "a=b", "\ud800"])
-def test_what_cannot_be_a_token_is_not_sent(token: str) -> None:
+def test_text_that_cannot_be_a_token_is_not_sent(token: str) -> None:
     with pytest.raises(AuthenticationFailure, match="cannot be an access token") as failure:
         said(Credentials.oauth(token))
     assert not token or token not in str(failure.value)
 
 
-def test_what_a_server_has_against_a_token_is_answered_and_told() -> None:
+def test_the_refusal_of_a_token_is_answered_and_told() -> None:
     exchange = SASLExchange(attempt(Credentials.oauth(TOKEN)))
     complaint = "eyJzdGF0dXMiOiJpbnZhbGlkX3Rva2VuIiwic2NvcGUiOiJleGFtcGxlX3Njb3BlIn0="  # RFC 7628 §4.3, shortened
     assert not exchange.receive(element("challenge", complaint))
@@ -100,7 +100,7 @@ def test_what_a_server_has_against_a_token_is_answered_and_told() -> None:
 
 
 @given(st.binary(max_size=60) | st.sampled_from([b"[]", b"{}", b"1", b'{"status": {}}', b"[" * 5000]))
-def test_whatever_it_complains_it_is_a_failure(complaint: bytes) -> None:
+def test_any_refusal_of_a_token_is_a_failure(complaint: bytes) -> None:
     mechanism = attempt(Credentials.oauth(TOKEN)).mechanism
     next(mechanism)
     assert mechanism.send(complaint) == b"\x01"

@@ -107,7 +107,7 @@ async def test_a_seed_decides_whatever_answer_came_first():
     assert len(orders) == 1
 
 
-async def test_what_stands_there_twice_is_tried_once():
+async def test_an_endpoint_of_two_records_is_tried_once():
     resolver = Resolver(starttls=[(1, 0, "a.example.test.", 5222), (2, 0, "a.example.test.", 5222)])
     assert await endpoints(resolver) == ["xmpp://a.example.test:5222"]
 
@@ -175,13 +175,13 @@ async def test_one_kind_may_not_be_offered():
         {"starttls": NOT_OFFERED, "direct": timeout()},
     ],
 )
-async def test_what_is_not_offered_is_not_looked_for_at_the_domain_itself(answers):
+async def test_a_service_that_is_denied_is_not_looked_for_at_the_domain(answers):
     found = await discover("example.test", resolver=Resolver(**answers))
     assert not found.endpoints
     assert found.problems[-1] == "the domain says in the DNS that it offers no XMPP to clients"
 
 
-async def test_that_direct_tls_is_not_offered_says_nothing_of_what_was_not_answered():
+async def test_a_denial_of_direct_tls_does_not_stand_for_a_missing_answer():
     found = await discover("example.test", resolver=Resolver(direct=NOT_OFFERED, starttls=timeout()))
     assert [str(endpoint) for endpoint in found.endpoints] == ITSELF
     assert "_xmpp-client._tcp" in found.problems[0]

@@ -31,7 +31,7 @@ def jrd(*links: str) -> bytes:
 LINKS = ("wss://web.example.test:443/ws", "ws://web.example.test/ws", "https://web.example.test/bosh", "nonsense")
 
 
-def test_only_what_is_secured_and_a_websocket():
+def test_only_secured_websockets_are_taken():
     assert [str(endpoint) for endpoint in read_xrd(xrd(*LINKS))] == [LINKS[0]]
     assert [str(endpoint) for endpoint in read_json(jrd(*LINKS))] == [LINKS[0]]
     assert not read_xrd(xrd(LINKS[0], relation="urn:xmpp:alt-connections:xbosh"))
@@ -52,7 +52,7 @@ def test_only_what_is_secured_and_a_websocket():
         (read_json, b"[" * 60000),
     ],
 )
-def test_what_is_no_host_meta(read, document):
+def test_a_document_that_is_no_host_meta_is_refused(read, document):
     with pytest.raises(ConnectError, match="the host-meta"):
         read(document)
 
@@ -152,7 +152,7 @@ async def test_redirections_are_followed_but_not_out_of_https(autojump_clock, we
         (elsewhere("https://www.example.test:0/"), "no address"),
     ],
 )
-async def test_what_a_web_server_may_answer_instead(autojump_clock, web, answer, words):
+async def test_a_wrong_answer_of_a_web_server_is_explained(autojump_clock, web, answer, words):
     web.answers[AT] = web.answers[AT + ".json"] = answer
     with pytest.raises(ConnectError, match=words):
         await web.find()
@@ -168,7 +168,7 @@ async def test_a_web_server_that_hangs_takes_twenty_seconds_at_most(autojump_clo
     assert web.network.open == 0
 
 
-async def test_a_web_server_for_somebody_else_is_not_believed(autojump_clock, web):
+async def test_a_web_server_with_the_certificate_of_another_is_refused(autojump_clock, web):
     with pytest.raises(TLSFailure, match=r"not for other\.test"):
         await web.find("other.test")
     assert not web.requests

@@ -131,7 +131,7 @@ ASKED = b"\5\1\0\3" + NAME + b"\x14\x66"
         (HTTP, [REQUEST, b""], ConnectionResetError, "closed the connection before it had connected us"),
     ],
 )
-async def test_what_a_proxy_may_say_instead(autojump_clock, proxy, url, script, error, words):
+async def test_a_wrong_answer_of_a_proxy_is_explained(autojump_clock, proxy, url, script, error, words):
     with pytest.raises(error, match=words):
         await tunnel(proxy, url, *script)
     assert proxy.network.open == 0
@@ -164,13 +164,13 @@ async def test_a_proxy_that_cannot_be_reached(autojump_clock, proxy):
      "http://proxy.test:0", "socks5://a b.test", "http://romeo:s3cret@proxy.test:no", "http://r%3Ao:s3cret@proxy.test",
      "socks5://romeo:s3cret" + "x" * 255 + "@proxy.test"],
 )  # fmt: skip
-def test_what_is_no_proxy(url):
+def test_a_url_that_is_no_proxy_is_refused(url):
     with pytest.raises(ValueError, match="not a proxy") as error:
         Proxy.parse(url)
     assert "s3cret" not in str(error.value)
 
 
-def test_its_ways_to_be_written():
+def test_a_proxy_is_written_as_a_url():
     assert str(Proxy.parse("socks5h://user:pw@[2001:db8::1]")) == "socks5://[2001:db8::1]:1080"
     assert Proxy.parse("http://host/").port == 8080
 
@@ -203,7 +203,7 @@ async def test_connecting_through_it(autojump_clock, proxy, nursery):
 
 
 @pytest.mark.parametrize("url", [SOCKS, HTTP])
-async def test_a_proxy_that_hangs_is_what_the_error_names(autojump_clock, proxy, url):
+async def test_the_error_names_a_proxy_that_hangs(autojump_clock, proxy, url):
     began = trio.current_time()
     with pytest.raises(ConnectError, match=f"no answer in time from the proxy {url}") as error:
         async with trioxmpp.connect(

@@ -65,13 +65,13 @@ class Place:
 
 
 @BOTH
-async def test_who_comes_back_goes_on(version):
+async def test_the_next_link_resumes_the_session(version):
     place = Place(version)
     assert [await place.resumes() for _ in range(4)] == [False, True, True, True]
 
 
 @BOTH
-async def test_also_after_a_link_that_was_closed_in_order(version):
+async def test_a_session_is_resumed_after_a_link_that_was_closed_in_order(version):
     place = Place(version)
     for expected in (False, True):
         async with place.link() as (client, server, resumption):
@@ -82,7 +82,7 @@ async def test_also_after_a_link_that_was_closed_in_order(version):
 
 
 @BOTH
-async def test_or_after_one_that_broke(version):
+async def test_a_session_is_resumed_after_a_link_that_broke(version):
     place = Place(version)
     async with place.link() as (client, server, _):
         await trio.aclose_forcefully(server.transport_stream)
@@ -101,7 +101,7 @@ async def test_both_ends_have_the_certificate_of_the_first_link(version):
         assert client.channel_bindings()["tls-server-end-point"] == bindings["tls-server-end-point"]
 
 
-async def test_tls_unique_is_not_unique_on_such_a_link():
+async def test_a_resumed_link_of_tls_1_2_has_no_tls_unique():
     place = Place(OLD)
     async with place.link() as (client, _, _):
         assert set(client.channel_bindings()) == {"tls-unique", "tls-server-end-point"}
@@ -110,7 +110,7 @@ async def test_tls_unique_is_not_unique_on_such_a_link():
 
 
 @pytest.mark.parametrize(("version", "expected"), [(OLD, False), (NEW, True)])
-async def test_who_needs_tls_unique_can_forget_what_is_of_tls_1_2(version, expected):
+async def test_the_sessions_of_tls_1_2_can_be_forgotten(version, expected):
     place = Place(version)
     await place.resumes()
     place.memory.forget_old()
@@ -118,7 +118,7 @@ async def test_who_needs_tls_unique_can_forget_what_is_of_tls_1_2(version, expec
 
 
 @BOTH
-async def test_a_server_that_has_forgotten_makes_a_whole_handshake(version):
+async def test_a_server_without_the_session_makes_a_whole_handshake(version):
     place = Place(version)
     await place.resumes()
     place.theirs = place.server_context()
@@ -191,7 +191,7 @@ async def test_a_certificate_that_has_expired_meanwhile_is_not_valid_for_longer(
 
 
 @BOTH
-async def test_where_it_did_no_good_it_is_not_tried_again(version):
+async def test_a_session_is_not_offered_again_where_it_failed(version):
     place = Place(version)
     await place.resumes()
     async with place.link() as (_, _, resumption):
@@ -199,7 +199,7 @@ async def test_where_it_did_no_good_it_is_not_tried_again(version):
     assert [await place.resumes() for _ in range(2)] == [False, False]
 
 
-async def test_the_places_of_the_past_are_forgotten():
+async def test_the_oldest_places_are_forgotten():
     place = Place()
     for number in range(tlssessions.MAX_PLACES + 1):
         await place.resumes(place=str(number))
