@@ -96,11 +96,18 @@ $(VENV)/.installed-%: pyproject.toml | $(RUN)
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
 	@touch $@
 
-# Debian keeps half of venv in a package of its own. An interrupted attempt must not look like a success.
+# Debian keeps half of venv, the part that brings pip, in a package of its own, python3-venv. As root, that is installed.
+# For others there is the pip of the system, or else that of another package of Debian, which apt fetches for anybody. An
+# interrupted attempt must not look like a success.
 $(RUN):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; try: make PYTHON=python3.12"; exit 1; }
-	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
-	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends python3-venv >/dev/null; \
-	  else echo "this Python cannot make virtual environments; as root: apt-get install python3-venv"; exit 1; fi; }
-	@$(PYTHON) -m venv --clear $(VENV) || { rm -rf $(VENV); exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { \
+	  [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || { \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends python3-venv >/dev/null; }; }
+	@if $(PYTHON) -c 'import ensurepip' 2>/dev/null; then $(PYTHON) -m venv --clear $(VENV) || { rm -rf $(VENV); exit 1; }; exit; fi; \
+	scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && $(PYTHON) -m venv --clear --without-pip $(VENV) && { \
+	  $(PYTHON) -m pip --version >/dev/null 2>&1 || { \
+	    (cd "$$scratch" && apt-get -qq download python3-pip-whl && dpkg-deb -x python3-pip-whl_*.deb .) >/dev/null && \
+	    PYTHONPATH=$$(echo "$$scratch"/usr/share/python-wheels/pip-*.whl) && export PYTHONPATH; }; } && \
+	$(PYTHON) -m pip --python $(RUN) install --quiet --disable-pip-version-check pip || { \
+	  rm -rf $(VENV); echo "this Python cannot make virtual environments; as root: apt-get install python3-venv"; exit 1; }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import trio
 
-from tests.cli.clinic import Town
+from tests.cli.doctor_helpers import Town
 
 
 @pytest.fixture

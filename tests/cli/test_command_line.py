@@ -39,7 +39,7 @@ def test_the_version_is_that_of_the_package(capsys):
 
 
 @pytest.mark.parametrize("argv", [[], ["dmeo"], ["demo", "--server", "openfire"], ["demo", "--plain", "--json"]])
-def test_what_it_does_not_understand_is_answered_with_the_usage(argv, capsys):
+def test_wrong_arguments_are_answered_with_the_usage(argv, capsys):
     with pytest.raises(SystemExit, match="2"):
         main(argv)
     assert "usage: trioxmpp" in capsys.readouterr().err
@@ -51,7 +51,7 @@ def test_python_dash_m_is_the_same():
     assert ran.stdout == f"trioxmpp {trioxmpp.__version__}\n"
 
 
-def test_what_only_one_command_needs_is_imported_when_it_runs():
+def test_a_command_imports_its_own_needs_when_it_runs():
     program = "import sys, trioxmpp.cli; print(*sys.modules)"
     ran = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert not set(ran.stdout.split()) & {"rich", "trustme", "trioxmpp.testing"}
@@ -108,6 +108,18 @@ def test_without_rich_a_terminal_gets_plain_lines(pretend_terminal, monkeypatch)
     monkeypatch.setitem(sys.modules, "rich", None)
     with open_output() as output:
         assert isinstance(output, Plain)
+
+
+def test_a_plain_paragraph_is_wrapped_and_keeps_its_indentation(capsys):
+    with open_output(plain=True) as output:
+        output.text("- " + "word " * 30)
+        output.text("  " + "x" * 100)
+        output.text()
+        output.line(1.5, "romeo", "word " * 20)
+        output.progress("looking")
+    told = capsys.readouterr().out.splitlines()
+    assert max(map(len, told)) <= 80
+    assert [line[: len(line) - len(line.lstrip())] for line in told] == ["", "  ", "  ", "    ", "", "  ", " " * 17, ""]
 
 
 def test_a_plain_table_is_aligned(capsys):

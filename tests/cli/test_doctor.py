@@ -7,26 +7,27 @@ import signal
 import ssl
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 import trio
 
-from tests.cli.clinic import codes, words
+from tests.cli.doctor_helpers import codes, words
 from trioxmpp import JID
 from trioxmpp.cli import main
-from trioxmpp.cli.doctor.examine import examine
-from trioxmpp.cli.doctor.patient import Patient
+from trioxmpp.cli.doctor.diagnose import diagnose
+from trioxmpp.cli.doctor.target import Target
 from trioxmpp.testing import Faults, Server, open_server
 from trioxmpp.transport.endpoint import Endpoint
 
 ROOT = Path(__file__).parent.parent.parent
 
 
-def patient(server: Server, *urls: str, **options) -> Patient:
+def target(server: Server, *urls: str, **options) -> Target:
     endpoints = tuple(Endpoint.parse(url) for url in urls)
     defaults = {"endpoints": endpoints, "tls": server.client_tls_context(), "timeout": 10.0}
-    return Patient("example.test", **{**defaults, **options})
+    return Target("example.test", **{**defaults, **options})
 
 
 async def unused_port() -> int:
@@ -42,7 +43,7 @@ async def test_a_server_that_is_well(capsys):
     async with open_server() as server:
         await server.listen()
         urls = (server.starttls_endpoint, server.tls_endpoint)
-        diagnosis = await examine(patient(server, *urls))
+        diagnosis = await diagnose(target(server, *urls))
         assert diagnosis.ok
         assert codes(diagnosis) == {}
         assert [visit.endpoint for visit in diagnosis.visits] == list(urls)
@@ -63,10 +64,10 @@ async def test_a_server_that_is_well(capsys):
         assert "What" not in told
 
 
-async def test_somebody_who_logs_in(capsys):
+async def test_a_login_is_probed(capsys):
     async with open_server() as server:
         await server.listen()
-        diagnosis = await examine(patient(server, server.starttls_endpoint, **ROMEO))
+        diagnosis = await diagnose(target(server, server.starttls_endpoint, **ROMEO))
         assert diagnosis.ok
         login = diagnosis.login
         assert login.jid.startswith("romeo@example.test/")
@@ -84,12 +85,12 @@ async def test_somebody_who_logs_in(capsys):
         assert server.sessions == {}  # said goodbye
 
 
-async def test_somebody_who_logs_in_by_sasl2_and_is_given_a_token(capsys):
+async def test_a_login_by_sasl2_is_given_a_token(capsys):
     names = ("SCRAM-SHA-256-PLUS", "SCRAM-SHA-256")
     async with open_server(mechanisms=names, location="other.test:5222") as server:
         server.policy.sasl2 = True
         await server.listen()
-        diagnosis = await examine(patient(server, server.tls_endpoint, **ROMEO))
+        diagnosis = await diagnose(target(server, server.tls_endpoint, **ROMEO))
         plan, login = diagnosis.visits[0].plan, diagnosis.login
         assert (plan.profile, plan.mechanism, plan.binding) == ("SASL2", "SCRAM-SHA-256-PLUS", "tls-server-end-point")
         assert (login.profile, login.mechanism, login.bound) == ("SASL2", "SCRAM-SHA-256-PLUS", True)
@@ -106,7 +107,7 @@ async def test_a_resource_of_ones_own_takes_another_round_trip_and_is_had():
         server.policy.sasl2 = True
         await server.listen()
         jid = JID.parse("romeo@example.test/orchard")
-        diagnosis = await examine(patient(server, server.tls_endpoint, jid=jid, password="secret"))
+        diagnosis = await diagnose(target(server, server.tls_endpoint, jid=jid, password="secret"))
         assert diagnosis.login.jid == str(jid)
         assert "binding" in {step.name for step in diagnosis.login.steps}
 
@@ -114,7 +115,7 @@ async def test_a_resource_of_ones_own_takes_another_round_trip_and_is_had():
 async def test_a_server_that_lets_no_session_be_resumed(capsys):
     async with open_server(sm=False) as server:
         await server.listen()
-        diagnosis = await examine(patient(server, server.starttls_endpoint, **ROMEO))
+        diagnosis = await diagnose(target(server, server.starttls_endpoint, **ROMEO))
         assert diagnosis.ok
         assert codes(diagnosis)["not-resumable"].level == "hint"
         assert "stream management: no" in words(diagnosis, capsys)
@@ -129,7 +130,7 @@ async def test_a_login_that_fails(capsys, password, condition, code):
         await server.listen()
         server.faults = Faults(refuse_login=condition)
         options = {**ROMEO, "password": password}
-        diagnosis = await examine(patient(server, server.starttls_endpoint, **options))
+        diagnosis = await diagnose(target(server, server.starttls_endpoint, **options))
         assert not diagnosis.ok
         assert diagnosis.login.condition == (condition or "not-authorized")
         assert code in codes(diagnosis)
@@ -141,7 +142,7 @@ async def test_a_login_that_fails(capsys, password, condition, code):
 async def test_a_server_without_tls(capsys):
     async with open_server(starttls="none") as server:
         await server.listen()
-        diagnosis = await examine(patient(server, server.starttls_endpoint))
+        diagnosis = await diagnose(target(server, server.starttls_endpoint))
         assert diagnosis.visits[0].fault == "no-tls"
         assert "does not offer TLS" in words(diagnosis, capsys)
 
@@ -150,22 +151,22 @@ async def test_a_server_that_refuses_the_tls_it_offers():
     async with open_server() as server:
         await server.listen()
         server.faults = Faults(refuse_tls=True)
-        diagnosis = await examine(patient(server, server.starttls_endpoint))
+        diagnosis = await diagnose(target(server, server.starttls_endpoint))
         assert diagnosis.visits[0].fault == "tls-refused"
 
 
 async def test_a_server_that_permits_logging_in_without_tls(capsys):
     async with open_server(starttls="offered") as server:
         await server.listen()
-        diagnosis = await examine(patient(server, server.starttls_endpoint))
+        diagnosis = await diagnose(target(server, server.starttls_endpoint))
         assert codes(diagnosis)["login-without-tls"].level == "hint"
         assert "STARTTLS: offered; to log in without it: SCRAM-SHA-256" in words(diagnosis, capsys)
 
 
-async def test_a_port_where_nobody_is(capsys):
+async def test_a_port_without_a_server_refuses(capsys):
     async with open_server() as server:
         await server.listen()
-        diagnosis = await examine(patient(server, f"xmpp://127.0.0.1:{await unused_port()}"))
+        diagnosis = await diagnose(target(server, f"xmpp://127.0.0.1:{await unused_port()}"))
         assert not diagnosis.ok
         told = words(diagnosis, capsys)
         assert "Connection refused" in told
@@ -176,7 +177,7 @@ async def test_a_server_that_is_silent(capsys):
     async with open_server() as server:
         await server.listen()
         server.faults = Faults(silent=True)
-        diagnosis = await examine(patient(server, server.starttls_endpoint, timeout=0.3))
+        diagnosis = await diagnose(target(server, server.starttls_endpoint, timeout=0.3))
         assert diagnosis.visits[0].fault == "hangs"
         assert "no answer within" in words(diagnosis, capsys)
 
@@ -185,17 +186,17 @@ async def test_one_way_that_is_open_is_enough(capsys):
     async with open_server() as server:
         await server.listen()
         closed = f"xmpp://127.0.0.1:{await unused_port()}"
-        diagnosis = await examine(patient(server, closed, server.tls_endpoint, **ROMEO))
+        diagnosis = await diagnose(target(server, closed, server.tls_endpoint, **ROMEO))
         assert diagnosis.ok
         assert [visit.error is None for visit in diagnosis.visits] == [False, True]
         assert diagnosis.login.endpoint == server.tls_endpoint
-        assert "What to fix, by whoever runs the server" in words(diagnosis, capsys)
+        assert "What to fix, for the operator of the server" in words(diagnosis, capsys)
 
 
 async def test_a_websocket_needs_tls():
     async with open_server() as server:
         await server.listen()
-        diagnosis = await examine(patient(server, server.starttls_endpoint.replace("xmpp", "ws")))
+        diagnosis = await diagnose(target(server, server.starttls_endpoint.replace("xmpp", "ws")))
         assert not diagnosis.ok
 
 
@@ -210,16 +211,17 @@ async def test_a_websocket_needs_tls():
         ["example.test", "--proxy", "ftp://proxy.test"],
         ["example.test", "--timeout", "0"],
         ["example.test", "--timeout", "nan"],
+        ["example.test", "--timeout", "inf"],
         ["example.test", "--jid", "romeo@example.test", "--password-file", "/nowhere/password"],
     ],
 )
-def test_what_cannot_be_meant_is_said_in_a_sentence(argv, capsys):
-    assert main(["doctor", *argv]) == 1
+def test_arguments_that_cannot_be_meant_are_explained_and_exit_with_2(argv, capsys):
+    assert main(["doctor", *argv]) == 2
     assert capsys.readouterr().err.startswith("trioxmpp: ")
 
 
 def test_the_password_of_a_proxy_is_not_repeated(capsys):
-    assert main(["doctor", "example.test", "--proxy", "ftp://me:s3cret@proxy.test"]) == 1
+    assert main(["doctor", "example.test", "--proxy", "ftp://me:s3cret@proxy.test"]) == 2
     assert "s3cret" not in capsys.readouterr().err
 
 
@@ -244,6 +246,59 @@ async def test_where_the_password_comes_from(how, tmp_path):
     assert ran.returncode == 0
 
 
+def run_doctor(*arguments: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "trioxmpp", "doctor", *arguments]
+    return subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": ".", **environment}, capture_output=True)
+
+
+async def test_a_log_is_told_what_is_being_done_while_nothing_has_been_found():
+    """A listener that accepts and is silent: without progress, there would be no output until the timeout."""
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    url = f"xmpp://127.0.0.1:{listener.socket.getsockname()[1]}"
+    command = [sys.executable, "-m", "trioxmpp", "doctor", "example.test", "--endpoint", url, "--timeout", "600"]
+    async with listener, trio.open_nursery() as nursery:
+        process = await nursery.start(partial(trio.run_process, command, cwd=ROOT, stdout=subprocess.PIPE, check=False))
+        told = b""
+        while f"trying {url}".encode() not in told:
+            more = await process.stdout.receive_some()
+            assert more, told
+            told += more
+        assert told.startswith(b"looking for the server of example.test")
+        process.terminate()
+
+
+def test_no_line_is_longer_than_80_columns():
+    port = trio.run(unused_port)
+    domain = ".".join(["a-label-of-a-domain-that-is-long"] * 5) + ".test"
+    jid = f"{'romeo' * 20}@{domain}"
+    endpoints = [f"--endpoint=xmpp://127.0.0.{number}:{port}" for number in range(1, 15)]
+    ran = run_doctor(domain, "--jid", jid, *endpoints, TRIOXMPP_PASSWORD="secret")
+    assert ran.returncode == 1
+    for output in (ran.stdout, run_doctor("--help", COLUMNS="80").stdout, run_doctor("--help").stdout):
+        assert output
+        assert [line for line in output.decode().splitlines() if len(line) > 80] == []
+
+
+@pytest.mark.parametrize("argv", [[], ["--password-file", "-"], ["--password-file", "/nowhere"]])
+def test_no_message_ends_in_a_colon(argv):
+    command = [sys.executable, "-m", "trioxmpp", "doctor", "example.test", "--jid", "romeo@example.test", *argv]
+    environment = {name: value for name, value in os.environ.items() if name != "TRIOXMPP_PASSWORD"}
+    ran = subprocess.run(
+        command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, start_new_session=True
+    )
+    if argv != ["--password-file", "-"]:  # no line at all is an empty password
+        assert ran.returncode == 2
+    assert not [line for line in ran.stderr.decode().splitlines() if line.rstrip().endswith(":")]
+
+
+async def test_an_https_request_that_fails_is_called_by_its_url(autojump_clock, town, capsys):
+    diagnosis = await town.diagnose()
+    assert diagnosis.host_meta
+    for meta in diagnosis.host_meta:
+        assert "https://example.test" in meta.error
+        assert "wss" not in meta.error
+
+
 def test_a_terminal_that_knows_ascii_alone_gets_all_of_it():
     port = trio.run(unused_port)
     command = [sys.executable, "-m", "trioxmpp", "doctor", "münchen.test", "--endpoint", f"xmpp://127.0.0.1:{port}"]
@@ -253,7 +308,7 @@ def test_a_terminal_that_knows_ascii_alone_gets_all_of_it():
     assert not ran.stderr
 
 
-def test_ctrl_c_ends_it_at_once_and_in_order():
+def test_ctrl_c_ends_the_doctor_at_once_and_cleanly():
     with subprocess.Popen(
         [sys.executable, "-c", SILENT], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:

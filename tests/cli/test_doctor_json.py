@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 import trio
 
-from tests.cli.clinic import SCRAM
+from tests.cli.doctor_helpers import SCRAM
 from tests.cli.test_doctor_offers import BOTH, CAPS, ESCAPE, EVERYTHING, LIMITS, bindings, hostile
 from trioxmpp.cli import main
 from trioxmpp.cli.doctor import advice, fault, findings
 from trioxmpp.cli.doctor.advice import Advice
-from trioxmpp.cli.doctor.machine import as_json
-from trioxmpp.cli.doctor.remedies import REMEDIES
+from trioxmpp.cli.doctor.advice_texts import advice_texts
+from trioxmpp.cli.doctor.json_report import as_json
 
 PAGE = (Path(__file__).parent.parent.parent / "docs" / "doctor.md").read_text()
 TOLD = re.findall(r"^\| `([a-z0-9_]+\.[a-z0-9_]+)` \| ([a-z0-9 ]+) \|", PAGE, re.MULTILINE)
@@ -61,7 +61,7 @@ def test_the_documentation_tells_every_name_and_no_other():
 
 def test_the_documentation_tells_the_version_and_every_word():
     assert f"`version` is {findings.VERSION}" in PAGE
-    for word in (*REMEDIES, *findings.STEPS):
+    for word in (*advice_texts(), *findings.STEPS):
         assert f"`{word}`" in PAGE, word
 
 
@@ -70,11 +70,11 @@ def test_every_fault_has_a_remedy_and_every_remedy_is_of_use():
     nodes = [node for source in sources for node in ast.walk(ast.parse(source))]
     used = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
     used |= {f"slow-{step}" for step in ("resolving", "connecting")}
-    assert set(REMEDIES) <= used
+    assert set(advice_texts()) <= used
     returned = {
         node.value.value for node in nodes if isinstance(node, ast.Return) and isinstance(node.value, ast.Constant)
     }
-    assert {word for word in returned if word} <= set(REMEDIES)
+    assert {word for word in returned if word} <= set(advice_texts())
 
 
 def check(value: Any, expected: str, where: str) -> None:
@@ -103,9 +103,9 @@ def valid(text: str) -> dict[str, Any]:
     return found
 
 
-async def test_what_is_found_has_that_shape(autojump_clock, town):
+async def test_the_findings_have_the_documented_shape(autojump_clock, town):
     town.offers(SCRAM, EVERYTHING, bindings(*BOTH), LIMITS.format(""), CAPS)
-    found = valid(as_json(await town.examine()))
+    found = valid(as_json(await town.diagnose()))
     assert found["version"] == findings.VERSION
     assert found["ok"] is True
     assert found["visits"][0]["offer"]["sasl2"]["fast"] == ["HT-SHA-256-ENDP"]
@@ -113,9 +113,9 @@ async def test_what_is_found_has_that_shape(autojump_clock, town):
     assert {each["code"] for each in found["advice"]} == {"srv-missing", "exporter"}
 
 
-async def test_so_has_what_could_not_be(autojump_clock, town):
+async def test_the_findings_of_a_failure_have_the_documented_shape(autojump_clock, town):
     town.offers(SCRAM, context=town.authority.server("other.test"))
-    found = valid(as_json(await town.examine()))
+    found = valid(as_json(await town.diagnose()))
     assert found["ok"] is False
     assert found["visits"][0]["fault"] == "certificate-name"
     assert found["visits"][0]["certificate"]["trusted"] is False
@@ -123,7 +123,7 @@ async def test_so_has_what_could_not_be(autojump_clock, town):
 
 async def test_hostile_words_are_written_in_ascii(autojump_clock, town):
     hostile(town)
-    text = as_json(await town.examine())
+    text = as_json(await town.diagnose())
     assert text.isascii()
     assert all(char.isprintable() for line in text.split("\n") for char in line)
     assert any(ESCAPE in name for name in valid(text)["visits"][0]["offer"]["mechanisms"])

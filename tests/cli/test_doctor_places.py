@@ -10,8 +10,8 @@ import dns.resolver
 import pytest
 import trio
 
-from tests.cli.clinic import DOMAIN, SCRAM, Records, codes, words
-from trioxmpp.cli.doctor.examine import examine
+from tests.cli.doctor_helpers import DOMAIN, SCRAM, Records, codes, words
+from trioxmpp.cli.doctor.diagnose import diagnose
 from trioxmpp.protocol import ns
 from trioxmpp.testing import ScriptedPeer
 from trioxmpp.transport.endpoint import Endpoint
@@ -25,7 +25,7 @@ async def test_records_are_told_and_each_leads_to_a_visit(autojump_clock, town, 
     town.network.names |= {"a.test": ["192.0.2.1", "192.0.2.2"], "b.test": ["192.0.2.1"]}
     town.offers(SCRAM)
     town.offers(SCRAM, address="192.0.2.2")
-    diagnosis = await town.examine(Records([(1, "a.test.", 5222)], [(2, "b.test.", 5223)]))
+    diagnosis = await town.diagnose(Records([(1, "a.test.", 5222)], [(2, "b.test.", 5223)]))
     assert [(record.scheme, record.target, record.port) for record in diagnosis.dns.records] == [
         ("xmpp", "a.test", 5222),
         ("xmpps", "b.test", 5223),
@@ -54,29 +54,29 @@ async def test_records_are_told_and_each_leads_to_a_visit(autojump_clock, town, 
         (Records([(0, "x.onion.", 5222)]), "onion", "user"),
     ],
 )
-async def test_what_may_be_wrong_with_the_dns(autojump_clock, town, capsys, resolver, code, whose):
+async def test_faults_of_the_dns_are_told_apart(autojump_clock, town, capsys, resolver, code, whose):
     town.network.names["hole.test"] = None
-    diagnosis = await town.examine(resolver)
+    diagnosis = await town.diagnose(resolver)
     assert not diagnosis.ok
     assert codes(diagnosis)[code].whose == whose
     assert "one cannot log in here" in words(diagnosis, capsys)
 
 
 @pytest.mark.parametrize(("domain", "address"), [("192.0.2.1", "192.0.2.1"), ("x.onion", None)])
-async def test_what_is_not_in_the_dns_is_not_missing_there(autojump_clock, town, domain, address):
-    diagnosis = await examine(replace(town.patient(), domain=domain))
+async def test_an_address_needs_no_records(autojump_clock, town, domain, address):
+    diagnosis = await diagnose(replace(town.target(), domain=domain))
     assert diagnosis.dns is None
     assert [visit.address for visit in diagnosis.visits] == [address]
     assert "srv-missing" not in codes(diagnosis)
 
 
-async def test_a_domain_that_nobody_has_may_be_spelt_wrong(autojump_clock, town):
-    diagnosis = await examine(replace(town.patient(), domain="exmaple.test"))
+async def test_a_domain_that_does_not_exist_may_be_spelt_wrong(autojump_clock, town):
+    diagnosis = await diagnose(replace(town.target(), domain="exmaple.test"))
     assert {code: each.whose for code, each in codes(diagnosis).items()} == {"domain-not-found": "user"}
 
 
 async def test_nothing_is_said_twice_of_a_domain_without_xmpp(autojump_clock, town):
-    assert set(codes(await town.examine(Records([(0, ".", 0)])))) == {"srv-denied"}
+    assert set(codes(await town.diagnose(Records([(0, ".", 0)])))) == {"srv-denied"}
 
 
 async def refuse() -> trio.abc.Stream:
@@ -91,19 +91,19 @@ async def forbid() -> trio.abc.Stream:
     ("answer", "code", "whose"),
     [(refuse, "unreachable", "user"), (forbid, "blocked", "user"), (trio.sleep_forever, "silent", "admin")],
 )
-async def test_what_may_be_wrong_with_the_way(autojump_clock, town, answer, code, whose):
+async def test_faults_of_the_network_are_told_apart(autojump_clock, town, answer, code, whose):
     town.network.answers["192.0.2.1", 5222] = answer
-    diagnosis = await town.examine()
+    diagnosis = await town.diagnose()
     assert diagnosis.visits[0].fault == code
     assert codes(diagnosis)[code].whose == whose
 
 
 @pytest.mark.parametrize(("answer", "code"), [(refuse, "ipv6-unreachable"), (trio.sleep_forever, "family-dead")])
-async def test_ipv6_that_is_dead_keeps_nobody_out_but_is_told(autojump_clock, town, answer, code):
+async def test_dead_ipv6_is_a_hint(autojump_clock, town, answer, code):
     town.network.names[DOMAIN] = ["2001:db8::1", "192.0.2.1"]
     town.network.answers["2001:db8::1", 5222] = answer
     town.offers(SCRAM)
-    diagnosis = await town.examine()
+    diagnosis = await town.diagnose()
     assert diagnosis.ok
     advice = codes(diagnosis)[code]
     assert advice.level == "hint"
@@ -127,12 +127,12 @@ HTTP = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"
         (None, "hangs"),
     ],
 )
-async def test_what_may_answer_in_place_of_a_server(autojump_clock, town, said, code):
+async def test_services_that_are_no_xmpp_server_are_told_apart(autojump_clock, town, said, code):
     if said is None:
         town.plays(wait)
     else:
         town.says(said)
-    diagnosis = await town.examine()
+    diagnosis = await town.diagnose()
     assert diagnosis.visits[0].fault == code
     assert codes(diagnosis)[code].whose == "admin"
 
@@ -140,7 +140,7 @@ async def test_what_may_answer_in_place_of_a_server(autojump_clock, town, said, 
 async def test_where_everything_is_a_web_server_one_has_to_log_in_with_a_browser(autojump_clock, town):
     town.says(HTTP)
     town.says(HTTP, port=5223)
-    diagnosis = await town.examine(Records([(1, "example.test.", 5222)], [(1, "example.test.", 5223)]))
+    diagnosis = await town.diagnose(Records([(1, "example.test.", 5222)], [(1, "example.test.", 5223)]))
     assert sorted(visit.fault for visit in diagnosis.visits) == ["http", "not-tls"]
     assert codes(diagnosis)["captive-portal"].whose == "user"
 
@@ -156,7 +156,7 @@ async def test_a_server_that_ends_the_stream(autojump_clock, town, condition, co
         await peer.says_raw(f"<stream:error><{condition} xmlns='{ns.STREAM_ERRORS}'/></stream:error>".encode())
 
     town.plays(play)
-    diagnosis = await town.examine()
+    diagnosis = await town.diagnose()
     assert diagnosis.visits[0].fault == code
     assert code in codes(diagnosis)
 
@@ -172,7 +172,7 @@ async def test_a_server_that_sends_us_elsewhere_is_followed(autojump_clock, town
     town.network.names["b.test"] = ["192.0.2.2"]
     town.plays(play)
     town.offers(SCRAM, address="192.0.2.2")
-    diagnosis = await town.examine()
+    diagnosis = await town.diagnose()
     assert [(visit.endpoint, visit.found_in) for visit in diagnosis.visits] == [
         ("xmpp://example.test:5222", "dns"),
         ("xmpp://b.test:5222", "see-other-host"),
@@ -191,14 +191,14 @@ async def test_servers_that_send_us_round_and_round_are_left(autojump_clock, tow
         await peer.says_raw(f"<stream:error>{there}</stream:error>".encode())
 
     town.plays(play)
-    diagnosis = await town.examine()
+    diagnosis = await town.diagnose()
     assert len(diagnosis.visits) == 4
     assert not diagnosis.ok
 
 
-async def test_a_domain_with_more_places_than_anybody_has_does_not_keep_us(autojump_clock, town):
+async def test_a_domain_with_too_many_records_is_tried_in_part(autojump_clock, town):
     town.network.names["a.test"] = [f"198.51.100.{number}" for number in range(1, 100)]
-    diagnosis = await town.examine(Records([(0, "a.test.", port) for port in range(1000, 1100)]))
+    diagnosis = await town.diagnose(Records([(0, "a.test.", port) for port in range(1000, 1100)]))
     assert len(diagnosis.visits) == 24
     assert "left-out" in codes(diagnosis)
     assert diagnosis.seconds <= 31
@@ -219,7 +219,7 @@ async def test_the_host_meta_is_read_in_both_forms_and_each_websocket_is_tried(a
 
     town.plays(web, port=443)
     town.offers(SCRAM)
-    diagnosis = await town.examine()
+    diagnosis = await town.diagnose()
     assert [(meta.form, meta.endpoints, meta.error) for meta in diagnosis.host_meta] == [
         ("xrd", ["wss://example.test:443/one"], None),
         ("json", ["wss://example.test:443/two"], None),
@@ -237,7 +237,7 @@ async def test_the_host_meta_is_read_in_both_forms_and_each_websocket_is_tried(a
 
 async def test_no_host_meta_is_nothing_to_be_fixed(autojump_clock, town):
     town.offers(SCRAM)
-    diagnosis = await town.examine()
+    diagnosis = await town.diagnose()
     assert "Connection refused" in diagnosis.host_meta[0].error
     assert set(codes(diagnosis)) == {"srv-missing"}
 
@@ -260,7 +260,7 @@ async def test_through_a_proxy_it_is_the_proxy_that_looks_up_the_host(autojump_c
     town.network.names["proxy.test"] = ["192.0.2.3"]
     town.plays(proxy, address="192.0.2.3", port=8080)
     records = Records([], [(0, "xmpp.test.", 5223)])
-    diagnosis = await town.examine(records, proxy=Proxy.parse("http://me:secret@proxy.test"))
+    diagnosis = await town.diagnose(records, proxy=Proxy.parse("http://me:secret@proxy.test"))
     assert diagnosis.ok
     assert [(visit.endpoint, visit.address) for visit in diagnosis.visits] == [("xmpps://xmpp.test:5223", None)]
     assert set(asked) == {"xmpp.test:5223", "example.test:443"}
@@ -273,12 +273,12 @@ async def test_through_a_proxy_it_is_the_proxy_that_looks_up_the_host(autojump_c
 async def test_a_proxy_that_does_not_connect_is_ours_to_mend(autojump_clock, town):
     endpoint = Endpoint.parse("xmpp://xmpp.test:5222")
     town.network.names["proxy.test"] = ["192.0.2.1"]
-    diagnosis = await town.examine(endpoints=(endpoint,), proxy=Proxy.parse("socks5://proxy.test"))
+    diagnosis = await town.diagnose(endpoints=(endpoint,), proxy=Proxy.parse("socks5://proxy.test"))
     assert codes(diagnosis)["proxy"].whose == "user"
     assert diagnosis.dns is None
 
 
-async def test_what_is_slow_is_told_with_how_slow(autojump_clock, town):
+async def test_a_slow_step_is_a_hint_with_its_time(autojump_clock, town):
     async def late() -> trio.abc.Stream:
         await trio.sleep(3)
         return await connect()
@@ -286,12 +286,12 @@ async def test_what_is_slow_is_told_with_how_slow(autojump_clock, town):
     town.offers(SCRAM)
     connect = town.network.answers["192.0.2.1", 5222]
     town.network.answers["192.0.2.1", 5222] = late
-    assert "3.0 s" in codes(await town.examine())["slow-connecting"].text
+    assert "3.0 s" in codes(await town.diagnose())["slow-connecting"].text
 
 
 async def test_all_of_it_ends_by_the_deadline(autojump_clock, town):
     town.network.names |= {"hole.test": None, "a.test": ["192.0.2.66"]}
     began = trio.current_time()
-    diagnosis = await town.examine(Records([(0, "hole.test.", 5222), (0, "a.test.", 5222)]), timeout=12)
+    diagnosis = await town.diagnose(Records([(0, "hole.test.", 5222), (0, "a.test.", 5222)]), timeout=12)
     assert trio.current_time() - began <= 12.1
     assert {visit.fault for visit in diagnosis.visits} == {"dns-silent", "silent"}

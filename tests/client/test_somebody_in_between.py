@@ -136,6 +136,29 @@ async def test_who_takes_away_the_types_is_noticed_by_the_proof():
     assert "has changed them (XEP-0474)" in str(failure)
 
 
+async def test_a_login_that_is_unbound_without_proof_is_logged(caplog):
+    """Servers from before XEP-0440 announce no types, so that it is no failure."""
+    async with listening(prove_offer=False) as server, somebody_in_between(server, without(TYPES)) as between:
+        for _ in range(2):
+            async with trioxmpp.connect(
+                "romeo@example.test", "montague", endpoint=between.endpoint, tls=between.client_context()
+            ):
+                pass
+    told = [record for record in caplog.records if "did not prove its offer" in record.getMessage()]
+    assert [record.levelname for record in told] == ["WARNING", "WARNING"]
+    assert "does not announce by what" in told[0].getMessage()
+
+
+async def test_a_login_whose_offer_is_proved_is_not_logged(caplog):
+    async with (
+        listening(channel_bindings=None) as server,
+        somebody_in_between(server) as between,
+        trioxmpp.connect("romeo@example.test", "montague", endpoint=between.endpoint, tls=between.client_context()),
+    ):
+        pass
+    assert not [record for record in caplog.records if "did not prove its offer" in record.getMessage()]
+
+
 async def test_who_takes_away_what_binds_but_not_the_types_is_noticed_without_a_proof():
     async with listening(prove_offer=False) as server, somebody_in_between(server, without(ANY_PLUS)) as between:
         failure = await fails(between)
@@ -165,7 +188,7 @@ async def test_who_speaks_an_older_tls_is_noticed_by_the_proof():
         somebody_in_between(server, version=ssl.TLSVersion.TLSv1_2) as between,
     ):
         failure = await fails(between)
-    assert "our link has TLSv1.2, the server's has another" in str(failure)
+    assert "our link has TLSv1.2, the server's link another" in str(failure)
 
 
 async def test_who_leaves_nothing_but_plain_gets_no_password():

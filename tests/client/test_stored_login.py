@@ -22,7 +22,7 @@ from trioxmpp import (
     StoredSession,
     Suspended,
 )
-from trioxmpp.protocol.sasl import Ticket as FastTicket
+from trioxmpp.protocol.loginstate import FastToken
 from trioxmpp.record import replace
 from trioxmpp.testing import Faults, Server, open_server
 from trioxmpp.testing.slowroad import SlowRoad
@@ -178,7 +178,7 @@ async def test_a_counted_token_is_never_used_with_the_same_count_twice(autojump_
     ],
 )
 def test_a_token_stands_only_for_the_credentials_that_it_was_given_for(credentials):
-    token = FastTicket("HT-SHA-256-NONE", "romeo", "t0ken")
+    token = FastToken("HT-SHA-256-NONE", "romeo", "t0ken")
     assert Login(token=token).token_for(PASSWORD) is token
     assert Login(token=token).token_for(credentials) is None
 

@@ -30,8 +30,8 @@ from trioxmpp import (
     xml,
 )
 from trioxmpp.client.store.storedsession import StoredSessionState, dumps
+from trioxmpp.protocol.loginstate import FastToken
 from trioxmpp.protocol.sasl import Strength
-from trioxmpp.protocol.sasl import Ticket as FastTicket
 from trioxmpp.protocol.sasl.ht import BINDINGS
 from trioxmpp.protocol.sasl2 import SASL2Offer
 from trioxmpp.transport.endpoint import Endpoint
@@ -72,7 +72,7 @@ def offers(draw: Any) -> SASL2Offer:
 
 
 TOKENS = st.builds(
-    FastTicket,
+    FastToken,
     mechanism=st.sampled_from([*BINDINGS]),
     authcid=TEXTS,
     token=TEXTS | st.just(SECRET),
@@ -207,7 +207,7 @@ TICKET = StoredSession(
     login=Login(
         Strength.BOUND,
         "agent",
-        FastTicket("HT-SHA-256-ENDP", "romeo", SECRET, datetime(2999, 1, 1, tzinfo=UTC), 3),
+        FastToken("HT-SHA-256-ENDP", "romeo", SECRET, datetime(2999, 1, 1, tzinfo=UTC), 3),
         xml.parse(SASL2Offer, xml.fromstring("<authentication xmlns='urn:xmpp:sasl:2'/>")),
         Endpoint("xmpps", "example.test", 5223),
         found=True,

@@ -46,9 +46,18 @@ if ! { apt-get update && apt-get install -y --no-install-recommends $missing; } 
     give_up "apt-get could not install$missing"
 fi
 
-# The policy keeps them from starting now; this keeps them from starting at the next boot.
+# The policy keeps them from starting now; this keeps them from starting at the next boot. A container without systemd
+# may be booted with it later: the packages have enabled their services all the same, by deb-systemd-helper, and by
+# update-rc.d for System V.
 for name in $services; do
-    if command -v systemctl >/dev/null; then systemctl disable "$name" >/dev/null 2>&1 || true; fi
+    case $name in
+        *.*) unit=$name ;;
+        *) unit=$name.service ;;
+    esac
+    for disable in "systemctl disable $unit" "deb-systemd-helper disable $unit" "update-rc.d ${unit%.*} disable"; do
+        # shellcheck disable=SC2086  # a command and its arguments
+        if command -v "${disable%% *}" >/dev/null; then $disable >/dev/null 2>&1 || true; fi
+    done
 done
 for name in $missing; do
     if stat -c %U /proc/[0-9]* 2>/dev/null | grep -qx "$name"; then

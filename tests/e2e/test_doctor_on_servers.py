@@ -12,20 +12,20 @@ import trustme
 from trioxmpp import JID
 from trioxmpp.cli import main
 from trioxmpp.cli.doctor.advice import advice
-from trioxmpp.cli.doctor.examine import examine
-from trioxmpp.cli.doctor.patient import Patient
+from trioxmpp.cli.doctor.diagnose import diagnose
+from trioxmpp.cli.doctor.target import Target
 from trioxmpp.transport.endpoint import Endpoint
 
 
-def patient(venue, *urls: str, **options) -> Patient:
-    return Patient(venue.domain, endpoints=tuple(map(Endpoint.parse, urls)), **{"tls": venue.tls, **options})
+def target(venue, *urls: str, **options) -> Target:
+    return Target(venue.domain, endpoints=tuple(map(Endpoint.parse, urls)), **{"tls": venue.tls, **options})
 
 
 async def test_it_finds_nothing_wrong(venue):
     user = venue.guest()
     jid = JID.parse(f"{user}@{venue.domain}")
     who = {"jid": jid, "password": venue.password(user)}
-    diagnosis = await examine(patient(venue, venue.endpoint, venue.tls_endpoint, **who))
+    diagnosis = await diagnose(target(venue, venue.endpoint, venue.tls_endpoint, **who))
     assert diagnosis.ok
     # ejabberd 23.01 offers to bind, and does not say to what; newer servers know tls-exporter.
     assert {each.code for each in advice(diagnosis)} <= {"bindings-not-told", "exporter"}
@@ -46,7 +46,7 @@ async def test_it_finds_nothing_wrong(venue):
 
 async def test_a_wrong_password_is_what_is_wrong(venue):
     jid = JID.parse(f"{venue.guest()}@{venue.domain}")
-    diagnosis = await examine(patient(venue, venue.endpoint, jid=jid, password="guess"))
+    diagnosis = await diagnose(target(venue, venue.endpoint, jid=jid, password="guess"))
     assert not diagnosis.ok
     assert diagnosis.login.condition == "not-authorized"
     assert [visit.error for visit in diagnosis.visits] == [None]
@@ -57,7 +57,7 @@ async def test_a_certificate_that_nobody_trusts_is_shown(venue, way):
     stranger = trustme.CA()
     trusts_another = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     stranger.configure_trust(trusts_another)
-    diagnosis = await examine(patient(venue, getattr(venue, way), tls=trusts_another))
+    diagnosis = await diagnose(target(venue, getattr(venue, way), tls=trusts_another))
     (visit,) = diagnosis.visits
     assert visit.fault == "certificate-untrusted"
     assert not visit.certificate.trusted
@@ -67,7 +67,7 @@ async def test_a_certificate_that_nobody_trusts_is_shown(venue, way):
 
 async def test_a_port_of_one_kind_that_is_taken_for_the_other(venue):
     swapped = (venue.tls_endpoint.replace("xmpps", "xmpp"), venue.endpoint.replace("xmpp", "xmpps"))
-    diagnosis = await examine(patient(venue, *swapped, timeout=20.0))
+    diagnosis = await diagnose(target(venue, *swapped, timeout=20.0))
     assert not diagnosis.ok
     assert diagnosis.visits[1].fault == "not-tls"
     assert diagnosis.visits[0].fault in {"closed", "not-xmpp", "hangs"}
@@ -76,7 +76,7 @@ async def test_a_port_of_one_kind_that_is_taken_for_the_other(venue):
 @pytest.mark.parametrize("way", ["endpoint", "tls_endpoint"])
 async def test_a_domain_that_is_not_served(real_server, way):
     endpoint = Endpoint.parse(getattr(real_server, way))
-    diagnosis = await examine(Patient("another.test", endpoints=(endpoint,), tls=real_server.ssl_context()))
+    diagnosis = await diagnose(Target("another.test", endpoints=(endpoint,), tls=real_server.ssl_context()))
     assert not diagnosis.ok
     assert diagnosis.visits[0].fault in {"host-unknown", "certificate-name"}
 
@@ -84,21 +84,21 @@ async def test_a_domain_that_is_not_served(real_server, way):
 async def test_each_websocket_is_a_way_in(real_server):
     endpoint = Endpoint.parse(real_server.wss_endpoint)
     who = {"jid": JID.parse(f"romeo@{real_server.domain}"), "password": real_server.accounts["romeo"]}
-    diagnosis = await examine(Patient(real_server.domain, endpoints=(endpoint,), tls=real_server.ssl_context(), **who))
+    diagnosis = await diagnose(Target(real_server.domain, endpoints=(endpoint,), tls=real_server.ssl_context(), **who))
     assert diagnosis.ok
     (visit,) = diagnosis.visits
     assert visit.certificate.ip == ("127.0.0.1", "::1")
     assert visit.tls.bindings == ()
     assert diagnosis.login.sm.resumable
     nowhere = Endpoint.parse(real_server.wss_endpoint.removesuffix("xmpp-websocket") + "nothing")
-    diagnosis = await examine(Patient(real_server.domain, endpoints=(nowhere,), tls=real_server.ssl_context()))
+    diagnosis = await diagnose(Target(real_server.domain, endpoints=(nowhere,), tls=real_server.ssl_context()))
     assert diagnosis.visits[0].fault == "no-websocket"
 
 
 async def test_a_server_that_hangs_keeps_it_no_longer_than_it_may(venue):
     venue.server.pause()
     began = trio.current_time()
-    diagnosis = await examine(patient(venue, venue.endpoint, venue.tls_endpoint, timeout=2.0))
+    diagnosis = await diagnose(target(venue, venue.endpoint, venue.tls_endpoint, timeout=2.0))
     venue.server.cont()
     assert {visit.fault for visit in diagnosis.visits} == {"hangs"}
     assert trio.current_time() - began < 6

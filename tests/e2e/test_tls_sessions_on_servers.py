@@ -17,7 +17,7 @@ from trioxmpp.protocol.framing import header
 from trioxmpp.testing.servers import open_relay
 from trioxmpp.transport.endpoint import Endpoint
 from trioxmpp.transport.tcp import open_transport
-from trioxmpp.transport.tlsmemory import TLSMemory
+from trioxmpp.transport.tlssessions import TLSSessionCache
 
 VERSIONS = {"TLS 1.2": ssl.TLSVersion.TLSv1_2, "TLS 1.3": ssl.TLSVersion.TLSv1_3}
 
@@ -32,12 +32,12 @@ def context(server, version) -> ssl.SSLContext:
 
 @every_version
 async def test_a_link_goes_on_where_the_server_lets_it(real_server, version):
-    tls, memory = context(real_server, version), TLSMemory()
+    tls, memory = context(real_server, version), TLSSessionCache()
     resumed = []
     for _ in range(3):
         resumption = memory.at("here")
         endpoint = Endpoint.parse(real_server.tls_endpoint)
-        transport = await open_transport(endpoint, domain=real_server.domain, tls=tls, resumption=resumption)
+        transport = await open_transport(endpoint, domain=real_server.domain, tls=tls, session_reuse=resumption)
         with trio.fail_after(10):
             await transport.send(header(to=real_server.domain, lang="en"))
             assert await transport.receive()

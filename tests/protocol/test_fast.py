@@ -74,7 +74,7 @@ def test_the_best_is_bound_to_the_link(offered: str, own: str, bound: bool, chos
     assert found == (None if chosen is None else f"HT-SHA-256-{chosen}")
 
 
-def test_what_is_offered() -> None:
+def test_the_offer_is_read() -> None:
     offer = xml.parse(
         FastOffer,
         xml.fromstring(
@@ -86,7 +86,7 @@ def test_what_is_offered() -> None:
     assert not xml.parse(FastOffer, xml.fromstring(f"<fast xmlns='{ns.FAST}' tls-0rtt='0'/>")).tls_0rtt
 
 
-def test_what_is_said() -> None:
+def test_the_requests_are_written() -> None:
     assert xml.serialise(RequestToken(mechanism="M")) == f"<request-token xmlns='{ns.FAST}' mechanism='M'/>"
     assert xml.serialise(Fast()) == f"<fast xmlns='{ns.FAST}'/>"
     counted = xml.fromstring(xml.serialise(Fast(count=7, invalidate=True)))
@@ -101,5 +101,5 @@ def test_a_token() -> None:
     assert "se+cret" not in repr(token)
 
 
-def test_an_expiry_that_nobody_can_read_is_none() -> None:
+def test_a_malformed_expiry_is_none() -> None:
     assert xml.parse(Token, xml.fromstring(f"<token xmlns='{ns.FAST}' token='t' expiry='soon'/>")).expiry is None

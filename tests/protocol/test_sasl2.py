@@ -12,8 +12,8 @@ from trioxmpp.protocol import ns, sm
 from trioxmpp.protocol.bind2 import Bind
 from trioxmpp.protocol.fast import RequestToken
 from trioxmpp.protocol.features import parse_features
-from trioxmpp.protocol.sasl import Attempt, Channel, Credentials, Offer, choose
-from trioxmpp.protocol.sasl2 import Dialogue2, LoginRequests, SASL2Offer, UserAgent
+from trioxmpp.protocol.sasl import Channel, Credentials, MechanismOffer, SASLAttempt, choose
+from trioxmpp.protocol.sasl2 import LoginRequests, SASL2Exchange, SASL2Offer, UserAgent
 
 NONCE = "fyko+d2lbbFgONRv9qkxdawL"
 SERVER_FIRST = b"r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,s=QSXCR+Q6sek8bf92,i=4096"
@@ -26,18 +26,18 @@ def said(name: str, inner: str = "") -> xml.Element:
     return xml.fromstring(f"<{name} xmlns='{ns.SASL2}'>{inner}</{name}>")
 
 
-def attempt() -> Attempt:
-    return choose(Offer(("SCRAM-SHA-1",)), Credentials("user", "pencil"), Channel(secure=True), nonce=NONCE)
+def attempt() -> SASLAttempt:
+    return choose(MechanismOffer(("SCRAM-SHA-1",)), Credentials("user", "pencil"), Channel(secure=True), nonce=NONCE)
 
 
-def proved() -> Dialogue2:
-    """A dialogue in which the client has proved itself, and the server has not yet."""
-    dialogue = Dialogue2(attempt(), LoginRequests())
-    assert not dialogue.receive(said("challenge", base64.b64encode(SERVER_FIRST).decode()))
-    assert dialogue.derivation is not None
-    dialogue.derived(dialogue.derivation.compute())
-    assert str(xml.fromstring(dialogue.say or "").tag) == f"{{{ns.SASL2}}}response"
-    return dialogue
+def proved() -> SASL2Exchange:
+    """A exchange in which the client has proved itself, and the server has not yet."""
+    exchange = SASL2Exchange(attempt(), LoginRequests())
+    assert not exchange.receive(said("challenge", base64.b64encode(SERVER_FIRST).decode()))
+    assert exchange.derivation is not None
+    exchange.derived(exchange.derivation.compute())
+    assert str(xml.fromstring(exchange.outgoing or "").tag) == f"{{{ns.SASL2}}}response"
+    return exchange
 
 
 def offer(inner: str) -> SASL2Offer | None:
@@ -73,7 +73,7 @@ def test_an_offer_of_little() -> None:
     assert parse_features(xml.fromstring(f"<features xmlns='{ns.STREAM}'/>")).sasl2 is None
 
 
-def test_what_cannot_be_understood_is_not_offered() -> None:
+def test_a_malformed_offer_is_none() -> None:
     twice = "<inline/><inline/>"
     assert offer(twice) is None
 
@@ -88,7 +88,7 @@ def test_all_requests_go_along() -> None:
         bind=Bind(tag="trioxmpp", enable=sm.Enable(resume=True, max=60)),
         request_token=RequestToken(mechanism="HT-SHA-256-ENDP"),
     )
-    dialogue = Dialogue2(attempt(), requests)
+    exchange = SASL2Exchange(attempt(), requests)
     first = base64.b64encode(f"n,,n=user,r={NONCE}".encode()).decode()
     expected = (
         f"<authenticate xmlns='{ns.SASL2}' mechanism='SCRAM-SHA-1'><initial-response>{first}</initial-response>"
@@ -97,13 +97,13 @@ def test_all_requests_go_along() -> None:
         "<bind xmlns='urn:xmpp:bind:0'><tag>trioxmpp</tag><enable xmlns='urn:xmpp:sm:3' resume='true' max='60'/></bind>"
         "<request-token xmlns='urn:xmpp:fast:0' mechanism='HT-SHA-256-ENDP'/></authenticate>"
     )
-    assert xml.equal(xml.fromstring(dialogue.say or ""), xml.fromstring(expected))
+    assert xml.equal(xml.fromstring(exchange.outgoing or ""), xml.fromstring(expected))
 
 
 def test_data_of_no_length_is_an_empty_element() -> None:
     credentials = Credentials.external()
-    external = choose(Offer(("EXTERNAL",)), credentials, Channel(secure=True), nonce=NONCE)
-    element = xml.fromstring(Dialogue2(external, LoginRequests()).say or "")
+    external = choose(MechanismOffer(("EXTERNAL",)), credentials, Channel(secure=True), nonce=NONCE)
+    element = xml.fromstring(SASL2Exchange(external, LoginRequests()).outgoing or "")
     initial = element.find(f"{{{ns.SASL2}}}initial-response")
     assert initial is not None
     assert not initial.text
@@ -113,14 +113,14 @@ def test_data_of_no_length_is_an_empty_element() -> None:
 
 
 def test_success_is_believed_when_the_server_has_proved_itself() -> None:
-    dialogue = proved()
-    assert dialogue.receive(said("success", f"{PROOF}{FULL}"))
-    assert dialogue.success is not None
-    assert dialogue.results().jid is None  # nothing was bound
+    exchange = proved()
+    assert exchange.receive(said("success", f"{PROOF}{FULL}"))
+    assert exchange.success is not None
+    assert exchange.results("example.org").jid is None  # nothing was bound
 
 
 @pytest.mark.parametrize("proof", ["", "<additional-data/>", PROOF.replace("dj1ybU", "dj1ybV")])
-def test_success_without_proof_is_none(proof: str) -> None:
+def test_a_success_without_a_proof_is_refused(proof: str) -> None:
     with pytest.raises(AuthenticationFailure):
         proved().receive(said("success", f"{proof}{FULL}<resumed xmlns='{ns.SM}' h='0' previd='sm-1'/>"))
 
@@ -131,29 +131,29 @@ def test_line_breaks_in_data_do_not_matter() -> None:
 
 
 def test_bound_and_managed() -> None:
-    dialogue = proved()
+    exchange = proved()
     enabled = f"<enabled xmlns='{ns.SM}' id='sm-2' resume='1' max='2'/>"
-    assert dialogue.receive(said("success", f"{PROOF}<bound xmlns='{ns.BIND2}'>{enabled}</bound>{FULL}"))
-    settled = dialogue.results()
+    assert exchange.receive(said("success", f"{PROOF}<bound xmlns='{ns.BIND2}'>{enabled}</bound>{FULL}"))
+    settled = exchange.results("example.org")
     assert settled.jid == JID.parse("user@example.org/trioxmpp.1")
     assert settled.managed == sm.Enabled(id="sm-2", resumable=True, max=2)
     assert settled.resumption is None
 
 
 def test_management_refused_in_the_way_of_prosody() -> None:
-    dialogue = proved()
+    exchange = proved()
     failed = (
         f"<failed xmlns='{ns.SM}'><error type='wait'><resource-constraint xmlns='{ns.STANZA_ERRORS}'/></error></failed>"
     )
-    dialogue.receive(said("success", f"{PROOF}<bound xmlns='{ns.BIND2}'>{failed}</bound>{FULL}"))
-    assert dialogue.results().managed == sm.Failed("resource-constraint")
+    exchange.receive(said("success", f"{PROOF}<bound xmlns='{ns.BIND2}'>{failed}</bound>{FULL}"))
+    assert exchange.results("example.org").managed == sm.Failed("resource-constraint")
 
 
-def test_what_failed_and_what_was_bound_instead() -> None:
-    dialogue = proved()
+def test_a_failed_resumption_and_a_new_binding_come_together() -> None:
+    exchange = proved()
     failed = f"<failed xmlns='{ns.SM}' h='2'><item-not-found xmlns='{ns.STANZA_ERRORS}'/></failed>"
-    dialogue.receive(said("success", f"{PROOF}{failed}<bound xmlns='{ns.BIND2}'/>{FULL}"))
-    settled = dialogue.results()
+    exchange.receive(said("success", f"{PROOF}{failed}<bound xmlns='{ns.BIND2}'/>{FULL}"))
+    settled = exchange.results("example.org")
     assert settled.resumption is not None
     assert sm.parse_failed(settled.resumption) == sm.Failed("item-not-found", 2)
     assert settled.jid is not None
@@ -163,20 +163,51 @@ def test_what_failed_and_what_was_bound_instead() -> None:
 
 def test_a_resumed_session_keeps_its_address() -> None:
     """Whatever else the answer says."""
-    dialogue = proved()
+    exchange = proved()
     resumed = f"<resumed xmlns='{ns.SM}' h='2' previd='sm-1'/>"
-    dialogue.receive(said("success", f"{PROOF}{resumed}<bound xmlns='{ns.BIND2}'/>{FULL}"))
-    assert dialogue.results().resumed
-    assert dialogue.results().jid is None
+    exchange.receive(said("success", f"{PROOF}{resumed}<bound xmlns='{ns.BIND2}'/>{FULL}"))
+    assert exchange.results("example.org").resumed
+    assert exchange.results("example.org").jid is None
 
 
-@pytest.mark.parametrize("identifier", ["", "user@example.org", "@", "user@exa mple/x"])
+@pytest.mark.parametrize(
+    "identifier", ["", "user@example.org", "@", "user@exa mple/x", "user@other.example/x", "x" * 9999]
+)
 def test_an_address_that_cannot_be_ours(identifier: str) -> None:
-    dialogue = proved()
+    exchange = proved()
     inner = f"<authorization-identifier>{identifier}</authorization-identifier>" if identifier else ""
-    dialogue.receive(said("success", f"{PROOF}<bound xmlns='{ns.BIND2}'/>{inner}"))
-    with pytest.raises(StreamNegotiationFailure, match="what it bound"):
-        dialogue.results()
+    exchange.receive(said("success", f"{PROOF}<bound xmlns='{ns.BIND2}'/>{inner}"))
+    with pytest.raises(StreamNegotiationFailure, match=r"bound|of another domain") as failure:
+        exchange.results("example.org")
+    assert len(str(failure.value)) < 1000
+
+
+@pytest.mark.parametrize("identifier", ["user@other.example", "user@other.example/x", "other.example", "@"])
+@pytest.mark.parametrize("resumed", [f"<resumed xmlns='{ns.SM}' h='2' previd='sm-1'/>", ""])
+def test_an_address_of_another_domain_is_refused_also_where_nothing_was_bound(identifier: str, resumed: str) -> None:
+    exchange = proved()
+    who = f"<authorization-identifier>{identifier}</authorization-identifier>"
+    exchange.receive(said("success", f"{PROOF}{resumed}{who}"))
+    with pytest.raises(StreamNegotiationFailure, match="address"):
+        exchange.results("example.org")
+
+
+@pytest.mark.parametrize(
+    ("inner", "condition"),
+    [
+        (f"<bad-weather xmlns='{ns.SASL}'/>", "bad-weather"),
+        ("<bad-weather/>", "bad-weather"),
+        (f"<more xmlns='urn:x'/><bad-weather xmlns='{ns.SASL}'/>", "bad-weather"),
+        (f"<text xmlns='{ns.SASL}'>no</text><aborted xmlns='{ns.SASL}'/>", "aborted"),
+        (f"<text xmlns='{ns.SASL}'>no</text>", "not-authorized"),
+        ("<more xmlns='urn:x'/>", "not-authorized"),
+    ],
+)
+def test_the_condition_that_the_server_names_is_kept(inner: str, condition: str) -> None:
+    with pytest.raises(AuthenticationFailure) as failure:
+        proved().receive(said("failure", inner))
+    assert failure.value.condition == condition
+    assert f"({condition})" in str(failure.value)
 
 
 def test_a_failure_has_its_condition_in_the_old_namespace() -> None:
@@ -194,6 +225,6 @@ def test_a_malformed_answer(inner: str) -> None:
         proved().receive(said("success", inner))
 
 
-def test_an_answer_of_the_old_kind_is_none() -> None:
+def test_an_answer_in_the_namespace_of_rfc_6120_is_refused() -> None:
     with pytest.raises(AuthenticationFailure, match="answered the login with"):
         proved().receive(xml.fromstring(f"<success xmlns='{ns.SASL}'>{SERVER_FINAL}</success>"))

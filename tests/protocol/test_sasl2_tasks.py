@@ -10,8 +10,8 @@ import pytest
 from trioxmpp import xml
 from trioxmpp.errors import AuthenticationFailure
 from trioxmpp.protocol import ns
-from trioxmpp.protocol.sasl import Attempt, Channel, Credentials, Offer, choose
-from trioxmpp.protocol.sasl2 import Continue, Dialogue2, LoginRequests
+from trioxmpp.protocol.sasl import Channel, Credentials, MechanismOffer, SASLAttempt, choose
+from trioxmpp.protocol.sasl2 import Continue, LoginRequests, SASL2Exchange
 
 NONCE = "fyko+d2lbbFgONRv9qkxdawL"
 SERVER_FIRST = b"r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,s=QSXCR+Q6sek8bf92,i=4096"
@@ -26,57 +26,57 @@ def said(name: str, inner: str = "") -> xml.Element:
     return xml.fromstring(f"<{name} xmlns='{ns.SASL2}'>{inner}</{name}>")
 
 
-def attempt() -> Attempt:
-    return choose(Offer(("SCRAM-SHA-1",)), Credentials("user", "pencil"), Channel(secure=True), nonce=NONCE)
+def attempt() -> SASLAttempt:
+    return choose(MechanismOffer(("SCRAM-SHA-1",)), Credentials("user", "pencil"), Channel(secure=True), nonce=NONCE)
 
 
-def proved(upgrade: str | None = TASK) -> Dialogue2:
-    """A dialogue in which the client has proved itself, and the server has not yet."""
-    dialogue = Dialogue2(attempt(), LoginRequests(upgrade=upgrade))
-    assert not dialogue.receive(said("challenge", base64.b64encode(SERVER_FIRST).decode()))
-    assert dialogue.derivation is not None
-    dialogue.derived(dialogue.derivation.compute())
-    return dialogue
+def proved(upgrade: str | None = TASK) -> SASL2Exchange:
+    """A exchange in which the client has proved itself, and the server has not yet."""
+    exchange = SASL2Exchange(attempt(), LoginRequests(upgrade=upgrade))
+    assert not exchange.receive(said("challenge", base64.b64encode(SERVER_FIRST).decode()))
+    assert exchange.derivation is not None
+    exchange.derived(exchange.derivation.compute())
+    return exchange
 
 
-def begun() -> Dialogue2:
-    """A dialogue in which the task has begun."""
-    dialogue = proved()
-    assert not dialogue.receive(said("continue", f"{PROOF}{TASKS}"))
-    return dialogue
+def begun() -> SASL2Exchange:
+    """A exchange in which the task has begun."""
+    exchange = proved()
+    assert not exchange.receive(said("continue", f"{PROOF}{TASKS}"))
+    return exchange
 
 
-def done() -> Dialogue2:
-    """A dialogue in which the task is done."""
-    dialogue = begun()
-    assert not dialogue.receive(said("task-data", SALT))
-    assert dialogue.derivation is not None
-    dialogue.derived(dialogue.derivation.compute())
-    return dialogue
+def done() -> SASL2Exchange:
+    """A exchange in which the task is done."""
+    exchange = begun()
+    assert not exchange.receive(said("task-data", SALT))
+    assert exchange.derivation is not None
+    exchange.derived(exchange.derivation.compute())
+    return exchange
 
 
 def test_it_is_asked_for_along_with_the_login() -> None:
-    request = xml.fromstring(Dialogue2(attempt(), LoginRequests(upgrade=TASK)).say or "")
+    request = xml.fromstring(SASL2Exchange(attempt(), LoginRequests(upgrade=TASK)).outgoing or "")
     assert [each.text for each in request.findall(f"{{{ns.SASL_UPGRADE}}}upgrade")] == [TASK]
-    request = xml.fromstring(Dialogue2(attempt(), LoginRequests()).say or "")
+    request = xml.fromstring(SASL2Exchange(attempt(), LoginRequests()).outgoing or "")
     assert request.find(f"{{{ns.SASL_UPGRADE}}}upgrade") is None
 
 
 def test_the_dialogue_of_an_upgrade() -> None:
-    dialogue = proved()
-    assert not dialogue.receive(said("continue", f"{PROOF}{TASKS}"))
-    assert dialogue.say == f"<next xmlns='{ns.SASL2}' task='{TASK}'/>"
-    assert not dialogue.receive(said("task-data", SALT))
-    assert dialogue.say is None
-    derivation = dialogue.derivation
+    exchange = proved()
+    assert not exchange.receive(said("continue", f"{PROOF}{TASKS}"))
+    assert exchange.outgoing == f"<next xmlns='{ns.SASL2}' task='{TASK}'/>"
+    assert not exchange.receive(said("task-data", SALT))
+    assert exchange.outgoing is None
+    derivation = exchange.derivation
     assert derivation is not None
     assert (derivation.algorithm, derivation.salt, derivation.iterations) == ("sha256", b"A_SXCRXQ6sek8bf_Z", 4096)
-    dialogue.derived(derivation.compute())
+    exchange.derived(derivation.compute())
     key = base64.b64encode(hashlib.pbkdf2_hmac("sha256", b"pencil", b"A_SXCRXQ6sek8bf_Z", 4096)).decode()
     expected = f"<task-data xmlns='{ns.SASL2}'><hash xmlns='{ns.SCRAM_UPGRADE}'>{key}</hash></task-data>"
-    assert xml.equal(xml.fromstring(dialogue.say or ""), xml.fromstring(expected))
-    assert dialogue.receive(said("success", WHO))
-    assert dialogue.success is not None
+    assert xml.equal(xml.fromstring(exchange.outgoing or ""), xml.fromstring(expected))
+    assert exchange.receive(said("success", WHO))
+    assert exchange.success is not None
 
 
 def test_a_server_may_do_without_after_all() -> None:
@@ -86,16 +86,16 @@ def test_a_server_may_do_without_after_all() -> None:
 
 @pytest.mark.parametrize("proof", ["", "<additional-data/>", PROOF.replace("dj1ybU", "dj1ybV")])
 def test_nothing_is_done_for_a_server_that_has_not_proved_itself(proof: str) -> None:
-    dialogue = proved()
+    exchange = proved()
     with pytest.raises(AuthenticationFailure):
-        dialogue.receive(said("continue", f"{proof}{TASKS}"))
-    assert dialogue.say is None
+        exchange.receive(said("continue", f"{proof}{TASKS}"))
+    assert exchange.outgoing is None
 
 
 def test_not_even_before_we_have() -> None:
-    dialogue = Dialogue2(attempt(), LoginRequests(upgrade=TASK))
+    exchange = SASL2Exchange(attempt(), LoginRequests(upgrade=TASK))
     with pytest.raises(AuthenticationFailure):
-        dialogue.receive(said("continue", f"{PROOF}{TASKS}"))
+        exchange.receive(said("continue", f"{PROOF}{TASKS}"))
 
 
 def test_more_tasks_are_none_that_we_know() -> None:
@@ -104,7 +104,7 @@ def test_more_tasks_are_none_that_we_know() -> None:
     with pytest.raises(AuthenticationFailure, match=r"HOTP-EXAMPLE, TOTP-EXAMPLE \(two factors, …\)") as failure:
         proved().receive(said("continue", inner))
     assert not failure.value.retry
-    with pytest.raises(AuthenticationFailure, match="nothing that it names"):
+    with pytest.raises(AuthenticationFailure, match="a task that it does not name"):
         proved().receive(said("continue", PROOF))
 
 
@@ -116,9 +116,9 @@ def test_a_task_that_was_not_asked_for(task: str) -> None:
 
 
 def test_of_several_tasks_ours_is_chosen() -> None:
-    dialogue = proved()
-    dialogue.receive(said("continue", f"{PROOF}<tasks><task>HOTP-EXAMPLE</task><task>\n {TASK} </task></tasks>"))
-    assert dialogue.say == f"<next xmlns='{ns.SASL2}' task='{TASK}'/>"
+    exchange = proved()
+    exchange.receive(said("continue", f"{PROOF}<tasks><task>HOTP-EXAMPLE</task><task>\n {TASK} </task></tasks>"))
+    assert exchange.outgoing == f"<next xmlns='{ns.SASL2}' task='{TASK}'/>"
 
 
 @pytest.mark.parametrize("far", [begun, done])
@@ -138,27 +138,27 @@ def test_a_server_that_never_has_enough(far) -> None:
         (SALT.replace("QV9TWENSWFE2c2VrOGJmX1o=", ""), "without any salt"),
         (SALT.replace("QV9TWENSWFE2c2VrOGJmX1o=", "A_SXCRXQ6sek8bf_Z"), "malformed"),
         (SALT * 2, "malformed"),
-        ("", "nonsense"),
-        (f"<hash xmlns='{ns.SCRAM_UPGRADE}'>AAAA</hash>", "nonsense"),
+        ("", "malformed data"),
+        (f"<hash xmlns='{ns.SCRAM_UPGRADE}'>AAAA</hash>", "malformed data"),
     ],
 )
-def test_what_a_server_may_not_ask_for(salt: str, why: str) -> None:
-    dialogue = begun()
+def test_a_demand_that_is_no_task_of_ours_is_refused(salt: str, why: str) -> None:
+    exchange = begun()
     with pytest.raises(AuthenticationFailure, match=why) as failure:
-        dialogue.receive(said("task-data", salt))
-    assert dialogue.derivation is None
+        exchange.receive(said("task-data", salt))
+    assert exchange.derivation is None
     assert failure.value.tried == ("SCRAM-SHA-1",)
 
 
 @pytest.mark.parametrize("far", [proved, done])
-def test_a_task_that_nobody_has_begun(far) -> None:
-    with pytest.raises(AuthenticationFailure, match="nobody has begun"):
+def test_data_for_a_task_that_has_not_begun_is_refused(far) -> None:
+    with pytest.raises(AuthenticationFailure, match="a task that has not begun"):
         far().receive(said("task-data", SALT))
 
 
 @pytest.mark.parametrize("far", [begun, done])
 def test_the_mechanism_is_over(far) -> None:
-    with pytest.raises(AuthenticationFailure, match="goes on talking"):
+    with pytest.raises(AuthenticationFailure, match="another message after the last"):
         far().receive(said("challenge", base64.b64encode(SERVER_FIRST).decode()))
 
 

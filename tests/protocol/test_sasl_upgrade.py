@@ -8,7 +8,7 @@ import pytest
 
 from trioxmpp import xml
 from trioxmpp.errors import AuthenticationFailure
-from trioxmpp.protocol.sasl import Attempt, Credentials, Mechanism, Strength
+from trioxmpp.protocol.sasl import Credentials, Mechanism, SASLAttempt, Strength
 from trioxmpp.protocol.sasl.upgrade import Hash, Salt, Upgrade, choose_upgrade, derivation
 
 PENCIL = Credentials("user", "pencil")
@@ -19,7 +19,7 @@ def attempt(name: str = "SCRAM-SHA-1-PLUS", credentials: Credentials = PENCIL, s
     def says_nothing() -> Mechanism:
         yield b""
 
-    return Attempt(name, says_nothing(), credentials, strength)
+    return SASLAttempt(name, says_nothing(), credentials, strength)
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_the_best_task_that_makes_the_next_login_better(offered: list[str], used
 @pytest.mark.parametrize(
     ("used", "strength"), [("SCRAM-SHA-1", Strength.PROVED), ("PLAIN", Strength.DISCLOSED), ("X-OTHER", Strength.BOUND)]
 )
-def test_nothing_is_given_where_somebody_may_be_in_between(used: str, strength: Strength) -> None:
+def test_no_key_is_given_where_a_man_in_the_middle_is_possible(used: str, strength: Strength) -> None:
     assert choose_upgrade(OFFERED, attempt(used, strength=strength)) is None
 
 
@@ -54,7 +54,7 @@ def test_nothing_is_given_where_somebody_may_be_in_between(used: str, strength: 
         Credentials("user", "pencil", authzid="other@example.org"),
     ],
 )
-def test_nothing_is_given_by_who_has_no_password_of_that_account(credentials: Credentials) -> None:
+def test_no_key_is_given_without_the_password_of_that_account(credentials: Credentials) -> None:
     assert choose_upgrade(OFFERED, attempt(credentials=credentials)) is None
 
 
@@ -77,7 +77,7 @@ def test_the_elements() -> None:
 @pytest.mark.parametrize(
     ("iterations", "salt", "why"), [(1, b"salt", "we accept"), (10**9, b"salt", "we accept"), (4096, b"", "salt")]
 )
-def test_what_a_server_may_not_ask_for(iterations: int, salt: bytes, why: str) -> None:
+def test_a_demand_that_is_no_task_of_ours_is_refused(iterations: int, salt: bytes, why: str) -> None:
     with pytest.raises(AuthenticationFailure, match=why):
         derivation("UPGR-SCRAM-SHA-256", PENCIL, Salt(iterations=iterations, salt=salt))
 

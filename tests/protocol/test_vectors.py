@@ -13,11 +13,11 @@ import pytest
 
 from trioxmpp import IQ, IQType, Message, Presence, xml
 from trioxmpp.protocol import ns, sasl2, sm, starttls
+from trioxmpp.protocol.auth import Auth, Challenge, Success
 from trioxmpp.protocol.bind import Bind
 from trioxmpp.protocol.fast import Fast
 from trioxmpp.protocol.features import parse_features
 from trioxmpp.protocol.sasl2 import SASL2Offer
-from trioxmpp.protocol.saslelements import Auth, Challenge, Success
 from trioxmpp.protocol.stanza import parse_stanza
 from trioxmpp.protocol.streamerror import parse_stream_error
 

@@ -16,7 +16,7 @@ from trioxmpp import JID, Client, Credentials, Liveness, Message, StanzaStream, 
 from trioxmpp.protocol import ns, sm
 from trioxmpp.protocol.elements import carbons, csi
 from trioxmpp.protocol.features import StreamFeatures
-from trioxmpp.protocol.sasl import LoginMemory, Ticket
+from trioxmpp.protocol.loginstate import FastToken, LoginState
 from trioxmpp.protocol.sasl2 import InlineResults
 from trioxmpp.stream.negotiation.negotiate import NegotiationOptions, negotiate
 from trioxmpp.stream.negotiation.sasl2 import InlineRequests
@@ -171,7 +171,7 @@ class Logins:
     AGENT = "d4565fa7-4d72-4749-b3d3-740edbf87770"
 
     def __init__(self) -> None:
-        self.memory = LoginMemory(agent=self.AGENT)
+        self.memory = LoginState(user_agent_id=self.AGENT)
         self.inline = InlineRequests()
         self.resuming: Known | None = None
         self.asked = 0
@@ -232,7 +232,7 @@ class Logins:
         return self.authenticate(f"{asked}<fast xmlns='{ns.FAST}'/>", self.NONE, initial)
 
     def has_token(self, text: str = "one", **fields) -> None:
-        self.memory.ticket = Ticket(self.NONE, "romeo", text, **fields)
+        self.memory.fast_token = FastToken(self.NONE, "romeo", text, **fields)
 
     @staticmethod
     def offer(inline: str = "", mechanism: str = "PLAIN", rest: str = "") -> str:

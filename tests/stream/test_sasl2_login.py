@@ -83,7 +83,7 @@ async def test_just_the_login(scene, autojump_clock):
 
 
 async def test_a_client_is_recognised_by_an_id_that_is_made_up_once(scene, autojump_clock):
-    scene.memory.agent, seen = None, set()
+    scene.memory.user_agent_id, seen = None, set()
     for _ in range(2):
         async with scene.link() as peer:
             await peer.expects_header()
@@ -214,7 +214,7 @@ async def test_never_without_tls(scene, autojump_clock):
 async def test_a_token_is_requested_and_kept(scene, autojump_clock):
     asked = f"<request-token xmlns='{ns.FAST}' mechanism='{NONE}'/>"
     await scene.logs_in(fast_offer("HT-SHA-256-ENDP", NONE, "HT-SHA3-512-NONE"), asked, success(token("t0k3n")))
-    ticket = scene.memory.ticket
+    ticket = scene.memory.fast_token
     assert (ticket.mechanism, ticket.authcid, ticket.token) == (NONE, "romeo", "t0k3n")
     assert ticket.expiry == datetime(2999, 1, 1, tzinfo=UTC)
     assert "t0k3n" not in repr(scene.memory)
@@ -242,7 +242,7 @@ async def test_a_token_logs_in_and_nobody_is_asked_for_a_password(scene, autojum
         await peer.says(success(data(proof("one")) + token("two")) + INSIDE)
     assert scene.features.bind
     assert scene.asked == 0
-    assert scene.memory.ticket.token == "two"
+    assert scene.memory.fast_token.token == "two"
     assert scene.memory.strength is None  # that tells nothing of the password
 
 
@@ -253,7 +253,7 @@ async def test_a_token_without_a_successor_is_used_again(scene, autojump_clock):
         await peer.says_header(offer(fast_offer(NONE)))
         await peer.expects(scene.by_token("one"))
         await peer.says(success(data(proof("one"))) + INSIDE)
-    assert scene.memory.ticket.token == "one"
+    assert scene.memory.fast_token.token == "one"
 
 
 @pytest.mark.parametrize("condition", ["not-authorized", "credentials-expired", "aborted"])
@@ -268,10 +268,10 @@ async def test_a_token_that_is_refused_is_forgotten_and_the_password_is_used(sce
         await peer.expects(scene.by_token("one", RESUME + BIND))
         await peer.says(failure(condition))
         await peer.expects(scene.authenticate(RESUME + BIND + request))
-        assert scene.memory.ticket is None
+        assert scene.memory.fast_token is None
         await peer.says(success(token("two") + f"<resumed xmlns='{ns.SM}' h='7' previd='sm-1'/>", FULL))
     assert scene.results.resumed
-    assert scene.memory.ticket.token == "two"
+    assert scene.memory.fast_token.token == "two"
 
 
 async def test_a_server_that_is_odd_after_a_refusal_gets_another_chance_on_a_new_link(scene, autojump_clock):
@@ -307,7 +307,7 @@ async def test_a_server_that_does_not_know_the_token_is_not_believed(scene, auto
         await peer.expects_end()
     assert isinstance(scene.error, AuthenticationFailure)
     assert scene.error.condition is None
-    assert scene.memory.ticket is None
+    assert scene.memory.fast_token is None
     assert scene.asked == 0
 
 
@@ -317,14 +317,14 @@ async def test_a_token_is_kept_even_if_what_comes_after_it_fails(scene, autojump
     answer = success(token("one") + f"<bound xmlns='{ns.BIND2}'/>", BARE)
     await scene.logs_in(BIND_OFFER + fast_offer(NONE), asked, answer, "")
     assert isinstance(scene.error, StreamNegotiationFailure)
-    assert scene.memory.ticket.token == "one"
+    assert scene.memory.fast_token.token == "one"
 
 
 async def test_a_token_that_has_expired_is_not_tried(scene, autojump_clock):
     scene.has_token(expiry=datetime(2020, 1, 1, tzinfo=UTC))
     request = f"<request-token xmlns='{ns.FAST}' mechanism='{NONE}'/>"
     await scene.logs_in(fast_offer(NONE), request, success(token("two")))
-    assert scene.memory.ticket.token == "two"
+    assert scene.memory.fast_token.token == "two"
 
 
 async def test_logins_are_counted_where_they_may_be_replayed(scene, autojump_clock):
@@ -341,7 +341,7 @@ async def test_logins_are_counted_where_they_may_be_replayed(scene, autojump_clo
                 await peer.says_header(offer(counting))
             await peer.says(success(data(proof("one"))) + INSIDE)
         assert scene.error is None
-        assert scene.memory.ticket.count == count
+        assert scene.memory.fast_token.count == count
 
 
 # --- in one flight

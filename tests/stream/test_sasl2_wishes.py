@@ -120,7 +120,7 @@ async def test_if_that_is_refused_nothing_else_is_tried(logins, autojump_clock, 
 async def test_who_wants_no_tokens_asks_for_none_and_keeps_none(logins, autojump_clock):
     logins.memory.wants_tokens = False
     await logins.logs_in(FAST, "", success(f"<token xmlns='{ns.FAST}' token='t' expiry='2999-01-01T00:00:00Z'/>"))
-    assert logins.memory.ticket is None
+    assert logins.memory.fast_token is None
     logins.has_token()
     async with logins.link() as peer:
         await peer.expects_header()
@@ -128,4 +128,4 @@ async def test_who_wants_no_tokens_asks_for_none_and_keeps_none(logins, autojump
         await peer.says_header(logins.offer(FAST))
         await peer.says(success(f"{PROOF}<token xmlns='{ns.FAST}' token='two' expiry='2999-01-01T00:00:00Z'/>"))
         await peer.says(logins.INSIDE)
-    assert logins.memory.ticket.token == "one"
+    assert logins.memory.fast_token.token == "one"

@@ -10,7 +10,7 @@ import trio
 
 from trioxmpp import AuthenticationFailure
 from trioxmpp.protocol import ns
-from trioxmpp.protocol.sasl import Channel, Derivation, Offer, Strength
+from trioxmpp.protocol.sasl import Channel, Derivation, MechanismOffer, Strength
 from trioxmpp.testing import ScriptedPeer
 from trioxmpp.testing.authentication import Exchange, Setting, exchange
 from trioxmpp.transport.tcp import StreamTransport
@@ -43,7 +43,7 @@ async def proves(peer: ScriptedPeer, logins, *, mechanism: str = "SCRAM-SHA-1-PL
     """Let the client log in, up to our last word, which is returned as it has to be said."""
     await peer.expects_header()
     await peer.says_header(logins.offer(mechanism=mechanism, rest=ASKED), *([TYPES] if "PLUS" in mechanism else []))
-    setting = Setting(channel=Channel(True, BINDINGS, None), offer=Offer((mechanism,), tuple(BINDINGS)))
+    setting = Setting(channel=Channel(True, BINDINGS, None), offer=MechanismOffer((mechanism,), tuple(BINDINGS)))
     dialogue: Exchange = exchange(mechanism, {"romeo": "secret"}, setting)
     element = await peer.hears()
     assert element.tag == f"{{{ns.SASL2}}}authenticate"

@@ -34,7 +34,7 @@ FEATURES = f"<stream:features xmlns:stream='{ns.STREAM}'/>"
 class Messages:
     """A transport that keeps messages: what the test lets the server say, and what the client said."""
 
-    keeps_messages = True
+    is_message_based = True
     secure = False
     tls_version = None
 

@@ -89,7 +89,7 @@ def test_a_signature_without_a_hash_has_none(key):
 
 
 @given(st.binary(max_size=40) | st.binary(max_size=40).map(lambda rest: b"\x30\x82" + rest))
-def test_what_is_no_certificate_has_none(data):
+def test_data_that_is_no_certificate_has_no_end_point(data):
     assert server_end_point(data) is None
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections import Counter
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import dns.exception
@@ -13,7 +15,7 @@ import dns.resolver
 import pytest
 import trio
 
-from trioxmpp.transport.discovery import SRV, discover, in_order
+from trioxmpp.transport.discovery import MAX_RECORDS, SRV, discover, in_order
 from trioxmpp.transport.endpoint import Endpoint
 
 STARTTLS, DIRECT = "_xmpp-client._tcp.example.test.", "_xmpps-client._tcp.example.test."
@@ -105,7 +107,7 @@ async def test_a_seed_decides_whatever_answer_came_first():
     assert len(orders) == 1
 
 
-async def test_what_stands_there_twice_is_tried_once():
+async def test_an_endpoint_of_two_records_is_tried_once():
     resolver = Resolver(starttls=[(1, 0, "a.example.test.", 5222), (2, 0, "a.example.test.", 5222)])
     assert await endpoints(resolver) == ["xmpp://a.example.test:5222"]
 
@@ -125,7 +127,7 @@ async def test_a_domain_in_another_script_is_asked_for_in_ascii():
 async def test_without_records_it_is_the_domain_itself(nothing):
     found = await discover("example.test", resolver=Resolver(starttls=nothing(), direct=nothing()))
     assert [str(endpoint) for endpoint in found.endpoints] == ITSELF
-    assert not found.troubles
+    assert not found.problems
 
 
 @pytest.mark.parametrize(
@@ -140,8 +142,8 @@ async def test_without_records_it_is_the_domain_itself(nothing):
 async def test_when_the_dns_does_not_answer_it_is_too_but_that_is_told(failure, words):
     found = await discover("example.test", resolver=Resolver(starttls=failure(), direct=failure()))
     assert [str(endpoint) for endpoint in found.endpoints] == ITSELF
-    assert words in found.troubles[0]
-    assert len(found.troubles) == 2
+    assert words in found.problems[0]
+    assert len(found.problems) == 2
 
 
 @pytest.mark.parametrize("nothing", [no_such_name, no_records, timeout, servfail])
@@ -173,23 +175,23 @@ async def test_one_kind_may_not_be_offered():
         {"starttls": NOT_OFFERED, "direct": timeout()},
     ],
 )
-async def test_what_is_not_offered_is_not_looked_for_at_the_domain_itself(answers):
+async def test_a_service_that_is_denied_is_not_looked_for_at_the_domain(answers):
     found = await discover("example.test", resolver=Resolver(**answers))
     assert not found.endpoints
-    assert found.troubles[-1] == "the domain says in the DNS that it offers no XMPP to clients"
+    assert found.problems[-1] == "the domain says in the DNS that it offers no XMPP to clients"
 
 
-async def test_that_direct_tls_is_not_offered_says_nothing_of_what_was_not_answered():
+async def test_a_denial_of_direct_tls_does_not_stand_for_a_missing_answer():
     found = await discover("example.test", resolver=Resolver(direct=NOT_OFFERED, starttls=timeout()))
     assert [str(endpoint) for endpoint in found.endpoints] == ITSELF
-    assert "_xmpp-client._tcp" in found.troubles[0]
+    assert "_xmpp-client._tcp" in found.problems[0]
 
 
 @pytest.mark.parametrize("record", [(1, 1, "a.example.test.", 0), (1, 1, r"no\032host.example.test.", 5222)])
 async def test_there_is_no_falling_back_from_records_that_lead_nowhere(record):
     found = await discover("example.test", resolver=Resolver(starttls=[record]))
     assert not found.endpoints
-    assert found.troubles == ("the SRV records of the domain lead nowhere",)
+    assert found.problems == ("the SRV records of the domain lead nowhere",)
 
 
 # --- what is not asked for
@@ -206,4 +208,44 @@ async def test_addresses_and_onions_are_not_for_the_dns(domain):
 async def test_a_domain_that_cannot_be_a_host():
     found = await discover("no host", resolver=Resolver())
     assert not found.endpoints
-    assert "'no host' is not a host name" in found.troubles[0]
+    assert "'no host' is not a host name" in found.problems[0]
+
+
+def calls_of(function: Callable[[], object]) -> int:
+    """How many functions are called while `function` runs: a measure of work that no other process disturbs."""
+    count = 0
+
+    def note(frame, event, argument):
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    sys.setprofile(note)
+    try:
+        function()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+def test_the_order_of_many_records_takes_linear_work():
+    def work(number: int) -> int:
+        records = [SRV("xmpp", 1, weight % 7, f"host{weight}.test", 5222) for weight in range(number)]
+        return calls_of(lambda: in_order(records, random.Random(1)))
+
+    assert work(2000) < 2.5 * work(1000)
+
+
+async def test_a_flood_of_records_is_cut_after_the_best_and_said():
+    flood = [(10, 0, f"host{number}.example.test.", 5222) for number in range(3000)]
+    resolver = Resolver(starttls=[*flood, (1, 0, "best.example.test.", 5222)], direct=flood)
+    found = await discover("example.test", resolver=resolver, rng=random.Random(1))
+    assert len(found.records) == len(found.endpoints) == MAX_RECORDS
+    assert str(found.endpoints[0]) == "xmpp://best.example.test:5222"
+    assert found.problems == ("the domain has 6001 SRV records; only the first 64 in order are used",)
+
+
+async def test_an_error_of_the_dns_is_shown_in_one_short_line():
+    resolver = Resolver(starttls=dns.exception.DNSException("x\x1b[2J\n" * 10_000), direct=dns.exception.DNSException())
+    found = await discover("example.test", resolver=resolver)
+    assert all(trouble.isprintable() and len(trouble) < 700 for trouble in found.problems)
+    assert not any(trouble.rstrip().endswith(":") for trouble in found.problems)

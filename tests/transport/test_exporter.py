@@ -164,7 +164,7 @@ async def test_a_common_name_is_no_name(cafile):
             pass
 
 
-async def test_an_authority_that_nobody_trusts(cafile):
+async def test_an_unknown_authority_is_refused(cafile):
     context = server_context("example.test", issuer=trustme.CA())
     for client_context in (exporter_context(cafile=cafile), exporter_context()):
         with pytest.raises(TLSFailure, match=r"is not trusted \((unable to get|self-signed)"):
@@ -190,7 +190,7 @@ async def test_a_server_that_is_too_old(cafile):
             pass
 
 
-async def test_what_is_not_tls(cafile):
+async def test_a_peer_that_does_not_speak_tls_is_explained(cafile):
     ours, theirs = trio.testing.memory_stream_pair()
     await theirs.send_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
     with pytest.raises(TLSFailure, match="does not speak TLS on this port"):

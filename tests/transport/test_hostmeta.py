@@ -31,7 +31,7 @@ def jrd(*links: str) -> bytes:
 LINKS = ("wss://web.example.test:443/ws", "ws://web.example.test/ws", "https://web.example.test/bosh", "nonsense")
 
 
-def test_only_what_is_secured_and_a_websocket():
+def test_only_secured_websockets_are_taken():
     assert [str(endpoint) for endpoint in read_xrd(xrd(*LINKS))] == [LINKS[0]]
     assert [str(endpoint) for endpoint in read_json(jrd(*LINKS))] == [LINKS[0]]
     assert not read_xrd(xrd(LINKS[0], relation="urn:xmpp:alt-connections:xbosh"))
@@ -52,7 +52,7 @@ def test_only_what_is_secured_and_a_websocket():
         (read_json, b"[" * 60000),
     ],
 )
-def test_what_is_no_host_meta(read, document):
+def test_a_document_that_is_no_host_meta_is_refused(read, document):
     with pytest.raises(ConnectError, match="the host-meta"):
         read(document)
 
@@ -132,10 +132,10 @@ async def test_redirections_are_followed_but_not_out_of_https(autojump_clock, we
     web.answers["www.example.test/meta?a=b"] = ok(xrd(LINKS[0]))
     assert await web.find() == [LINKS[0]]
     web.answers[AT] = web.answers[AT + ".json"] = elsewhere("http://www.example.test/meta?a=b")
-    with pytest.raises(ConnectError, match="nothing is secured"):
+    with pytest.raises(ConnectError, match="not HTTPS"):
         await web.find()
     web.answers[AT] = web.answers[AT + ".json"] = elsewhere("/.well-known/host-meta")
-    with pytest.raises(ConnectError, match="from one place to the next"):
+    with pytest.raises(ConnectError, match="more than 3 times"):
         await web.find()
     assert len(web.requests) < 20
 
@@ -144,15 +144,15 @@ async def test_redirections_are_followed_but_not_out_of_https(autojump_clock, we
     ("answer", "words"),
     [
         (b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "it answered HTTP 404"),
-        (b"SSH-2.0-OpenSSH\r\n\r\n", "is no web server"),
+        (b"SSH-2.0-OpenSSH\r\n\r\n", "no web server answers at https://example.test"),
         (ok(b" " * (hostmeta.MAX_SIZE + 1)), "more than 65536 octets"),
         (ok(b"{}"), "the host-meta"),
         (ok(b'{"links": []}'), "the host-meta"),
-        (elsewhere("https://[/"), "a place that is none"),
-        (elsewhere("https://www.example.test:0/"), "a place that is none"),
+        (elsewhere("https://[/"), "no address"),
+        (elsewhere("https://www.example.test:0/"), "no address"),
     ],
 )
-async def test_what_a_web_server_may_answer_instead(autojump_clock, web, answer, words):
+async def test_a_wrong_answer_of_a_web_server_is_explained(autojump_clock, web, answer, words):
     web.answers[AT] = web.answers[AT + ".json"] = answer
     with pytest.raises(ConnectError, match=words):
         await web.find()
@@ -168,7 +168,40 @@ async def test_a_web_server_that_hangs_takes_twenty_seconds_at_most(autojump_clo
     assert web.network.open == 0
 
 
-async def test_a_web_server_for_somebody_else_is_not_believed(autojump_clock, web):
+async def test_a_web_server_with_the_certificate_of_another_is_refused(autojump_clock, web):
     with pytest.raises(TLSFailure, match=r"not for other\.test"):
         await web.find("other.test")
     assert not web.requests
+
+
+async def test_an_error_about_a_web_server_names_it_by_https(autojump_clock, web):
+    web.network.names["example.test"] = ["192.0.2.81"]
+    web.network.answers["192.0.2.81", 9] = web.accept  # so that other ports refuse
+    with pytest.raises(ConnectionRefusedError, match=r"could not connect to https://example\.test: ") as failure:
+        await web.find()
+    assert "wss" not in str(failure.value)
+
+
+def test_a_flood_of_endpoints_is_cut():
+    links = [f"wss://host{number}.test/ws" for number in range(1000)]
+    assert [len(read(form(*links))) for read, form in [(read_xrd, xrd), (read_json, jrd)]] == [16, 16]
+
+
+def test_an_error_repeats_little_of_the_document():
+    for document in (b"<a" + b"b" * 60000 + b"></c>", b"<\x1b[2J>"):
+        with pytest.raises(ConnectError) as failure:
+            read_xrd(document)
+        assert len(str(failure.value)) < 600
+        assert str(failure.value).isprintable()
+
+
+async def test_the_zone_of_an_address_is_not_told_to_the_web_server(autojump_clock, web):
+    authority = trustme.CA()
+    authority.issue_cert("fe80::80", "example.test").configure_cert(web.context)
+    authority.configure_trust(web.tls)
+    web.answers[AT] = elsewhere("https://[fe80::80%25lo]/meta")
+    web.answers["[fe80::80]/meta"] = ok(xrd(LINKS[0]))
+    for address in ("fe80::80", "fe80::80%lo"):  # which of the two a socket is told differs between C libraries
+        web.network.answers[address, 443] = web.accept
+    assert await web.find() == [LINKS[0]]
+    assert web.requests == [AT, "[fe80::80]/meta"]

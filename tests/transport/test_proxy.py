@@ -115,23 +115,23 @@ ASKED = b"\5\1\0\3" + NAME + b"\x14\x66"
     ("url", "script", "error", "words"),
     [
         (SOCKS, [b"\5\1\0", b"\5\xff"], PermissionError, "wants a user and a password: socks5://user:password@host"),
-        (SOCKS, [b"\5\1\0", b"\5\2"], ConnectionAbortedError, "is no SOCKS5 proxy"),
-        (SOCKS, [b"\5\1\0", b"HTTP/1.1 400 Bad Request\r\n\r\n"], ConnectionAbortedError, "is no SOCKS5 proxy"),
-        (SOCKS, [b"\5\1\0", b"\5\0", ASKED, b"\5\0\0\7"], ConnectionAbortedError, "is no SOCKS5 proxy"),
+        (SOCKS, [b"\5\1\0", b"\5\2"], ConnectionAbortedError, "is not a SOCKS5 proxy"),
+        (SOCKS, [b"\5\1\0", b"HTTP/1.1 400 Bad Request\r\n\r\n"], ConnectionAbortedError, "is not a SOCKS5 proxy"),
+        (SOCKS, [b"\5\1\0", b"\5\0", ASKED, b"\5\0\0\7"], ConnectionAbortedError, "is not a SOCKS5 proxy"),
         (SOCKS, [b"\5\1\0", b""], ConnectionResetError, "closed the connection before it had connected us"),
         (SOCKS, [b"\5\1\0", b"\5\0", ASKED, b"\5\5\0\1"], ConnectionRefusedError, "the connection was refused"),
         (SOCKS, [b"\5\1\0", b"\5\0", ASKED, b"\5\4\0\1"], ConnectionRefusedError, "cannot be found or reached"),
         (SOCKS, [b"\5\1\0", b"\5\0", ASKED, b"\5\x63\0\1"], ConnectionRefusedError, r"no reason that is known \(99\)"),
         (HTTP, [b"", b"HTTP/1.1 407 Auth\r\n\r\n"], PermissionError, "wants a user and a password: http://"),
         (HTTP, [b"", b"HTTP/1.1 403 Forbidden\r\n\r\n"], ConnectionRefusedError, "it answered HTTP 403 Forbidden"),
-        (HTTP, [b"", b"SSH-2.0-OpenSSH\r\n"], ConnectionAbortedError, "is no HTTP proxy"),
-        (HTTP, [b"", b"HTTP/1.1 nonsense\r\n\r\n"], ConnectionAbortedError, "is no HTTP proxy"),
-        (HTTP, [b"", b"HTTP/1.1 200 OK\r\nX: " + b"x" * 20000], ConnectionAbortedError, "is no HTTP proxy"),
-        (HTTP, [b"", b"HTTP/1.1 200 OK\r\n\r\n<stream:stream"], ConnectionAbortedError, "went on talking"),
+        (HTTP, [b"", b"SSH-2.0-OpenSSH\r\n"], ConnectionAbortedError, "is not an HTTP proxy"),
+        (HTTP, [b"", b"HTTP/1.1 nonsense\r\n\r\n"], ConnectionAbortedError, "is not an HTTP proxy"),
+        (HTTP, [b"", b"HTTP/1.1 200 OK\r\nX: " + b"x" * 20000], ConnectionAbortedError, "is not an HTTP proxy"),
+        (HTTP, [b"", b"HTTP/1.1 200 OK\r\n\r\n<stream:stream"], ConnectionAbortedError, "sent more than its answer"),
         (HTTP, [REQUEST, b""], ConnectionResetError, "closed the connection before it had connected us"),
     ],
 )
-async def test_what_a_proxy_may_say_instead(autojump_clock, proxy, url, script, error, words):
+async def test_a_wrong_answer_of_a_proxy_is_explained(autojump_clock, proxy, url, script, error, words):
     with pytest.raises(error, match=words):
         await tunnel(proxy, url, *script)
     assert proxy.network.open == 0
@@ -164,13 +164,13 @@ async def test_a_proxy_that_cannot_be_reached(autojump_clock, proxy):
      "http://proxy.test:0", "socks5://a b.test", "http://romeo:s3cret@proxy.test:no", "http://r%3Ao:s3cret@proxy.test",
      "socks5://romeo:s3cret" + "x" * 255 + "@proxy.test"],
 )  # fmt: skip
-def test_what_is_no_proxy(url):
+def test_a_url_that_is_no_proxy_is_refused(url):
     with pytest.raises(ValueError, match="not a proxy") as error:
         Proxy.parse(url)
     assert "s3cret" not in str(error.value)
 
 
-def test_its_ways_to_be_written():
+def test_a_proxy_is_written_as_a_url():
     assert str(Proxy.parse("socks5h://user:pw@[2001:db8::1]")) == "socks5://[2001:db8::1]:1080"
     assert Proxy.parse("http://host/").port == 8080
 
@@ -203,7 +203,7 @@ async def test_connecting_through_it(autojump_clock, proxy, nursery):
 
 
 @pytest.mark.parametrize("url", [SOCKS, HTTP])
-async def test_a_proxy_that_hangs_is_what_the_error_names(autojump_clock, proxy, url):
+async def test_the_error_names_a_proxy_that_hangs(autojump_clock, proxy, url):
     began = trio.current_time()
     with pytest.raises(ConnectError, match=f"no answer in time from the proxy {url}") as error:
         async with trioxmpp.connect(
@@ -213,3 +213,24 @@ async def test_a_proxy_that_hangs_is_what_the_error_names(autojump_clock, proxy,
     assert trio.current_time() - began <= 10.1
     assert [attempt.stage for attempt in error.value.attempts] == [Stage.CONNECTING]
     assert proxy.network.open == 0
+
+
+async def test_an_answer_in_pieces_is_read_to_its_last_octet_and_no_further(autojump_clock, proxy):
+    answers = {SOCKS: [b"\5\0", b"\5\0\0\3\4home\0\1"], HTTP: [b"HTTP/1.1 200 Connection established\r\nA: b\r\n\r\n"]}
+
+    async def play(answers: list[bytes]) -> None:
+        link = await proxy.link()
+        for answer in answers:
+            await link.receive_some()
+            for octet in answer:
+                await link.send_all(bytes([octet]))
+                await trio.sleep(0.1)
+        await link.receive_some()
+        await link.send_all(b"hello")
+
+    for url, script in answers.items():
+        proxy.nursery.start_soon(play, script)
+        stream = await open_tunnel(Proxy.parse(url), "xmpp.example.test", 5222)
+        await stream.send_all(b"hello?")
+        assert await stream.receive_some() == b"hello"
+        await stream.aclose()

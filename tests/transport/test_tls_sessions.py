@@ -12,9 +12,9 @@ import trio.testing
 import trustme
 
 from trioxmpp import TLSFailure
-from trioxmpp.transport import tlsmemory
+from trioxmpp.transport import tlssessions
 from trioxmpp.transport.tcp import StreamTransport
-from trioxmpp.transport.tlsmemory import TLSMemory
+from trioxmpp.transport.tlssessions import TLSSessionCache
 
 OLD, NEW = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 BOTH = pytest.mark.parametrize("version", [OLD, NEW])
@@ -29,7 +29,7 @@ class Place:
         self.version = version
         self.theirs = self.server_context()
         self.ours = self.client_context()
-        self.memory = TLSMemory()
+        self.memory = TLSSessionCache()
 
     def server_context(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -65,13 +65,13 @@ class Place:
 
 
 @BOTH
-async def test_who_comes_back_goes_on(version):
+async def test_the_next_link_resumes_the_session(version):
     place = Place(version)
     assert [await place.resumes() for _ in range(4)] == [False, True, True, True]
 
 
 @BOTH
-async def test_also_after_a_link_that_was_closed_in_order(version):
+async def test_a_session_is_resumed_after_a_link_that_was_closed_in_order(version):
     place = Place(version)
     for expected in (False, True):
         async with place.link() as (client, server, resumption):
@@ -82,7 +82,7 @@ async def test_also_after_a_link_that_was_closed_in_order(version):
 
 
 @BOTH
-async def test_or_after_one_that_broke(version):
+async def test_a_session_is_resumed_after_a_link_that_broke(version):
     place = Place(version)
     async with place.link() as (client, server, _):
         await trio.aclose_forcefully(server.transport_stream)
@@ -101,7 +101,7 @@ async def test_both_ends_have_the_certificate_of_the_first_link(version):
         assert client.channel_bindings()["tls-server-end-point"] == bindings["tls-server-end-point"]
 
 
-async def test_tls_unique_is_not_unique_on_such_a_link():
+async def test_a_resumed_link_of_tls_1_2_has_no_tls_unique():
     place = Place(OLD)
     async with place.link() as (client, _, _):
         assert set(client.channel_bindings()) == {"tls-unique", "tls-server-end-point"}
@@ -110,7 +110,7 @@ async def test_tls_unique_is_not_unique_on_such_a_link():
 
 
 @pytest.mark.parametrize(("version", "expected"), [(OLD, False), (NEW, True)])
-async def test_who_needs_tls_unique_can_forget_what_is_of_tls_1_2(version, expected):
+async def test_the_sessions_of_tls_1_2_can_be_forgotten(version, expected):
     place = Place(version)
     await place.resumes()
     place.memory.forget_old()
@@ -118,7 +118,7 @@ async def test_who_needs_tls_unique_can_forget_what_is_of_tls_1_2(version, expec
 
 
 @BOTH
-async def test_a_server_that_has_forgotten_makes_a_whole_handshake(version):
+async def test_a_server_without_the_session_makes_a_whole_handshake(version):
     place = Place(version)
     await place.resumes()
     place.theirs = place.server_context()
@@ -185,13 +185,13 @@ async def test_a_certificate_that_has_expired_meanwhile_is_not_valid_for_longer(
     place = Place(version, until=now + datetime.timedelta(hours=1))
     await place.resumes()
     assert await place.resumes()
-    monkeypatch.setattr(tlsmemory.time, "time", lambda: now.timestamp() + 3700)
+    monkeypatch.setattr(tlssessions.time, "time", lambda: now.timestamp() + 3700)
     async with place.link() as (_, _, resumption):
         assert not resumption.offered
 
 
 @BOTH
-async def test_where_it_did_no_good_it_is_not_tried_again(version):
+async def test_a_session_is_not_offered_again_where_it_failed(version):
     place = Place(version)
     await place.resumes()
     async with place.link() as (_, _, resumption):
@@ -199,9 +199,9 @@ async def test_where_it_did_no_good_it_is_not_tried_again(version):
     assert [await place.resumes() for _ in range(2)] == [False, False]
 
 
-async def test_the_places_of_the_past_are_forgotten():
+async def test_the_oldest_places_are_forgotten():
     place = Place()
-    for number in range(tlsmemory.MAX_PLACES + 1):
+    for number in range(tlssessions.MAX_PLACES + 1):
         await place.resumes(place=str(number))
     assert not await place.resumes(place="0")
     assert await place.resumes(place="2")
@@ -209,4 +209,48 @@ async def test_the_places_of_the_past_are_forgotten():
 
 async def test_a_link_without_tls_leaves_nothing():
     ours, _ = trio.testing.memory_stream_pair()
-    await StreamTransport(ours, TLSMemory().at("here")).aclose()
+    await StreamTransport(ours, TLSSessionCache().at("here")).aclose()
+
+
+# --- the end of a link that nobody closed in order
+
+
+class Watched(ssl.SSLContext):
+    """A context that keeps where OpenSSL reads what arrives."""
+
+    incoming: ssl.MemoryBIO | None = None
+
+    def wrap_bio(self, incoming, *args, **options):
+        self.incoming = incoming
+        return super().wrap_bio(incoming, *args, **options)
+
+
+@BOTH
+async def test_openssl_is_not_told_that_a_link_broke(version):
+    """From OpenSSL 3.5 on, a session is not to be resumed if OpenSSL is told so."""
+    place = Place(version)
+    place.ours = Watched(ssl.PROTOCOL_TLS_CLIENT)
+    place.authority.configure_trust(place.ours)
+    async with place.link() as (client, server, _):
+        await trio.aclose_forcefully(server.transport_stream)
+        assert [await client.receive() for _ in range(3)] == [b""] * 3
+        with pytest.raises(ConnectionError):
+            await client.send(b"to whom?")
+    assert place.ours.incoming is not None
+    assert not place.ours.incoming.eof
+    assert await place.resumes()
+
+
+async def test_a_link_that_ends_during_the_handshake_is_explained():
+    ours, theirs = trio.testing.memory_stream_pair()
+    client = StreamTransport(ours)
+
+    async def hang_up() -> None:
+        await theirs.receive_some()
+        await theirs.aclose()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(hang_up)
+        with pytest.raises(TLSFailure, match="closed the connection during the TLS handshake"):
+            await client.start_tls(ssl.create_default_context(), "example.test")
+    await client.aclose()

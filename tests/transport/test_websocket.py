@@ -115,7 +115,7 @@ async def test_the_request_asks_for_xmpp_at_the_address(autojump_clock, url, hos
     ],
 )
 @pytest.mark.parametrize("one_by_one", [False, True])
-async def test_what_is_no_websocket_is_said_in_words(autojump_clock, answer, error, words, one_by_one):
+async def test_an_answer_without_a_websocket_is_explained(autojump_clock, answer, error, words, one_by_one):
     async def serve(stream):
         size = 1 if one_by_one and len(answer) < 1000 else len(answer)
         with contextlib.suppress(trio.BrokenResourceError):
@@ -199,7 +199,7 @@ async def test_a_server_that_never_answers_is_left_when_the_time_is_up(autojump_
 # --- messages
 
 
-async def test_what_one_call_sends_is_one_message(autojump_clock):
+async def test_one_call_of_send_makes_one_message(autojump_clock):
     async with opened() as scene:
         for text in ("<presence/>", "<message>ü 😀</message>", "x" * 100_000):
             await scene.transport.send(text.encode())
@@ -279,7 +279,7 @@ async def test_a_message_that_never_ends_is_no_sign_of_life_for_ever(autojump_cl
 
 
 @pytest.mark.parametrize("frame", [b"\xff\xff", b"\x83\x00", b"\x81\x02\xff\xfe", b"\x81\x84abcd", b"\x80\x00"])
-async def test_what_breaks_the_rules_of_websocket_is_an_error(autojump_clock, frame):
+async def test_a_violation_of_the_websocket_protocol_is_an_error(autojump_clock, frame):
     async with opened() as scene:
         await scene.raw.send_all(frame)
         with pytest.raises(ConnectionError):
@@ -288,7 +288,7 @@ async def test_what_breaks_the_rules_of_websocket_is_an_error(autojump_clock, fr
             await scene.transport.send(b"<presence/>")
 
 
-async def test_many_messages_wait_until_somebody_receives_them(autojump_clock):
+async def test_many_messages_wait_until_they_are_received(autojump_clock):
     async with opened() as scene, trio.open_nursery() as nursery:
 
         async def serve():
@@ -361,7 +361,7 @@ async def test_closing_gracefully_closes_the_websocket(autojump_clock):
                 await attempt
 
 
-async def test_closing_gracefully_waits_for_nobody_for_long(autojump_clock):
+async def test_closing_gracefully_waits_for_a_bounded_time(autojump_clock):
     async with opened() as scene:
         for _ in range(3):
             await scene.transport.send(b"x")  # the server does not read on until somebody takes these
@@ -370,7 +370,7 @@ async def test_closing_gracefully_waits_for_nobody_for_long(autojump_clock):
         assert trio.current_time() - before == CLOSE_TIMEOUT
 
 
-async def test_closing_gracefully_with_messages_that_nobody_wanted(autojump_clock):
+async def test_closing_gracefully_with_messages_that_were_not_received(autojump_clock):
     async with opened() as scene, trio.open_nursery() as nursery:
 
         async def serve():
@@ -385,7 +385,7 @@ async def test_closing_gracefully_with_messages_that_nobody_wanted(autojump_cloc
 
 
 @pytest.mark.parametrize("what", ["receive", "send"])
-async def test_who_is_receiving_or_sending_is_told_that_it_was_closed(autojump_clock, what):
+async def test_a_task_that_receives_or_sends_learns_that_the_transport_was_closed(autojump_clock, what):
     async with opened(capacity=200) as scene, trio.open_nursery() as nursery:
 
         async def use():

@@ -1,8 +1,8 @@
 """The command line: ``trioxmpp``, or ``python -m trioxmpp``.
 
-Each command is a module of its own, or a package if it is longer, with three things in it: the docstring that its help
-begins with, ``configure(parser)``, which declares its options, and ``run(arguments)``, which does the work and returns
-the exit status. What only one of them needs it imports when it runs.
+Each command is a module or a package with three things in it: the docstring that its help begins with,
+``configure(parser)``, which declares its options, and ``run(arguments)``, which does the work and returns the exit
+status. A command imports what no other command needs when it runs.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from __future__ import annotations
 import argparse
 import inspect
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from types import ModuleType
 
@@ -23,14 +25,14 @@ __all__ = ["main"]
 
 COMMANDS: dict[str, ModuleType] = {"demo": demo, "doctor": doctor}
 
-#: As shells have it: 128 and the number of SIGINT; the number of SIGPIPE.
+#: The exit statuses of shells: 128 and the number of SIGINT, or of SIGPIPE.
 INTERRUPTED, BROKEN_PIPE = 130, 141
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command that `argv` names (None: that of the process), and return its exit status.
+    """Run the command in `argv` (None: that of the process), and return its exit status.
 
-    0: it did, and what it looked at is in order; 1: not so; 2: nobody understood what was wanted; 130: Ctrl-C.
+    0: it ran, and what it looked at is in order; 1: it is not; 2: the arguments cannot be used; 130: Ctrl-C.
     """
     arguments = _parser().parse_args(argv)
     try:
@@ -38,14 +40,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except CommandError as exc:
         print(f"trioxmpp: {exc}", file=sys.stderr)
-        return 1
+        return exc.status
     except Interrupted as exc:
         print(f"trioxmpp: {exc}", file=sys.stderr)
         return exc.status
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has had enough. What is left in the buffer must not be a reason to complain.
+        # The reader of our output has closed it. The rest of the buffer must not cause another error at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
     return status
@@ -65,9 +67,17 @@ def _parser() -> argparse.ArgumentParser:
         subparser = commands.add_parser(
             name,
             help=summary[0].lower() + summary[1:],
-            description=description,
+            description=_filled(description),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         command.configure(subparser)
+        subparser.epilog = _filled(subparser.epilog or "")
         subparser.set_defaults(run=command.run)
     return parser
+
+
+def _filled(text: str) -> str:
+    """Return `text` with each paragraph in lines that fit the terminal. An indented paragraph stays as it is."""
+    width = shutil.get_terminal_size().columns - 2
+    paragraphs = text.split("\n\n")
+    return "\n\n".join(each if each.startswith(" ") else textwrap.fill(each, width) for each in paragraphs)

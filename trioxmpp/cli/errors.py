@@ -1,9 +1,17 @@
-"""What a command says when it cannot do what it was asked to."""
+"""Errors that end a command."""
 
 from __future__ import annotations
 
-__all__ = ["CommandError"]
+__all__ = ["CommandError", "UsageError"]
 
 
 class CommandError(Exception):
-    """Ends a command with one sentence for a person, and exit status 1."""
+    """Ends a command with one sentence for a person. `status` is the exit status."""
+
+    status = 1
+
+
+class UsageError(CommandError):
+    """The arguments cannot be meant: the command has not begun."""
+
+    status = 2

@@ -1,4 +1,4 @@
-"""Running a command so that Ctrl-C ends it at once, and in order."""
+"""Running a command so that Ctrl-C ends it at once, and cleanly."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class Interrupted(Exception):
-    """Somebody wanted the command to end; `status` is its exit status then, as shells have it."""
+    """A signal ended the command. `status` is the exit status for that, as in shells."""
 
     def __init__(self, number: int) -> None:
         super().__init__(f"ended by {signal.Signals(number).name}")
@@ -24,10 +24,10 @@ class Interrupted(Exception):
 
 
 def run(function: Callable[[], Awaitable[T]]) -> T:
-    """What ``trio.run(function)`` returns or raises.
+    """Return or raise what ``trio.run(function)`` does.
 
-    On SIGINT or SIGTERM `function` is cancelled, so that it can say goodbye, and `Interrupted` raised. The second
-    signal is treated as usual.
+    On SIGINT or SIGTERM, `function` is cancelled, so that it can close its links, and `Interrupted` is raised. A second
+    signal has its usual effect.
     """
     return trio.run(_until_interrupted, function)
 
@@ -39,13 +39,13 @@ async def _until_interrupted(function: Callable[[], Awaitable[T]]) -> T:
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             task_status.started()
             received.append(await anext(signals))
-        nursery.cancel_scope.cancel(reason="somebody wants it to end")
+        nursery.cancel_scope.cancel(reason="a signal arrived")
 
     with bare():
         async with trio.open_nursery() as nursery:
             await nursery.start(watch)
             result = await function()
-            nursery.cancel_scope.cancel(reason="it has ended by itself")
+            nursery.cancel_scope.cancel(reason="the command has ended")
     if received:
         raise Interrupted(received[0])
     return result

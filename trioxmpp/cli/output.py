@@ -1,10 +1,11 @@
-"""What commands say, and how: in colour to a person at a terminal, in plain lines to everybody else."""
+"""The output of commands: in colour at a terminal, in plain lines of 80 columns anywhere else."""
 
 from __future__ import annotations
 
 import abc
 import importlib.util
 import sys
+import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal, TextIO, TypeAlias
@@ -17,7 +18,10 @@ __all__ = ["Output", "Plain", "Silent", "Tone", "open_output"]
 
 Tone: TypeAlias = Literal["normal", "quiet", "good", "bad", "harm"]
 
-#: Rich's words for our tones.
+#: The columns of plain lines.
+WIDTH = 80
+
+#: The styles of rich for our tones.
 STYLES: dict[Tone, str] = {
     "normal": "",
     "quiet": "dim",
@@ -28,27 +32,31 @@ STYLES: dict[Tone, str] = {
 
 
 class Output(abc.ABC):
-    """Where a command's words go."""
+    """A place for the output of a command."""
 
     @abc.abstractmethod
     def line(self, when: float, who: str, text: str, tone: Tone = "normal") -> None:
-        """One line of a log: when in seconds, who, and what."""
+        """Write one line of a log: the time in seconds, the actor, and the event."""
 
     @abc.abstractmethod
     def text(self, text: str = "", tone: Tone = "normal") -> None:
-        """A sentence of its own."""
+        """Write a paragraph."""
 
     @abc.abstractmethod
     def table(self, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """A small table; its first column holds words, the others figures."""
+        """Write a small table; its first column holds words, the others figures."""
 
     @abc.abstractmethod
     def status(self, text: str) -> None:
-        """How things stand just now; each call takes the place of the one before. Only at a terminal."""
+        """Show the present state; each call replaces the one before. Does nothing without a terminal."""
+
+    @abc.abstractmethod
+    def progress(self, text: str) -> None:
+        """Tell what is being done now: as the status at a terminal, as a paragraph anywhere else."""
 
 
 class Silent(Output):
-    """Says nothing."""
+    """Writes nothing."""
 
     def line(self, when: float, who: str, text: str, tone: Tone = "normal") -> None:
         """See `Output.line`."""
@@ -62,20 +70,23 @@ class Silent(Output):
     def status(self, text: str) -> None:
         """See `Output.status`."""
 
+    def progress(self, text: str) -> None:
+        """See `Output.progress`."""
+
 
 class Plain(Output):
-    """Lines that a pipe, a log file and a screen reader can do with."""
+    """Lines for a pipe, a log file or a screen reader."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def line(self, when: float, who: str, text: str, tone: Tone = "normal") -> None:
         """See `Output.line`."""
-        self._print(f"{when:5.1f} s  {who:<7} {text}")
+        self._wrap(f"{when:5.1f} s  {who:<7} {text}", indent=" " * 17)
 
     def text(self, text: str = "", tone: Tone = "normal") -> None:
-        """See `Output.text`."""
-        self._print(text)
+        """See `Output.text`. Lines after the first one are indented by two columns more."""
+        self._wrap(text, indent=" " * (len(text) - len(text.lstrip()) + 2))
 
     def table(self, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """See `Output.table`."""
@@ -85,14 +96,23 @@ class Plain(Output):
             self._print("  ".join([first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)]))
 
     def status(self, text: str) -> None:
-        """See `Output.status`: there is no place for it here."""
+        """See `Output.status`: it would fill a log."""
+
+    def progress(self, text: str) -> None:
+        """See `Output.progress`."""
+        self.text(text)
+
+    def _wrap(self, text: str, indent: str) -> None:
+        lines = textwrap.wrap(text, WIDTH, subsequent_indent=indent, break_on_hyphens=False)
+        for line in lines or [""]:
+            self._print(line)
 
     def _print(self, text: str) -> None:
         print(text, file=self._stream, flush=True)
 
 
 class _Coloured(Output):
-    """The same with rich: columns that wrap, colours, and a status below that is always up to date."""
+    """Output by rich: columns that wrap, colours, and a status below."""
 
     def __init__(self, console: Console, live: Live) -> None:
         self._console = console
@@ -130,10 +150,13 @@ class _Coloured(Output):
 
         self._live.update(Text(text, "reverse"), refresh=True)
 
+    def progress(self, text: str) -> None:
+        self.status(text)
+
 
 @contextmanager
 def open_output(*, plain: bool = False) -> Iterator[Output]:
-    """A block with an `Output` on stdout: plain if wanted so, without a terminal, or without rich."""
+    """Open an `Output` on stdout: plain if `plain` is True, without a terminal, or without rich."""
     if plain or not sys.stdout.isatty() or importlib.util.find_spec("rich") is None:
         yield Plain(sys.stdout)
         return
@@ -141,6 +164,6 @@ def open_output(*, plain: bool = False) -> Iterator[Output]:
     from rich.live import Live
 
     console = Console(highlight=False)
-    # Refreshed by us alone: no thread, and nothing that could write between two lines.
+    # Only we refresh it: there is no thread that could write between two lines.
     with Live(console=console, auto_refresh=False, transient=True) as live:
         yield _Coloured(console, live)

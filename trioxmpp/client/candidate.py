@@ -29,7 +29,7 @@ from ..transport.endpoint import Endpoint
 from ..transport.hostmeta import find_websockets, host_meta_of
 from ..transport.proxy import Proxy
 from ..transport.tcp import StreamTransport, find_addresses, open_transport
-from ..transport.tlsmemory import TLSMemory
+from ..transport.tlssessions import TLSSessionCache
 from .race import FAILURES, Search
 
 __all__ = ["Candidate", "CandidateSource", "ConnectAttempt", "Dial", "candidates_for", "discovery", "host_meta"]
@@ -47,7 +47,7 @@ class ConnectAttempt:
     proxy: Proxy | None
     nursery: trio.Nursery
     deadline: float
-    sessions: TLSMemory
+    sessions: TLSSessionCache
     attempts: list[Attempt] = field(default_factory=list)
     """What has led nowhere so far."""
 
@@ -136,7 +136,7 @@ class Candidate:
                 address=self._address,
                 proxy=self._attempt.proxy,
                 report=self._at,
-                resumption=self._resumption,
+                session_reuse=self._resumption,
             )
         link = await self.endpoint()
         return StreamTransport(link, self._resumption) if isinstance(link, trio.abc.Stream) else link
@@ -200,7 +200,7 @@ async def _discovered(
     except BaseException as exc:
         attempt.note(attempt.domain, None, Stage.RESOLVING, exc, "the DNS did not answer in time")
         raise
-    for trouble in found.troubles:
+    for trouble in found.problems:
         attempt.attempts.append(Attempt(attempt.domain, None, Stage.RESOLVING, ConnectError(trouble)))
     return [candidates_for(attempt, endpoint) for endpoint in found.endpoints if endpoint not in known]
 

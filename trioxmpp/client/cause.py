@@ -117,8 +117,10 @@ def redirection(cause: BaseException) -> Endpoint | None:
 
 
 def _host(text: str) -> Endpoint | None:
-    bare_v6 = text.count(":") > 1 and not text.startswith("[")
-    return _endpoint(f"xmpp://[{text}]" if bare_v6 else f"xmpp://{text}")
+    try:
+        return Endpoint.see_other_host(text)
+    except ValueError:
+        return None
 
 
 def _websocket(uri: str) -> Endpoint | None:

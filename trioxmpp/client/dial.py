@@ -20,7 +20,8 @@ from ..errors import (
     TLSFailure,
 )
 from ..jid import JID
-from ..protocol.sasl import Credentials, LoginMemory, Strength, Ticket
+from ..protocol.loginstate import FastToken, LoginState
+from ..protocol.sasl import Credentials, Strength
 from ..record import replace
 from ..stream.negotiation.credentials import CredentialsLike, ask
 from ..stream.negotiation.negotiate import NegotiationOptions
@@ -30,7 +31,7 @@ from ..transport.discovery import Resolver
 from ..transport.endpoint import Endpoint
 from ..transport.hostmeta import host_meta_of
 from ..transport.proxy import Proxy
-from ..transport.tlsmemory import TLSMemory
+from ..transport.tlssessions import TLSSessionCache
 from .candidate import Candidate, CandidateSource, ConnectAttempt, Dial, candidates_for, discovery, host_meta
 from .race import FAILURES, Race
 from .store.login import Login
@@ -74,7 +75,7 @@ class Dialler:
         self._proxy = Proxy.parse(proxy) if isinstance(proxy, str) else proxy
         self._resolver = resolver
         self._last: Endpoint | Dial | None = None
-        self._sessions = TLSMemory()
+        self._sessions = TLSSessionCache()
         self._is_unconfirmed = False
         """Whether what we know of logins is what another process has found out, and not yet confirmed."""
         self._deadline = 0.0
@@ -91,14 +92,14 @@ class Dialler:
         memory = self.memory
         endpoint = self._last if isinstance(self._last, Endpoint) else None
         is_found = endpoint is not None and self._endpoints is None
-        return Login(memory.strength, memory.agent, memory.ticket, memory.sasl2, endpoint, is_found)
+        return Login(memory.strength, memory.user_agent_id, memory.fast_token, memory.sasl2, endpoint, is_found)
 
     def restore(self, login: Login) -> None:
         """Go on from what another process knew, as far as that goes together with what we were told."""
         memory, credentials, endpoint = self.memory, self._credentials, login.endpoint
-        memory.strength, memory.agent, memory.sasl2 = login.strength, login.agent, login.offer
+        memory.strength, memory.user_agent_id, memory.sasl2 = login.strength, login.agent, login.offer
         # A function is not asked for this: it is taken to be for the same account as before.
-        memory.ticket = login.token_for(credentials) if isinstance(credentials, Credentials) else login.token
+        memory.fast_token = login.token_for(credentials) if isinstance(credentials, Credentials) else login.token
         self._is_unconfirmed = True
         # Where we were sent, or found the way to, is as good as what is found anew, unless TLS may be left out here;
         # where only somebody told us to go, he may have had his reasons, and the certificate there another name.
@@ -106,19 +107,19 @@ class Dialler:
             self._last = endpoint
 
     @property
-    def memory(self) -> LoginMemory:
+    def memory(self) -> LoginState:
         """What is kept in mind from login to login."""
         return self._options.memory
 
     @property
     def _unconfirmed_count(self) -> int:
         """How much there is that we rely on, and have not found out ourselves."""
-        known = (self.memory.ticket, self.memory.sasl2) if self._is_unconfirmed else ()
+        known = (self.memory.fast_token, self.memory.sasl2) if self._is_unconfirmed else ()
         return sum(each is not None for each in known)
 
-    def by_token_alone(self, ticket: Ticket) -> Dialler:
+    def by_token_alone(self, ticket: FastToken) -> Dialler:
         """Return another dialler, which logs in by that token or not at all."""
-        memory, other = LoginMemory(self.memory.strength, self.memory.agent, ticket), copy.copy(self)
+        memory, other = LoginState(self.memory.strength, self.memory.user_agent_id, ticket), copy.copy(self)
         memory.sasl2 = self.memory.sasl2
         other._options = replace(self._options, memory=memory)
         other._credentials = _no_credentials
@@ -166,7 +167,7 @@ class Dialler:
                 if self._unconfirmed_count >= unconfirmed:
                     raise self._failure(attempt.attempts)
                 # Not all that we relied on was true: once more without it, and without anything of the link before.
-                self._sessions = TLSMemory()
+                self._sessions = TLSSessionCache()
                 attempt = replace(attempt, sessions=self._sessions)
         raise self._too_late(attempt.attempts)
 

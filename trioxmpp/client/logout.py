@@ -20,7 +20,7 @@ _REFUSED = {"account-disabled", "credentials-expired", "not-authorized"}
 async def invalidate_token(dialler: Dialler, save: SaveLogin) -> None:
     """See `Client.forget_token`. `save` writes down that the token is forgotten."""
     memory = dialler.memory
-    ticket, memory.ticket, memory.wants_tokens = memory.ticket, None, False
+    ticket, memory.fast_token, memory.wants_tokens = memory.fast_token, None, False
     with trio.CancelScope(shield=True):  # whatever the server says, or does not say
         await save()
     if ticket is not None and (ticket.expiry is None or ticket.expiry > datetime.now(UTC)):

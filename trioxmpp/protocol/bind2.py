@@ -1,4 +1,4 @@
-"""Bind 2 (XEP-0386): a session that begins in the very answer to the login."""
+"""Bind 2 (XEP-0386): a resource is bound, and its features are enabled, along with the login by SASL2."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ class _Inline:
 
 @xml.element(ns.BIND2, "bind")
 class BindOffer:
-    """The server can bind, and begin in the same breath what is listed here."""
+    """The server binds along with the login, and enables the listed features."""
 
     inline: _Inline | None = xml.child(default=None)
 
     @property
     def features(self) -> frozenset[str]:
-        """The namespaces of what may be asked for inside ``<bind/>``."""
+        """The namespaces of the features that may be requested inside ``<bind/>``."""
         return frozenset() if self.inline is None else frozenset(feature.var for feature in self.inline.features)
 
 
 @xml.element(ns.BIND2, "bind")
 class Bind:
-    """Please bind. The server chooses the resource; `tag` becomes a part of it, for everybody to read."""
+    """A request to bind. The server chooses the resource; `tag` becomes a part of it, which all peers can read."""
 
     tag: str | None = xml.child_text(default=None)
     enable: sm.Enable | None = xml.child(default=None)
@@ -42,13 +42,13 @@ class Bind:
 
 @xml.element(ns.BIND2, "bound")
 class Bound:
-    """It is done. The full JID is the ``<authorization-identifier/>`` of the login."""
+    """The resource is bound. The full JID is the ``<authorization-identifier/>`` of the login."""
 
     others: tuple[xml.Element, ...] = xml.rest()
 
     @property
     def managed(self) -> sm.Enabled | sm.Failed | None:
-        """What was said to ``<enable/>``; None: nothing."""
+        """The answer to ``<enable/>``; None without one."""
         for other in self.others:
             if other.tag == sm.TAG_ENABLED:
                 return sm.parse_enabled(other)

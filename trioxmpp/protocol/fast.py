@@ -1,4 +1,4 @@
-"""FAST (XEP-0484): a token in place of the password, which logs in with one message."""
+"""FAST (XEP-0484): a token that logs in with one message, in place of the password."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from datetime import datetime
 from .. import xml
 from ..xml.times import decode_datetime, encode_datetime
 from . import ns
+from .codecs import FLAG
 
 __all__ = ["Fast", "FastOffer", "RequestToken", "Token"]
-
-_FLAG = xml.Codec(lambda text: text in ("true", "1"), lambda value: "true" if value else "false", is_plain=True)
 
 
 @xml.element(ns.FAST, "mechanism")
@@ -20,21 +19,21 @@ class _Mechanism:
 
 @xml.element(ns.FAST, "fast")
 class FastOffer:
-    """The server gives tokens for these mechanisms, and for no others."""
+    """The server gives tokens for these mechanisms."""
 
-    tls_0rtt: bool = xml.attr("tls-0rtt", default=False, codec=_FLAG)
-    """Whether it takes them in the early data of TLS 1.3, which somebody may replay: then every login is counted."""
+    tls_0rtt: bool = xml.attr("tls-0rtt", default=False, codec=FLAG)
+    """Whether it accepts them in the early data of TLS 1.3, which an attacker may replay: then logins are counted."""
     each: tuple[_Mechanism, ...] = xml.children()
 
     @property
     def mechanisms(self) -> tuple[str, ...]:
-        """Their names."""
+        """The names of the mechanisms."""
         return tuple(name for mechanism in self.each if (name := mechanism.name.strip()))
 
 
 @xml.element(ns.FAST, "fast")
 class Fast:
-    """This login is by a token. `count` grows from one to the next; `invalidate` makes it the last one."""
+    """The login is by a token. `count` grows with each login; `invalidate` makes it the last one with this token."""
 
     count: int | None = xml.attr(default=None)
     invalidate: bool = xml.attr(default=False)
@@ -42,14 +41,14 @@ class Fast:
 
 @xml.element(ns.FAST, "request-token")
 class RequestToken:
-    """Please give me a token for this mechanism."""
+    """A request for a token for this mechanism."""
 
     mechanism: str = xml.attr()
 
 
 @xml.element(ns.FAST, "token")
 class Token:
-    """A token, in place of any before it. It is a text: what it looks like means nothing."""
+    """A token, which replaces any earlier one. It is opaque text."""
 
     token: str | None = xml.attr(default=None, repr=False)
     expiry: datetime | None = xml.attr(default=None, codec=xml.lenient(xml.Codec(decode_datetime, encode_datetime)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .. import xml
 from ..errors import ElementError
 from ..record import record
-from . import ns
+from . import ns, sm
 from .elements import csi
 from .sasl2 import SASL2Offer, parse_offer
 
@@ -62,11 +62,6 @@ class _Session:
     optional: bool = xml.flag()
 
 
-@xml.element(ns.SM, "sm")
-class _SM:
-    pass
-
-
 @xml.element(ns.STREAM, "features")
 class _Features:
     """All of them may come twice: a server that says so twice says nothing else."""
@@ -75,7 +70,7 @@ class _Features:
     mechanisms: tuple[_Mechanisms, ...] = xml.children()
     bind: tuple[_Bind, ...] = xml.children()
     session: tuple[_Session, ...] = xml.children()
-    sm: tuple[_SM, ...] = xml.children()
+    sm: tuple[sm.Feature, ...] = xml.children()
 
 
 def parse_features(element: xml.Element) -> StreamFeatures:

@@ -1,29 +1,34 @@
-"""SASL2 (XEP-0388): the login whose request and answer carry what used to come after it."""
+"""SASL2 (XEP-0388): a login whose request and answer also carry what otherwise follows it.
+
+The messages of a mechanism travel as in RFC 6120, in other elements: no data is no element, and data of no length an
+empty one; "=" means nothing here (XEP-0388 §2.2). Along with the login, the client may ask to resume or bind a session,
+and for a token. Between the last message and the success, the server may demand a task.
+"""
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 
 from .. import xml
 from ..errors import AuthenticationFailure, ElementError, JIDError, StreamNegotiationFailure
 from ..jid import JID
 from ..record import field, record
-from . import ns, saslelements, sm
-from .auth import Dialogue
+from ..text import because, printable
+from . import auth, ns, sm
+from .auth import SASLExchange
+from .bind import check_bound, check_domain
 from .bind2 import Bind, BindOffer, Bound
 from .fast import Fast, FastOffer, RequestToken, Token
-from .sasl import Attempt
-from .sasl.mechanism import printable
+from .sasl import SASLAttempt
 from .sasl.upgrade import Hash, Salt, Upgrade, derivation
 
 __all__ = [
     "Authenticate",
     "Continue",
-    "Dialogue2",
     "InlineResults",
     "LoginRequests",
     "Next",
+    "SASL2Exchange",
     "SASL2Offer",
     "Success",
     "TaskData",
@@ -32,18 +37,7 @@ __all__ = [
 ]
 
 
-def _decode(text: str) -> bytes:
-    try:
-        return base64.b64decode("".join(text.split()), validate=True)  # some servers break the lines
-    except ValueError:
-        raise ValueError("not base64") from None
-
-
-# No data is no element, and data of no length an empty one: "=" means nothing here (XEP-0388 §2.2).
-_DATA = xml.Codec(_decode, lambda data: base64.b64encode(data).decode(), is_plain=True)
-
-
-# --- what is offered
+# --- what the server offers
 
 
 @xml.element(ns.SASL2, "mechanism")
@@ -51,21 +45,16 @@ class _Mechanism:
     name: str = xml.text()
 
 
-@xml.element(ns.SM, "sm")
-class _SM:
-    pass
-
-
 @xml.element(ns.SASL2, "inline")
 class _Inline:
     bind: BindOffer | None = xml.child(default=None)
-    sm: _SM | None = xml.child(default=None)
+    sm: sm.Feature | None = xml.child(default=None)
     fast: FastOffer | None = xml.child(default=None)
 
 
 @xml.element(ns.SASL2, "authentication")
 class SASL2Offer:
-    """What the server offers. Its mechanisms need not be those that it offers for the login of RFC 6120."""
+    """The offer of SASL2. Its mechanisms need not be those of the login of RFC 6120."""
 
     each: tuple[_Mechanism, ...] = xml.children()
     inline: _Inline = xml.child(default=_Inline())
@@ -73,44 +62,44 @@ class SASL2Offer:
 
     @property
     def mechanisms(self) -> tuple[str, ...]:
-        """Their names, but for those of FAST."""
+        """The names of the mechanisms, except those for tokens (FAST)."""
         return tuple(name for mechanism in self.each if (name := mechanism.name.strip()))
 
     @property
     def fast(self) -> tuple[str, ...]:
-        """The mechanisms that it gives tokens for."""
+        """The names of the mechanisms for tokens (XEP-0484)."""
         return () if self.inline.fast is None else self.inline.fast.mechanisms
 
     @property
     def counts(self) -> bool:
-        """Whether logins by a token are to be counted."""
+        """Whether the client has to count its logins by a token (XEP-0484 §3.5)."""
         return self.inline.fast is not None and self.inline.fast.tls_0rtt
 
     @property
     def begins_with(self) -> frozenset[str]:
-        """The namespaces of what a session that is bound in the same breath can begin with (XEP-0386)."""
+        """The namespaces of the features that can be enabled while binding (XEP-0386)."""
         return frozenset() if self.inline.bind is None else self.inline.bind.features
 
     @property
     def resumes(self) -> bool:
-        """Whether a session can be resumed in the same breath (XEP-0198 §6.2)."""
+        """Whether a session can be resumed along with the login (XEP-0198 §6.2)."""
         return self.inline.sm is not None
 
 
 def parse_offer(element: xml.Element) -> SASL2Offer | None:
-    """What ``<stream:features/>`` offer of SASL2. Never raises: what cannot be understood is not offered."""
+    """Return the offer in ``<stream:features/>``, or None. Never raises: a malformed offer is none."""
     try:
         return xml.find(element, SASL2Offer)
     except ElementError:
         return None
 
 
-# --- what is said
+# --- what client and server send
 
 
 @xml.element(ns.SASL2, "user-agent")
 class UserAgent:
-    """Who logs in: `id` is always the same for one client, the rest is for people to read."""
+    """The client that logs in: `id` is always the same for one client, the rest is for people to read."""
 
     id: str | None = xml.attr(default=None)
     software: str | None = xml.child_text(default=None)
@@ -119,10 +108,10 @@ class UserAgent:
 
 @xml.element(ns.SASL2, "authenticate")
 class Authenticate:
-    """Let me in, by this mechanism, and then do all that is in here."""
+    """The client begins, with this mechanism, and with its requests for after the login (XEP-0388 §2.2)."""
 
     mechanism: str = xml.attr()
-    data: bytes | None = xml.child_text("initial-response", default=None, codec=_DATA, repr=False)
+    data: bytes | None = xml.child_text("initial-response", default=None, repr=False)
     user_agent: UserAgent | None = xml.child(default=None)
     resume: sm.Resume | None = xml.child(default=None)
     bind: Bind | None = xml.child(default=None)
@@ -133,23 +122,23 @@ class Authenticate:
 
 @xml.element(ns.SASL2, "challenge")
 class Challenge:
-    """What the server has to say in between."""
+    """A message of the server that is not the last one."""
 
-    data: bytes = xml.text(codec=_DATA)
+    data: bytes = xml.text()
 
 
 @xml.element(ns.SASL2, "response")
 class Response:
-    """The answer to a challenge."""
+    """The client's answer to a challenge."""
 
-    data: bytes = xml.text(default=b"", codec=_DATA, repr=False)
+    data: bytes = xml.text(default=b"", repr=False)
 
 
 @xml.element(ns.SASL2, "success")
 class Success:
-    """We are in, and this is what came of the rest."""
+    """The server accepts the login, and answers the other requests."""
 
-    data: bytes | None = xml.child_text("additional-data", default=None, codec=_DATA)
+    data: bytes | None = xml.child_text("additional-data", default=None)
     identifier: str | None = xml.child_text("authorization-identifier", default=None)
     """Our address: a full JID if the server has bound or resumed."""
     tokens: tuple[Token, ...] = xml.children()
@@ -158,13 +147,13 @@ class Success:
 
     @property
     def resumption(self) -> xml.Element | None:
-        """What was said to ``<resume/>``, as it stands: ``<resumed/>`` or ``<failed/>``."""
+        """The answer to ``<resume/>``, unread: ``<resumed/>`` or ``<failed/>``; None without one."""
         return next((other for other in self.others if other.tag in (sm.TAG_RESUMED, sm.TAG_FAILED)), None)
 
 
 @xml.element(ns.SASL2, "failure")
 class Failure:
-    """We are not in, and nothing has changed. The condition is one of RFC 6120, in the namespace of RFC 6120."""
+    """The server refuses the login. The condition is one of RFC 6120, in the namespace of RFC 6120."""
 
     text: str = xml.child_text(default="")
     others: tuple[xml.Element, ...] = xml.rest()
@@ -182,34 +171,34 @@ class _Tasks:
 
 @xml.element(ns.SASL2, "continue")
 class Continue:
-    """The credentials are fine, but one of these tasks is to be done before we are in."""
+    """The credentials are right, but the client has to do one of these tasks before the login succeeds."""
 
-    data: bytes | None = xml.child_text("additional-data", default=None, codec=_DATA)
+    data: bytes | None = xml.child_text("additional-data", default=None)
     tasks_: _Tasks = xml.child(default=_Tasks())
     text: str = xml.child_text(default="")
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """Their names."""
+        """The names of the tasks."""
         return tuple(task.name.strip() for task in self.tasks_.each)
 
 
 @xml.element(ns.SASL2, "next")
 class Next:
-    """Let us do this one."""
+    """The client chooses this task."""
 
     task: str = xml.attr()
 
 
 @xml.element(ns.SASL2, "task-data")
 class TaskData:
-    """What there is to say during a task: the server asks for a key, and gets it."""
+    """A message during a task: the server sends a salt, the client the key that it makes with it."""
 
     salt: Salt | None = xml.child(default=None)
     hash: Hash | None = xml.child(default=None)
 
 
-# --- and how
+# --- the exchange
 
 
 @record
@@ -246,16 +235,16 @@ class InlineResults:
         return self.resumption is not None and self.resumption.tag == sm.TAG_RESUMED
 
 
-class Dialogue2(Dialogue):
-    """One attempt to log in by SASL2, as a value: like `Dialogue`, but `success` holds what else was achieved.
+class SASL2Exchange(SASLExchange):
+    """One attempt to log in by SASL2, as a value: like `SASLExchange`; `success` holds the answers to the requests.
 
-    Between the last word of the mechanism and the success there may be a task: the one that we have asked for, once.
-    Nothing is done for a server that has not proved itself before.
+    Between the mechanism's last message and the success there may be a task: the one that we have asked for, once. No
+    task is done for a server that has not proved itself before.
     """
 
-    def __init__(self, attempt: Attempt, requests: LoginRequests) -> None:
+    def __init__(self, attempt: SASLAttempt, requests: LoginRequests) -> None:
         self.success: Success | None = None
-        """To be looked at once `receive` has returned True, and no sooner: only then it is the server's word."""
+        """The server's success. Read it only after `receive` has returned True: only then the server is proved."""
         self._requests = requests
         self._upgrade = requests.upgrade
         self._task: str | None = None
@@ -263,37 +252,38 @@ class Dialogue2(Dialogue):
 
     @property
     def invalidates(self) -> bool:
-        """Whether this is the last login by its token."""
+        """Whether the login invalidates its token (XEP-0484 §3.6)."""
         return self._requests.fast is not None and self._requests.fast.invalidate
 
-    def results(self) -> InlineResults:
-        """Return what was achieved besides. Raises StreamNegotiationFailure for nonsense."""
+    def results(self, domain: str) -> InlineResults:
+        """Return the answers to the requests, for an account at `domain`. Raises StreamNegotiationFailure for nonsense.
+
+        The server tells our address in any case: it must be at `domain`, and a full one if a resource was bound.
+        """
         assert self.success is not None
         resumption, bound = self.success.resumption, next(iter(self.success.bounds), None)
+        identifier = (self.success.identifier or "").strip()
         if bound is None or (resumption is not None and resumption.tag == sm.TAG_RESUMED):
+            if identifier:
+                check_domain(_address(identifier), domain)
             return InlineResults(resumption)
-        try:
-            jid = JID.parse((self.success.identifier or "").strip())
-        except JIDError as exc:
-            raise StreamNegotiationFailure(f"the server does not tell what it bound: {exc}") from exc
-        if jid.is_bare:
-            raise StreamNegotiationFailure("the server does not tell what it bound: a full address was due")
-        asked = self._requests.bind or Bind()
-        begun = frozenset(str(feature.tag)[1:].partition("}")[0] for feature in asked.features)
+        jid = check_bound(identifier, domain)
+        requested = self._requests.bind or Bind()
+        begun = frozenset(str(feature.tag)[1:].partition("}")[0] for feature in requested.features)
         return InlineResults(resumption, jid, bound.managed, begun)
 
     def _opening(self, mechanism: str, data: bytes) -> str:
-        asked = self._requests
+        requests = self._requests
         return xml.serialise(
             Authenticate(
                 mechanism=mechanism,
                 data=data,
-                user_agent=asked.user_agent,
-                resume=asked.resume,
-                bind=asked.bind,
-                request_token=asked.request_token,
-                fast=asked.fast,
-                upgrades=() if asked.upgrade is None else (Upgrade(task=asked.upgrade),),
+                user_agent=requests.user_agent,
+                resume=requests.resume,
+                bind=requests.bind,
+                request_token=requests.request_token,
+                fast=requests.fast,
+                upgrades=() if requests.upgrade is None else (Upgrade(task=requests.upgrade),),
             )
         )
 
@@ -302,60 +292,68 @@ class Dialogue2(Dialogue):
 
     def _take(self, element: xml.Element) -> bool:
         match self._parse(element):
-            case Continue() as said:
+            case Continue() as request:
                 if not self._finished:
-                    self._advance(said.data)
+                    self._advance(request.data)
                 if not self._finished:
                     raise AuthenticationFailure(
                         "the server wants more than the credentials before it has proved itself"
                     )
-                self._begin_task(said)
+                self._begin_task(request)
             case TaskData(salt=Salt() as salt) if self._task is not None:
                 self.derivation = derivation(self._task, self._attempt.credentials, salt)
             case TaskData():
-                raise AuthenticationFailure("the server goes on with a task that nobody has begun, or with nonsense")
+                raise AuthenticationFailure("the server sends data for a task that has not begun, or malformed data")
             case _:
                 return super()._take(element)
         return False
 
     def derived(self, key: bytes) -> None:
-        """The key that `derivation` asked for."""
+        """Take the key that `derivation` asked for."""
         if self._task is None:
             super().derived(key)
         else:
             self.derivation = self._task = None
-            self.say = xml.serialise(TaskData(hash=Hash(key=key)))
+            self.outgoing = xml.serialise(TaskData(hash=Hash(key=key)))
 
-    def _begin_task(self, said: Continue) -> None:
-        if self._upgrade is None or self._upgrade not in said.tasks:
-            hide = self._attempt.credentials.hide
-            tasks = printable(hide(", ".join(said.tasks)), 200) or "nothing that it names"
-            text = printable(hide(said.text))
+    def _begin_task(self, request: Continue) -> None:
+        if self._upgrade is None or self._upgrade not in request.tasks:
+            tasks = printable(self.hide(", ".join(request.tasks)), 200) or "a task that it does not name"
+            text = printable(self.hide(request.text))
             reason = f" ({text})" if text else ""
             raise AuthenticationFailure(f"the server wants more than the credentials: {tasks}{reason}")
         self._task, self._upgrade = self._upgrade, None
-        self.say = xml.serialise(Next(task=self._task))
+        self.outgoing = xml.serialise(Next(task=self._task))
 
-    def _read(self, element: xml.Element) -> saslelements.Challenge | saslelements.Success | saslelements.Failure:
-        """The same as the elements of RFC 6120 would say it."""
+    def _read(self, element: xml.Element) -> auth.Challenge | auth.Success | auth.Failure:
+        """Return the element of RFC 6120 with the same meaning."""
         match self._parse(element):
             case Challenge(data=data):
-                return saslelements.Challenge(data=data)
+                return auth.Challenge(data=data)
             case Success(data=additional) as success:
                 self.success = success
-                return saslelements.Success(data=additional)
-            case said:
-                assert isinstance(said, Failure)
-                return saslelements.Failure.of(said.others, said.text)
+                return auth.Success(data=additional)
+            case refusal:
+                assert isinstance(refusal, Failure)
+                return auth.Failure.of(refusal.others, refusal.text)
 
     def _parse(self, element: xml.Element) -> _Answer:
         reader = _READERS.get(str(element.tag))
         if reader is None:
-            raise AuthenticationFailure(f"the server answered the login with {printable(str(element.tag), 200)}")
+            raise self._unexpected(element)
         try:
             return xml.parse(reader, element)
         except ElementError as exc:
-            raise AuthenticationFailure(f"the server's answer to the login is malformed: {exc}") from None
+            raise AuthenticationFailure(
+                because("the server's answer to the login is malformed", self.hide(str(exc)))
+            ) from None
+
+
+def _address(identifier: str) -> JID:
+    try:
+        return JID.parse(identifier)
+    except JIDError as exc:
+        raise StreamNegotiationFailure(because("the server does not tell our address", exc)) from exc
 
 
 _Answer = Challenge | Success | Failure | Continue | TaskData

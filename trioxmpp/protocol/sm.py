@@ -14,12 +14,14 @@ from .. import xml
 from ..errors import StreamCondition, StreamError
 from ..record import record
 from . import ns
+from .codecs import FLAG
 
 __all__ = [
     "REQUEST",
     "Enable",
     "Enabled",
     "Failed",
+    "Feature",
     "HandledCountTooHigh",
     "Resume",
     "StreamManagement",
@@ -42,6 +44,11 @@ TAG_REQUEST = f"{{{ns.SM}}}r"
 TAG_ENABLED = f"{{{ns.SM}}}enabled"
 TAG_RESUMED = f"{{{ns.SM}}}resumed"
 TAG_FAILED = f"{{{ns.SM}}}failed"
+
+
+@xml.element(ns.SM, "sm")
+class Feature:
+    """The server offers stream management (XEP-0198 §3), or to resume along with a login (§6.2)."""
 
 
 class HandledCountTooHigh(StreamError):
@@ -142,7 +149,6 @@ def _location(text: str) -> tuple[str, int | None] | None:
 
 
 _COUNT = xml.Codec(_decode_count, str, is_plain=True)
-_BOOL = xml.Codec(lambda text: text in ("true", "1"), lambda value: "true" if value else "false", is_plain=True)
 
 
 @xml.element(ns.SM, "enable")
@@ -158,7 +164,7 @@ class _Enabled:
     """What cannot be read is not granted."""
 
     id: str | None = xml.attr(default=None)
-    resume: bool = xml.attr(default=False, codec=_BOOL)
+    resume: bool = xml.attr(default=False, codec=FLAG)
     max: int | None = xml.attr(default=None, codec=xml.lenient(xml.integer(0, 999_999_999)))
     location: tuple[str, int | None] | None = xml.attr(default=None, codec=xml.Codec(_location, str))
 

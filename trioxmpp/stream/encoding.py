@@ -91,4 +91,4 @@ class WebSocketEncoding:
 
 def encoding_of(transport: Transport) -> StreamEncoding:
     """Return the encoding for `transport`."""
-    return WebSocketEncoding() if transport.keeps_messages else TCPEncoding()
+    return WebSocketEncoding() if transport.is_message_based else TCPEncoding()

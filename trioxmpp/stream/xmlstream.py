@@ -82,7 +82,7 @@ class XmlStream:
     @property
     def upgradable(self) -> bool:
         """Whether `start_tls` can do anything: over WebSocket, TLS comes first or never (RFC 7395 §3.9)."""
-        return not self.transport.keeps_messages
+        return not self.transport.is_message_based
 
     @property
     def heard(self) -> float:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 
-from ..protocol.sasl import Channel, Offer
+from ..protocol.sasl import Channel, MechanismOffer
 from ..protocol.sasl.saslprep import saslprep
 from ..protocol.sasl.scram import TLS_VERSIONS
 
@@ -44,7 +44,7 @@ class Setting:
     those that are stored in place of passwords, by user name and hash.
     """
 
-    offer: Offer = field(default_factory=lambda: Offer(()))
+    offer: MechanismOffer = field(default_factory=lambda: MechanismOffer(()))
     channel: Channel = field(default_factory=Channel)
     certificate: tuple[str, ...] = ()
     protect: bool = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..protocol import ns
-from ..protocol.sasl import Channel, Offer
+from ..protocol.sasl import Channel, MechanismOffer
 from .account import Account
 from .authentication import Setting
 from .link import Link
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 __all__ = ["features", "offer", "setting"]
 
 
-def offer(policy: Policy, link: Link, account: Account | None = None) -> Offer:
+def offer(policy: Policy, link: Link, account: Account | None = None) -> MechanismOffer:
     """What the server offers on that link, to the owner of `account` if it is known whose it is."""
     names = (name for name in policy.mechanisms if link.secure or not _needs_tls(name))
     able = tuple(name for name in names if account is None or account.can(name))
-    return Offer(able, policy.channel_bindings if any(map(_binds, able)) else None)
+    return MechanismOffer(able, policy.channel_bindings if any(map(_binds, able)) else None)
 
 
 def features(policy: Policy, link: Link, account: Account | None = None) -> str:

@@ -1,4 +1,8 @@
-"""What a login can be bound to: data that both ends of one TLS link know, and nobody in between (RFC 5056)."""
+"""Channel bindings (RFC 5056): data that both ends of one TLS link know, and a man in the middle does not.
+
+A login that proves this data, too, fails on any other link. There are three types: ``tls-exporter`` (RFC 9266),
+``tls-unique`` and ``tls-server-end-point`` (RFC 5929).
+"""
 
 from __future__ import annotations
 
@@ -8,34 +12,34 @@ from typing import Protocol
 
 __all__ = ["OLD", "TLSLink", "channel_bindings", "server_end_point"]
 
-#: The versions of TLS that have ``tls-unique``.
+#: The versions of TLS with ``tls-unique``.
 OLD = ("TLSv1", "TLSv1.1", "TLSv1.2")
 
 
 class TLSLink(Protocol):
-    """What has to be known of a TLS link; an `ssl.SSLObject` tells it."""
+    """The part of an `ssl.SSLObject` that is needed here."""
 
     def version(self) -> str | None:
-        """``TLSv1.3``, say."""
+        """Return the version of TLS, for example ``TLSv1.3``."""
         ...
 
     def getpeercert(self, binary_form: bool = False) -> object:
-        """The other end's certificate; as DER, if `binary_form` is True."""
+        """Return the peer's certificate; as DER, if `binary_form` is True."""
         ...
 
     def get_channel_binding(self, cb_type: str = "tls-unique") -> bytes | None:
-        """The data of one type, or None. Raises ValueError for types it does not know."""
+        """Return the data of one type, or None. Raises ValueError for a type that it does not know."""
         ...
 
 
 def channel_bindings(link: TLSLink) -> dict[str, bytes]:
-    """All that the client's end of an established TLS link can be bound to, by the registered names of the types.
+    """Return the data that a login on an established TLS link can be bound to, by the registered names of the types.
 
-    ``tls-exporter`` (RFC 9266) only is there if the link can tell it: those of the ssl module cannot, see `exporter`.
+    The ssl module cannot export ``tls-exporter`` (RFC 9266); see `exporter` for links that can.
     """
-    # RFC 5929 defines tls-unique for these alone; the ssl module answers for later ones, too. TLS 1.2 exports keys as
-    # well, but safely only with an extension that cannot be asked for (RFC 9266 §4.2). Without that one, links that go
-    # on with one session do not differ enough, and tls-unique is not unique any more (RFC 7627 §1).
+    # RFC 5929 defines tls-unique for these versions only; the ssl module answers for later ones, too. TLS 1.2 exports
+    # keys as well, but safely only with an extension that OpenSSL does not tell us about (RFC 9266 §4.2). Without that
+    # extension, tls-unique is not unique on links that go on with one session (RFC 7627 §1).
     is_old = link.version() in OLD
     name = "tls-unique" if is_old else "tls-exporter"
     bindings, data = {}, None
@@ -51,10 +55,10 @@ def channel_bindings(link: TLSLink) -> dict[str, bytes]:
 
 
 def server_end_point(certificate: bytes) -> bytes | None:
-    """The data of ``tls-server-end-point`` for a certificate in DER (RFC 5929 §4.1).
+    """Return the data of ``tls-server-end-point`` for a certificate in DER (RFC 5929 §4.1).
 
-    That is its hash, by the hash that it was signed with, but SHA-256 in place of MD5 and SHA-1. None for those whose
-    signature knows no hash, or several, as with Ed25519: the type is not defined for them.
+    That is its hash, by the function that it was signed with, or by SHA-256 in place of MD5 and SHA-1. None for a
+    signature without a hash function, or with several, such as Ed25519: the type is not defined for it.
     """
     try:
         name = _signature_hash(certificate)
@@ -63,7 +67,7 @@ def server_end_point(certificate: bytes) -> bytes | None:
     return None if name is None else hashlib.new(name, certificate).digest()
 
 
-# --- as much of X.509 (RFC 5280) and DER as that takes
+# --- the part of X.509 (RFC 5280) and DER that this needs
 
 _SEQUENCE, _OBJECT_IDENTIFIER, _FIRST_PARAMETER = 0x30, 0x06, 0xA0
 _RSA, _ECDSA, _DSA, _NIST = "2a864886f70d0101", "2a8648ce3d04", "2a8648ce3804", "60864801650304"
@@ -84,7 +88,7 @@ _HASHES = {
     f"{_NIST}0301": "sha224",  # DSA
     f"{_NIST}0302": "sha256",  # DSA
 }
-"""Algorithms of signatures that have one hash."""
+"""The hash function by the algorithm of a signature, for those that have one."""
 
 _RSA_PSS = f"{_RSA}0a"
 _PSS_HASHES = {
@@ -97,9 +101,9 @@ _PSS_HASHES = {
 
 
 def _signature_hash(certificate: bytes) -> str | None:
-    """The hash that the certificate was signed with. Raises ValueError or IndexError for what is none."""
+    """Return the hash function that the certificate was signed with. Raises ValueError or IndexError if malformed."""
     contents, _ = _read(certificate, _SEQUENCE)
-    _, after = _read(contents, _SEQUENCE)  # what was signed
+    _, after = _read(contents, _SEQUENCE)  # the part that was signed
     algorithm, _ = _read(after, _SEQUENCE)
     identifier, parameters = _read(algorithm, _OBJECT_IDENTIFIER)
     if identifier.hex() != _RSA_PSS:
@@ -115,7 +119,7 @@ def _signature_hash(certificate: bytes) -> str | None:
 
 
 def _read(data: bytes, tag: int) -> tuple[bytes, bytes]:
-    """The contents of the element of DER that `data` begins with, and what follows it."""
+    """Return the contents of the element of DER that `data` begins with, and the octets behind it."""
     if data[0] != tag:
         raise ValueError("another element was expected")
     length, start = data[1], 2

@@ -1,30 +1,40 @@
-"""Where to connect to."""
+"""Where to connect to.
+
+A link-local IPv6 address means nothing without its zone, the interface that it is reached by: ``fe80::1%eth0``
+(RFC 4007 §11). In a URL the percent sign is escaped: ``xmpp://[fe80::1%25eth0]:5222`` (RFC 6874 §2). The zone has a
+meaning on this machine only: we connect with it, and never send it to a server or a proxy.
+"""
 
 from __future__ import annotations
 
 import ipaddress
 import re
 from typing import Self
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import idna
 
 from ..record import record
 
-__all__ = ["Endpoint", "to_ascii", "without_password"]
+__all__ = ["Endpoint", "host_in", "in_url", "is_address", "to_ascii", "without_password", "without_zone"]
 
 _PORTS = {"xmpp": 5222, "xmpps": 5223, "ws": 80, "wss": 443}
 _WITH_PATH = ("ws", "wss")
-# Letters, digits and hyphens, and the underscore that names in private networks like to have.
+# The name or the number of an interface, of characters that a URL has as they are. Other names have a number, too.
+_ZONE = re.compile(r"[A-Za-z0-9._~-]{1,64}")
+_BRACKETED = re.compile(r"\[[^]]*](:[0-9]*)?")
+
+# Letters, digits and hyphens, and the underscore that some names in private networks have.
 _HOST_NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*", re.IGNORECASE)
 
 
 @record
 class Endpoint:
-    """A host and a port, and what to speak there. Raises ValueError for what cannot be one.
+    """A host, a port, and the protocol there. Raises ValueError for values that cannot be one.
 
     `scheme` is ``xmpp`` (TCP, then STARTTLS), ``xmpps`` (TLS from the first byte, XEP-0368), ``ws`` or ``wss``.
-    `host` is a name or an IP address, that without brackets. `path` is of WebSocket only, and includes a query.
+    `host` is a name or an IP address, without brackets; an IPv6 address may have a zone. `path` is for WebSocket only,
+    and includes a query.
     """
 
     scheme: str
@@ -45,48 +55,57 @@ class Endpoint:
 
     @classmethod
     def parse(cls, url: str) -> Self:
-        """The endpoint that a URL such as ``xmpps://host:5223`` names. Raises ValueError."""
+        """Return the endpoint of a URL such as ``xmpps://host:5223``. Raises ValueError."""
         try:
             if " " in url or not url.isprintable():  # urlsplit would drop some of these
                 raise ValueError("there is a space or a control character in it")
             parts = urlsplit(url)
             if parts.scheme not in _PORTS:
-                raise ValueError("it begins with xmpp://, xmpps://, wss:// or ws://")
+                raise ValueError("it has to begin with xmpp://, xmpps://, wss:// or ws://")
             if not parts.hostname:
-                raise ValueError(f"it is like {parts.scheme}://host:port")
+                raise ValueError(f"it has to be like {parts.scheme}://host:port")
             if parts.username is not None:
-                raise ValueError("a user and a password have no place in it")
+                raise ValueError("a user name and a password cannot be part of it")
             if parts.fragment or (parts.query and parts.scheme not in _WITH_PATH):
-                raise ValueError(f"it is like {parts.scheme}://host:port")
+                raise ValueError(f"it has to be like {parts.scheme}://host:port")
             path = parts.path if parts.scheme in _WITH_PATH else parts.path.removesuffix("/")
             port = _PORTS[parts.scheme] if parts.port is None else parts.port
-            return cls(parts.scheme, parts.hostname, port, path + (parts.query and f"?{parts.query}"))
+            return cls(parts.scheme, host_in(parts), port, path + (parts.query and f"?{parts.query}"))
         except ValueError as exc:
             raise ValueError(f"not an endpoint: {without_password(url)!r} ({exc})") from None
 
+    @classmethod
+    def see_other_host(cls, text: str) -> Self:
+        """Return where *see-other-host* sends a client over TCP (RFC 6120 §4.9.3.19). Raises ValueError.
+
+        An IPv6 address must stand in brackets: ``::1:5222`` is an address, and an address with a port, too.
+        """
+        if text.count(":") > 1 and not text.startswith("["):
+            raise ValueError(f"an IPv6 address needs brackets here: {text[:100]!r}")
+        return cls.parse(f"xmpp://{text}")
+
     def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{host}:{self.port}{self.path}"
+        return f"{self.scheme}://{in_url(self.host)}:{self.port}{self.path}"
 
     @property
     def is_address(self) -> bool:
         """Whether the host is an IP address, and not a name."""
-        return _is_address(self.host)
+        return is_address(self.host)
 
     @property
     def is_onion(self) -> bool:
-        """Whether the host is of Tor. Nobody else must be asked for it (RFC 7686 §2)."""
+        """Whether the host is of Tor. It must not be looked up in the DNS (RFC 7686 §2)."""
         return self.host.lower().removesuffix(".").endswith(".onion")
 
 
 def to_ascii(host: str) -> str:
-    """A host or a domain as DNS, SNI and certificates have it: in A-labels (RFC 5890), an address without brackets.
+    """Return a host as DNS, SNI and certificates have it: in A-labels (RFC 5890), an address without brackets.
 
     Raises ValueError if it cannot be one.
     """
     if host.startswith("[") and host.endswith("]"):  # as an address of XMPP has it (RFC 7622 §3.2)
         host = host[1:-1]
-    if _is_address(host):
+    if is_address(host):
         return host
     try:
         name = host if host.isascii() else idna.encode(host, uts46=True).decode("ascii")
@@ -98,15 +117,42 @@ def to_ascii(host: str) -> str:
     return name
 
 
-def _is_address(host: str) -> bool:
+def is_address(host: str) -> bool:
+    """Tell whether `host` is an IP address, with or without a zone, and not a name."""
     try:
-        ipaddress.ip_address(host)
+        address = ipaddress.ip_address(host)
     except ValueError:
         return False
-    return True
+    zone = getattr(address, "scope_id", None)
+    return zone is None or _ZONE.fullmatch(zone) is not None
+
+
+def without_zone(host: str) -> str:
+    """Return `host` as it means the same on another machine (RFC 6874 §3)."""
+    return host.partition("%")[0] if is_address(host) else host
+
+
+def host_in(url: SplitResult) -> str:
+    """Return the host of a URL that has one, its zone unescaped. Raises ValueError for a zone that cannot be one."""
+    host = url.hostname or ""
+    if ":" in host and not _BRACKETED.fullmatch(url.netloc.rpartition("@")[2]):
+        raise ValueError("something stands between the address and the port")
+    address, percent, zone = host.partition("%")
+    if not percent or ":" not in address:
+        return host
+    # Python, too, writes the percent sign as it is, as people paste it; RFC 6874 §3 lets us take that.
+    host = f"{address}%{zone.removeprefix('25')}"
+    if not is_address(host):
+        raise ValueError("the zone of the address cannot be one")
+    return host
+
+
+def in_url(host: str) -> str:
+    """Return `host` as a URL has it: an IPv6 address in brackets, its zone escaped (RFC 6874 §2)."""
+    return f"[{host.replace('%', '%25')}]" if ":" in host else host
 
 
 def without_password(url: str) -> str:
-    """A URL as an error may show it."""
+    """Return a URL as an error may show it."""
     authority, at, rest = url.rpartition("@")
     return f"{authority.partition('//')[0]}//…@{rest}" if at else url

@@ -1,4 +1,8 @@
-"""The WebSockets of a domain, as its web server tells them (XEP-0156): host-meta, over HTTPS and not otherwise."""
+"""The WebSocket endpoints of a domain, from its host-meta (XEP-0156, RFC 6415).
+
+An attacker who could change the host-meta would choose our server. So it is read over HTTPS only, the certificate is
+checked at each redirection, and only ``wss`` endpoints count. All that is read is bounded.
+"""
 
 from __future__ import annotations
 
@@ -12,42 +16,45 @@ import trio
 from lxml import etree
 
 from ..errors import ConnectError
-from .endpoint import Endpoint, to_ascii
+from ..text import because
+from .endpoint import Endpoint, host_in, in_url, to_ascii, without_zone
 from .proxy import Proxy
 from .tcp import StreamTransport, open_link
-from .tls import ALPN_WEBSOCKET, usual_context
+from .tls import ALPN_WEBSOCKET, shared_context
 
 __all__ = ["MAX_SIZE", "fetch", "find_websockets", "host_meta_of", "read_json", "read_xrd"]
 
-#: Octets that a host-meta may have, and times that it may be somewhere else.
+#: Octets of a host-meta, redirections on the way to it, and endpoints that are taken from it.
 MAX_SIZE = 1 << 16
 MAX_REDIRECTIONS = 3
+MAX_ENDPOINTS = 16
 
 #: Seconds for each of the two forms, with all redirections.
 TIMEOUT = 10.0
 
 _LINK = "{http://docs.oasis-open.org/ns/xri/xrd-1.0}Link"
 _WEBSOCKET = "urn:xmpp:alt-connections:websocket"
-_NOWHERE = "the web server of the domain sends us to a place that is none"
+_NOWHERE = "the web server of the domain redirects us to something that is no address"
 _REDIRECTIONS = (301, 302, 303, 307, 308)
 
 
 def host_meta_of(domain: str) -> str:
-    """Where a domain has its host-meta (RFC 6415 §2)."""
-    return f"https://{domain}/.well-known/host-meta"
+    """Return the URL of the host-meta of a domain (RFC 6415 §2). Raises ValueError if `domain` cannot be a host."""
+    return f"https://{in_url(without_zone(to_ascii(domain)))}/.well-known/host-meta"
 
 
 async def find_websockets(
     domain: str, *, tls: ssl.SSLContext | None = None, proxy: Proxy | None = None
 ) -> list[Endpoint]:
-    """Where the WebSockets of `domain` are, all of them ``wss``, in the order of the host-meta.
+    """Return the WebSocket endpoints of `domain`, all of them ``wss``, in the order of the host-meta.
 
-    It is read as XRD, which every domain has that has any, and if there is nothing in that, as JSON. Raises OSError,
-    which says why nothing was found. Takes `TIMEOUT` seconds for each form at most. Cancelling leaves nothing open.
+    It is read as XRD, which a domain with a host-meta must have (RFC 6415 §2). If that names no endpoint, it is read
+    as JSON. Raises OSError, which says why nothing was found. Takes `TIMEOUT` seconds for each form at most.
+    Cancelling leaves nothing open.
     """
     await trio.lowlevel.checkpoint()
     try:
-        url = host_meta_of(str(Endpoint("wss", to_ascii(domain), 443)).removeprefix("wss://").removesuffix(":443"))
+        url = host_meta_of(domain)
     except ValueError as exc:
         raise ConnectError(f"there is no web server to ask: {exc}") from None
     failure: OSError = ConnectError("the host-meta of the domain names no WebSocket that is secured")
@@ -65,23 +72,23 @@ async def find_websockets(
 
 
 def read_xrd(document: bytes) -> list[Endpoint]:
-    """The WebSockets in a host-meta in XML. Raises ConnectError if it is none."""
+    """Return the endpoints in a host-meta in XML. Raises ConnectError if the document is something else."""
     parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
     try:
         root = etree.fromstring(document, parser)
     except (etree.XMLSyntaxError, ValueError) as exc:
-        raise ConnectError(f"the host-meta is not XML: {exc}") from exc
+        raise ConnectError(because("the host-meta is not XML", exc)) from exc
     if root.getroottree().docinfo.doctype:
-        raise ConnectError("the host-meta has a document type, which it must not need")
+        raise ConnectError("the host-meta has a document type, which is not read")
     return _endpoints((link.get("rel"), link.get("href")) for link in root.iterchildren(_LINK))
 
 
 def read_json(document: bytes) -> list[Endpoint]:
-    """The WebSockets in a host-meta in JSON. Raises ConnectError if it is none."""
+    """Return the endpoints in a host-meta in JSON. Raises ConnectError if the document is something else."""
     try:
         content = json.loads(document)
     except (ValueError, RecursionError) as exc:
-        raise ConnectError(f"the host-meta is not JSON: {exc}") from exc
+        raise ConnectError(because("the host-meta is not JSON", exc)) from exc
     links = content.get("links") if isinstance(content, dict) else None
     if not isinstance(links, list):
         raise ConnectError("the host-meta in JSON has no links")
@@ -89,7 +96,7 @@ def read_json(document: bytes) -> list[Endpoint]:
 
 
 def _endpoints(links: Iterable[tuple[Any, Any]]) -> list[Endpoint]:
-    """Those that are secured; what cannot be an endpoint is as good as not there."""
+    """Return the first `MAX_ENDPOINTS` that are secured. A URL that is no endpoint is left out."""
     endpoints = []
     for relation, url in links:
         if relation == _WEBSOCKET and isinstance(url, str):
@@ -97,11 +104,14 @@ def _endpoints(links: Iterable[tuple[Any, Any]]) -> list[Endpoint]:
                 endpoints.append(Endpoint.parse(url))
             except ValueError:
                 continue
-    return [endpoint for endpoint in dict.fromkeys(endpoints) if endpoint.scheme == "wss"]
+    return [endpoint for endpoint in dict.fromkeys(endpoints) if endpoint.scheme == "wss"][:MAX_ENDPOINTS]
 
 
 async def fetch(url: str, tls: ssl.SSLContext | None, proxy: Proxy | None) -> bytes:
-    """What is at `url`, over HTTPS and wherever that leads. Raises OSError. Cancelling leaves nothing open."""
+    """Return the document at `url`, and follow redirections, over HTTPS only.
+
+    Raises OSError. Cancelling leaves nothing open.
+    """
     for _ in range(MAX_REDIRECTIONS + 1):
         status, location, body = await _get(url, tls, proxy)
         if status == 200:
@@ -111,32 +121,33 @@ async def fetch(url: str, tls: ssl.SSLContext | None, proxy: Proxy | None) -> by
         try:
             url = urljoin(url, location)
         except ValueError as exc:
-            raise ConnectError(f"{_NOWHERE}: {exc}") from None
-    raise ConnectError("the web server of the domain sends us from one place to the next")
+            raise ConnectError(because(_NOWHERE, exc)) from None
+    raise ConnectError(f"the web server of the domain redirects us more than {MAX_REDIRECTIONS} times")
 
 
 async def _get(url: str, tls: ssl.SSLContext | None, proxy: Proxy | None) -> tuple[int, str | None, bytes]:
-    """The status, where it says to look instead, and the body."""
+    """Return the status, the URL of a redirection, and the body."""
     import h11
 
     parts = urlsplit(url)
     if parts.scheme != "https" or not parts.hostname or parts.username is not None:
-        raise ConnectError("the web server of the domain sends us to where nothing is secured")
+        raise ConnectError("the web server of the domain redirects us to a URL that is not HTTPS")
     try:
-        server = Endpoint("wss", parts.hostname, 443 if parts.port is None else parts.port)
+        server = Endpoint("wss", host_in(parts), 443 if parts.port is None else parts.port)
     except ValueError as exc:
-        raise ConnectError(f"{_NOWHERE}: {exc}") from None
+        raise ConnectError(because(_NOWHERE, exc)) from None
+    authority = in_url(without_zone(to_ascii(server.host))) + (f":{server.port}" if server.port != 443 else "")
     target = (parts.path or "/") + (parts.query and f"?{parts.query}")
-    headers = [("Host", parts.netloc), ("User-Agent", "trioxmpp"), ("Accept", "*/*"), ("Connection", "close")]
-    transport = StreamTransport(await open_link(server, None, proxy))
+    headers = [("Host", authority), ("User-Agent", "trioxmpp"), ("Accept", "*/*"), ("Connection", "close")]
+    transport = StreamTransport(await open_link(server, None, proxy, shown=f"https://{authority}"))
     try:
-        await transport.start_tls(tls or await usual_context(ALPN_WEBSOCKET), server.host)
+        await transport.start_tls(tls or await shared_context(ALPN_WEBSOCKET), server.host)
         http = h11.Connection(h11.CLIENT)
         request = http.send(h11.Request(method="GET", target=target, headers=headers)) or b""
         await transport.send(request + (http.send(h11.EndOfMessage()) or b""))
         return await _answer(http, transport)
     except (h11.ProtocolError, UnicodeError) as exc:
-        raise ConnectError(f"what answers at port {server.port} of {server.host} is no web server: {exc}") from exc
+        raise ConnectError(because(f"no web server answers at https://{authority}", exc)) from exc
     finally:
         with trio.CancelScope(shield=True):
             await transport.aclose()

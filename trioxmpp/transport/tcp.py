@@ -1,10 +1,14 @@
-"""Byte streams as transports: TCP, with or without TLS, and whatever else is a `trio.abc.Stream`."""
+"""Transports over a stream of octets: TCP, with or without TLS, or any other `trio.abc.Stream`.
+
+A `StreamTransport` turns trio's errors into ConnectionErrors, and remembers what must not happen any more: no octet may
+follow a write that was cut short, and none may be sent in the clear once TLS was tried.
+"""
 
 from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import zip_longest
 from typing import Any
@@ -14,18 +18,21 @@ import trio
 from ..errors import Stage, TLSFailure
 from .base import Transport
 from .channelbinding import channel_bindings
-from .endpoint import Endpoint, to_ascii
+from .endpoint import Endpoint, to_ascii, without_zone
 from .proxy import Proxy, explain_refusal, open_tunnel
-from .tls import ALPN, ALPN_WEBSOCKET, explain, usual_context
-from .tlsmemory import Resumption
+from .tls import ALPN, ALPN_WEBSOCKET, check_names, shared_context, tls_failure
+from .tlssessions import SessionReuse
 
-__all__ = ["StreamTransport", "find_addresses", "open_link", "open_transport"]
+__all__ = ["StreamTransport", "find_addresses", "ignore_stage", "open_link", "open_transport"]
 
-#: Reads of this size were the fastest: larger ones leave the processor's cache.
+#: Octets of a read. This size was the fastest: larger ones leave the cache of the processor.
 READ_SIZE = 16384
 
-#: Seconds that the other side may take to say that it closes TLS, too.
+#: Seconds that the peer may take to close TLS, too.
 CLOSE_NOTIFY_TIMEOUT = 1.0
+
+#: Addresses of one host that are tried. The owner of a name may give it thousands, to keep its users busy.
+MAX_ADDRESSES = 32
 
 
 @contextmanager
@@ -39,23 +46,59 @@ def _as_connection_error() -> Iterator[None]:
         raise ConnectionAbortedError("the connection was closed by us") from exc
 
 
-class StreamTransport:
-    """A `Transport` over a stream of bytes, which is its own from now on.
+class _UntilEnd(trio.abc.Stream):
+    """The stream below TLS, which can keep to itself that the peer has closed it.
 
-    `resumption` is what its TLS may go on with, and what it is to leave for a later one.
+    A peer that closes TCP without closing TLS first may have been cut off by an attacker. For OpenSSL, that breaks the
+    TLS session, too: from version 3.5 on, the session is not to be resumed then, and says that it has no ticket. But a
+    link that broke is what resumption is for, and XMPP tells by its own footer whether it was cut off (RFC 6120 §4.4).
+    So OpenSSL is not told: once the handshake is done, the end is an error of ours. The option of OpenSSL for that,
+    ``OP_IGNORE_UNEXPECTED_EOF``, would have to be set on a context that may be the application's.
     """
 
-    keeps_messages = False
+    def __init__(self, stream: trio.abc.Stream) -> None:
+        self.raises = False
+        """Whether the end is an error: after the handshake, for which it is one of TLS."""
+        self.ended = False
+        """Whether the peer has closed the stream."""
+        self._stream = stream
 
-    def __init__(self, stream: trio.abc.Stream, resumption: Resumption | None = None) -> None:
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        await self._stream.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self._stream.wait_send_all_might_not_block()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        data = await self._stream.receive_some(max_bytes)
+        self.ended = not data
+        if self.ended and self.raises:
+            raise trio.BrokenResourceError("the peer closed the stream")
+        return data
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+class StreamTransport:
+    """A `Transport` over a stream of octets, which it owns from now on.
+
+    `session_reuse` has the TLS session to go on with, and takes the one that this link leaves.
+    """
+
+    is_message_based = False
+
+    def __init__(self, stream: trio.abc.Stream, session_reuse: SessionReuse | None = None) -> None:
         self.heard = trio.current_time()
         """See `Transport.heard`."""
         self._stream = stream
-        self._resumption = resumption
+        self._below: _UntilEnd | None = None
+        """What TLS runs on, if there is TLS."""
+        self._session_reuse = session_reuse
         self._unwritable: str | None = None
-        """Why nothing can be sent any more, if so."""
+        """The reason why nothing can be sent any more; None if it can."""
         self._unusable: str | None = None
-        """Why nothing can be sent or received any more, if so."""
+        """The reason why nothing can be sent or received any more; None if it can."""
 
     @property
     def secure(self) -> bool:
@@ -72,18 +115,18 @@ class StreamTransport:
 
     @property
     def certificate(self) -> Mapping[str, Any] | None:
-        """The other side's certificate, as `ssl.SSLSocket.getpeercert` tells it; None if it cannot be told."""
+        """The peer's certificate, as `ssl.SSLSocket.getpeercert` returns it; None if it is not known."""
         if not isinstance(self._stream, trio.SSLStream):
             return None
         try:
             certificate: Mapping[str, Any] | None = self._stream.getpeercert()
-        except ValueError:  # it is not a link of the ssl module, or there was no handshake yet
+        except ValueError:  # not a link of the ssl module, or there was no handshake yet
             return None
         return certificate
 
     @property
     def certificate_der(self) -> bytes | None:
-        """The same in DER, with all that there is in it."""
+        """The peer's certificate in DER; None if it is not known."""
         if not isinstance(self._stream, trio.SSLStream):
             return None
         try:
@@ -105,9 +148,9 @@ class StreamTransport:
             try:
                 await self._stream.send_all(data)
             except trio.BusyResourceError:
-                raise  # of this call nothing was written; the other one goes on
+                raise  # this call wrote nothing; the other one goes on
             except BaseException:
-                # Over plain TCP trio would take more, and put it after whatever was written of this.
+                # Over plain TCP, trio would accept more, and write it behind the part that was written.
                 self._unwritable = "a write was cut short, so nothing can follow it"
                 raise
 
@@ -115,7 +158,12 @@ class StreamTransport:
         """See `Transport.receive`."""
         self._check()
         with _as_connection_error():
-            data = bytes(await self._stream.receive_some(READ_SIZE))
+            try:
+                data = bytes(await self._stream.receive_some(READ_SIZE))
+            except trio.BrokenResourceError:
+                if self._below is None or not self._below.ended:
+                    raise
+                data = b""
         if data:
             self.heard = trio.current_time()
         return data
@@ -124,24 +172,28 @@ class StreamTransport:
         """See `Transport.start_tls`."""
         self._check(self._unwritable)
         self._unusable = "TLS was not established"
+        below = _UntilEnd(self._stream)
         try:
+            host = without_zone(to_ascii(server_hostname))
             tls: trio.SSLStream[trio.abc.Stream] = trio.SSLStream(
-                self._stream,
+                below,
                 context,
-                server_hostname=to_ascii(server_hostname),
+                server_hostname=host,
                 # A missing close_notify is not an error: the stream's own footer tells whether it was cut off.
                 https_compatible=True,
             )
-            if self._resumption is not None:
-                self._resumption.begin(tls, context, to_ascii(server_hostname))
+            if self._session_reuse is not None:
+                self._session_reuse.begin(tls, context, host)
             await tls.do_handshake()
+            check_names(tls, context, host)
         except (trio.BrokenResourceError, trio.ClosedResourceError, ssl.SSLError) as exc:
-            raise explain(exc, server_hostname) from exc
+            raise tls_failure(exc, server_hostname) from exc
         except ValueError as exc:
             raise TLSFailure(f"no certificate can be for {server_hostname}: {exc}") from exc
-        if self._resumption is not None:
-            self._resumption.begun(tls)
-        self._stream = tls
+        if self._session_reuse is not None:
+            self._session_reuse.begun(tls)
+        below.raises = True
+        self._stream, self._below = tls, below
         self._unusable = None
 
     async def close_gracefully(self) -> None:
@@ -155,7 +207,7 @@ class StreamTransport:
                     trio.move_on_after(CLOSE_NOTIFY_TIMEOUT),
                     suppress(trio.BrokenResourceError, trio.ClosedResourceError, trio.BusyResourceError),
                 ):
-                    # An SSLStream lets go of what it gives back here, and would not close it any more.
+                    # An SSLStream gives its stream away here, and would not close it any more.
                     self._stream, _ = await stream.unwrap()
         finally:
             await self.aclose()
@@ -168,10 +220,10 @@ class StreamTransport:
             await trio.aclose_forcefully(self._stream)
 
     def _leave_session(self) -> None:
-        """What can be had of our TLS is there for the next link."""
-        resumption, self._resumption = self._resumption, None
-        if resumption is not None and isinstance(self._stream, trio.SSLStream):
-            resumption.end(self._stream)
+        """Save the TLS session for the next link."""
+        reuse, self._session_reuse = self._session_reuse, None
+        if reuse is not None and isinstance(self._stream, trio.SSLStream):
+            reuse.end(self._stream)
 
     def _check(self, also: str | None = None) -> None:
         reason = self._unusable or also
@@ -179,14 +231,15 @@ class StreamTransport:
             raise ConnectionAbortedError(reason)
 
 
-def _no_matter(stage: Stage) -> None:
-    pass
+def ignore_stage(stage: Stage) -> None:
+    """Do nothing: the default of parameters that report how far an attempt has come."""
 
 
 async def find_addresses(endpoint: Endpoint) -> list[str]:
-    """The addresses of the host, the better ones first, those of both families in turn (RFC 8305 §4).
+    """Return the addresses of the host, the better ones first, those of both families in turn (RFC 8305 §4).
 
-    Raises `socket.gaierror`, which says what was looked for. Cancelling is safe.
+    There are at most `MAX_ADDRESSES`. A link-local address has its zone. Raises `socket.gaierror`, which says what was
+    looked for. Cancelling is safe.
     """
     _check_public(endpoint)
     try:
@@ -195,9 +248,17 @@ async def find_addresses(endpoint: Endpoint) -> list[str]:
         raise _not_found(exc, endpoint) from exc
     families: dict[int, dict[str, None]] = {}
     for family, _, _, _, address in found:
-        families.setdefault(family, {})[str(address[0])] = None
+        families.setdefault(family, {})[_with_zone(address)] = None
     rounds = zip_longest(*families.values())
-    return [address for one_of_each in rounds for address in one_of_each if address is not None]
+    addresses = [address for one_of_each in rounds for address in one_of_each if address is not None]
+    return addresses[:MAX_ADDRESSES]
+
+
+def _with_zone(address: Sequence[Any]) -> str:
+    """Return the text of a socket's address, with the zone of a link-local one (RFC 4007 §11, RFC 3493 §3.3)."""
+    host = str(address[0])
+    scope_id = address[3] if len(address) > 3 else 0
+    return f"{host}%{scope_id}" if scope_id and "%" not in host else host
 
 
 async def open_transport(
@@ -208,32 +269,32 @@ async def open_transport(
     nursery: trio.Nursery | None = None,
     address: str | None = None,
     proxy: Proxy | None = None,
-    report: Callable[[Stage], None] = _no_matter,
-    resumption: Resumption | None = None,
+    report: Callable[[Stage], None] = ignore_stage,
+    session_reuse: SessionReuse | None = None,
 ) -> Transport:
-    """Connect to `endpoint`; if it is ``xmpps``, with TLS, checked against `domain` and never against the host.
+    """Connect to `endpoint`. With ``xmpps``, TLS begins, too; its certificate must be for `domain`, not the host.
 
-    With ``wss`` it is the other way round: who serves the WebSocket need not be the server of the domain. A WebSocket
-    needs a `nursery` to live in, which lasts for as long as the transport is in use; nothing but a cancellation ever
-    comes out of it. ValueError if there is none.
+    With ``wss``, the certificate must be for the host: a WebSocket need not be on the server of the domain. It needs a
+    `nursery` that lasts for as long as the transport is in use; only a cancellation ever comes out of that.
 
-    `tls` is used as it is; None means `default_context`. ALPN (XEP-0368 §3) is only offered by the latter: a context
-    cannot be copied, its protocols cannot be read, and to set them would change what its owner uses elsewhere.
+    `tls` is used as it is; None means `default_context`. Only that offers a protocol by ALPN (XEP-0368 §3): the
+    protocols of a context cannot be read, and to set them would change what its owner uses elsewhere. An application
+    can set them itself: ``context.set_alpn_protocols(["xmpp-client"])``.
 
-    `address` is the one of the host's to connect to, in place of all of them in turn. A `proxy` is given the name of
-    the host, and finds the address itself. `report` is told how far it has come. `resumption` is for what TLS can save.
+    `address` is one address of the host, to connect to that alone. A `proxy` gets the name of the host, and looks it
+    up. `report` is told how far the attempt has come. `session_reuse` lets TLS go on with a session.
 
-    Raises OSError: of its kinds TLSFailure, ConnectionRefusedError, `socket.gaierror` and ConnectError say it best.
-    Has no deadline of its own. Cancelling leaves nothing open.
+    Raises OSError (TLSFailure, ConnectionRefusedError, `socket.gaierror` and ConnectError among them), and ValueError
+    for a WebSocket without a nursery. Has no deadline of its own. Cancelling leaves nothing open.
     """
     is_websocket = endpoint.scheme in ("ws", "wss")
     if is_websocket and nursery is None:
         raise ValueError("a WebSocket needs a nursery to live in")
     is_secured = endpoint.scheme in ("xmpps", "wss")
     if is_secured and tls is None:
-        tls = await usual_context(ALPN_WEBSOCKET if is_websocket else ALPN)
+        tls = await shared_context(ALPN_WEBSOCKET if is_websocket else ALPN)
     report(Stage.CONNECTING)
-    transport = StreamTransport(await open_link(endpoint, address, proxy), resumption)
+    transport = StreamTransport(await open_link(endpoint, address, proxy), session_reuse)
     try:
         if is_secured and tls is not None:
             report(Stage.TLS)
@@ -249,8 +310,13 @@ async def open_transport(
         raise
 
 
-async def open_link(endpoint: Endpoint, address: str | None, proxy: Proxy | None) -> trio.abc.Stream:
-    """The first step of `open_transport`: a stream of bytes, to the host or to one `address` of it."""
+async def open_link(
+    endpoint: Endpoint, address: str | None, proxy: Proxy | None, *, shown: str = ""
+) -> trio.abc.Stream:
+    """Connect to the host of `endpoint`, or to one `address` of it: the first step of `open_transport`.
+
+    `shown` is what errors call the endpoint, if that is not its URL. Raises OSError. Cancelling leaves nothing open.
+    """
     if proxy is not None:
         return await open_tunnel(proxy, to_ascii(endpoint.host), endpoint.port)
     _check_public(endpoint)
@@ -259,7 +325,7 @@ async def open_link(endpoint: Endpoint, address: str | None, proxy: Proxy | None
     except socket.gaierror as exc:
         raise _not_found(exc, endpoint) from exc
     except OSError as exc:
-        what = f"could not connect to {endpoint}" if address is None else ""
+        what = f"could not connect to {shown or endpoint}" if address is None else ""
         raise explain_refusal(exc, what) from exc
 
 

@@ -1,11 +1,11 @@
 """WebSocket as a transport (RFC 6455, RFC 7395 §3.1), by trio-websocket; this is the only module that knows it.
 
-trio-websocket reads in a task of its own, and has its ways: what goes wrong there is raised in that task, be it an
-error of a library two floors below; and of a link that ends during the handshake it does not tell at all. So it is
-held in a nursery which lets nothing out, over a stream which notices what happens.
+trio-websocket reads in a task of its own. An error there is raised in that task, also one of a library below it, and a
+link that ends during the handshake raises none. So its task runs in a nursery that lets nothing out, over a stream that
+notes what happens.
 
-It sends one message at a time, each by several switches between tasks and a system call. So it sends what it has to
-say itself, and our messages go past it: many at once, between two writes of its own.
+It sends one message at a time, each by several switches between tasks and a system call. So it sends only its control
+frames; our messages go past it, many at once, between two writes of its own.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_st
 from wsproto.utilities import LocalProtocolError
 
 from ..errors import StreamCondition, StreamError, TLSFailure
+from ..text import printable
 from .base import Transport
-from .endpoint import Endpoint, to_ascii
+from .endpoint import Endpoint, in_url, to_ascii, without_zone
 from .frames import text_frames
 
 __all__ = ["MAX_MESSAGE", "WebSocketTransport", "open_websocket"]
@@ -50,14 +51,14 @@ _STATUS = re.compile(rb"HTTP/1\.[01] +([0-9]{3})[ \t]*([ -~]{0,60})")
 
 
 class _Below(trio.abc.Stream):
-    """A transport of bytes as the stream that trio-websocket wants; it notices what that does not tell."""
+    """A transport of octets as the stream below trio-websocket; it notes what that does not tell."""
 
     def __init__(self, transport: Transport) -> None:
         self.transport = transport
         self.handshake = trio.CancelScope()
-        """Is cancelled when no answer can come any more."""
+        """Cancelled when no answer can arrive any more."""
         self.answer: bytes | None = b""
-        """What there is of the answer to the handshake; None when there is a WebSocket."""
+        """The octets so far of the answer to the handshake; None when the WebSocket is open."""
         self.failure: ConnectionError | None = None
         """What broke the link, if something did."""
         self.unread = 0
@@ -82,7 +83,7 @@ class _Below(trio.abc.Stream):
             self._writing.release()
 
     async def _take_turn(self) -> None:
-        # As `async with` does it, but without a checkpoint if nobody else writes: there is one in what follows.
+        # Like `async with`, but without a checkpoint if no other task writes: there is one in what follows.
         try:
             self._writing.acquire_nowait()
         except trio.WouldBlock:
@@ -112,13 +113,13 @@ class _Below(trio.abc.Stream):
         self.unread = 0
 
     def _answered(self, answer: bytes, *, is_all: bool) -> None:
-        """Look at what there is of the answer: whether there is going to be a WebSocket, if it goes on like that."""
+        """Check the octets so far of the answer: whether it can still become that of a WebSocket."""
         self.answer = answer
         line, is_whole, _ = answer.partition(b"\n")
         status = _STATUS.match(line)
         if is_whole and status is not None and status[1] != b"101":
-            said = b" ".join(filter(None, status.groups())).decode()
-            raise self._broken(ConnectionRefusedError(f"{_NONE_HERE}: the server answered HTTP {said}"))
+            words = b" ".join(filter(None, status.groups())).decode()
+            raise self._broken(ConnectionRefusedError(f"{_NONE_HERE}: the server answered HTTP {words}"))
         if line[:7] != b"HTTP/1."[: len(line)] or (is_whole and status is None):
             raise self._broken(ConnectionRefusedError(f"{_NONE_HERE}: the answer was not HTTP"))
         if is_all:
@@ -145,7 +146,7 @@ def _check_open(websocket: WebSocketConnection) -> None:
 class WebSocketTransport:
     """A `Transport` of messages over another one of bytes, which is its own from now on; `open_websocket` makes one."""
 
-    keeps_messages = True
+    is_message_based = True
     tls_version = None
 
     def __init__(self, transport: Transport, max_message: int) -> None:
@@ -162,7 +163,7 @@ class WebSocketTransport:
         """Why nothing can be sent or received any more, if so."""
 
     async def run(self, host: str, path: str, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Shake hands, report that, and hold what trio-websocket has running until the link is over.
+        """Make the handshake, report that, and run the task of trio-websocket until the link is over.
 
         Raises ConnectionError for a handshake that fails, and nothing afterwards.
         """
@@ -199,7 +200,7 @@ class WebSocketTransport:
         nursery.cancel_scope.cancel(reason="the WebSocket handshake has failed")
 
     def _refusal(self) -> ConnectionError:
-        """Why there is no WebSocket."""
+        """Return the error that tells why there is no WebSocket."""
         if self._unusable is not None:
             return ConnectionAbortedError(self._unusable)
         return self._below.failure or ConnectionRefusedError("the answer to the WebSocket handshake is wrong")
@@ -257,7 +258,7 @@ class WebSocketTransport:
                 with trio.move_on_after(CLOSE_TIMEOUT):
                     await websocket.aclose()
         except LocalProtocolError:
-            pass  # it was being closed already
+            pass  # it is being closed already
         finally:
             await self.aclose()
 
@@ -274,22 +275,20 @@ class WebSocketTransport:
         return self._websocket
 
     def _end(self, closed: ConnectionClosed | None) -> ConnectionError | None:
-        """What ended the link; None if it was the other side, properly as far as WebSocket goes."""
+        """Return the error that ended the link; None if the peer closed it in order."""
         if self._unusable is not None:
             return ConnectionAbortedError(self._unusable)
         if self._below.failure is not None:
             return self._below.failure
         reason = None if closed is None else closed.reason
         if reason is None:
-            return ConnectionAbortedError("the server broke the rules of WebSocket")
+            return ConnectionAbortedError("the server violated the protocol of WebSocket")
         if reason.code in (_NORMAL_CLOSURE, _GOING_AWAY, _NO_CODE, _ABNORMAL_CLOSURE):
             return None
         if reason.code == _TOO_BIG and str(self._max_message) in (reason.reason or ""):
             text = f"a message of more than {self._max_message} characters"
             return StreamError(StreamCondition.POLICY_VIOLATION, text, by_us=True)
-        text = "".join(
-            char if char.isprintable() else "\ufffd" for char in f"{reason.code} {reason.reason or ''}"
-        ).strip()
+        text = printable(f"{reason.code} {reason.reason or ''}")
         return ConnectionAbortedError(f"the server closed the WebSocket: {text}")
 
 
@@ -298,8 +297,8 @@ async def open_websocket(
 ) -> WebSocketTransport:
     """Open a WebSocket for XMPP to `endpoint` over `transport`, which is connected to it, and secured if it is ``wss``.
 
-    `nursery` is where it lives: it has to last for as long as the transport is in use, and nothing but a cancellation
-    comes out of it. Raises ConnectionError, and closes `transport` then. Has no deadline of its own. Cancelling leaves
+    Its task runs in `nursery`, which has to last for as long as the transport is in use; only a cancellation ever comes
+    out of that. Raises ConnectionError, and closes `transport` then. Has no deadline of its own. Cancelling leaves
     nothing open.
     """
     websocket = WebSocketTransport(transport, max_message)
@@ -312,13 +311,12 @@ async def open_websocket(
 
 
 def _authority(endpoint: Endpoint) -> str:
-    """What the Host header says (RFC 9110 §7.2)."""
-    host = to_ascii(endpoint.host)
-    host = f"[{host}]" if ":" in host else host
+    """Return the value of the Host header (RFC 9110 §7.2)."""
+    host = in_url(without_zone(to_ascii(endpoint.host)))
     return host if endpoint.port == {"ws": 80, "wss": 443}[endpoint.scheme] else f"{host}:{endpoint.port}"
 
 
 def _target(endpoint: Endpoint) -> str:
-    """What is asked for: the path and the query (RFC 9112 §3.2.1)."""
+    """Return the target of the request: the path and the query (RFC 9112 §3.2.1)."""
     path = quote(endpoint.path, safe="/?%:@!$&'()*+,;=-._~")
     return path if path.startswith("/") else f"/{path}"

@@ -1,30 +1,30 @@
-"""What to fix, by whom, in order of how much it matters."""
+"""Advice: what to fix, by whom, the important things first."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from .advice_texts import Level, Whose, advice_texts
 from .fault import flaws
 from .findings import STEPS, Diagnosis, Login, Visit
-from .remedies import REMEDIES, Level, Whose
-from .shown import listed
+from .terminal import listed
 
 __all__ = ["Advice", "advice"]
 
-#: A certificate that expires in less than so many days had better be renewed now.
+#: Days before a certificate expires in which to advise renewing it.
 SOON = 14
 
 #: Seconds from which on a step is slow.
 SLOW = 2.0
 
-#: Faults of the way there: nobody was met.
+#: Faults of the network: no server was reached.
 _ON_THE_WAY = frozenset({"name-not-found", "refused", "silent", "unreachable", "blocked", "proxy", "dns-silent"})
 
 
 @dataclass(slots=True)
 class Advice:
-    """One thing to do. `places` are those that it is about; none if it is about all."""
+    """One thing to do. `places` are the candidates that it is about; empty if it is about all."""
 
     code: str
     level: Level
@@ -34,18 +34,18 @@ class Advice:
 
 
 def advice(diagnosis: Diagnosis) -> list[Advice]:
-    """What could be done: faults before hints. Nothing if all is well."""
+    """Return the advice, faults before hints; empty if all is well."""
     told: dict[tuple[str, str], Advice] = {}
     for code, place, values in _all(diagnosis):
-        level, whose, sentence = REMEDIES[code]
-        text = sentence.format(**{"domain": diagnosis.domain, "name": diagnosis.domain, "more": "", **values})
-        each = told.setdefault((code, text), Advice(code, level, whose, text))
+        known = advice_texts()[code]
+        text = known.text.format(**{"domain": diagnosis.domain, "name": diagnosis.domain, "more": "", **values})
+        each = told.setdefault((code, text), Advice(code, known.level, known.whose, text))
         if place is not None and place not in each.places:
             each.places.append(place)
     return sorted(told.values(), key=lambda each: each.level == "hint")
 
 
-#: A word, the place that it is about, and what its sentence needs.
+#: A code, the place that it is about, and the values for its text.
 _Told = tuple[str, str | None, dict[str, str]]
 
 
@@ -80,7 +80,7 @@ def _records(diagnosis: Diagnosis) -> Iterator[_Told]:
 
 
 def _is_unknown(diagnosis: Diagnosis) -> bool:
-    """Whether the DNS knows nothing of the domain."""
+    """Tell whether the domain is not in the DNS at all."""
     has_records = diagnosis.dns is None or bool(diagnosis.dns.records or diagnosis.dns.troubles)
     lost = [visit for visit in diagnosis.visits if visit.found_in == "dns" and visit.fault == "name-not-found"]
     return bool(lost) and not has_records
@@ -106,13 +106,13 @@ def _failed(visit: Visit, diagnosis: Diagnosis) -> Iterator[_Told]:
 
 
 def _named(visit: Visit, diagnosis: Diagnosis) -> str:
-    """Whom the certificate has to name there."""
+    """Return the name that the certificate must have there."""
     scheme, _, rest = visit.endpoint.partition("://")
     return rest.partition("/")[0].rpartition(":")[0] if scheme in ("ws", "wss") else diagnosis.domain
 
 
 def _other_way(visit: Visit, diagnosis: Diagnosis) -> str | None:
-    """An address of the same endpoint, of the other family, where somebody was met."""
+    """Return an address of the same endpoint, of the other family, where a server was reached; or None."""
     for other in diagnosis.visits:
         is_met = other.endpoint == visit.endpoint and other.fault not in _ON_THE_WAY
         if is_met and visit.address and other.address and (":" in visit.address) != (":" in other.address):
@@ -145,8 +145,6 @@ def _reached(visit: Visit) -> Iterator[_Told]:
     days = None if visit.certificate is None else visit.certificate.days_left
     if days is not None and days < SOON:
         yield "expires-soon", place, {"more": f"{days} days" if days != 1 else "1 day"}
-    if visit.certificate is not None and visit.certificate.readable and not visit.certificate.names:
-        yield "common-name-only", place, {}
     if visit.tls is not None and visit.tls.version == "TLSv1.2":
         yield "no-tls13", place, {}
     if visit.before_tls is not None and visit.before_tls is not offer and visit.before_tls.mechanisms:
@@ -180,7 +178,7 @@ def _slow(visit: Visit | Login) -> Iterator[_Told]:
 
 
 def _everywhere(diagnosis: Diagnosis) -> Iterator[_Told]:
-    """What only shows when all places are looked at together."""
+    """Yield the advice that follows from all candidates together."""
     visits = diagnosis.visits
     early = any(visit.fault == "certificate-not-yet-valid" for visit in visits)
     expired = [visit.fault == "certificate-expired" for visit in visits if visit.certificate is not None]

@@ -1,4 +1,4 @@
-"""What a certificate says, be it one that nobody should trust."""
+"""The contents of a certificate, trusted or not."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _DAY = 86400
 
 
 def read_certificate(der: bytes, told: Mapping[str, Any] | None, name: str, *, trusted: bool) -> Certificate:
-    """A certificate in DER, which should be for `name`; `told` is what the ssl module says of it, if it does.
+    """Read a certificate in DER, which should be for `name`; `told` is what the ssl module tells of it, if it does.
 
-    That module reads only certificates that it trusts, and does not know the names of RFC 6120 §13.7.1.2; the package
-    cryptography, if it is there, does both. Never raises.
+    The ssl module reads only certificates that it trusts, and no names of RFC 6120 §13.7.1.2. The package cryptography,
+    if it is installed, reads all. Never raises.
     """
     found = Certificate(trusted, hashlib.sha256(der).hexdigest())
     try:
@@ -38,7 +38,7 @@ def read_certificate(der: bytes, told: Mapping[str, Any] | None, name: str, *, t
         else:
             found.readable = False
     if found.readable:
-        # What ssl has checked is so: its rules may be finer than ours.
+        # The check of the ssl module counts: its rules may be finer than ours.
         found.covers = trusted or _covers(found, name)
     return found
 
@@ -48,13 +48,13 @@ def _by_cryptography(found: Certificate, der: bytes) -> None:
     from cryptography.x509.oid import NameOID
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it has opinions of certificates; nobody asked it
+        warnings.simplefilter("ignore")  # it warns of odd certificates, which are our subject
         certificate = x509.load_der_x509_certificate(der)
         found.self_signed = certificate.issuer == certificate.subject
         found.issuer = _names(certificate.issuer, NameOID.ORGANIZATION_NAME, NameOID.COMMON_NAME)
         found.common_name = _names(certificate.subject, NameOID.COMMON_NAME)
         _dates(found, certificate.not_valid_before_utc, certificate.not_valid_after_utc)
-        # An extension that cannot be read is as good as none.
+        # An extension that cannot be read is treated as missing.
         with suppress(ValueError, x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
             _alternative_names(found, certificate)
 
@@ -71,7 +71,7 @@ def _alternative_names(found: Certificate, certificate: x509.Certificate) -> Non
 
 
 def _string(der: bytes) -> str:
-    """What is in an IA5String or a UTF8String."""
+    """Return the text of an IA5String or a UTF8String."""
     length = der[1] if len(der) > 1 else 0
     return der[2 + (length & 0x7F if length & 0x80 else 0) :].decode("utf-8", "replace")
 
@@ -101,7 +101,7 @@ def _dates(found: Certificate, before: datetime, after: datetime) -> None:
 
 
 def _covers(certificate: Certificate, name: str) -> bool:
-    """Whether one of its names is `name`, or a wildcard for it (RFC 9525 §6.3)."""
+    """Tell whether one of its names is `name`, or a wildcard for it (RFC 9525 §6.3)."""
     wanted = to_ascii(name).lower()
     if wanted in certificate.ip:
         return True

@@ -1,40 +1,29 @@
-"""What went wrong on the way to one place, in one word: those that `advice` has a sentence for."""
+"""The fault at one candidate, as a code that `advice_texts` has a text for."""
 
 from __future__ import annotations
 
 import errno
 import socket
-import ssl
 
 from ...errors import StreamCondition, StreamError, TLSFailure
+from ...transport.tls import TLSProblem, tls_problem
 from .findings import Certificate
-from .patient import Patient, Place
+from .target import Candidate, Target
 
 __all__ = ["fault_of", "flaws"]
 
 _UNREACHABLE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL)
 
-#: By the code of X.509 that OpenSSL gives.
-_CERTIFICATE = {
-    9: "certificate-not-yet-valid",
-    10: "certificate-expired",
-    18: "certificate-self-signed",
-    62: "certificate-name",
-    63: "certificate-name",
-    64: "certificate-name",
-}
-
-#: By OpenSSL's names for what breaks a handshake; see `tls.explain`.
 _HANDSHAKE = {
-    "WRONG_VERSION_NUMBER": "not-tls",
-    "RECORD_LAYER_FAILURE": "not-tls",
-    "PACKET_LENGTH_TOO_LONG": "not-tls",
-    "UNKNOWN_PROTOCOL": "not-tls",
-    "UNSUPPORTED_PROTOCOL": "tls-too-old",
-    "TLSV1_ALERT_PROTOCOL_VERSION": "tls-too-old",
-    "VERSION_TOO_LOW": "tls-too-old",
-    "TLSV1_UNRECOGNIZED_NAME": "host-unknown",
-    "TLSV1_ALERT_NO_APPLICATION_PROTOCOL": "not-xmpp",
+    TLSProblem.NOT_TLS: "not-tls",
+    TLSProblem.VERSION: "tls-too-old",
+    TLSProblem.SNI: "host-unknown",
+    TLSProblem.ALPN: "not-xmpp",
+    TLSProblem.NAME: "certificate-name",
+    TLSProblem.EXPIRED: "certificate-expired",
+    TLSProblem.NOT_YET_VALID: "certificate-not-yet-valid",
+    TLSProblem.SELF_SIGNED: "certificate-self-signed",
+    TLSProblem.UNTRUSTED: "certificate-untrusted",
 }
 
 _CONDITIONS = {
@@ -44,16 +33,16 @@ _CONDITIONS = {
 }
 
 
-def fault_of(error: Exception, step: str | None, place: Place, patient: Patient) -> str:
-    """The word for `error`, which ended `step`; TimeoutError is for silence."""
+def fault_of(error: Exception, step: str | None, candidate: Candidate, target: Target) -> str:
+    """Return the code for `error`, which ended `step`. A TimeoutError stands for silence."""
     if step in (None, "resolving"):
-        return _resolving(error, place)
+        return _resolving(error, candidate)
     if step == "connecting":
-        return _connecting(error, place, patient)
+        return _connecting(error, candidate, target)
     if isinstance(error, TimeoutError):
         return "hangs"
     if isinstance(error, TLSFailure):
-        return _tls(error, place)
+        return _tls(error, candidate)
     if isinstance(error, StreamError):
         return "not-xmpp" if error.by_us else _CONDITIONS.get(error.condition, "stream-error")
     if "HTTP is spoken here" in str(error):
@@ -61,18 +50,18 @@ def fault_of(error: Exception, step: str | None, place: Place, patient: Patient)
     return "no-websocket" if step == "websocket" else "closed"
 
 
-def _resolving(error: Exception, place: Place) -> str:
-    if place.endpoint.is_onion:
+def _resolving(error: Exception, candidate: Candidate) -> str:
+    if candidate.endpoint.is_onion:
         return "onion"
     knows = isinstance(error, socket.gaierror) and error.errno != socket.EAI_AGAIN
     return "name-not-found" if knows else "dns-silent"
 
 
-def _connecting(error: Exception, place: Place, patient: Patient) -> str:
-    if patient.proxy is not None:
+def _connecting(error: Exception, candidate: Candidate, target: Target) -> str:
+    if target.proxy is not None:
         return "proxy"
     if isinstance(error, socket.gaierror):
-        return _resolving(error, place)
+        return _resolving(error, candidate)
     if isinstance(error, ConnectionRefusedError):
         return "refused"
     if isinstance(error, PermissionError):
@@ -82,23 +71,16 @@ def _connecting(error: Exception, place: Place, patient: Patient) -> str:
     return "silent"
 
 
-def _tls(error: TLSFailure, place: Place) -> str:
-    if place.endpoint.scheme == "ws":
+def _tls(error: TLSFailure, candidate: Candidate) -> str:
+    if candidate.endpoint.scheme == "ws":
         return "insecure-websocket"
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, ssl.SSLError):
-        cause = cause.__cause__
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        return _CERTIFICATE.get(cause.verify_code, "certificate-untrusted")
-    if isinstance(cause, ssl.SSLError):
-        return _HANDSHAKE.get(cause.reason or "", "tls-failed")
     if error.__cause__ is not None:
-        return "tls-failed"
+        return _HANDSHAKE.get(tls_problem(error), "tls-failed")
     return "tls-refused" if "refused" in str(error) else "no-tls"
 
 
 def flaws(certificate: Certificate, now: str) -> list[str]:
-    """All that is wrong with a certificate by itself: OpenSSL tells only what it came upon first."""
+    """Return all codes for a certificate: OpenSSL tells only the first problem that it finds."""
     found = []
     if certificate.covers is False:
         found.append("certificate-name")

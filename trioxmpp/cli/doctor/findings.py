@@ -1,4 +1,4 @@
-"""What an examination finds. Each class is an object of ``--json``, field by field: docs/doctor.md tells them all."""
+"""The findings. Each class is an object of ``--json``, field by field, as docs/doctor.md describes them."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ __all__ = [
     "Visit",
 ]
 
-#: Of the shape of ``--json``. A name that is new does not change it; one that goes, or means something else, does.
+#: The version of the shape of ``--json``. It changes if a name is removed or gets another meaning.
 VERSION = 1
 
-#: What is being done, as a person says it. Most are those of `errors.Stage`.
+#: The steps, in words for a person. Most are those of `errors.Stage`.
 STEPS = {
     "resolving": "looking it up",
     "connecting": "connecting",
@@ -44,15 +44,15 @@ STEPS = {
 
 @dataclass(slots=True)
 class Tool:
-    """With what we looked."""
+    """The software that made the diagnosis."""
 
     trioxmpp: str
     python: str
     openssl: str
     clock: str
-    """The time that this machine thinks it is."""
+    """The time by the clock of this machine."""
     proxy: str | None = None
-    """The way out, without its password."""
+    """The proxy, without its password."""
 
 
 @dataclass(slots=True)
@@ -68,7 +68,7 @@ class Record:
 
 @dataclass(slots=True)
 class Lookup:
-    """What the DNS said."""
+    """The answer of the DNS."""
 
     seconds: float
     records: list[Record] = field(default_factory=list)
@@ -88,7 +88,7 @@ class HostMeta:
 
 @dataclass(slots=True)
 class Step:
-    """Something that took time; `name` is a key of `STEPS`."""
+    """A step that took time; `name` is a key of `STEPS`."""
 
     name: str
     seconds: float = 0.0
@@ -96,29 +96,29 @@ class Step:
 
 @dataclass(slots=True)
 class TLS:
-    """What secures the link."""
+    """The TLS of a link."""
 
     version: str | None
     bindings: tuple[str, ...] = ()
-    """Types of channel binding that this Python can tell of it."""
+    """The types of channel binding that this Python can export from it."""
 
 
 @dataclass(slots=True)
 class Certificate:
-    """What the server showed. What is not known is None, or empty."""
+    """The certificate of the server. A field that is not known is None, or empty."""
 
     trusted: bool
-    """False: it was looked at by a second handshake, which trusts anybody."""
+    """Whether it was verified. If not, a second handshake has read it, which trusts any certificate."""
     sha256: str
     readable: bool = True
-    """Whether its contents could be read: one that is not trusted takes the package cryptography."""
+    """Whether its contents could be read: that needs the package cryptography, if it is not trusted."""
     dns: tuple[str, ...] = ()
     srv: tuple[str, ...] = ()
     xmpp: tuple[str, ...] = ()
     ip: tuple[str, ...] = ()
     common_name: str | None = None
     covers: bool | None = None
-    """Whether it names whom it should, in the way that counts (RFC 9525)."""
+    """Whether it has the right name in subjectAltName (RFC 9525)."""
     issuer: str | None = None
     self_signed: bool | None = None
     not_before: str | None = None
@@ -127,14 +127,14 @@ class Certificate:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All of them, each with its kind if it is not the usual one."""
+        """All names, each with its kind if that is not DNS."""
         others = (("SRV", self.srv), ("XMPP", self.xmpp), ("IP", self.ip))
         return self.dns + tuple(f"{kind} {name}" for kind, names in others for name in names)
 
 
 @dataclass(slots=True)
 class Limits:
-    """XEP-0478."""
+    """The limits that the server announces (XEP-0478)."""
 
     max_bytes: int | None = None
     idle_seconds: int | None = None
@@ -151,19 +151,19 @@ class Caps:
 
 @dataclass(slots=True)
 class SASL2:
-    """XEP-0388."""
+    """The offer of SASL2 (XEP-0388)."""
 
     mechanisms: tuple[str, ...] = ()
     bind2: bool = False
     inline: tuple[str, ...] = ()
-    """Namespaces of what can be begun along with binding (XEP-0386)."""
+    """The namespaces of the features that can be enabled while binding (XEP-0386)."""
     resumes: bool = False
-    """Whether a session can be resumed in the same breath (XEP-0198 §6.2)."""
+    """Whether a session can be resumed along with the login (XEP-0198 §6.2)."""
     fast: tuple[str, ...] = ()
-    """Mechanisms that there are tokens for (XEP-0484)."""
+    """The mechanisms for tokens (XEP-0484)."""
     tls_0rtt: bool = False
     upgrades: tuple[str, ...] = ()
-    """XEP-0480."""
+    """The upgrade tasks (XEP-0480)."""
 
 
 @dataclass(slots=True)
@@ -174,7 +174,7 @@ class Offer:
     """``offered`` or ``required``."""
     mechanisms: tuple[str, ...] = ()
     bindings: tuple[str, ...] | None = None
-    """Types of channel binding that are announced (XEP-0440); None: not told."""
+    """The types of channel binding that are announced (XEP-0440); None if none are announced."""
     sasl2: SASL2 | None = None
     sm: bool = False
     limits: Limits | None = None
@@ -185,34 +185,34 @@ class Offer:
 
 @dataclass(slots=True)
 class Plan:
-    """How we would log in, by a password."""
+    """How we would log in by a password."""
 
     profile: str
     """``SASL`` or ``SASL2``."""
     mechanism: str | None = None
     binding: str | None = None
-    """What the login would be bound to."""
+    """The type of channel binding that the login would use."""
     token: str | None = None
-    """The mechanism that we would ask a token for (FAST)."""
+    """The mechanism for which we would request a token (XEP-0484)."""
     refusal: str | None = None
-    """Why we would not."""
+    """The reason why we would not log in."""
 
 
 @dataclass(slots=True)
 class Visit:
-    """How far one address of one endpoint let us come, and what was seen there."""
+    """How far we came at one address of one endpoint, and the findings there."""
 
     endpoint: str
     address: str | None = None
     found_in: str = "arguments"
-    """``dns``, ``host-meta`` or ``arguments``; ``see-other-host`` if a server sends us there."""
+    """``dns``, ``host-meta`` or ``arguments``; ``see-other-host`` if a server redirects us there."""
     steps: list[Step] = field(default_factory=list)
     error: str | None = None
-    """Why no farther."""
+    """The reason why we came no farther."""
     fault: str | None = None
-    """The same as a word: one of those in `advice`."""
+    """The code of that reason, see `advice_texts`."""
     sent_to: str | None = None
-    """Where the server wants us to be instead."""
+    """The endpoint that the server redirects us to."""
     tls: TLS | None = None
     certificate: Certificate | None = None
     before_tls: Offer | None = None
@@ -221,12 +221,12 @@ class Visit:
 
     @property
     def could_log_in(self) -> bool:
-        """Whether it offers a way to log in that does not give a password away."""
+        """Whether a login that does not give the password away is offered."""
         return self.error is None and self.plan is not None and self.plan.refusal is None
 
     @property
     def place(self) -> str:
-        """Where it is, for a person."""
+        """The endpoint and its address, for a person."""
         is_known = self.address is None or self.address in self.endpoint
         return self.endpoint if is_known else f"{self.endpoint} at {self.address}"
 
@@ -238,37 +238,37 @@ class Managed:
     resumable: bool
     id: str | None = None
     max: int | None = None
-    """For how many seconds the server keeps a lost session, if it says so."""
+    """The seconds for which the server keeps a session without a link, if it tells."""
     location: str | None = None
 
 
 @dataclass(slots=True)
 class Login:
-    """What came of logging in."""
+    """The outcome of the login."""
 
     endpoint: str
     address: str | None = None
     steps: list[Step] = field(default_factory=list)
     error: str | None = None
     condition: str | None = None
-    """The server's word for the error (RFC 6120 §6.5)."""
+    """The condition of the failure (RFC 6120 §6.5)."""
     profile: str | None = None
     mechanism: str | None = None
     bound: bool = False
     """Whether the login was bound to the TLS link."""
     token: str | None = None
-    """The mechanism that we were given a token for: the next login would be by that."""
+    """The mechanism of the token that we were given: the next login would use it."""
     jid: str | None = None
     sm: Managed | None = None
     ping: float | None = None
-    """Seconds that a round trip takes."""
+    """The seconds of a round trip."""
     offer: Offer | None = None
-    """What is offered inside."""
+    """The features that are offered after the login."""
 
 
 @dataclass(slots=True)
 class Diagnosis:
-    """Everything that was found."""
+    """All findings about a target."""
 
     domain: str
     tool: Tool
@@ -277,12 +277,12 @@ class Diagnosis:
     host_meta: list[HostMeta] = field(default_factory=list)
     visits: list[Visit] = field(default_factory=list)
     left_out: int = 0
-    """How many more places there are: nobody has that many."""
+    """The number of candidates that were not tried."""
     login: Login | None = None
 
     @property
     def ok(self) -> bool:
-        """Whether one could log in; if it was tried, whether one did."""
+        """Whether a login is possible; if it was tried, whether it succeeded."""
         if self.login is not None:
             return self.login.error is None
         return any(visit.could_log_in for visit in self.visits)

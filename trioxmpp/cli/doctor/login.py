@@ -1,4 +1,4 @@
-"""Logging in, step by step, as `connect` does it; and a sign of life from inside."""
+"""The probe of a login, step by step, as `connect` does it, and a ping over the new session."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from ...client.race import FAILURES
 from ...errors import AuthenticationFailure, ErroneousStanza, Stage, StreamNegotiationFailure, XMPPError
 from ...jid import JID
 from ...protocol.elements.ping import Ping
-from ...protocol.sasl import Credentials, LoginMemory, Strength
+from ...protocol.loginstate import LoginState
+from ...protocol.sasl import Credentials, Strength
 from ...protocol.sm import Enable, Enabled
 from ...stream.bare import bare
 from ...stream.negotiation.negotiate import NegotiationOptions, bind, log_in, secure
@@ -20,72 +21,70 @@ from ...stream.negotiation.sasl2 import InlineRequests, LoggedIn
 from ...stream.stanzastream import StanzaStream
 from .findings import Login, Managed
 from .offer import plan
-from .patient import Patient, Place
 from .reach import ObservedStream, Watch, reach
-from .shown import in_words
+from .target import Candidate, Target
+from .terminal import error_text
 
 __all__ = ["log_in_at"]
 
 
-async def log_in_at(patient: Patient, jid: JID, place: Place, patience: float) -> Login:
-    """What comes of logging in at `place`, in `patience` seconds. Cancelling is safe."""
-    login = Login(str(place.endpoint), place.address)
-    guest = _Guest(patient, jid, place, login)
+async def log_in_at(target: Target, jid: JID, candidate: Candidate, patience: float) -> Login:
+    """Log in at `candidate`, in `patience` seconds, and return the outcome. Cancelling leaves nothing open."""
+    login = Login(str(candidate.endpoint), candidate.address)
+    login_probe = _LoginProbe(target, jid, candidate, login)
     error: Exception | None = TimeoutError(f"no answer within {patience:.3g} seconds")
     with trio.move_on_after(patience):
-        error = await _stay(guest)
-    guest.watch.stop()
+        error = await login_probe.run()
+    login_probe.watch.stop()
     if error is not None:
-        login.error = in_words(error)
+        login.error = error_text(error)
     if isinstance(error, AuthenticationFailure):
         login.condition = error.condition
     return login
 
 
-async def _stay(guest: _Guest) -> Exception | None:
-    """Come in, look, and leave; return what ended it too early, if something did."""
-    failure: Exception | None = None
-    with bare():
-        async with trio.open_nursery() as nursery:  # where a WebSocket lives, and the stream
-            try:
-                await guest.come_in(nursery)
-            except FAILURES as exc:
-                failure = exc
-            finally:
-                guest.watch.stop()
-                nursery.cancel_scope.cancel(reason="all was seen")
-    return failure
+class _LoginProbe:
+    """One login at one candidate, and what is found over the session."""
 
-
-class _Guest:
-    """Somebody with an account, who looks at it from inside."""
-
-    def __init__(self, patient: Patient, jid: JID, place: Place, login: Login) -> None:
+    def __init__(self, target: Target, jid: JID, candidate: Candidate, login: Login) -> None:
         self.watch = Watch(login.steps)
-        self._patient = patient
+        self._target = target
         self._jid = jid
-        self._place = place
+        self._candidate = candidate
         self._login = login
-        self._memory = LoginMemory()
+        self._memory = LoginState()
 
-    async def come_in(self, nursery: trio.Nursery) -> None:
-        """From the first byte to the last."""
-        patient, login, watch = self._patient, self._login, self.watch
-        transport = await reach(patient, self._place, nursery, watch)
-        xmlstream = ObservedStream(transport, patient.domain)
+    async def run(self) -> Exception | None:
+        """Log in, look around, and leave; return the error that ended it too early, or None."""
+        failure: Exception | None = None
+        with bare():
+            async with trio.open_nursery() as nursery:  # where a WebSocket lives, and the stream
+                try:
+                    await self._run_in(nursery)
+                except FAILURES as exc:
+                    failure = exc
+                finally:
+                    self.watch.stop()
+                    nursery.cancel_scope.cancel(reason="the probe has ended")
+        return failure
+
+    async def _run_in(self, nursery: trio.Nursery) -> None:
+        target, login, watch = self._target, self._login, self.watch
+        transport = await reach(target, self._candidate, nursery, watch)
+        xmlstream = ObservedStream(transport, target.domain)
         try:
-            credentials = Credentials.of(self._jid, patient.password)
+            credentials = Credentials.of(self._jid, target.password)
             # As `connect` with the defaults: Bind 2 lets the server choose the resource.
             inline = InlineRequests(bind=self._jid.resource is None, enable=Enable(resume=True))
             options = NegotiationOptions(self._jid.bare, credentials, memory=self._memory, inline=inline)
-            opened = await secure(xmlstream, options, patient.tls, watch)
+            opened = await secure(xmlstream, options, target.tls, watch)
             intended = plan(xmlstream.offers[-1], transport.channel_bindings(), transport.tls_version)
             watch(Stage.AUTHENTICATION)
             logged_in = await log_in(xmlstream, opened, options)
             login.profile, login.mechanism = intended.profile, intended.mechanism
             login.bound = self._memory.strength is Strength.BOUND
-            if self._memory.ticket is not None and self._memory.ticket.token:
-                login.token = self._memory.ticket.mechanism
+            if self._memory.fast_token is not None and self._memory.fast_token.token:
+                login.token = self._memory.fast_token.mechanism
             jid = logged_in.results.jid
             if jid is None:
                 watch("binding")
@@ -107,7 +106,7 @@ class _Guest:
         try:
             if logged_in.features.sm and answer is None:
                 self.watch("managing")
-                with suppress(StreamNegotiationFailure):  # it goes on without
+                with suppress(StreamNegotiationFailure):  # the session goes on without
                     await stream.start_sm(resume=True)
             if stream.sm_enabled:
                 self._login.sm = Managed(stream.sm_resumable, stream.sm_id, stream.sm_max, _location(stream))
@@ -123,17 +122,17 @@ class _Guest:
         *,
         task_status: trio.TaskStatus[None],
     ) -> None:
-        """What ends the stream too early, whoever waits for something is told."""
+        """Run the stream. If it ends too early, the pending request gets the error, too."""
         try:
             await stream.run(xmlstream, managed=managed, task_status=task_status)
         except FAILURES as exc:
-            self._login.error = self._login.error or in_words(exc)
+            self._login.error = self._login.error or error_text(exc)
 
     async def _ping(self, client: Client) -> None:
         self.watch("ping")
         began = trio.current_time()
-        with suppress(XMPPError, ErroneousStanza):  # an answer, too
-            await client.request(Ping(), to=self._patient.domain)
+        with suppress(XMPPError, ErroneousStanza):  # an error is an answer, too
+            await client.request(Ping(), to=self._target.domain)
         self._login.ping = trio.current_time() - began
         self.watch.stop()
 

@@ -1,4 +1,4 @@
-"""Where to look: what the DNS and the web server of a domain say, and which addresses there are."""
+"""The look-up of candidates: by the DNS and the web server of a domain, and by the addresses of hosts."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ import trio
 
 from ...client.race import FAILURES
 from ...transport.discovery import discover
-from ...transport.endpoint import Endpoint, to_ascii
+from ...transport.endpoint import Endpoint
 from ...transport.hostmeta import fetch, host_meta_of, read_json, read_xrd
 from ...transport.tcp import find_addresses
-from ...transport.tls import ALPN, ALPN_WEBSOCKET, usual_context
+from ...transport.tls import ALPN, ALPN_WEBSOCKET, shared_context
 from .fault import fault_of
 from .findings import Diagnosis, HostMeta, Lookup, Record, Step, Visit
-from .patient import Patient, Place
-from .shown import in_words
+from .target import Candidate, Target
+from .terminal import error_text
 
-__all__ = ["find_addresses_of", "find_places"]
+__all__ = ["find_addresses_of", "find_candidates"]
 
-#: Places that are tried, at most: no domain has that many, unless it wants to keep us busy.
-MAX_PLACES = 24
+#: Candidates that are tried. No domain has more, unless its owner is hostile.
+MAX_CANDIDATES = 24
 
 _FORMS: tuple[tuple[str, str, Callable[[bytes], list[Endpoint]]], ...] = (
     ("xrd", "", read_xrd),
@@ -28,44 +28,43 @@ _FORMS: tuple[tuple[str, str, Callable[[bytes], list[Endpoint]]], ...] = (
 )
 
 
-async def find_places(patient: Patient, diagnosis: Diagnosis, patience: float) -> list[Place]:
-    """Every address of every endpoint there is for the domain, the best first, in twice `patience` seconds."""
-    endpoints: dict[Endpoint, str] = dict.fromkeys(patient.endpoints, "arguments")
+async def find_candidates(target: Target, diagnosis: Diagnosis, patience: float) -> list[Candidate]:
+    """Return every address of every endpoint of the domain, the best first, in twice `patience` seconds."""
+    endpoints: dict[Endpoint, str] = dict.fromkeys(target.endpoints, "arguments")
     async with trio.open_nursery() as nursery:
-        if patient.tls is None:  # so that no visit has to wait until it is read what the system trusts
-            nursery.start_soon(usual_context, ALPN)
-            nursery.start_soon(usual_context, ALPN_WEBSOCKET)
+        if target.tls is None:  # so that no probe waits until the certificates of the system are read
+            nursery.start_soon(shared_context, ALPN)
+            nursery.start_soon(shared_context, ALPN_WEBSOCKET)
         if not endpoints:
             found: list[list[Endpoint]] = [[], [], []]
-            nursery.start_soon(_look_up, patient, diagnosis, patience, found[0])
+            nursery.start_soon(_look_up, target, diagnosis, patience, found[0])
             for number, form in enumerate(_FORMS, 1):
-                meta = HostMeta(form[0], _url(patient.domain) + form[1])
+                meta = HostMeta(form[0], _url(target.domain) + form[1])
                 diagnosis.host_meta.append(meta)
-                nursery.start_soon(_read, patient, meta, form[2], patience, found[number])
+                nursery.start_soon(_read, target, meta, form[2], patience, found[number])
     if not endpoints:
         endpoints = dict.fromkeys(found[0], "dns")
         for each in found[1] + found[2]:
             endpoints.setdefault(each, "host-meta")
-    return await find_addresses_of(patient, diagnosis, endpoints, patience)
+    return await find_addresses_of(target, diagnosis, endpoints, patience)
 
 
 def _url(domain: str) -> str:
     try:
-        host = to_ascii(domain)
-    except ValueError:
-        host = domain
-    return host_meta_of(f"[{host}]" if ":" in host else host)
+        return host_meta_of(domain)
+    except ValueError:  # which `fetch` is going to explain
+        return f"https://{domain}/.well-known/host-meta"
 
 
-async def _look_up(patient: Patient, diagnosis: Diagnosis, patience: float, endpoints: list[Endpoint]) -> None:
+async def _look_up(target: Target, diagnosis: Diagnosis, patience: float, endpoints: list[Endpoint]) -> None:
     began = trio.current_time()
     lookup = Lookup(0.0)
     with trio.move_on_after(patience) as limit:
-        found = await discover(patient.domain, resolver=patient.resolver)
+        found = await discover(target.domain, resolver=target.resolver)
         endpoints += found.endpoints
-        lookup.troubles += found.troubles
+        lookup.troubles += found.problems
         if any(endpoint.is_address or endpoint.is_onion for endpoint in found.endpoints) and not found.records:
-            return  # there is nothing to be asked for
+            return  # the DNS was not asked
         lookup.records += [
             Record(each.scheme, each.priority, each.weight, each.target, each.port) for each in found.records
         ]
@@ -76,7 +75,7 @@ async def _look_up(patient: Patient, diagnosis: Diagnosis, patience: float, endp
 
 
 async def _read(
-    patient: Patient,
+    target: Target,
     meta: HostMeta,
     read: Callable[[bytes], list[Endpoint]],
     patience: float,
@@ -85,9 +84,9 @@ async def _read(
     began = trio.current_time()
     with trio.move_on_after(patience) as limit:
         try:
-            endpoints += read(await fetch(meta.url, patient.tls, patient.proxy))
+            endpoints += read(await fetch(meta.url, target.tls, target.proxy))
         except FAILURES as exc:
-            meta.error = in_words(exc)
+            meta.error = error_text(exc)
     if limit.cancelled_caught:
         meta.error = f"no answer within {patience:.3g} seconds"
     meta.endpoints = [str(endpoint) for endpoint in endpoints]
@@ -95,41 +94,43 @@ async def _read(
 
 
 async def find_addresses_of(
-    patient: Patient, diagnosis: Diagnosis, endpoints: Mapping[Endpoint, str], patience: float
-) -> list[Place]:
-    """Every address of these endpoints, which are given with where they were found, in `patience` seconds.
+    target: Target, diagnosis: Diagnosis, endpoints: Mapping[Endpoint, str], patience: float
+) -> list[Candidate]:
+    """Return every address of these endpoints, which are given with their origin, in `patience` seconds.
 
-    What has no address is noted as a visit that has failed; what is too much, as left out.
+    An endpoint without an address is noted as a failed visit; those that are too many are counted as left out.
     """
-    chosen = dict(list(endpoints.items())[:MAX_PLACES])
+    chosen = dict(list(endpoints.items())[:MAX_CANDIDATES])
     diagnosis.left_out += len(endpoints) - len(chosen)
-    if patient.proxy is not None:
-        return [Place(endpoint, None, found_in) for endpoint, found_in in chosen.items()]
-    found: dict[Endpoint, Sequence[Place]] = {}
+    if target.proxy is not None:
+        return [Candidate(endpoint, None, found_in) for endpoint, found_in in chosen.items()]
+    found: dict[Endpoint, Sequence[Candidate]] = {}
 
     async def find(endpoint: Endpoint, found_in: str) -> None:
-        found[endpoint] = await _addresses_of(Place(endpoint, None, found_in), patient, diagnosis, patience)
+        found[endpoint] = await _addresses_of(Candidate(endpoint, None, found_in), target, diagnosis, patience)
 
     async with trio.open_nursery() as nursery:
         for endpoint, found_in in chosen.items():
             nursery.start_soon(find, endpoint, found_in)
-    places = [place for endpoint in chosen for place in found[endpoint]]
-    diagnosis.left_out += len(places[MAX_PLACES:])
-    return places[:MAX_PLACES]
+    candidates = [candidate for endpoint in chosen for candidate in found[endpoint]]
+    diagnosis.left_out += len(candidates[MAX_CANDIDATES:])
+    return candidates[:MAX_CANDIDATES]
 
 
-async def _addresses_of(place: Place, patient: Patient, diagnosis: Diagnosis, patience: float) -> Sequence[Place]:
+async def _addresses_of(
+    candidate: Candidate, target: Target, diagnosis: Diagnosis, patience: float
+) -> Sequence[Candidate]:
     began = trio.current_time()
-    failure: Exception = TimeoutError(f"no answer to the question for the address of {place.endpoint.host}")
+    failure: Exception = TimeoutError(f"the DNS did not answer for the address of {candidate.endpoint.host}")
     with trio.move_on_after(patience):
         try:
-            addresses = await find_addresses(place.endpoint)
+            addresses = await find_addresses(candidate.endpoint)
             seconds = trio.current_time() - began
-            return [Place(place.endpoint, address, place.found_in, seconds) for address in addresses]
+            return [Candidate(candidate.endpoint, address, candidate.found_in, seconds) for address in addresses]
         except OSError as exc:
             failure = exc
-    visit = Visit(str(place.endpoint), None, place.found_in, [Step("resolving", trio.current_time() - began)])
-    visit.error = in_words(failure)
-    visit.fault = fault_of(failure, "resolving", place, patient)
+    visit = Visit(str(candidate.endpoint), None, candidate.found_in, [Step("resolving", trio.current_time() - began)])
+    visit.error = error_text(failure)
+    visit.fault = fault_of(failure, "resolving", candidate, target)
     diagnosis.visits.append(visit)
     return []

@@ -1,4 +1,4 @@
-"""What the server offers, and what we would make of it."""
+"""The offer of a server, and how we would log in by it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from ... import xml
 from ...errors import AuthenticationFailure, ElementError
 from ...protocol import ns
 from ...protocol.features import parse_features
-from ...protocol.sasl import Channel, Credentials, choose, choose_scram
-from ...protocol.sasl import Offer as Mechanisms
+from ...protocol.sasl import Channel, Credentials, MechanismOffer, choose, choose_scram
 from ...protocol.sasl.ht import choose_ht
 from ...protocol.sasl2 import SASL2Offer
 from .findings import SASL2, Caps, Limits, Offer, Plan
@@ -39,7 +38,7 @@ class _Others:
 
 
 def read_offer(element: xml.Element) -> Offer:
-    """Stream features, in our words. Never raises: what cannot be understood is not offered."""
+    """Return the findings about stream features. Never raises: a malformed feature is not offered."""
     features = parse_features(element)
     try:
         others = xml.parse(_Others, element)
@@ -72,20 +71,20 @@ def _sasl2(offer: SASL2Offer) -> SASL2:
 
 
 def plan(offer: Offer, bindings: Mapping[str, bytes], tls_version: str | None) -> Plan:
-    """How `negotiate` would log in by a password, on a link under TLS that has these `bindings`."""
+    """Return how `negotiate` would log in by a password, on a link under TLS that has these `bindings`."""
     channel = Channel(True, bindings, tls_version)
     by_sasl2 = None
     if offer.sasl2 is not None:
-        by_sasl2 = _choose("SASL2", Mechanisms(offer.sasl2.mechanisms, offer.bindings, sasl2=True), channel)
+        by_sasl2 = _choose("SASL2", MechanismOffer(offer.sasl2.mechanisms, offer.bindings, sasl2=True), channel)
         if by_sasl2.refusal is None:
             by_sasl2.token = choose_ht(offer.sasl2.fast, bindings, bound=by_sasl2.binding is not None)
             return by_sasl2
     if by_sasl2 is None or offer.mechanisms:
-        return _choose("SASL", Mechanisms(offer.mechanisms, offer.bindings), channel)
+        return _choose("SASL", MechanismOffer(offer.mechanisms, offer.bindings), channel)
     return by_sasl2
 
 
-def _choose(profile: str, mechanisms: Mechanisms, channel: Channel) -> Plan:
+def _choose(profile: str, mechanisms: MechanismOffer, channel: Channel) -> Plan:
     try:
         attempt = choose(mechanisms, Credentials("nobody", "nothing"), channel, nonce="nobody-needs-it")
         choice = choose_scram(mechanisms, channel.bindings)

@@ -1,4 +1,4 @@
-"""The way to one place, as `connect` goes it, with somebody who watches."""
+"""The way to one candidate, as `connect` goes it, with each step measured."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from ...errors import Stage
 from ...stream.xmlstream import FEATURES, XmlStream
 from ...transport.base import Transport
 from ...transport.tcp import StreamTransport, open_link
-from ...transport.tls import ALPN, ALPN_WEBSOCKET, usual_context
+from ...transport.tls import ALPN, ALPN_WEBSOCKET, shared_context
 from .findings import Offer, Step
 from .offer import read_offer
-from .patient import Patient, Place
+from .target import Candidate, Target
 
 __all__ = ["ObservedStream", "Watch", "reach"]
 
@@ -27,29 +27,29 @@ class Watch:
         self._began: float | None = None
 
     def __call__(self, stage: Stage | str) -> None:
-        """The next step begins."""
+        """Begin the next step."""
         self.stop()
         self._steps.append(Step(stage.name.lower() if isinstance(stage, Stage) else stage))
         self._began = trio.current_time()
 
     @property
     def step(self) -> str | None:
-        """What is being done, or was the last."""
+        """The name of the present step, or of the last one; None before the first."""
         return self._steps[-1].name if self._steps else None
 
     def was_later(self, name: str) -> None:
-        """What is being done is in truth what comes next."""
+        """Rename the present step."""
         self._steps[-1].name = name
 
     def stop(self) -> None:
-        """The last step is done, or has failed."""
+        """End the present step."""
         if self._began is not None:
             self._steps[-1].seconds = trio.current_time() - self._began
         self._began = None
 
 
 class ObservedStream(XmlStream):
-    """An XML stream that keeps in mind everything that was offered on it."""
+    """An XML stream that keeps each offer of the server."""
 
     def __init__(self, transport: Transport, domain: str) -> None:
         super().__init__(transport, domain)
@@ -64,22 +64,25 @@ class ObservedStream(XmlStream):
 
 
 async def reach(
-    patient: Patient,
-    place: Place,
+    target: Target,
+    candidate: Candidate,
     nursery: trio.Nursery,
     watch: Watch,
     see: Callable[[StreamTransport], object] = lambda below: None,
 ) -> Transport:
-    """The steps of `open_transport`; `see` is shown what a WebSocket is opened on, whatever comes of that."""
-    endpoint = place.endpoint
+    """Take the steps of `open_transport`; `see` is called with the link below a WebSocket, before that is opened.
+
+    Raises OSError. Cancelling leaves nothing open.
+    """
+    endpoint = candidate.endpoint
     watch(Stage.CONNECTING)
-    below = StreamTransport(await open_link(endpoint, place.address, patient.proxy))
+    below = StreamTransport(await open_link(endpoint, candidate.address, target.proxy))
     try:
         if endpoint.scheme in ("xmpps", "wss"):
             watch(Stage.TLS)
-            tls = patient.tls or await usual_context(ALPN_WEBSOCKET if place.is_websocket else ALPN)
-            await below.start_tls(tls, place.named(patient.domain))
-        if not place.is_websocket:
+            tls = target.tls or await shared_context(ALPN_WEBSOCKET if candidate.is_websocket else ALPN)
+            await below.start_tls(tls, candidate.named(target.domain))
+        if not candidate.is_websocket:
             return below
         see(below)
         from ...transport.websocket import open_websocket

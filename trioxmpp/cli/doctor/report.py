@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from ..output import Output, Tone
 from .advice import Advice, advice
 from .findings import STEPS, Certificate, Diagnosis, HostMeta, Login, Lookup, Managed, Step, Visit
-from .offered import offered, planned
-from .shown import MANY, listed, shown
+from .offer_text import offer_lines, plan_line
+from .terminal import MANY, for_terminal, listed
 
 __all__ = ["report"]
 
@@ -16,7 +16,7 @@ _SERVICES = {"xmpp": "_xmpp-client", "xmpps": "_xmpps-client"}
 
 
 def report(diagnosis: Diagnosis, output: Output) -> None:
-    """Tell what was found, and what to fix. Nothing that a server said reaches the terminal as it stands."""
+    """Write the findings, and what to fix. No text of a server reaches the terminal unescaped."""
     page = _Page(output)
     page.line(_heading(diagnosis))
     if diagnosis.dns is not None or diagnosis.host_meta:
@@ -37,13 +37,13 @@ def report(diagnosis: Diagnosis, output: Output) -> None:
 
 
 class _Page:
-    """Where lines go; it writes out what does not belong in a line."""
+    """An output for lines; it escapes characters that do not belong in one."""
 
     def __init__(self, output: Output) -> None:
         self._output = output
 
     def line(self, text: str, tone: Tone = "normal") -> None:
-        self._output.text(shown(text), tone)
+        self._output.text(for_terminal(text), tone)
 
     def gap(self) -> None:
         self._output.text()
@@ -99,10 +99,10 @@ def _visit(visit: Visit, seen: Sequence[Visit], page: _Page) -> None:
     _secured(visit, page)
     if visit.offer is not None:
         known = () if visit.tls is None else visit.tls.bindings
-        for line in offered(visit.offer, known):
+        for line in offer_lines(visit.offer, known):
             page.line(f"  {line}")
     if visit.plan is not None:
-        page.line(f"  {planned(visit.plan)}")
+        page.line(f"  {plan_line(visit.plan)}")
 
 
 def _like(visit: Visit) -> object:
@@ -113,10 +113,10 @@ def _secured(visit: Visit, page: _Page) -> None:
     certificate = visit.certificate
     indent = "  "
     if certificate is not None and not certificate.trusted:
-        page.line("  what a second handshake saw, which trusts anybody (nothing is said on it):")
+        page.line("  read by a second handshake, which trusts any certificate (nothing else is sent):")
         indent = "    "
     if visit.tls is not None:
-        page.line(f"{indent}TLS: {visit.tls.version or 'of a version that is not told'}")
+        page.line(f"{indent}TLS: {visit.tls.version or 'of an unknown version'}")
     elif visit.error is None:
         page.line(f"{indent}TLS: none")
     if certificate is not None:
@@ -126,12 +126,12 @@ def _secured(visit: Visit, page: _Page) -> None:
 
 def _certificate(certificate: Certificate) -> Iterable[str]:
     if not certificate.readable:
-        yield "certificate: what it says can be read with the extra trioxmpp[tls-exporter] alone"
+        yield "certificate: reading it takes the extra trioxmpp[tls-exporter]"
     else:
-        names = listed(certificate.names, "nobody")
+        names = listed(certificate.names, "no name")
         if not certificate.names and certificate.common_name:
             names += f", but for the common name {certificate.common_name}, which does not count"
-        issuer = "itself" if certificate.self_signed else certificate.issuer or "nobody who says so"
+        issuer = "itself" if certificate.self_signed else certificate.issuer or "an authority without a name"
         yield f"certificate: for {names}; signed by {issuer}"
         yield f"  good from {certificate.not_before} until {certificate.not_after}: {_left(certificate)}"
     if not certificate.trusted:
@@ -141,7 +141,7 @@ def _certificate(certificate: Certificate) -> Iterable[str]:
 def _left(certificate: Certificate) -> str:
     days = certificate.days_left
     if days is None:
-        return "for how long is not known"
+        return "the time left is unknown"
     return _days(days, "left") if days >= 0 else f"expired {_days(-days - 1, 'ago')}"
 
 
@@ -178,21 +178,21 @@ def _login(login: Login, page: _Page) -> None:
     if login.ping is not None:
         page.line(f"  a round trip: {login.ping:.3f} s")
     if login.offer is not None:
-        for line in offered(login.offer, (), inside=True):
+        for line in offer_lines(login.offer, (), inside=True):
             page.line(f"  {line}")
 
 
 def _managed(sm: Managed) -> str:
     if not sm.resumable:
         return "yes, but not resumable"
-    kept = "for as long as the server likes" if sm.max is None else f"for {sm.max} s"
+    kept = "for as long as the server chooses" if sm.max is None else f"for {sm.max} s"
     at = "" if sm.location is None else f", at {sm.location}"
     return f"resumable {kept}{at}; id {sm.id}"
 
 
 def _to_do(told: Sequence[Advice], page: _Page) -> None:
     headings = {
-        ("fault", "admin"): "What to fix, by whoever runs the server:",
+        ("fault", "admin"): "What to fix, for the operator of the server:",
         ("fault", "user"): "What to fix here:",
         ("hint", "admin"): "What could be better at the server:",
         ("hint", "user"): "What could be better here:",

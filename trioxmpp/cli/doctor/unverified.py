@@ -1,6 +1,6 @@
-"""The second look: a handshake that trusts anybody, only to see what was shown to the one that failed.
+"""A second handshake, which trusts any certificate, to read the one that the first handshake refused.
 
-Nothing is said on such a link: neither who we are, nor any password. It is closed as soon as there is TLS.
+Nothing is sent on such a link: no address, and no password. It is closed as soon as TLS is established.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from ...transport.tcp import StreamTransport, open_link
 from ...transport.tls import ALPN, ALPN_WEBSOCKET
 from .certificate import read_certificate
 from .findings import TLS, Certificate
-from .patient import Patient, Place
+from .target import Candidate, Target
 
 __all__ = ["look_unverified"]
 
 
-async def look_unverified(patient: Patient, place: Place) -> tuple[TLS, Certificate] | None:
-    """The version of TLS and the certificate; None if there are none to be seen. Cancelling leaves nothing open."""
-    link = await _open(patient, place)
+async def look_unverified(target: Target, candidate: Candidate) -> tuple[TLS, Certificate] | None:
+    """Return the version of TLS and the certificate; None if they cannot be read. Cancelling leaves nothing open."""
+    link = await _open(target, candidate)
     if link is None:
         return None
-    name = place.named(patient.domain)
+    name = candidate.named(target.domain)
     tls: trio.SSLStream[trio.abc.Stream] = trio.SSLStream(
-        link, _context(ALPN_WEBSOCKET if place.is_websocket else ALPN), server_hostname=to_ascii(name)
+        link, _context(ALPN_WEBSOCKET if candidate.is_websocket else ALPN), server_hostname=to_ascii(name)
     )
     try:
         await tls.do_handshake()
@@ -41,16 +41,16 @@ async def look_unverified(patient: Patient, place: Place) -> tuple[TLS, Certific
     return None if certificate is None else (seen, read_certificate(certificate, None, name, trusted=False))
 
 
-async def _open(patient: Patient, place: Place) -> trio.abc.Stream | None:
-    """A link on which a handshake may begin."""
+async def _open(target: Target, candidate: Candidate) -> trio.abc.Stream | None:
+    """Return a link on which a handshake may begin, or None."""
     try:
-        link = await open_link(place.endpoint, place.address, patient.proxy)
+        link = await open_link(candidate.endpoint, candidate.address, target.proxy)
     except OSError:
         return None
-    if place.endpoint.scheme != "xmpp":
+    if candidate.endpoint.scheme != "xmpp":
         return link
     try:
-        xmlstream = XmlStream(StreamTransport(link), patient.domain)
+        xmlstream = XmlStream(StreamTransport(link), target.domain)
         features = await xmlstream.open()
         if features.starttls:
             await xmlstream.send(starttls.REQUEST.encode())
@@ -66,7 +66,7 @@ async def _open(patient: Patient, place: Place) -> trio.abc.Stream | None:
 
 
 def _context(protocol: str) -> ssl.SSLContext:
-    """A context that refuses nothing: it has nothing to lose."""
+    """Return a context that refuses nothing."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

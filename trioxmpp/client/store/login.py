@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from ... import xml
-from ...protocol.sasl import Credentials, Kind, Strength
+from ...protocol.loginstate import FastToken
+from ...protocol.sasl import Credentials, CredentialsKind, Strength
 from ...protocol.sasl.ht import BINDINGS
-from ...protocol.sasl.memory import Ticket as FastTicket
 from ...protocol.sasl2 import SASL2Offer
 from ...record import record
 from ...transport.endpoint import Endpoint
@@ -31,15 +31,15 @@ class Login:
 
     strength: Strength | None = None
     agent: str | None = None
-    token: FastTicket | None = None
+    token: FastToken | None = None
     offer: SASL2Offer | None = None
     endpoint: Endpoint | None = None
     found: bool = False
 
-    def token_for(self, credentials: Credentials) -> FastTicket | None:
+    def token_for(self, credentials: Credentials) -> FastToken | None:
         """The token, if it may stand for these."""
         token = self.token
-        if token is None or credentials.kind is not Kind.PASSWORD or credentials.authzid is not None:
+        if token is None or credentials.kind is not CredentialsKind.PASSWORD or credentials.authzid is not None:
             return None
         if token.authcid != credentials.authcid:
             return None
@@ -75,7 +75,7 @@ def _strength(said: Any) -> Strength:
     return Strength[said]
 
 
-def _token_to_json(token: FastTicket) -> dict[str, Any]:
+def _token_to_json(token: FastToken) -> dict[str, Any]:
     return {
         "mechanism": token.mechanism,
         "authcid": token.authcid,
@@ -85,9 +85,9 @@ def _token_to_json(token: FastTicket) -> dict[str, Any]:
     }
 
 
-def _token(said: Any) -> FastTicket | None:
+def _token(said: Any) -> FastToken | None:
     mechanism = text(said["mechanism"])
-    token = FastTicket(
+    token = FastToken(
         mechanism=mechanism,
         authcid=text(said["authcid"]),
         token=text(said["token"]),

@@ -1,4 +1,7 @@
-"""HT-SHA-256 (draft-schmaus-kitten-sasl-ht): a token proved by one hash, each way, bound to the TLS link or not."""
+"""HT-SHA-256 (draft-schmaus-kitten-sasl-ht): each side proves that it has the token, by one hash.
+
+The hash covers data of the TLS link, if the mechanism binds. Then a man in the middle cannot use it.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,12 @@ import hmac
 from collections.abc import Collection, Mapping
 
 from ...errors import AuthenticationFailure
-from .mechanism import Mechanism
+from .mechanism import PlainMechanism
 from .saslprep import saslprep
 
 __all__ = ["BINDINGS", "choose_ht", "ht"]
 
-#: Best first: what each is bound to.
+#: The mechanisms, best first, with the type of channel binding of each.
 BINDINGS = {
     "HT-SHA-256-EXPR": "tls-exporter",
     "HT-SHA-256-UNIQ": "tls-unique",
@@ -20,20 +23,20 @@ BINDINGS = {
 }
 
 
-def choose_ht(offered: Collection[str], own: Collection[str], *, bound: bool = False) -> str | None:
-    """The best of the mechanisms that are offered for tokens, over a link that can be bound to the types in `own`.
+def choose_ht(offered: Collection[str], local_types: Collection[str], *, bound: bool = False) -> str | None:
+    """Return the best mechanism for a token, over a link that can be bound to the types in `local_types`, or None.
 
-    None if there is none. With `bound`, what is not bound will not do: its proof is always the same, so that it is as
-    good as the token to somebody in between.
+    With `bound`, only a mechanism that binds will do: without binding, the proof is the same at each login, so that a
+    man in the middle could log in with it as with the token.
     """
-    able = (name for name, kind in BINDINGS.items() if (not bound if kind is None else kind in own))
-    return next((name for name in able if name in offered), None)
+    usable = (name for name, kind in BINDINGS.items() if (not bound if kind is None else kind in local_types))
+    return next((name for name in usable if name in offered), None)
 
 
-def ht(name: str, authcid: str, token: str, bindings: Mapping[str, bytes]) -> Mechanism:
-    """The one message of that mechanism, and the server's answer, which must prove that it has the token, too.
+def ht(name: str, authcid: str, token: str, bindings: Mapping[str, bytes]) -> PlainMechanism:
+    """Run that mechanism: one message each way. The server must prove that it has the token, too.
 
-    `bindings` have to hold what the mechanism is bound to. Raises AuthenticationFailure.
+    `bindings` hold the data of the type that the mechanism is bound to. Raises AuthenticationFailure.
     """
     kind = BINDINGS[name]
     binding = b"" if kind is None else bindings[kind]
@@ -45,5 +48,6 @@ def ht(name: str, authcid: str, token: str, bindings: Mapping[str, bytes]) -> Me
     proof = yield username + b"\0" + hmac.digest(key, b"Initiator" + binding, "sha256")
     if proof is None or not hmac.compare_digest(proof, hmac.digest(key, b"Responder" + binding, "sha256")):
         raise AuthenticationFailure(
-            "the server could not prove that it gave us the token: this is not our server, or somebody is in between"
+            "the server could not prove that it gave us the token: this is not our server, or there is a man in the "
+            "middle"
         )

@@ -1,11 +1,17 @@
-"""SASLprep (RFC 4013): user names and passwords in the one form in which both sides hash them."""
+"""User names and passwords in the form in which client and server hash them: SASLprep (RFC 4013), and its successor.
+
+SCRAM demands SASLprep (RFC 5802 §5.1). That is bound to Unicode 3.2, of 2002, and refuses a password with a character
+that is younger, such as most emoji. Servers have accounts with such passwords: they hash them as OpaqueString
+(RFC 8265 §4.2), or as SASLprep does with characters that it does not know when it only compares (RFC 3454 §7). For an
+emoji, the outcome is the same.
+"""
 
 from __future__ import annotations
 
 import stringprep
 from unicodedata import ucd_3_2_0
 
-__all__ = ["saslprep"]
+__all__ = ["prepare_password", "saslprep"]
 
 _PROHIBITED = (
     stringprep.in_table_c12,
@@ -21,9 +27,9 @@ _PROHIBITED = (
 
 
 def saslprep(text: str, *, stored: bool = False) -> str:
-    """`text` prepared by RFC 4013. A `stored` string may not hold code points that Unicode 3.2 did not know.
+    """Return `text` as RFC 4013 prepares it. A `stored` string may not hold code points that Unicode 3.2 did not know.
 
-    Raises ValueError, which does not tell the text, if it holds what is prohibited.
+    Raises ValueError, which does not tell the text, if a character is prohibited.
     """
     if text.isascii() and text.isprintable():
         return text
@@ -42,3 +48,25 @@ def saslprep(text: str, *, stored: bool = False) -> str:
         if not (stringprep.in_table_d1(prepared[0]) and stringprep.in_table_d1(prepared[-1])):
             raise ValueError("right-to-left text does not begin and end as such (RFC 4013 §2.4)")
     return prepared
+
+
+def prepare_password(text: str) -> str:
+    """Return a password as SCRAM hashes it: by SASLprep, or where that refuses it, by OpaqueString.
+
+    OpaqueString refuses the joiner within an emoji of several characters; that is left to SASLprep for comparing.
+    Raises ValueError, which does not tell the password, if none of them takes it.
+    """
+    try:
+        return saslprep(text, stored=True)
+    except ValueError as exc:
+        refusal = exc
+    from precis_i18n import get_profile
+
+    try:
+        return get_profile("OpaqueString").enforce(text)
+    except ValueError:
+        pass  # a UnicodeEncodeError would tell the password
+    try:
+        return saslprep(text)
+    except ValueError:
+        raise refusal from None

@@ -1,23 +1,20 @@
-"""Keys for better mechanisms, given to a server that lacks them: the tasks of XEP-0480. For SASL2 alone.
+"""Upgrade tasks (XEP-0480): the key of a better SCRAM, for a server that has none yet. Part of SASL2.
 
-A key that somebody else has is as good as the password for that mechanism: it is for links without anybody in between.
+With such a key an attacker can log in by that mechanism, as with the password. So it is only given away on a link that
+is proved to have no man in the middle: where the login was bound to TLS.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from ... import xml
 from ...errors import AuthenticationFailure
 from .. import ns
-from .mechanism import Credentials, Kind, Strength
-from .rules import SCRAM
-from .saslprep import saslprep
-from .scram import Derivation, check_iterations
-
-if TYPE_CHECKING:
-    from . import Attempt
+from .mechanism import Credentials, CredentialsKind, Derivation, SASLAttempt, Strength
+from .saslprep import prepare_password
+from .scram import check_iterations
+from .scramchoice import SCRAM
 
 __all__ = ["Hash", "Salt", "Upgrade", "choose_upgrade", "derivation"]
 
@@ -27,14 +24,14 @@ _TASKS = {f"UPGR-{name}": algorithm for name, algorithm in SCRAM.items()}
 
 @xml.element(ns.SASL_UPGRADE, "upgrade")
 class Upgrade:
-    """A task that the server offers, or that we want."""
+    """A task that the server offers, or that the client asks for."""
 
     task: str = xml.text()
 
 
 @xml.element(ns.SCRAM_UPGRADE, "salt")
 class Salt:
-    """What the server wants the password to be hashed with."""
+    """The salt and the iterations that the server wants the password hashed with."""
 
     iterations: int = xml.attr()
     salt: bytes = xml.text()
@@ -47,13 +44,13 @@ class Hash:
     key: bytes = xml.text(repr=False)
 
 
-def choose_upgrade(offered: Iterable[str], attempt: Attempt) -> str | None:
-    """The best of the tasks that are offered, for a login that is about to be tried.
+def choose_upgrade(offered: Iterable[str], attempt: SASLAttempt) -> str | None:
+    """Return the best of the tasks that are offered, for a login that is about to be tried.
 
-    None if there is none for a better hash than that of the login, or if the login is too weak to give a key away on.
+    None if no task is for a better hash than that of the login, or if the login is too weak to give a key away.
     """
     credentials, name = attempt.credentials, attempt.name.removesuffix("-PLUS")
-    if credentials.kind is not Kind.PASSWORD or credentials.authzid is not None or name not in SCRAM:
+    if credentials.kind is not CredentialsKind.PASSWORD or credentials.authzid is not None or name not in SCRAM:
         return None
     if attempt.strength is not Strength.BOUND:
         return None
@@ -62,12 +59,12 @@ def choose_upgrade(offered: Iterable[str], attempt: Attempt) -> str | None:
 
 
 def derivation(task: str, credentials: Credentials, salt: Salt) -> Derivation:
-    """What is to be computed for a task that was chosen. Raises AuthenticationFailure."""
+    """Return the key to compute for a task. Raises AuthenticationFailure for parameters that are not safe."""
     check_iterations(salt.iterations)
     if not salt.salt:
         raise AuthenticationFailure("the server wants a key without any salt")
     try:
-        password = saslprep(credentials.password, stored=True).encode()
+        password = prepare_password(credentials.password).encode()
     except ValueError as exc:
         raise AuthenticationFailure(f"the password cannot be used: {exc}") from None
     return Derivation(_TASKS[task], password, salt.salt, salt.iterations)

@@ -8,12 +8,14 @@ from typing import TypeAlias, TypeVar
 
 import trio
 
-from ...errors import AuthenticationFailure
-from ...protocol.auth import Dialogue
-from ...protocol.sasl import Credentials, Derivation, LoginMemory
+from ... import xml
+from ...errors import AuthenticationFailure, StreamError
+from ...protocol.auth import SASLExchange
+from ...protocol.loginstate import LoginState
+from ...protocol.sasl import Credentials, Derivation
 from ..xmlstream import XmlStream
 
-__all__ = ["CredentialsLike", "ask", "converse", "with_credentials"]
+__all__ = ["CredentialsLike", "ask", "run_exchange", "with_credentials"]
 
 CredentialsLike: TypeAlias = Credentials | Callable[[], Credentials | Awaitable[Credentials]]
 
@@ -35,7 +37,7 @@ async def ask(given: CredentialsLike) -> Credentials:
 
 
 async def with_credentials(
-    given: CredentialsLike, memory: LoginMemory, log_in: Callable[[Credentials], Awaitable[T]]
+    given: CredentialsLike, memory: LoginState, log_in: Callable[[Credentials], Awaitable[T]]
 ) -> T:
     """What `log_in` returns, with credentials that are still good, or else with those that are asked for now.
 
@@ -59,23 +61,44 @@ async def with_credentials(
     return await log_in(fresh)
 
 
-async def converse(xmlstream: XmlStream, dialogue: Dialogue, memory: LoginMemory) -> dict[Derivation, bytes]:
-    """Lead `dialogue` to its end; return the keys that it needed, by what they were derived from.
+async def run_exchange(xmlstream: XmlStream, exchange: SASLExchange, memory: LoginState) -> dict[Derivation, bytes]:
+    """Lead `exchange` to its end; return the keys that it needed, by what they were derived from.
 
     Raises AuthenticationFailure, or ConnectionError if the link breaks. Cancelling leaves a stream that is good for
     nothing but `XmlStream.aclose`.
     """
     keys: dict[Derivation, bytes] = {}
     while True:
-        if dialogue.say is not None:
-            await xmlstream.send(dialogue.say.encode())
-        if dialogue.receive(await xmlstream.receive_element()):
+        if exchange.outgoing is not None:
+            await xmlstream.send(exchange.outgoing.encode())
+        if exchange.receive(await _answer(xmlstream, exchange)):
+            _report(exchange.unproven, memory)
             return keys
-        derivation = dialogue.derivation
+        derivation = exchange.derivation
         if derivation is not None:
             key = memory.key(derivation)
             if key is None:
                 # Milliseconds to seconds of arithmetic, which must not hold up the other tasks.
                 key = await trio.to_thread.run_sync(derivation.compute, abandon_on_cancel=True)
             keys[derivation] = key
-            dialogue.derived(key)
+            exchange.derived(key)
+
+
+async def _answer(xmlstream: XmlStream, exchange: SASLExchange) -> xml.Element:
+    """Receive the server's answer. A server that ends the stream instead may repeat a secret in its error, too."""
+    try:
+        return await xmlstream.receive_element()
+    except StreamError as error:
+        told = (error.text or "", error.application or "")
+        text, application = map(exchange.hide, told)
+        if error.by_us or (text, application) == told:
+            raise
+        redacted = StreamError(error.condition, text or None, application=application or None, uri=error.uri)
+    raise redacted
+
+
+def _report(unproven: str | None, memory: LoginState) -> None:
+    """Log that a login may be weaker than the server wants it: once at WARNING, as an old server repeats it."""
+    if unproven is not None:
+        level = logging.DEBUG if memory.unproven == unproven else logging.WARNING
+        logger.log(level, "logged in without channel binding, and the server did not prove its offer: %s", unproven)

@@ -7,20 +7,21 @@ import ssl
 from collections.abc import Callable
 from typing import Any
 
-from ... import xml
-from ...errors import ElementError, ErroneousStanza, Stage, StreamNegotiationFailure, TLSFailure, XMPPError
+from ...errors import ErroneousStanza, Stage, StreamNegotiationFailure, TLSFailure, XMPPError
 from ...jid import JID
 from ...protocol import starttls
-from ...protocol.auth import Dialogue
-from ...protocol.bind import Bind, Bound, LegacySession
+from ...protocol.auth import SASLExchange
+from ...protocol.bind import Bind, LegacySession, parse_bound
 from ...protocol.features import StreamFeatures
-from ...protocol.sasl import Channel, Credentials, LoginMemory, Offer, choose
+from ...protocol.loginstate import LoginState
+from ...protocol.sasl import Channel, Credentials, MechanismOffer, choose
 from ...protocol.stanza import IQ, IQType, parse_stanza
 from ...record import field, record
-from ...transport.tls import usual_context
+from ...transport.tcp import ignore_stage
+from ...transport.tls import shared_context
 from ..ids import new_id
 from ..xmlstream import XmlStream
-from .credentials import CredentialsLike, converse, with_credentials
+from .credentials import CredentialsLike, run_exchange, with_credentials
 from .sasl2 import InlineRequests, LoggedIn, Resumable, SASL2Login, SaveLogin, save_nothing
 
 __all__ = ["NegotiationOptions", "Opened", "bind", "log_in", "negotiate", "secure"]
@@ -33,7 +34,7 @@ class NegotiationOptions:
     jid: JID
     credentials: CredentialsLike
     allow_plaintext: bool = False
-    memory: LoginMemory = field(default_factory=LoginMemory)
+    memory: LoginState = field(default_factory=LoginState)
     """What is kept in mind from login to login: the same for all of one client."""
     inline: InlineRequests = InlineRequests()
     """What to ask for along with the login (SASL2)."""
@@ -52,10 +53,6 @@ class Opened:
     """The one by SASL2, which may have begun."""
 
 
-def _no_matter(stage: Stage) -> None:
-    pass
-
-
 async def negotiate(xmlstream: XmlStream, options: NegotiationOptions, tls: ssl.SSLContext | None = None) -> LoggedIn:
     """Open the stream, secure it, log in; return what is offered to us then, and the results of inline requests.
 
@@ -71,7 +68,7 @@ async def secure(
     xmlstream: XmlStream,
     options: NegotiationOptions,
     tls: ssl.SSLContext | None = None,
-    report: Callable[[Stage], None] = _no_matter,
+    report: Callable[[Stage], None] = ignore_stage,
 ) -> Opened:
     """The first half of `negotiate`: open the stream, and secure it; return what is offered to whoever comes.
 
@@ -109,7 +106,7 @@ async def _start_tls(xmlstream: XmlStream, features: StreamFeatures, tls: ssl.SS
     answer = await xmlstream.receive_element()
     if answer.tag != starttls.PROCEED:
         raise TLSFailure("the server offered TLS, but refused to begin it")
-    await xmlstream.start_tls(tls or await usual_context())
+    await xmlstream.start_tls(tls or await shared_context())
 
 
 def _from(xmlstream: XmlStream, options: NegotiationOptions) -> str | None:
@@ -119,13 +116,15 @@ def _from(xmlstream: XmlStream, options: NegotiationOptions) -> str | None:
 
 async def _authenticate(xmlstream: XmlStream, features: StreamFeatures, options: NegotiationOptions) -> None:
     transport, memory = xmlstream.transport, options.memory
-    offer = Offer(features.mechanisms, features.channel_bindings)
+    offer = MechanismOffer(features.mechanisms, features.channel_bindings)
     channel = Channel(xmlstream.secure, transport.channel_bindings(), transport.tls_version)
 
     async def prove(credentials: Credentials) -> None:
         nonce = secrets.token_urlsafe(24)
-        attempt = choose(offer, credentials, channel, nonce=nonce, pinned=memory.strength)
-        memory.succeeded(attempt.strength, await converse(xmlstream, Dialogue(attempt), memory), credentials)
+        attempt = choose(offer, credentials, channel, nonce=nonce, pinned_strength=memory.strength)
+        exchange = SASLExchange(attempt)
+        keys = await run_exchange(xmlstream, exchange, memory)
+        memory.record_success(attempt.strength, keys, credentials, exchange.unproven)
 
     await with_credentials(options.credentials, memory, prove)
 
@@ -139,12 +138,7 @@ async def bind(xmlstream: XmlStream, features: StreamFeatures, resource: str | N
     if not features.bind:
         raise StreamNegotiationFailure("the server does not offer to bind a resource")
     result = await _ask(xmlstream, Bind(resource=resource))
-    try:
-        if result is None:
-            raise ElementError("missing", "bind")
-        jid = xml.parse(Bound, result).jid
-    except ElementError as exc:
-        raise StreamNegotiationFailure(f"the server does not tell what it bound: {exc}") from exc
+    jid = parse_bound(result, xmlstream.domain)
     if features.session_required:
         await _ask(xmlstream, LegacySession())
     return jid

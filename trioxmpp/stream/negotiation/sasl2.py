@@ -16,13 +16,14 @@ from ...protocol import ns, sm
 from ...protocol.bind2 import Bind
 from ...protocol.fast import Fast, RequestToken
 from ...protocol.features import StreamFeatures
-from ...protocol.sasl import Attempt, Channel, Credentials, Kind, LoginMemory, Offer, Strength, Ticket, choose
+from ...protocol.loginstate import FastToken, LoginState
+from ...protocol.sasl import Channel, Credentials, CredentialsKind, MechanismOffer, SASLAttempt, Strength, choose
 from ...protocol.sasl.ht import BINDINGS, choose_ht, ht
 from ...protocol.sasl.upgrade import choose_upgrade
-from ...protocol.sasl2 import Dialogue2, InlineResults, LoginRequests, SASL2Offer, Success, UserAgent
+from ...protocol.sasl2 import InlineResults, LoginRequests, SASL2Exchange, SASL2Offer, Success, UserAgent
 from ...record import field, record, replace
 from ..xmlstream import XmlStream
-from .credentials import CredentialsLike, converse, with_credentials
+from .credentials import CredentialsLike, run_exchange, with_credentials
 
 __all__ = ["InlineRequests", "LoggedIn", "Resumable", "SASL2Login", "SaveLogin", "save_nothing"]
 
@@ -83,7 +84,7 @@ class SASL2Login:
     def __init__(
         self,
         xmlstream: XmlStream,
-        memory: LoginMemory,
+        memory: LoginState,
         credentials: CredentialsLike,
         inline: InlineRequests,
         resuming: Resumable | None = None,
@@ -95,8 +96,8 @@ class SASL2Login:
         self._inline = inline
         self._resuming = resuming
         self._save = save
-        self._early: Dialogue2 | None = None
-        self._ticket: Ticket | None = None
+        self._early: SASL2Exchange | None = None
+        self._ticket: FastToken | None = None
 
     async def open(self, from_: str | None) -> StreamFeatures:
         """Begin the stream; say along with the header, if we may, what is going to be said anyway.
@@ -107,7 +108,7 @@ class SASL2Login:
         known, memory.sasl2 = memory.sasl2, None
         if known is not None and from_ is not None and self._xmlstream.secure:
             self._early = await self._by_token(known)
-        follow = (self._early.say or "").encode() if self._early is not None else b""
+        follow = (self._early.outgoing or "").encode() if self._early is not None else b""
         return await self._xmlstream.open(from_=from_, follow=follow)
 
     async def run(self, features: StreamFeatures) -> LoggedIn | None:
@@ -121,14 +122,14 @@ class SASL2Login:
             if self._early is not None:
                 raise StreamNegotiationFailure("the server does not offer any more what it did a moment ago (SASL2)")
             return None
-        dialogue = self._early or await self._by_token(offer)
-        if dialogue is not None:
+        exchange = self._early or await self._by_token(offer)
+        if exchange is not None:
             try:
-                return await self._talk(dialogue, offer, is_early=self._early is not None)
+                return await self._exchange(exchange, offer, is_early=self._early is not None)
             except AuthenticationFailure as failure:
                 # Whatever became of the token: that is no word about the password.
-                self._memory.ticket = None
-                if failure.condition is None or dialogue.invalidates:
+                self._memory.fast_token = None
+                if failure.condition is None or exchange.invalidates:
                     raise  # it could not prove who it is; or there is nothing left to be done
                 logger.info("logging in by a token: %s; there is still the password", failure)
                 return await self._by_credentials_again(features, offer)
@@ -144,9 +145,9 @@ class SASL2Login:
             # It was us who refused the server. On a new link, where there is no token, that will be final.
             raise StreamNegotiationFailure(f"the login has to be tried on a new link: {failure}") from failure
 
-    async def _by_token(self, offer: SASL2Offer) -> Dialogue2 | None:
+    async def _by_token(self, offer: SASL2Offer) -> SASL2Exchange | None:
         """What we say with our token, if we have one that will do here."""
-        ticket, bindings = self._memory.ticket, self._xmlstream.transport.channel_bindings()
+        ticket, bindings = self._memory.fast_token, self._xmlstream.transport.channel_bindings()
         if ticket is None or ticket.mechanism not in offer.fast:
             return None
         if ticket.expiry is not None and ticket.expiry <= datetime.now(UTC):
@@ -157,14 +158,14 @@ class SASL2Login:
         count = None
         if offer.counts:
             count = ticket.count + 1
-            ticket = self._memory.ticket = replace(ticket, count=count)
+            ticket = self._memory.fast_token = replace(ticket, count=count)
         self._ticket = ticket
         await self._save()
         mechanism = ht(ticket.mechanism, ticket.authcid, ticket.token, bindings)
         credentials = Credentials(ticket.authcid, ticket.token)
-        attempt = Attempt(ticket.mechanism, mechanism, credentials, offered=offer.fast)
+        attempt = SASLAttempt(ticket.mechanism, mechanism, credentials, offered=offer.fast)
         requests = await self._requests(offer)
-        return Dialogue2(attempt, replace(requests, fast=Fast(count=count, invalidate=self._inline.invalidate)))
+        return SASL2Exchange(attempt, replace(requests, fast=Fast(count=count, invalidate=self._inline.invalidate)))
 
     async def _by_credentials(self, features: StreamFeatures, offer: SASL2Offer) -> LoggedIn | None:
         prove = partial(self._prove, features, offer)
@@ -175,11 +176,11 @@ class SASL2Login:
         bindings = transport.channel_bindings()
         try:
             attempt = choose(
-                Offer(offer.mechanisms, features.channel_bindings, sasl2=True),
+                MechanismOffer(offer.mechanisms, features.channel_bindings, sasl2=True),
                 credentials,
                 Channel(True, bindings, transport.tls_version),
                 nonce=secrets.token_urlsafe(24),
-                pinned=memory.strength,
+                pinned_strength=memory.strength,
             )
         except AuthenticationFailure:
             if not features.mechanisms:
@@ -187,41 +188,41 @@ class SASL2Login:
             return None
         upgrade = choose_upgrade((each.task.strip() for each in offer.upgrades), attempt)
         requests, self._ticket = replace(await self._requests(offer), upgrade=upgrade), None
-        if memory.wants_tokens and credentials.kind is Kind.PASSWORD and credentials.authzid is None:
+        if memory.wants_tokens and credentials.kind is CredentialsKind.PASSWORD and credentials.authzid is None:
             insists = credentials.require_binding or Strength.BOUND in (memory.strength, attempt.strength)
             name = choose_ht(offer.fast, bindings, bound=insists)
             if name is not None:
                 requests = replace(requests, request_token=RequestToken(mechanism=name))
-                self._ticket = Ticket(name, credentials.authcid, "")
-        return await self._talk(Dialogue2(attempt, requests), offer, attempt=attempt)
+                self._ticket = FastToken(name, credentials.authcid, "")
+        return await self._exchange(SASL2Exchange(attempt, requests), offer, attempt=attempt)
 
     async def _requests(self, offer: SASL2Offer) -> LoginRequests:
         """What to ask for along with the login; to be written at once."""
-        self._memory.agent = self._memory.agent or str(uuid.uuid4())
+        self._memory.user_agent_id = self._memory.user_agent_id or str(uuid.uuid4())
         resume = None if self._resuming is None else await self._resuming.resume_request()
         bind = None
         may_bind = resume is None or offer.resumes  # or else it would be the end of the old session
         if self._inline.bind and may_bind and offer.inline.bind is not None:
             bind = _bind(self._inline, offer.begins_with)
         return LoginRequests(
-            user_agent=UserAgent(id=self._memory.agent, software=SOFTWARE),
+            user_agent=UserAgent(id=self._memory.user_agent_id, software=SOFTWARE),
             resume=resume if offer.resumes else None,
             bind=bind,
         )
 
-    async def _talk(
-        self, dialogue: Dialogue2, offer: SASL2Offer, *, attempt: Attempt | None = None, is_early: bool = False
+    async def _exchange(
+        self, exchange: SASL2Exchange, offer: SASL2Offer, *, attempt: SASLAttempt | None = None, is_early: bool = False
     ) -> LoggedIn:
         """Log in, then apply the results in order: proof, token, resumption or binding."""
         if is_early:
-            dialogue.say = None
-        keys = await converse(self._xmlstream, dialogue, self._memory)  # now we know whose word it is
-        assert dialogue.success is not None
+            exchange.outgoing = None
+        keys = await run_exchange(self._xmlstream, exchange, self._memory)  # now we know whose word it is
+        assert exchange.success is not None
         if attempt is not None:
-            self._memory.succeeded(attempt.strength, keys, attempt.credentials)
-        self._keep_token(dialogue.success)
+            self._memory.record_success(attempt.strength, keys, attempt.credentials, exchange.unproven)
+        self._keep_token(exchange.success)
         self._memory.sasl2 = offer
-        results, knows_csi = dialogue.results(), ns.CSI in offer.begins_with
+        results, knows_csi = exchange.results(self._xmlstream.domain), ns.CSI in offer.begins_with
         if results.resumed:
             # What is offered was known before, and most servers do not say it again (XEP-0388 §2.6.1); Prosody does.
             self._xmlstream.features_due = True
@@ -233,7 +234,7 @@ class SASL2Login:
         """Keep a new token, whatever comes after it."""
         token = next(iter(success.tokens), None)
         if token is not None and token.token and self._ticket is not None and self._memory.wants_tokens:
-            self._memory.ticket = replace(self._ticket, token=token.token, expiry=token.expiry, count=0)
+            self._memory.fast_token = replace(self._ticket, token=token.token, expiry=token.expiry, count=0)
 
     async def _features(self) -> StreamFeatures:
         """What is offered inside. A server may ask for an acknowledgement before it says so."""

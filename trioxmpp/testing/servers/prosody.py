@@ -122,12 +122,21 @@ class Prosody(RealServer):
         if self.tree.is_system:
             return ["prosody", *options]
         # A script for this Lua, which has the places of its files written into it: above, they have become others.
-        lua = self.tree.get("usr/bin/lua[0-9].[0-9]")
+        lua = self.tree.get(f"usr/bin/lua{lua_version(self.tree)}")
         return [*self.tree.program(lua), str(self.directory / "prosody"), *options]
 
     def _environment(self) -> dict[str, str]:
         if self.tree.is_system:
             return {}
-        lua = self.tree.get("usr/share/lua/[0-9].[0-9]")
+        lua = self.tree.get(f"usr/share/lua/{lua_version(self.tree)}")
         libraries = self.tree.get(f"usr/lib/*-linux-gnu*/lua/{lua.name}")
         return {"LUA_PATH": f"{lua}/?.lua;{lua}/?/init.lua;;", "LUA_CPATH": f"{libraries}/?.so;;"}
+
+
+def lua_version(tree: Tree) -> str:
+    """Return the version of Lua that Prosody's own script names, or else the newest in the tree.
+
+    A tree may have several: a library that Prosody needs may bring another one along.
+    """
+    named = re.search(r"\blua(\d\.\d)\b", tree.get(PROGRAM).read_text().partition("\n")[0])
+    return named[1] if named else tree.get("usr/bin/lua[0-9].[0-9]").name.removeprefix("lua")

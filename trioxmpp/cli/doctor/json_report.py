@@ -1,4 +1,4 @@
-"""The findings, for machines: ``--json``. Its shape is told in docs/doctor.md."""
+"""The findings as JSON. Its shape is described in docs/doctor.md."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["as_json"]
 
 
 def as_json(diagnosis: Diagnosis) -> str:
-    """One object. All of it is ASCII, and nothing in it moves a cursor."""
+    """Return one object, in ASCII, without control characters."""
     findings = {
         "version": VERSION,
         **dataclasses.asdict(diagnosis),

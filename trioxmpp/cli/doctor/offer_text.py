@@ -1,4 +1,4 @@
-"""What a server offers, in lines for a person."""
+"""The offer of a server, in lines for a person."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from ...protocol import ns
 from .findings import SASL2, Limits, Offer, Plan
-from .shown import listed
+from .terminal import listed
 
-__all__ = ["offered", "planned"]
+__all__ = ["offer_lines", "plan_line"]
 
 _INLINE = {
     ns.SM: "stream management",
@@ -17,14 +17,14 @@ _INLINE = {
     "urn:xmpp:mam:2": "archive",
 }
 
-#: Features that have a line of their own, or say nothing to a person.
+#: Features that have a line of their own, or do not matter to a person.
 _TOLD = frozenset(
     {"starttls", "mechanisms", "sasl-channel-binding", "authentication", "bind", "session", "sm", "c", "limits"}
 )
 
 
-def offered(offer: Offer, known: Sequence[str], *, inside: bool = False) -> Iterator[str]:
-    """Lines about `offer`, on a link that can be bound by the types in `known`; `inside`: after a login."""
+def offer_lines(offer: Offer, known: Sequence[str], *, inside: bool = False) -> Iterator[str]:
+    """Yield lines about `offer`, on a link that can be bound by the types in `known`; `inside`: after a login."""
     if not inside:
         yield f"ways to log in: {listed(offer.mechanisms)}"
         announced = "not announced" if offer.bindings is None else f"announced {listed(offer.bindings)}"
@@ -59,14 +59,14 @@ def _sasl2(sasl2: SASL2 | None) -> Iterator[str]:
 
 def _limits(limits: Limits | None) -> str:
     if limits is None:
-        return "not told"
+        return "not announced"
     size = "stanzas of any size" if limits.max_bytes is None else f"stanzas of {limits.max_bytes} bytes"
     idle = "any silence" if limits.idle_seconds is None else f"{limits.idle_seconds} s of silence"
     return f"{size}, {idle}"
 
 
-def planned(plan: Plan) -> str:
-    """One line about how we would log in."""
+def plan_line(plan: Plan) -> str:
+    """Return one line about how we would log in."""
     if plan.refusal is not None:
         return f"we would not log in: {plan.refusal}"
     bound = "not bound to the link" if plan.binding is None else f"bound by {plan.binding}"

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trioxmpp.errors import AuthenticationFailure
-from trioxmpp.protocol.sasl import Choice, Offer, Strength, choose_scram
+from trioxmpp.protocol.sasl import Choice, MechanismOffer, Strength, choose_scram
 
 PLUS = ("SCRAM-SHA-512-PLUS", "SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS")
 BARE = ("SCRAM-SHA-512", "SCRAM-SHA-256", "SCRAM-SHA-1")
@@ -24,10 +24,12 @@ def chosen(
     own: tuple[str, ...] = (END_POINT,),
     *,
     sasl2: bool = False,
-    pinned: Strength | None = None,
+    pinned_strength: Strength | None = None,
     require: bool = False,
 ) -> Choice:
-    choice = choose_scram(Offer(mechanisms, announced, sasl2), own, pinned=pinned, require_binding=require)
+    choice = choose_scram(
+        MechanismOffer(mechanisms, announced, sasl2), own, pinned_strength=pinned_strength, require_binding=require
+    )
     assert choice is not None
     return choice
 
@@ -66,7 +68,7 @@ class TestWhatIsTheSameForBothProfiles:
         assert "by no mechanism that we know" in str(choice.unproven)
 
     def test_no_scram_is_no_choice(self, sasl2: bool) -> None:
-        assert choose_scram(Offer(("PLAIN", "EXTERNAL"), None, sasl2), TYPES) is None
+        assert choose_scram(MechanismOffer(("PLAIN", "EXTERNAL"), None, sasl2), TYPES) is None
 
     def test_only_plus_and_no_way_to_bind(self, sasl2: bool) -> None:
         with pytest.raises(AuthenticationFailure, match="not possible on this link"):
@@ -84,12 +86,12 @@ class TestWhatIsTheSameForBothProfiles:
             with pytest.raises(AuthenticationFailure, match=f"require_binding.*{why}"):
                 chosen(mechanisms, announced, own, sasl2=sasl2, require=True)
 
-    def test_what_was_bound_once_is_not_unbound_without_proof(self, sasl2: bool) -> None:
+    def test_a_client_that_was_bound_needs_a_proof_to_log_in_unbound(self, sasl2: bool) -> None:
         for mechanisms, announced, own in [(ALL, TYPES, ()), (BARE, None, TYPES), (ALL, TYPES, ("tls-of-yesterday",))]:
-            assert chosen(mechanisms, announced, own, sasl2=sasl2, pinned=Strength.PROVED).unproven is None
-            choice = chosen(mechanisms, announced, own, sasl2=sasl2, pinned=Strength.BOUND)
+            assert chosen(mechanisms, announced, own, sasl2=sasl2, pinned_strength=Strength.PROVED).unproven is None
+            choice = chosen(mechanisms, announced, own, sasl2=sasl2, pinned_strength=Strength.BOUND)
             assert "earlier logins were bound" in str(choice.unproven)
-        assert chosen(ALL, TYPES, sasl2=sasl2, pinned=Strength.BOUND).unproven is None
+        assert chosen(ALL, TYPES, sasl2=sasl2, pinned_strength=Strength.BOUND).unproven is None
 
 
 def test_types_without_a_mechanism() -> None:
@@ -105,11 +107,15 @@ def test_a_mechanism_without_types(announced: tuple[str, ...] | None) -> None:
     with pytest.raises(AuthenticationFailure, match=r"a mechanism to bind .* but no type for that"):
         chosen(ALL, announced, TYPES, sasl2=True)
     assert chosen(ALL, announced, (UNIQUE, END_POINT)).flag == "p=tls-unique"
-    assert chosen(ALL, announced, (EXPORTER, END_POINT)) == Choice("SCRAM-SHA-512", "n")
+    for local_types in ((EXPORTER, END_POINT), (END_POINT,)):
+        choice = chosen(ALL, announced, local_types)
+        assert (choice.mechanism, choice.flag, choice.binding) == ("SCRAM-SHA-512", "n", None)
+        assert "does not announce by what" in str(choice.unproven)
+        assert not choice.must_prove  # a server from before XEP-0440 cannot
 
 
 def test_a_mechanism_without_types_where_a_binding_must_be() -> None:
-    for must in ({"require": True}, {"pinned": Strength.BOUND}):
+    for must in ({"require": True}, {"pinned_strength": Strength.BOUND}):
         assert chosen(ALL, None, (EXPORTER, END_POINT), **must).flag == "p=tls-exporter"
         assert chosen(ALL, None, (END_POINT,), **must).flag == "p=tls-server-end-point"
 
@@ -123,7 +129,7 @@ types = st.sampled_from([*TYPES, "tls-of-tomorrow"])
     announced=st.none() | st.lists(types, max_size=4).map(tuple),
     own=st.frozensets(st.sampled_from(TYPES)),
     sasl2=st.booleans(),
-    pinned=st.none() | st.sampled_from(Strength),
+    pinned_strength=st.none() | st.sampled_from(Strength),
     require=st.booleans(),
 )
 def test_the_flag_is_right_whatever_is_offered(
@@ -131,13 +137,13 @@ def test_the_flag_is_right_whatever_is_offered(
     announced: tuple[str, ...] | None,
     own: frozenset[str],
     sasl2: bool,
-    pinned: Strength | None,
+    pinned_strength: Strength | None,
     require: bool,
 ) -> None:
-    offer = Offer(mechanisms, announced, sasl2)
+    offer = MechanismOffer(mechanisms, announced, sasl2)
     binds = any(name.endswith("-PLUS") for name in mechanisms)
     try:
-        choice = choose_scram(offer, own, pinned=pinned, require_binding=require)
+        choice = choose_scram(offer, own, pinned_strength=pinned_strength, require_binding=require)
     except AuthenticationFailure:
         return
     if choice is None:
@@ -157,7 +163,7 @@ def test_the_flag_is_right_whatever_is_offered(
         # We could have bound, and were offered to: then only for a reason.
         common = own & set(announced or ())
         assert not (common and set(mechanisms) & set(PLUS))
-    if pinned is Strength.BOUND:
+    if pinned_strength is Strength.BOUND:
         assert choice.unproven
 
 
@@ -165,7 +171,7 @@ def test_the_flag_is_right_whatever_is_offered(
 
 
 def test_the_digest_of_the_example_of_xep_0474() -> None:
-    offer = Offer(("SCRAM-SHA-1", "SCRAM-SHA-1-PLUS"), (END_POINT, EXPORTER), sasl2=True)
+    offer = MechanismOffer(("SCRAM-SHA-1", "SCRAM-SHA-1-PLUS"), (END_POINT, EXPORTER), sasl2=True)
     assert offer.digest("sha1") == b"G6k/rBLDqgOhRRaCuuatSDFkJ08="
 
 
@@ -173,7 +179,9 @@ def test_the_digest_is_of_octets_and_of_the_types_only_if_there_were_some() -> N
     mechanisms = ("b", "ä", "B", "a\U00010000", "a\uffff")
     joined = b"\x1e".join(sorted(name.encode() for name in mechanisms))
     digest = base64.b64encode(hashlib.sha256(joined).digest())
-    assert Offer(mechanisms).digest("sha256") == digest
-    assert Offer(mechanisms[::-1]).digest("sha256") == digest
-    assert Offer(mechanisms, ()).digest("sha256") == base64.b64encode(hashlib.sha256(joined + b"\x1f").digest())
-    assert Offer(mechanisms, ("x",)).digest("sha256") != digest
+    assert MechanismOffer(mechanisms).digest("sha256") == digest
+    assert MechanismOffer(mechanisms[::-1]).digest("sha256") == digest
+    assert MechanismOffer(mechanisms, ()).digest("sha256") == base64.b64encode(
+        hashlib.sha256(joined + b"\x1f").digest()
+    )
+    assert MechanismOffer(mechanisms, ("x",)).digest("sha256") != digest

@@ -1,7 +1,10 @@
-"""What is left of one TLS link for the next to the same place: a session (RFC 8446 §2.2, RFC 5077).
+"""TLS sessions, kept from one link for the next to the same place (RFC 8446 §2.2, RFC 5077).
 
-Who comes back with one is spared the server's certificate, and on TLS 1.2 a round trip. A server that does not know it
-any more, or does not want to, goes through the whole handshake, as if there had been none.
+To go on with a session skips the server's certificate and, with TLS 1.2, one round trip. A server that does not accept
+the session makes a whole handshake, as if none had been offered.
+
+The certificate is not checked again. So a session is only offered if all that was checked is the same: the context and
+its demands, the name, and the date.
 """
 
 from __future__ import annotations
@@ -17,24 +20,24 @@ import trio
 from ..record import record
 from .channelbinding import OLD
 
-__all__ = ["Resumption", "TLSMemory"]
+__all__ = ["SessionReuse", "TLSSessionCache"]
 
-#: Places that are remembered: a client goes to few.
+#: Places whose session is kept. A client connects to few.
 MAX_PLACES = 8
 
 
 @record
 class _Terms:
-    """Who the server had to be when a session began: nothing of that is checked again when it goes on."""
+    """The demands on the server when a session began. None of them is checked again when it goes on."""
 
     context: ssl.SSLContext
     host: str
     checks: tuple[object, ...]
-    """What the context demanded of a certificate, as far as it can be asked. Its authorities can only become more."""
+    """The demands of the context on a certificate, as far as they can be read. Authorities can only be added to it."""
 
     @classmethod
     def of(cls, context: object, host: str) -> Self | None:
-        """Those of now; None for a context that cannot tell, as that of `exporter`."""
+        """Return the present demands; None for a context that cannot tell them, such as that of `exporter`."""
         if not isinstance(context, ssl.SSLContext):
             return None
         revoked = context.cert_store_stats()["crl"]
@@ -42,30 +45,30 @@ class _Terms:
 
 
 @record
-class _Kept:
-    """A session that can go on."""
+class _CachedSession:
+    """A session that a link can go on with."""
 
     session: ssl.SSLSession
     terms: _Terms
     expiry: float
-    """When the certificate expires, in seconds since 1970."""
+    """The time when the certificate expires, in seconds since 1970."""
     is_old: bool
-    """Whether it is of TLS 1.2, or an older one."""
+    """Whether it is a session of TLS 1.2 or older."""
 
 
-class TLSMemory:
-    """The TLS sessions of one client, by the place where it had them. A session is used once (RFC 8446 C.4)."""
+class TLSSessionCache:
+    """The TLS sessions of one client, by the place that it connected to. A session is used once (RFC 8446 C.4)."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[Hashable, _Kept] = OrderedDict()
-        self._averse: set[Hashable] = set()
+        self._kept: OrderedDict[Hashable, _CachedSession] = OrderedDict()
+        self._no_reuse: set[Hashable] = set()
 
-    def at(self, place: Hashable) -> Resumption:
-        """For one link to that place."""
-        return Resumption(self, place)
+    def at(self, place: Hashable) -> SessionReuse:
+        """Return the view of this cache for one link to that place."""
+        return SessionReuse(self, place)
 
     def forget_old(self) -> None:
-        """Forget the sessions of TLS 1.2: a link that goes on with one cannot be bound to by ``tls-unique``."""
+        """Forget the sessions of TLS 1.2: a login on a link that goes on with one cannot be bound by ``tls-unique``."""
         for place in [place for place, kept in self._kept.items() if kept.is_old]:
             del self._kept[place]
 
@@ -75,8 +78,8 @@ class TLSMemory:
             return None
         return kept.session
 
-    def _keep(self, place: Hashable, kept: _Kept) -> None:
-        if place in self._averse:
+    def _keep(self, place: Hashable, kept: _CachedSession) -> None:
+        if place in self._no_reuse:
             return
         self._kept[place] = kept
         self._kept.move_to_end(place)
@@ -85,17 +88,17 @@ class TLSMemory:
 
     def _avoid(self, place: Hashable) -> None:
         self._kept.pop(place, None)
-        self._averse.add(place)
+        self._no_reuse.add(place)
 
 
-class Resumption:
-    """What one link takes from a `TLSMemory`, and leaves there."""
+class SessionReuse:
+    """The part of a `TLSSessionCache` that one link takes from and leaves to."""
 
-    def __init__(self, memory: TLSMemory, place: Hashable) -> None:
+    def __init__(self, memory: TLSSessionCache, place: Hashable) -> None:
         self.offered = False
-        """Whether the server was shown a session."""
+        """Whether a session was offered to the server."""
         self.resumed = False
-        """Whether it goes on with that one."""
+        """Whether the server accepted it."""
         self._memory = memory
         self._place = place
         self._terms: _Terms | None = None
@@ -103,7 +106,7 @@ class Resumption:
         self._is_old = False
 
     def begin(self, stream: trio.SSLStream[Any], context: ssl.SSLContext, host: str) -> None:
-        """Offer what there is, before the handshake. `host` is whom the certificate has to be for."""
+        """Offer a session, if there is one, before the handshake. The certificate has to be for `host`."""
         self._terms = _Terms.of(context, host)
         session = self._memory._take(self._place, self._terms)
         self.offered, self.resumed = session is not None, False
@@ -111,23 +114,23 @@ class Resumption:
             stream.session = session
 
     def begun(self, stream: trio.SSLStream[Any]) -> None:
-        """The handshake has come to its end."""
+        """Note the outcome of the handshake."""
         if self._terms is not None:
             self.resumed = self.offered and stream.session_reused
             self._expiry = _expiry(stream)
             self._is_old = stream.version() in OLD
 
     def end(self, stream: trio.SSLStream[Any]) -> None:
-        """Keep what the server has given by now: with TLS 1.3, that comes some time after the handshake."""
+        """Keep the session at the end of the link: with TLS 1.3, it arrives some time after the handshake."""
         session: ssl.SSLSession | None = None if self._terms is None else stream.session
         if self._terms is not None and session is not None and (session.has_ticket or (self._is_old and session.id)):
-            self._memory._keep(self._place, _Kept(session, self._terms, self._expiry, self._is_old))
+            self._memory._keep(self._place, _CachedSession(session, self._terms, self._expiry, self._is_old))
 
     def forget(self) -> None:
-        """Never offer a session at this place again: it did no good."""
+        """Never offer a session at this place again: the server cannot cope with it."""
         self._memory._avoid(self._place)
 
 
 def _expiry(stream: trio.SSLStream[Any]) -> float:
-    until = (stream.getpeercert() or {}).get("notAfter")  # of one that was not checked, nothing is known
+    until = (stream.getpeercert() or {}).get("notAfter")  # a certificate that was not checked is not told
     return float("inf") if until is None else float(ssl.cert_time_to_seconds(until))

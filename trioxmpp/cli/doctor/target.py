@@ -1,4 +1,4 @@
-"""Who is examined, and the places where that is done."""
+"""The target of a diagnosis, and the candidates for its server."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from ...transport.discovery import Resolver
 from ...transport.endpoint import Endpoint
 from ...transport.proxy import Proxy
 
-__all__ = ["Patient", "Place"]
+__all__ = ["Candidate", "Target"]
 
 
 @dataclass(frozen=True, slots=True)
-class Patient:
-    """What is to be examined, and how. All of it takes `timeout` seconds at most."""
+class Target:
+    """The domain to diagnose, and how. All of it takes `timeout` seconds at most."""
 
     domain: str
     jid: JID | None = None
     password: str | None = field(default=None, repr=False)
     endpoints: tuple[Endpoint, ...] = ()
-    """In place of what the DNS and the host-meta say."""
+    """Endpoints to try in place of those that the DNS and the host-meta name."""
     tls: ssl.SSLContext | None = None
     timeout: float = 30.0
     resolver: Resolver | None = None
@@ -29,8 +29,8 @@ class Patient:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Somewhere to go: one address of an endpoint; None where the proxy looks for it."""
+class Candidate:
+    """One address of an endpoint to try. The address is None if a proxy looks it up."""
 
     endpoint: Endpoint
     address: str | None
@@ -39,9 +39,9 @@ class Place:
 
     @property
     def is_websocket(self) -> bool:
-        """Whether XMPP is spoken over WebSocket there."""
+        """Whether the endpoint is a WebSocket."""
         return self.endpoint.scheme in ("ws", "wss")
 
     def named(self, domain: str) -> str:
-        """Whom the certificate has to name: for a WebSocket the host, else the domain."""
+        """Return the name that the certificate must have: for a WebSocket the host, else `domain`."""
         return self.endpoint.host if self.is_websocket else domain

@@ -20,10 +20,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from trioxmpp.cli.doctor.advice import Advice, advice
-from trioxmpp.cli.doctor.examine import examine
+from trioxmpp.cli.doctor.diagnose import diagnose
 from trioxmpp.cli.doctor.findings import Diagnosis
-from trioxmpp.cli.doctor.patient import Patient
 from trioxmpp.cli.doctor.report import report
+from trioxmpp.cli.doctor.target import Target
 from trioxmpp.cli.output import Plain
 from trioxmpp.protocol import ns
 from trioxmpp.testing import ScriptedPeer
@@ -177,11 +177,11 @@ class Town:
 
         self.plays(play, **where)
 
-    def patient(self, resolver: object = None, **options) -> Patient:
-        return Patient(DOMAIN, **{"resolver": resolver or Records(), "tls": self.authority.client, **options})
+    def target(self, resolver: object = None, **options) -> Target:
+        return Target(DOMAIN, **{"resolver": resolver or Records(), "tls": self.authority.client, **options})
 
-    async def examine(self, resolver: object = None, **options) -> Diagnosis:
-        return await examine(self.patient(resolver, **options))
+    async def diagnose(self, resolver: object = None, **options) -> Diagnosis:
+        return await diagnose(self.target(resolver, **options))
 
 
 def codes(diagnosis: Diagnosis) -> dict[str, Advice]:
@@ -190,7 +190,12 @@ def codes(diagnosis: Diagnosis) -> dict[str, Advice]:
 
 
 def words(diagnosis: Diagnosis, capsys) -> str:
-    """What a person reads."""
+    """What a person reads, in one line: where it is wrapped does not matter."""
+    return " ".join(lines(diagnosis, capsys))
+
+
+def lines(diagnosis: Diagnosis, capsys) -> list[str]:
+    """The lines that a person reads, without their indentation."""
     capsys.readouterr()
     report(diagnosis, Plain(sys.stdout))
-    return capsys.readouterr().out
+    return [line.strip() for line in capsys.readouterr().out.splitlines()]
