@@ -60,12 +60,12 @@ class RawClient(Script):
         await self.tls(context)
 
     async def tls(self, context: ssl.SSLContext) -> None:
-        tls = trio.SSLStream(self._stream, context, server_hostname=self.domain, https_compatible=True)
+        tls = trio.SSLStream(self.wire, context, server_hostname=self.domain, https_compatible=True)
         await tls.do_handshake()
-        self._stream = tls
+        self.wire = tls
 
     async def aclose(self) -> None:
-        await trio.aclose_forcefully(self._stream)
+        await trio.aclose_forcefully(self.wire)
 
 
 async def log_in(server: Server, name: str = "romeo", resource: str = "orchard") -> RawClient:

@@ -176,7 +176,7 @@ async def test_requests_and_replies_pass_between_clients(autojump_clock, server)
 
 
 async def test_presence_goes_to_friends_and_its_end_too(autojump_clock, server):
-    server.befriend("romeo", "juliet")
+    server.add_contacts("romeo", "juliet")
     romeo, juliet = await log_in(server), await log_in(server, "juliet", "balcony")
     await romeo.says("<presence/>")
     await romeo.expects(f"<presence from='{ROMEO}'/>")

@@ -1,8 +1,9 @@
-"""A network in memory: names, addresses, ports, and what answers there."""
+"""A network in memory: names, addresses and ports, and an endpoint with latency."""
 
 from __future__ import annotations
 
 import errno
+import math
 import os
 import socket
 from collections.abc import Awaitable, Callable
@@ -10,7 +11,10 @@ from typing import Any
 
 import trio
 
-__all__ = ["Network"]
+from .memory import memory_link
+from .server.server import Server
+
+__all__ = ["LatentEndpoint", "Network"]
 
 #: What answers at a port: gives the client's end of a new link, raises OSError, or never returns.
 Answer = Callable[[], Awaitable[trio.abc.Stream]]
@@ -86,6 +90,49 @@ class Network(trio.abc.HostnameResolver, trio.abc.SocketFactory):
             raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
         await trio.sleep_forever()
         raise AssertionError("unreachable")
+
+
+class LatentEndpoint:
+    """An endpoint of a server in memory, with a latency of half of `round_trip` seconds in each direction.
+
+    The bandwidth is unlimited. Use it as ``connect(..., endpoint=latent.endpoint)``. The bytes that are under way are
+    carried by tasks in `nursery`.
+    """
+
+    def __init__(self, server: Server, nursery: trio.Nursery, round_trip: float) -> None:
+        self.server = server
+        self.round_trip = round_trip
+        self.began = math.nan
+        """The time at which a client connected last, by trio's clock; NaN before the first."""
+        self._nursery = nursery
+
+    async def endpoint(self) -> trio.abc.Stream:
+        """Return the client's end of a new link. Raises ConnectionRefusedError while the server is down."""
+        self.began = trio.current_time()
+        far = await self.server.endpoint()
+        near, ours = memory_link(math.inf)
+        for source, sink in ((near, far), (far, near)):
+            self._nursery.start_soon(self._carry, source, sink)
+        return ours
+
+    async def _carry(self, source: trio.abc.Stream, sink: trio.abc.Stream) -> None:
+        under_way, arriving = trio.open_memory_channel[tuple[float, bytes]](math.inf)
+
+        async def deliver() -> None:
+            async for due, data in arriving:
+                await trio.sleep_until(due)
+                await sink.send_all(data)
+
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(deliver)
+                while data := await source.receive_some():
+                    under_way.send_nowait((trio.current_time() + self.round_trip / 2, bytes(data)))
+                under_way.close()
+        except* (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass
+        await trio.aclose_forcefully(source)
+        await trio.aclose_forcefully(sink)
 
 
 class _Socket(trio.socket.SocketType):

@@ -17,10 +17,10 @@ from ..protocol.framing import header
 from ..stream.bare import bare
 from ..stream.xmlstream import XmlStream
 from ..transport.tcp import StreamTransport
-from .authentication import exchange
 from .clock import hold_clock_for_threads
 from .memory import memory_link
 from .script import Script, describe
+from .server.authentication import exchange
 from .transcript import parse_script
 
 __all__ = ["ScriptedPeer", "ScriptedServer", "open_peer_pair"]
@@ -43,8 +43,8 @@ class ScriptedPeer(Script):
 
     def __init__(self, domain: str = "example.test", *, capacity: float = math.inf, patience: float = 3600.0) -> None:
         hold_clock_for_threads()
-        self._raw, self.stream = memory_link(capacity)
-        super().__init__(self._raw, patience=patience)
+        self.raw, self.stream = memory_link(capacity)
+        super().__init__(self.raw, patience=patience)
         self.domain = domain
 
     # --- the stream, and the link
@@ -58,17 +58,17 @@ class ScriptedPeer(Script):
 
     async def starts_tls(self, context: ssl.SSLContext) -> None:
         """Be the server of a TLS handshake, right after ``<proceed/>`` was said. Raises what trio does."""
-        tls: trio.SSLStream[trio.abc.Stream] = trio.SSLStream(self._stream, context, server_side=True)
+        tls: trio.SSLStream[trio.abc.Stream] = trio.SSLStream(self.wire, context, server_side=True)
         await tls.do_handshake()
-        self._stream = tls
+        self.wire = tls
 
     def close(self) -> None:
         """Close the link without closing the stream: the client reads the end."""
-        self._raw.close()
+        self.raw.close()
 
     def reset(self) -> None:
         """Break the link: the client's next read, after what was said, fails."""
-        self._raw.reset()
+        self.raw.reset()
 
     # --- whole scenes
 

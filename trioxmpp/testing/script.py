@@ -23,7 +23,8 @@ class Script:
         self.patience = patience
         self.met: dict[str, str] = {}
         """What the variables met: ``script.met["1"]`` for ``$1``."""
-        self._stream = stream
+        self.wire = stream
+        """The stream that the script reads and writes; replace it to put TLS on the link."""
         self._framing = Framing()
         self._unread = b""
 
@@ -37,7 +38,7 @@ class Script:
 
     async def says_raw(self, data: bytes) -> None:
         """Say these bytes, whatever they are, in one segment."""
-        await self._stream.send_all(data)
+        await self.wire.send_all(data)
 
     async def expects(self, script: str, *, within: float | None = None) -> xml.Element:
         """Wait for the next element, which is like this one; return it. `within` replaces the usual patience.
@@ -60,7 +61,7 @@ class Script:
     async def expects_nothing(self, seconds: float) -> None:
         """Wait for so many seconds, in which the other side says nothing, nor ends the stream or the link."""
         with trio.move_on_after(seconds):
-            event = await self._event()
+            event = await self.next_event()
             raise AssertionError(f"nothing was expected, but {describe(event)}")
 
     # --- the stream, and the link
@@ -100,11 +101,11 @@ class Script:
     async def _patiently(self, what: str, within: float | None) -> Event | None:
         patience = self.patience if within is None else within
         with trio.move_on_after(patience):
-            return await self._event()
+            return await self.next_event()
         raise AssertionError(f"{what} was expected, but nothing came for {patience:g} seconds")
 
-    async def _event(self) -> Event | None:
-        """What comes next; None for the end of the link."""
+    async def next_event(self) -> Event | None:
+        """Return the next header, element or footer; None at the end of the link. Cancelling loses nothing."""
         while True:
             event, self._unread, error = self._framing.feed_one(self._unread)
             if event is not None:
@@ -112,7 +113,7 @@ class Script:
             if error is not None:
                 raise AssertionError(f"the other side said what is not XMPP: {error}")
             try:
-                self._unread = bytes(await self._stream.receive_some(65536))
+                self._unread = bytes(await self.wire.receive_some(65536))
             except trio.BrokenResourceError:
                 return None
             if not self._unread:

@@ -190,10 +190,10 @@ class RealServer(abc.ABC):
         self._child.kill()
 
     def pause(self) -> None:
-        """Let it hang: connections stay open and nobody answers, until `cont` (SIGSTOP)."""
+        """Let it hang: connections stay open and nobody answers, until `resume_process` (SIGSTOP)."""
         self._child.signal(signal.SIGSTOP)
 
-    def cont(self) -> None:
+    def resume_process(self) -> None:
         """Let it go on after `pause` (SIGCONT). Does nothing to a server that was not paused."""
         self._child.signal(signal.SIGCONT)
 

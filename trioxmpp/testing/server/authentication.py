@@ -11,9 +11,9 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 
-from ..protocol.sasl import Channel, Offer
-from ..protocol.sasl.saslprep import saslprep
-from ..protocol.sasl.scram import TLS_VERSIONS
+from ...protocol.sasl import Channel, Offer
+from ...protocol.sasl.saslprep import saslprep
+from ...protocol.sasl.scram import TLS_VERSIONS
 
 __all__ = ["ITERATIONS", "MECHANISMS", "SCRAM", "Exchange", "Refused", "Setting", "exchange", "salt", "salted"]
 

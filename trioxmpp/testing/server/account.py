@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 
-from .. import xml
+from ... import xml
 from .archive import Archive
 from .authentication import SCRAM, salted
 

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import trio
 
-from ..errors import StreamCondition, StreamError
-from ..jid import JID
+from ...errors import StreamCondition, StreamError
+from ...jid import JID
 from .account import Account
 from .acknowledgements import Delivery, ServerQueue
 from .link import Link
 from .policy import Policy
-from .session import Session
+from .session import ServerSession
 
 __all__ = ["NotResumed", "Sessions"]
 
@@ -26,7 +26,7 @@ class NotResumed(Exception):
         self.h = h
 
 
-class Sessions(Mapping[str, Session]):
+class Sessions(Mapping[str, ServerSession]):
     """The sessions by full JID, the hibernating ones included; in the order in which they were bound.
 
     `on_end` is told of each that has ended, and of what the client had not acknowledged by then.
@@ -36,18 +36,19 @@ class Sessions(Mapping[str, Session]):
         self,
         policy: Policy,
         nursery: trio.Nursery,
-        on_end: Callable[[Session, Sequence[Delivery]], None],
+        on_end: Callable[[ServerSession, Sequence[Delivery]], None],
         changed: Callable[[], None],
     ) -> None:
         self._policy = policy
         self._nursery = nursery
         self._on_end = on_end
         self._changed = changed
-        self._by_jid: dict[str, Session] = {}
-        self._by_id: dict[str, Session] = {}
+        self._by_jid: dict[str, ServerSession] = {}
+        self._by_id: dict[str, ServerSession] = {}
+        self._by_link: dict[Link, ServerSession] = {}
         self._timers: dict[str, trio.CancelScope] = {}
 
-    def __getitem__(self, jid: str) -> Session:
+    def __getitem__(self, jid: str) -> ServerSession:
         return self._by_jid[jid]
 
     def __iter__(self) -> Iterator[str]:
@@ -56,23 +57,28 @@ class Sessions(Mapping[str, Session]):
     def __len__(self) -> int:
         return len(self._by_jid)
 
-    def of(self, account: Account) -> list[Session]:
+    def of(self, account: Account) -> list[ServerSession]:
         """The sessions of one account, the one that was bound last at the end."""
         return [session for session in self._by_jid.values() if session.account is account]
 
-    def bind(self, link: Link, account: Account, resource: str | None) -> Session:
+    def on(self, link: Link) -> ServerSession | None:
+        """Return the session that uses this link, if one was bound or resumed on it and did not go elsewhere since."""
+        session = self._by_link.get(link)
+        return None if session is None or session.link is not link else session
+
+    def bind(self, link: Link, account: Account, resource: str | None) -> ServerSession:
         """A new session. Who has the same resource already is thrown out. Raises JIDError."""
         jid = str(JID.parse(account.jid).replace(resource=resource or secrets.token_hex(4)))
         if (old := self._by_jid.get(jid)) is not None:
             self.end(old, StreamError(StreamCondition.CONFLICT, "Replaced by new connection", by_us=True))
         policy = self._policy
-        session = Session(account, jid, link, history=policy.history, ack_requests=policy.ack_requests)
+        session = ServerSession(account, jid, link, history=policy.history, ack_requests=policy.ack_requests)
         self._by_jid[jid] = session
-        link.session = session
+        self._by_link[link] = session
         self._changed()
         return session
 
-    def enable_sm(self, session: Session, *, resumable: bool, wish: float | None) -> ServerQueue:
+    def enable_sm(self, session: ServerSession, *, resumable: bool, wish: float | None) -> ServerQueue:
         """Begin to manage the stream of a session, which survives for `wish` seconds, or the server's own limit."""
         limit = self._policy.hibernation
         patience = limit if wish is None else min(limit, wish)
@@ -80,19 +86,19 @@ class Sessions(Mapping[str, Session]):
         self._by_id[session.sm.id] = session
         return session.sm
 
-    def indicate(self, session: Session, *, active: bool) -> None:
+    def indicate(self, session: ServerSession, *, active: bool) -> None:
         """Somebody is looking in that session, or nobody is."""
         session.active = active
         self._changed()
 
-    def find(self, account: Account, previd: str) -> Session | None:
+    def find(self, account: Account, previd: str) -> ServerSession | None:
         """The session that the server gave this id when stream management was enabled, if it can be resumed."""
         session = self._by_id.get(previd)
         if session is None or session.account is not account or session.sm is None or not session.sm.resumable:
             return None
         return session
 
-    def resume(self, link: Link, account: Account, previd: str, h: int) -> Session:
+    def resume(self, link: Link, account: Account, previd: str, h: int) -> ServerSession:
         """Put a session on another link, and take its old one away if it still has one.
 
         Raises NotResumed, and StreamError for an `h` that cannot be; then the session stays as it was.
@@ -105,7 +111,7 @@ class Sessions(Mapping[str, Session]):
             conflict = StreamError(StreamCondition.CONFLICT, "Resumed on another connection", by_us=True)
             session.link.end(conflict, keep_session=True)
         self._stop_timer(session)
-        session.link, link.session = link, session
+        session.link, self._by_link[link] = link, session
         session.resumptions += 1
         session.active = True  # on every link, until it is said otherwise (XEP-0352 §5.2)
         self._changed()
@@ -113,7 +119,7 @@ class Sessions(Mapping[str, Session]):
 
     def link_lost(self, link: Link) -> None:
         """The link is over: its session hibernates, if it can, or ends."""
-        session, link.session = link.session, None
+        session = self._by_link.pop(link, None)
         if session is not None and session.link is link:
             session.link = None
             if link.keep_session and session.sm is not None and session.sm.resumable:
@@ -123,12 +129,12 @@ class Sessions(Mapping[str, Session]):
                 self.end(session)
         self._changed()
 
-    async def _hibernate(self, session: Session, patience: float, timer: trio.CancelScope) -> None:
+    async def _hibernate(self, session: ServerSession, patience: float, timer: trio.CancelScope) -> None:
         with timer:
             await trio.sleep(patience)
             self.end(session)
 
-    def end(self, session: Session, error: StreamError | None = None) -> None:
+    def end(self, session: ServerSession, error: StreamError | None = None) -> None:
         """End a session: as it expires, or is closed. What the client has not acknowledged goes elsewhere.
 
         If it has a link, the stream is closed, with `error` if there is one.
@@ -140,7 +146,7 @@ class Sessions(Mapping[str, Session]):
         self._on_end(session, tuple(session.sm.unacked) if session.sm is not None else ())
         self._changed()
 
-    def forget(self, session: Session) -> None:
+    def forget(self, session: ServerSession) -> None:
         """Forget a session as if it had never been: nothing is remembered, what was unacknowledged is lost."""
         self._remove(session, remember=False)
         if session.link is not None:
@@ -149,7 +155,7 @@ class Sessions(Mapping[str, Session]):
         self._on_end(session, ())
         self._changed()
 
-    def _remove(self, session: Session, *, remember: bool) -> None:
+    def _remove(self, session: ServerSession, *, remember: bool) -> None:
         self._stop_timer(session)
         session.ended = True
         if self._by_jid.get(session.jid) is session:
@@ -159,6 +165,6 @@ class Sessions(Mapping[str, Session]):
             if remember and session.sm.resumable:
                 session.account.remember(session.sm.id, session.sm.handled)
 
-    def _stop_timer(self, session: Session) -> None:
+    def _stop_timer(self, session: ServerSession) -> None:
         if (timer := self._timers.pop(session.jid, None)) is not None:
             timer.cancel()

@@ -7,10 +7,10 @@ from ..protocol.stanza import IQ, Message, Presence, parse_stanza
 from ..stream.stanzastream import StanzaStream
 from .transcript import parse_script
 
-__all__ = ["feed"]
+__all__ = ["inject"]
 
 
-def feed(stream: StanzaStream, *stanzas: Message | Presence | IQ | str) -> None:
+def inject(stream: StanzaStream, *stanzas: Message | Presence | IQ | str) -> None:
     """Have `stream` process these stanzas now, in order, as if they had just arrived, whether or not it runs.
 
     A string is XML, with any number of stanzas. All has happened on return, but for what async handlers do: they need

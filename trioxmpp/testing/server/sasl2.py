@@ -9,17 +9,18 @@ import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from .. import xml
-from ..errors import JIDError
-from ..protocol import ns
-from ..protocol.sasl.ht import BINDINGS
+from ... import xml
+from ...errors import JIDError
+from ...protocol import ns
+from ...protocol.sasl.ht import BINDINGS
 from .account import Account
 from .authentication import MECHANISMS, Exchange, Refused, Setting, exchange
+from .host import Host
 from .link import Link
 from .login import offer
-from .management import Keeper, enable, resume
+from .management import enable, resume
 from .policy import Policy
-from .session import Session
+from .session import ServerSession
 from .upgrade import features as upgrades
 from .upgrade import upgrade
 
@@ -55,12 +56,12 @@ class Entry:
     """Somebody who has logged in. `session` is None if there is none yet: it is to be begun as without SASL2."""
 
     account: Account
-    session: Session | None
+    session: ServerSession | None
     resumed: bool
 
 
 async def enter(
-    keeper: Keeper,
+    host: Host,
     link: Link,
     setting: Setting,
     accounts: Mapping[str, Account],
@@ -75,7 +76,7 @@ async def enter(
     said: bytes | None
     token = ""
     if fast is not None:
-        account, said, token = _by_token(keeper.policy, setting, accounts, request, _decode(initial))
+        account, said, token = _by_token(host.policy, setting, accounts, request, _decode(initial))
     else:
         if name not in setting.offer.mechanisms or name not in MECHANISMS:
             raise Refused("invalid-mechanism")
@@ -84,8 +85,8 @@ async def enter(
         if local not in accounts:
             raise Refused  # nobody is made up here
         account = accounts[local]
-        said = await upgrade(keeper.policy, link, account, request, words, hear)
-    return _welcome(keeper, link, account, request, said, token)
+        said = await upgrade(host.policy, link, account, request, words, hear)
+    return _welcome(host, link, account, request, said, token)
 
 
 def refusal(condition: str) -> str:
@@ -141,22 +142,20 @@ async def _converse(
         said = response.text or ""
 
 
-def _welcome(
-    keeper: Keeper, link: Link, account: Account, request: xml.Element, said: bytes | None, used: str
-) -> Entry:
+def _welcome(host: Host, link: Link, account: Account, request: xml.Element, said: bytes | None, used: str) -> Entry:
     """Say ``<success/>``, with all that comes of it."""
     parts = "" if said is None else f"<additional-data>{base64.b64encode(said).decode()}</additional-data>"
-    parts += _token(keeper.policy, account, request, _invalidate(account, request, used))
+    parts += _token(host.policy, account, request, _invalidate(account, request, used))
     session, resumed = None, False
     again = request.find(f"{_SM}resume")
-    if again is not None and keeper.policy.sm:
-        text, session = resume(keeper, link, account, again)
+    if again is not None and host.policy.sm:
+        text, session = resume(host, link, account, again)
         parts, resumed = parts + text, session is not None
     bind = request.find(f"{_BIND2}bind")
     if session is None and bind is not None:
-        session = _bind(keeper, link, account, bind)
+        session = _bind(host, link, account, bind)
         wanted = bind.find(f"{_SM}enable")
-        inner = enable(keeper, link, session, wanted) if wanted is not None and keeper.policy.sm else ""
+        inner = enable(host, link, session, wanted) if wanted is not None and host.policy.sm else ""
         parts += f"<bound xmlns='{ns.BIND2}'>{inner}</bound>"
     who = xml.escape(account.jid if session is None else session.jid)
     parts += f"<authorization-identifier>{who}</authorization-identifier>"
@@ -185,15 +184,15 @@ def _token(policy: Policy, account: Account, request: xml.Element, used: str) ->
     return f"<token xmlns='{ns.FAST}' token='{known[-1]}' expiry='{EXPIRY}'/>"
 
 
-def _bind(keeper: Keeper, link: Link, account: Account, request: xml.Element) -> Session:
+def _bind(host: Host, link: Link, account: Account, request: xml.Element) -> ServerSession:
     tag = request.findtext(f"{_BIND2}tag")
     resource = secrets.token_hex(4)
     try:
-        session = keeper.sessions.bind(link, account, f"{tag}.{resource}" if tag else resource)
+        session = host.sessions.bind(link, account, f"{tag}.{resource}" if tag else resource)
     except JIDError:
         raise Refused("malformed-request") from None
-    session.carbons = keeper.policy.carbons and request.find(f"{{{ns.CARBONS}}}enable") is not None
-    session.active = not keeper.policy.csi or request.find(f"{{{ns.CSI}}}inactive") is None
+    session.carbons = host.policy.carbons and request.find(f"{{{ns.CARBONS}}}enable") is not None
+    session.active = not host.policy.csi or request.find(f"{{{ns.CSI}}}inactive") is None
     return session
 
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from lxml import etree
 
-from .. import xml
-from ..errors import ErrorType, JIDError, StanzaCondition
-from ..jid import JID
-from ..protocol import ns
+from ... import xml
+from ...errors import ErrorType, JIDError, StanzaCondition
+from ...jid import JID
+from ...protocol import ns
 from .stanzas import NAMES, error_for, new_stanza, result_for
 
 __all__ = ["MAM", "Archive", "is_query"]

@@ -5,29 +5,27 @@ from __future__ import annotations
 import base64
 import binascii
 import secrets
-import ssl
-from collections.abc import Callable, Mapping
-from typing import Protocol
+from collections.abc import Callable
 
 import trio
 
-from .. import xml
-from ..errors import ErrorType, JIDError, StanzaCondition, StreamCondition, StreamError
-from ..jid import JID
-from ..protocol import ns
-from ..protocol.framing import Event, Skipped, StreamFooter, StreamHeader, header
+from ... import xml
+from ...errors import ErrorType, JIDError, StanzaCondition, StreamCondition, StreamError
+from ...jid import JID
+from ...protocol import ns
+from ...protocol.framing import Event, Skipped, StreamFooter, StreamHeader, header
 from . import sasl2
 from .account import Account
 from .authentication import MECHANISMS, Exchange, Refused, Setting, exchange
+from .host import Host
 from .link import Link
 from .login import features, offer, setting
 from .management import count_of, enable, failed, resume
-from .policy import Policy, StartTLS
-from .session import Session
-from .sessions import Sessions
+from .policy import StartTLS
+from .session import ServerSession
 from .stanzas import NAMES, error_for, result_for, text_of
 
-__all__ = ["Conversation", "Host"]
+__all__ = ["Conversation"]
 
 #: So many logins may fail on one stream.
 ATTEMPTS = 3
@@ -37,31 +35,6 @@ _SASL = f"{{{ns.SASL}}}"
 _SM = f"{{{ns.SM}}}"
 _BIND = f"{{{ns.BIND}}}"
 _STATES = {f"{{{ns.CSI}}}active": True, f"{{{ns.CSI}}}inactive": False}
-
-
-class Host(Protocol):
-    """What a conversation needs of the server."""
-
-    domain: str
-    policy: Policy
-    accounts: Mapping[str, Account]
-    sessions: Sessions
-
-    def tls_context(self) -> ssl.SSLContext:
-        """For the server's side of TLS."""
-        ...
-
-    def end_point(self) -> bytes | None:
-        """What the certificate that it shows binds a login to."""
-        ...
-
-    def add_account(self, name: str, password: str) -> Account:
-        """A new one."""
-        ...
-
-    def accepted(self, session: Session, stanza: xml.Element) -> None:
-        """A stanza has come in; it is counted, and to be routed."""
-        ...
 
 
 class Conversation:
@@ -138,7 +111,7 @@ class Conversation:
 
     # --- who is it?
 
-    async def _log_in(self) -> Session | None:
+    async def _log_in(self) -> ServerSession | None:
         """The session that somebody has logged in to; None if the client has given up."""
         await self._open(self._features_outside)
         failures = 0
@@ -160,7 +133,7 @@ class Conversation:
                     raise _refuse(StreamCondition.POLICY_VIOLATION, "too many failed logins") from None
         return None
 
-    async def _enter(self, element: xml.Element) -> Session | None:
+    async def _enter(self, element: xml.Element) -> ServerSession | None:
         """Log in by SASL2, which says everything on the same stream. Raises Refused."""
         entry = await sasl2.enter(self._host, self._link, self._setting(), self._host.accounts, element, self._next)
         if entry.resumed:
@@ -170,7 +143,7 @@ class Conversation:
         self._link.write(f"<stream:features>{self._features_inside()}</stream:features>")
         return entry.session or await self._begin_session(entry.account)
 
-    async def _enter_anew(self, element: xml.Element) -> Session | None:
+    async def _enter_anew(self, element: xml.Element) -> ServerSession | None:
         """Log in, and begin the stream anew. Raises Refused."""
         account = await self._authenticate(element)
         self._link.restart()
@@ -224,7 +197,7 @@ class Conversation:
 
     # --- as what?
 
-    async def _begin_session(self, account: Account) -> Session | None:
+    async def _begin_session(self, account: Account) -> ServerSession | None:
         """A session that was bound or resumed; None if the client has given up."""
         while (element := await self._next()) is not None:
             if element.tag == f"{_SM}resume" and self._host.policy.sm:
@@ -240,7 +213,7 @@ class Conversation:
                 return session
         return None
 
-    def _bind(self, account: Account, request: xml.Element) -> Session | None:
+    def _bind(self, account: Account, request: xml.Element) -> ServerSession | None:
         resource = request.findtext(f"{_BIND}bind/{_BIND}resource")
         try:
             session = self._host.sessions.bind(self._link, account, resource or None)
@@ -251,7 +224,7 @@ class Conversation:
         self._link.write(text_of(result_for(request, bound)))
         return session
 
-    def _resume(self, account: Account, request: xml.Element) -> Session | None:
+    def _resume(self, account: Account, request: xml.Element) -> ServerSession | None:
         answer, session = resume(self._host, self._link, account, request)
         self._link.write(answer)
         if session is not None:
@@ -260,9 +233,9 @@ class Conversation:
 
     # --- what does it want?
 
-    async def _serve(self, session: Session) -> None:
+    async def _serve(self, session: ServerSession) -> None:
         while (element := await self._next()) is not None:
-            if self._link.session is not session:
+            if self._host.sessions.on(self._link) is not session:
                 return  # it was taken away from this link
             if str(element.tag) in NAMES:
                 self._stamp(session, element)
@@ -274,7 +247,7 @@ class Conversation:
             else:
                 self._manage(session, element)
 
-    def _stamp(self, session: Session, stanza: xml.Element) -> None:
+    def _stamp(self, session: ServerSession, stanza: xml.Element) -> None:
         """Write the sender into the stanza (RFC 6120 §8.1.2.1)."""
         try:
             claimed = JID.parse(stanza.get("from", session.jid))
@@ -284,7 +257,7 @@ class Conversation:
             raise _refuse(StreamCondition.INVALID_FROM, "that is not you")
         stanza.set("from", session.jid)
 
-    def _manage(self, session: Session, element: xml.Element) -> None:
+    def _manage(self, session: ServerSession, element: xml.Element) -> None:
         """Stream management (XEP-0198) on a session."""
         name = str(element.tag).removeprefix(_SM)
         if name == "enable":

@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
-from .. import xml
-from ..errors import StreamCondition, StreamError
-from ..protocol import ns
+from ... import xml
+from ...errors import StreamCondition, StreamError
+from ...protocol import ns
 from .account import Account
+from .host import Host
 from .link import Link
-from .policy import Policy
-from .session import Session
-from .sessions import NotResumed, Sessions
+from .session import ServerSession
+from .sessions import NotResumed
 
-__all__ = ["Keeper", "count_of", "enable", "failed", "resume"]
-
-
-class Keeper(Protocol):
-    """Who has the sessions."""
-
-    policy: Policy
-    sessions: Sessions
+__all__ = ["count_of", "enable", "failed", "resume"]
 
 
-def resume(keeper: Keeper, link: Link, account: Account, request: xml.Element) -> tuple[str, Session | None]:
+def resume(host: Host, link: Link, account: Account, request: xml.Element) -> tuple[str, ServerSession | None]:
     """What to say to ``<resume/>``, and the session that it has put on `link`; the rest of it is to be written then.
 
     Raises StreamError for an h that cannot be.
     """
-    previd, sessions = request.get("previd", ""), keeper.sessions
+    previd, sessions = request.get("previd", ""), host.sessions
     doomed = sessions.find(account, previd)
     if doomed is not None and (fault := link.faults.refuse_resume) is not None:
         (sessions.end if fault == "with-h" else sessions.forget)(doomed)
@@ -40,7 +31,7 @@ def resume(keeper: Keeper, link: Link, account: Account, request: xml.Element) -
     return f"<resumed xmlns='{ns.SM}' h='{session.sm.handled}' previd='{xml.escape_attr(previd)}'/>", session
 
 
-def enable(keeper: Keeper, link: Link, session: Session, request: xml.Element) -> str:
+def enable(host: Host, link: Link, session: ServerSession, request: xml.Element) -> str:
     """What to say to ``<enable/>``, which takes effect here."""
     if session.sm is not None:
         return failed("unexpected-request")
@@ -48,11 +39,11 @@ def enable(keeper: Keeper, link: Link, session: Session, request: xml.Element) -
         return failed("internal-server-error")
     wish = request.get("max", "")
     resumable = request.get("resume") in ("true", "1")
-    granted = keeper.sessions.enable_sm(session, resumable=resumable, wish=float(wish) if wish.isdigit() else None)
+    granted = host.sessions.enable_sm(session, resumable=resumable, wish=float(wish) if wish.isdigit() else None)
     promise = ""
     if resumable:
         promise = f" id='{granted.id}' resume='true' max='{int(granted.patience)}'"
-        if (location := keeper.policy.location) is not None:
+        if (location := host.policy.location) is not None:
             promise += f" location='{xml.escape_attr(location)}'"
     return f"<enabled xmlns='{ns.SM}'{promise}/>"
 

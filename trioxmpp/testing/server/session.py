@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
 
-from .. import xml
-from ..protocol import ns
+from ... import xml
+from ...protocol import ns
 from .account import Account
 from .acknowledgements import Delivery, ServerQueue
+from .link import Link
 from .stanzas import text_of
 
-if TYPE_CHECKING:
-    from .link import Link
-
-__all__ = ["Session"]
+__all__ = ["ServerSession"]
 
 
-class Session:
+class ServerSession:
     """One bound resource."""
 
     def __init__(self, account: Account, jid: str, link: Link, *, history: int, ack_requests: bool) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-from .. import xml
-from ..errors import StreamCondition, StreamError
-from ..protocol import ns
+from ... import xml
+from ...errors import StreamCondition, StreamError
+from ...protocol import ns
 
 __all__ = ["Delivery", "ServerQueue"]
 

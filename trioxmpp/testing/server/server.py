@@ -13,25 +13,25 @@ from typing import Any
 
 import trio
 
-from .. import xml
-from ..errors import StreamCondition, StreamError
-from ..jid import JID
-from ..stream.bare import bare
-from ..transport.base import Transport
-from ..transport.channelbinding import server_end_point
-from ..transport.endpoint import Endpoint
-from ..transport.tcp import StreamTransport
+from ... import xml
+from ...errors import StreamCondition, StreamError
+from ...jid import JID
+from ...stream.bare import bare
+from ...transport.base import Transport
+from ...transport.channelbinding import server_end_point
+from ...transport.endpoint import Endpoint
+from ...transport.tcp import StreamTransport
+from ..clock import hold_clock_for_threads
+from ..faults import Faults
+from ..memory import MemoryStream, memory_link
 from .account import Account
 from .acknowledgements import Delivery
 from .certificates import Authority
-from .clock import hold_clock_for_threads
 from .conversation import Conversation
-from .faults import Faults
 from .link import Link
-from .memory import MemoryStream, memory_link
 from .policy import Certificate, Policy, StartTLS
-from .router import Router
-from .session import Session
+from .router import ServerRouter
+from .session import ServerSession
 from .sessions import Sessions
 
 __all__ = ["Accepted", "Server", "open_server"]
@@ -73,7 +73,7 @@ class Server:
         """By user name."""
         self.sessions = Sessions(policy, nursery, self._session_ended, self._changed)
         """Those that exist, linked or hibernating, by full JID: ``server.sessions["romeo@example.test/orchard"]``."""
-        self._router = Router(domain, self.accounts, self.sessions, policy)
+        self._router = ServerRouter(domain, self.accounts, self.sessions, policy)
         self._plans: deque[Faults] = deque()
         self._parked: list[trio.abc.Stream] = []
         self._changes = trio.lowlevel.ParkingLot()
@@ -94,7 +94,7 @@ class Server:
             self._accounts[local] = Account(jid, password, self.policy.history)
         return self._accounts[local]
 
-    def befriend(self, one: str, other: str) -> None:
+    def add_contacts(self, one: str, other: str) -> None:
         """Let two accounts see each other's presence from now on, and stand in each other's roster."""
         accounts = self._accounts[one], self._accounts[other]
         accounts[0].contacts.add(accounts[1].jid)
@@ -108,15 +108,22 @@ class Server:
         `capacity` bounds how many bytes may be under way in each direction. Raises ConnectionRefusedError while the
         server is down.
         """
-        return await self._new_link(capacity)
+        return await self.link(capacity=capacity)
 
-    async def _new_link(self, capacity: float, **kind: bool) -> MemoryStream:
+    async def link(
+        self, *, capacity: float = float("inf"), direct_tls: bool = False, websocket: bool = False
+    ) -> MemoryStream:
+        """Return the client's end of a new link in memory, as `endpoint` does.
+
+        The server expects TLS on it at once if `direct_tls`, and then a WebSocket handshake if `websocket`.
+        """
         await trio.lowlevel.checkpoint()
         if self.down:
             raise ConnectionRefusedError("the server is down")
         ours, theirs = memory_link(capacity)
-        starttls = "none" if kind else self.policy.starttls or "none"
-        self._nursery.start_soon(partial(self._serve, ours, starttls=starttls, **kind))
+        starttls = "none" if direct_tls or websocket else self.policy.starttls or "none"
+        serve = partial(self._serve, ours, starttls, direct_tls=direct_tls, websocket=websocket)
+        self._nursery.start_soon(serve)
         return theirs
 
     async def websocket_endpoint(self, *, capacity: float = float("inf")) -> Transport:
@@ -124,9 +131,9 @@ class Server:
 
         What `Faults` and `Link` say of bytes is about those of XML, as they would be over TCP, or else on the wire.
         """
-        from ..transport.websocket import open_websocket  # few need it
+        from ...transport.websocket import open_websocket  # few need it
 
-        stream = StreamTransport(await self._new_link(capacity, websocket=True))
+        stream = StreamTransport(await self.link(capacity=capacity, websocket=True))
         return await open_websocket(self._nursery, stream, Endpoint("ws", self.domain, 80, "/xmpp-websocket"))
 
     async def listen(self, host: str = "127.0.0.1", port: int = 0, tls_port: int = 0) -> int:
@@ -143,7 +150,7 @@ class Server:
             raise
         self._ports = host, plain[0].socket.getsockname()[1], direct[0].socket.getsockname()[1]
         self._listening = trio.CancelScope()
-        self.tls_context()
+        self.prepare_tls()
         await self._nursery.start(self._accept, plain, direct, self._listening)
         return self._ports[1]
 
@@ -170,6 +177,10 @@ class Server:
         `addresses` are those of a client certificate, for a login by EXTERNAL.
         """
         return self.authority.client_context(*addresses)
+
+    def prepare_tls(self) -> None:
+        """Create the server's certificate, which takes some time."""
+        self.tls_context()
 
     def tls_context(self) -> ssl.SSLContext:
         """The server's own, with the certificate that `Policy.certificate` asks for."""
@@ -248,14 +259,14 @@ class Server:
 
     # --- for its parts
 
-    def accepted(self, session: Session, stanza: xml.Element) -> None:
+    def accepted(self, session: ServerSession, stanza: xml.Element) -> None:
         """A stanza has come in: it is counted, noted down, and sent where it belongs."""
         session.count(stanza)
         self.log.append(Accepted(session.jid, stanza))
         self._router.route(session, stanza)
         self._changed()
 
-    def _session_ended(self, session: Session, unacked: Sequence[Delivery]) -> None:
+    def _session_ended(self, session: ServerSession, unacked: Sequence[Delivery]) -> None:
         self._router.session_ended(session, unacked)
 
     def _changed(self) -> None:
@@ -274,12 +285,24 @@ class Server:
         with scope:
             async with trio.open_nursery() as nursery:
                 for listeners, direct_tls in ((plain, False), (direct, True)):
-                    handler = partial(self._serve, starttls=starttls, direct_tls=direct_tls)
-                    serve = partial(trio.serve_listeners, handler_nursery=self._nursery)
-                    await nursery.start(serve, handler, listeners)
+                    serve = partial(self.serve_listeners, direct_tls=direct_tls)
+                    await nursery.start(serve, listeners, starttls)
                 task_status.started()
         self._listeners -= 1
         self._changed()
+
+    async def serve_listeners(
+        self,
+        listeners: list[trio.SocketListener],
+        starttls: StartTLS,
+        *,
+        direct_tls: bool = False,
+        websocket: bool = False,
+        task_status: trio.TaskStatus[list[trio.SocketListener]] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Serve the clients that connect to `listeners`, until cancelled; their links end with the server's block."""
+        handler = partial(self._serve, starttls=starttls, direct_tls=direct_tls, websocket=websocket)
+        await trio.serve_listeners(handler, listeners, handler_nursery=self._nursery, task_status=task_status)
 
     async def _serve(self, stream: MemoryStream | trio.SocketStream, starttls: StartTLS, **kind: bool) -> None:
         faults = self._plans.popleft() if self._plans else self.faults

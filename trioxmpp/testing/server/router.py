@@ -8,26 +8,26 @@ from collections.abc import Mapping, Sequence
 
 from lxml import etree
 
-from .. import xml
-from ..errors import ErrorType, JIDError, StanzaCondition
-from ..jid import JID
-from ..protocol import ns
+from ... import xml
+from ...errors import ErrorType, JIDError, StanzaCondition
+from ...jid import JID
+from ...protocol import ns
 from . import carbons
 from .account import Account
 from .acknowledgements import Delivery
 from .archive import MAM, is_query
 from .policy import Policy
 from .services import answer
-from .session import Session
+from .session import ServerSession
 from .sessions import Sessions
 from .stanzas import NAMES, error_for, new_stanza, result_for, text_of
 
-__all__ = ["Router"]
+__all__ = ["ServerRouter"]
 
 DELAY = "urn:xmpp:delay"
 
 
-class Router:
+class ServerRouter:
     """Passes on the stanzas of one server."""
 
     def __init__(self, domain: str, accounts: Mapping[str, Account], sessions: Sessions, policy: Policy) -> None:
@@ -36,7 +36,7 @@ class Router:
         self._accounts = accounts
         self._sessions = sessions
 
-    def route(self, session: Session, stanza: xml.Element) -> None:
+    def route(self, session: ServerSession, stanza: xml.Element) -> None:
         """Deal with what a client sent; its ``from`` is the session's full JID already."""
         to = stanza.get("to")
         name = NAMES[str(stanza.tag)]
@@ -104,7 +104,7 @@ class Router:
 
     # --- messages
 
-    def _message(self, stanza: xml.Element, target: JID, account: Account) -> list[Session]:
+    def _message(self, stanza: xml.Element, target: JID, account: Account) -> list[ServerSession]:
         """Deliver it, and return to whom."""
         kind = stanza.get("type", "normal")
         addressed = self._addressed(target)
@@ -117,14 +117,14 @@ class Router:
             return self._deliver(stanza, self._available(account) if target.is_bare else [])
         return self.to_account(stanza, account)
 
-    def _archive(self, session: Session, stanza: xml.Element, target: JID) -> None:
+    def _archive(self, session: ServerSession, stanza: xml.Element, target: JID) -> None:
         """Keep a message for both sides."""
         session.account.archive.keep(stanza, target)
         account = self._accounts.get(target.local or "") if target.domain == self._domain else None
         if account is not None and account is not session.account:
             account.archive.keep(stanza, JID.parse(session.jid))
 
-    def to_account(self, stanza: xml.Element, account: Account) -> list[Session]:
+    def to_account(self, stanza: xml.Element, account: Account) -> list[ServerSession]:
         """Deliver a message to whoever of the account is there, or keep it until somebody is; return to whom.
 
         Those are the available sessions of the highest priority; or, for clients that never say that they are
@@ -139,7 +139,7 @@ class Router:
         account.offline.append(_delayed(stanza, self._domain))
         return []
 
-    def _copy(self, stanza: xml.Element, delivered: list[Session], recipient: Account) -> None:
+    def _copy(self, stanza: xml.Element, delivered: list[ServerSession], recipient: Account) -> None:
         """Deliver copies to others who want to know of a message."""
         sender = self._sessions.get(stanza.get("from", ""))
         got = [*delivered] if sender is None else [*delivered, sender]
@@ -151,7 +151,7 @@ class Router:
 
     # --- presence
 
-    def _broadcast(self, session: Session, stanza: xml.Element) -> None:
+    def _broadcast(self, session: ServerSession, stanza: xml.Element) -> None:
         kind = stanza.get("type")
         if kind not in (None, "unavailable"):
             return
@@ -172,7 +172,7 @@ class Router:
                     self._deliver(self._addressed_to(other.presence, session.jid), [session])
             self._flush_offline(session)
 
-    def _announce(self, session: Session, stanza: xml.Element) -> None:
+    def _announce(self, session: ServerSession, stanza: xml.Element) -> None:
         """Tell all who see the presence of this session, apart from itself."""
         others = [other for other in self._sessions.of(session.account) if other.presence is not None]
         watchers = [
@@ -182,19 +182,19 @@ class Router:
             if other is not session:
                 self._deliver(self._addressed_to(stanza, other.jid), [other])
 
-    def _note_directed(self, session: Session, stanza: xml.Element, to: str) -> None:
+    def _note_directed(self, session: ServerSession, stanza: xml.Element, to: str) -> None:
         if stanza.get("type") is None:
             session.directed.add(to)
         elif stanza.get("type") == "unavailable":
             session.directed.discard(to)
 
-    def _withdraw_directed(self, session: Session) -> None:
+    def _withdraw_directed(self, session: ServerSession) -> None:
         for to in sorted(session.directed):
             gone = new_stanza("presence", type="unavailable", from_=session.jid, to=to)
             self._dispatch("presence", gone, JID.parse(to))
         session.directed.clear()
 
-    def _flush_offline(self, session: Session) -> None:
+    def _flush_offline(self, session: ServerSession) -> None:
         if session.priority < 0:
             return
         waiting, session.account.offline = session.account.offline, []
@@ -203,7 +203,7 @@ class Router:
 
     # --- what becomes of the stanzas of a session that has ended
 
-    def session_ended(self, session: Session, unacked: Sequence[Delivery]) -> None:
+    def session_ended(self, session: ServerSession, unacked: Sequence[Delivery]) -> None:
         """Tell of its end whoever has to know, and find another place for what its client did not acknowledge."""
         if session.presence is not None:
             session.presence = None
@@ -219,15 +219,15 @@ class Router:
 
     # --- the end of every way
 
-    def _addressed(self, target: JID) -> list[Session]:
+    def _addressed(self, target: JID) -> list[ServerSession]:
         session = self._sessions.get(str(target))
         return [] if session is None else [session]
 
-    def _sessions_of(self, jid: str) -> list[Session]:
+    def _sessions_of(self, jid: str) -> list[ServerSession]:
         account = self._accounts.get(jid.partition("@")[0])
         return [] if account is None else self._sessions.of(account)
 
-    def _available(self, account: Account) -> list[Session]:
+    def _available(self, account: Account) -> list[ServerSession]:
         return [s for s in self._sessions.of(account) if s.presence is not None and s.priority >= 0]
 
     def _addressed_to(self, stanza: xml.Element, to: str) -> xml.Element:
@@ -235,7 +235,7 @@ class Router:
         addressed.set("to", to)
         return addressed
 
-    def _deliver(self, stanza: xml.Element, sessions: list[Session]) -> list[Session]:
+    def _deliver(self, stanza: xml.Element, sessions: list[ServerSession]) -> list[ServerSession]:
         text = text_of(stanza)
         for session in sessions:
             session.deliver(stanza, text)

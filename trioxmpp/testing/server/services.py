@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 from lxml import etree
 
-from .. import xml
-from ..errors import ErrorType, StanzaCondition
-from ..protocol import ns
+from ... import xml
+from ...errors import ErrorType, StanzaCondition
+from ...protocol import ns
 from .stanzas import child_tag, error_for, result_for
 
 __all__ = ["DISCO_INFO", "ROSTER", "answer"]

@@ -6,18 +6,15 @@ import socket
 import ssl
 import struct
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
 
 import trio
 
-from ..errors import StreamCondition, StreamError
-from ..protocol import ns
-from ..protocol.framing import FOOTER, Event, Framing, stream_error
-from .faults import Direction, Faults, FaultyStream
-from .memory import MemoryStream
-
-if TYPE_CHECKING:
-    from .session import Session
+from ...errors import StreamCondition, StreamError
+from ...protocol import ns
+from ...protocol.framing import FOOTER, Event, Framing, stream_error
+from ..faults import Direction, Faults, FaultyStream
+from ..memory import MemoryStream
+from .websockets import open_gateway
 
 __all__ = ["Link"]
 
@@ -46,8 +43,6 @@ class Link:
     ) -> None:
         self.faults = faults
         """The plan for this link."""
-        self.session: Session | None = None
-        """The session that is on it, once a resource is bound or a session resumed."""
         self.secure = False
         """Whether TLS protects it."""
         self.tls: trio.SSLStream[trio.abc.Stream] | None = None
@@ -187,8 +182,6 @@ class Link:
 
     async def start_websocket(self) -> None:
         """Be the server of a WebSocket from now on. Raises `trio.BrokenResourceError` if the client wants none."""
-        from .gateway import open_gateway  # few need it
-
         assert self._nursery is not None
         self._top.put_on(await open_gateway(self._nursery, self.tls or self._wire))
 

@@ -7,9 +7,9 @@ from collections.abc import Container, Iterable, Iterator
 
 from lxml import etree
 
-from .. import xml
-from ..protocol import ns
-from .session import Session
+from ... import xml
+from ...protocol import ns
+from .session import ServerSession
 from .stanzas import child_tag, new_stanza
 
 __all__ = ["copies", "is_copy", "switch"]
@@ -20,7 +20,7 @@ _CARBONS = f"{{{ns.CARBONS}}}"
 _NO_COPY = (f"{_CARBONS}private", "{urn:xmpp:hints}no-copy")
 
 
-def switch(session: Session, request: xml.Element) -> bool:
+def switch(session: ServerSession, request: xml.Element) -> bool:
     """Turn them on or off for `session`; False if that is not what it wants."""
     what = child_tag(request)
     if request.get("type") != "set" or what not in (f"{_CARBONS}enable", f"{_CARBONS}disable"):
@@ -30,8 +30,8 @@ def switch(session: Session, request: xml.Element) -> bool:
 
 
 def copies(
-    stanza: xml.Element, how: str, sessions: Iterable[Session], without: Container[Session]
-) -> Iterator[tuple[Session, xml.Element]]:
+    stanza: xml.Element, how: str, sessions: Iterable[ServerSession], without: Container[ServerSession]
+) -> Iterator[tuple[ServerSession, xml.Element]]:
     """A copy of a message that was *sent* or *received* for each of these `sessions` of one account that wants it."""
     kind = stanza.get("type", "normal")
     has_body = kind == "chat" or (kind == "normal" and stanza.find(f"{{{ns.CLIENT}}}body") is not None)

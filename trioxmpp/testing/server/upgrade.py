@@ -7,8 +7,8 @@ import binascii
 import hashlib
 from collections.abc import Awaitable, Callable
 
-from .. import xml
-from ..protocol import ns
+from ... import xml
+from ...protocol import ns
 from .account import Account
 from .authentication import ITERATIONS, SCRAM, Refused, salt
 from .link import Link

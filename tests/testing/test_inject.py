@@ -7,7 +7,7 @@ import trio
 
 from trioxmpp import IQ, JID, Client, IQType, Message, MessageType, Presence, StanzaStream
 from trioxmpp.protocol.elements.ping import Ping
-from trioxmpp.testing import feed
+from trioxmpp.testing import inject
 
 JULIET = JID.parse("juliet@example.test")
 
@@ -19,7 +19,7 @@ def result(id: str) -> IQ:
 async def test_replies_reach_who_waits_for_them_though_the_stream_never_ran(autojump_clock):
     stream = StanzaStream("romeo@example.test")
     with stream.expect_iq_response(JULIET, "1") as one, stream.expect_iq_response(JULIET, "2") as two:
-        feed(stream, result("2"), result("1"))
+        inject(stream, result("2"), result("1"))
         assert (await one.wait()).id == "1"
         assert (await two.wait()).id == "2"
 
@@ -29,18 +29,18 @@ def test_stanzas_are_processed_in_order_and_at_once() -> None:
     seen: list[object] = []
     stream.on_message_received.connect(seen.append)
     stream.on_presence_received.connect(seen.append)
-    feed(stream, Message(body="1"), Presence(), "<message><body>2</body></message><presence/>")
+    inject(stream, Message(body="1"), Presence(), "<message><body>2</body></message><presence/>")
     assert [getattr(stanza, "body", None) for stanza in seen] == ["1", None, "2", None]
     assert [type(stanza) for stanza in seen] == [Message, Presence, Message, Presence]
 
 
 def test_what_is_malformed_is_treated_as_a_link_would_treat_it() -> None:
     stream = StanzaStream()
-    feed(stream, "<message from='@'/><iq/>")
+    inject(stream, "<message from='@'/><iq/>")
     with pytest.raises(ValueError, match="not a stanza"):
-        feed(stream, "<r xmlns='urn:xmpp:sm:3'/>")
+        inject(stream, "<r xmlns='urn:xmpp:sm:3'/>")
     with pytest.raises(ValueError, match="not XML"):
-        feed(stream, "<message>")
+        inject(stream, "<message>")
 
 
 def test_filters_come_first_and_their_errors_come_out() -> None:
@@ -48,12 +48,12 @@ def test_filters_come_first_and_their_errors_come_out() -> None:
     seen: list[object] = []
     stream.on_message_received.connect(seen.append)
     with stream.app_inbound_message_filter.context_register(lambda stanza: None):
-        feed(stream, Message())
+        inject(stream, Message())
     with (
         stream.app_inbound_message_filter.context_register(lambda stanza: 1 / 0),
         pytest.raises(ZeroDivisionError),
     ):
-        feed(stream, Message())
+        inject(stream, Message())
     assert not seen
 
 
@@ -66,7 +66,7 @@ async def test_async_handlers_run_in_the_block_of_the_stream(autojump_clock):
 
     async with StanzaStream() as stream:
         with stream.iq_handler(IQType.GET, Ping, handler):
-            feed(stream, IQ(type=IQType.GET, from_=JULIET, id="1", payload=Ping()))
+            inject(stream, IQ(type=IQType.GET, from_=JULIET, id="1", payload=Ping()))
             await handled.wait()
 
 
@@ -74,5 +74,5 @@ def test_a_client_subscribes_as_ever() -> None:
     stream = StanzaStream()
     seen: list[Message] = []
     with Client(stream).messages.handler(MessageType.CHAT, None, seen.append):
-        feed(stream, Message(type=MessageType.CHAT, from_=JULIET), Message(type=MessageType.NORMAL, from_=JULIET))
+        inject(stream, Message(type=MessageType.CHAT, from_=JULIET), Message(type=MessageType.NORMAL, from_=JULIET))
     assert len(seen) == 1

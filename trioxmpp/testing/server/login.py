@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from ..protocol import ns
-from ..protocol.sasl import Channel, Offer
+from ...protocol import ns
+from ...protocol.sasl import Channel, Offer
 from .account import Account
 from .authentication import Setting
+from .host import Host
 from .link import Link
 from .policy import Policy
-
-if TYPE_CHECKING:
-    from .conversation import Host
 
 __all__ = ["features", "offer", "setting"]
 

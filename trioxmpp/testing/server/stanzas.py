@@ -6,9 +6,9 @@ import copy
 
 from lxml import etree
 
-from .. import xml
-from ..errors import ErrorType, StanzaCondition
-from ..protocol import ns
+from ... import xml
+from ...errors import ErrorType, StanzaCondition
+from ...protocol import ns
 
 __all__ = ["NAMES", "child_tag", "error_for", "new_stanza", "result_for", "text_of"]
 

@@ -1,0 +1,32 @@
+"""An XMPP server for tests: one domain, in the same process, in memory or on loopback.
+
+`server` holds the `Server` and its block. From there the way of a stanza is: `link` (one connection) to `conversation`
+(login, binding, stream management) to `router` (where the stanza goes) to `session` (the client that receives it).
+What the server answers itself is in one file per subject.
+"""
+
+from .account import Account
+from .acknowledgements import Delivery, ServerQueue
+from .link import Link
+from .policy import Certificate, Policy, StartTLS
+from .server import Accepted, Server, open_server
+from .session import ServerSession
+from .sessions import Sessions
+from .websockets import WebSockets, open_websockets
+
+__all__ = [
+    "Accepted",
+    "Account",
+    "Certificate",
+    "Delivery",
+    "Link",
+    "Policy",
+    "Server",
+    "ServerQueue",
+    "ServerSession",
+    "Sessions",
+    "StartTLS",
+    "WebSockets",
+    "open_server",
+    "open_websockets",
+]
