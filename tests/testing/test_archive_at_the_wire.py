@@ -72,21 +72,21 @@ async def test_it_has_both_directions_in_order(autojump_clock, server):
     for client in (romeo, juliet):
         ids, said = await asks(client)
         assert ids == ["r0", "j0", "r1", "j1"]
-        assert (said["complete"], said["count"]) == ("true", "4")
+        assert said["complete"] == "true"
 
 
 async def test_what_comes_is_the_message_with_its_time(autojump_clock, server):
     romeo, _ = await converse(server)
     await romeo.says(f"<iq type='set' id='q'><query xmlns='{MAM}'><set xmlns='{RSM}'><max>1</max></set></query></iq>")
     await romeo.expects(
-        f"<message from='romeo@example.test' to='{ROMEO}'><result xmlns='{MAM}' id='$1'>"
+        f"<message to='{ROMEO}'><result xmlns='{MAM}' id='$1'>"
         "<forwarded xmlns='urn:xmpp:forward:0'><delay xmlns='urn:xmpp:delay' stamp='$2'/>"
         f"<message xmlns='jabber:client' from='{ROMEO}' to='{JULIET}' type='chat' id='r0'><body>0</body></message>"
         "</forwarded></result></message>"
     )
     await romeo.expects(
         f"<iq type='result' id='q' to='{ROMEO}'><fin xmlns='{MAM}'><set xmlns='{RSM}'>"
-        "<first index='0'>$1</first><last>$1</last><count>4</count></set></fin></iq>"
+        "<first>$1</first><last>$1</last></set></fin></iq>"
     )
 
 
@@ -104,7 +104,7 @@ async def test_it_can_be_leafed_through(autojump_clock, server):
     ids, said = await asks(romeo, page=f"<max>9</max><before>{said['first']}</before>")
     assert ids == ["r0", "j0", "r1"]
     assert said["complete"] == "true"
-    assert await asks(romeo, page="<max>0</max>") == ([], {"count": "4"})
+    assert await asks(romeo, page="<max>0</max>") == ([], {"complete": "true"})  # Prosody's bug, kept: see Dialect
 
 
 async def test_it_can_be_narrowed_down(autojump_clock, server):
@@ -144,7 +144,6 @@ async def test_not_everything_is_worth_keeping(autojump_clock, server, message):
         ((), "<before>nothing</before>", "", "item-not-found"),
         ((), "<max>many</max>", "", "bad-request"),
         ((), "<max>-1</max>", "", "bad-request"),
-        ((field("colour", "green"),), "", "", "bad-request"),
         ((field("FORM_TYPE", "urn:example"),), "", "", "bad-request"),
         ((field("with", "@"),), "", "", "bad-request"),
         ((field("start", "today"),), "", "", "bad-request"),

@@ -7,9 +7,12 @@ What the server answers itself is in one file per subject.
 
 from .account import Account
 from .acknowledgements import Delivery, ServerQueue
+from .dialect import Dialect
 from .link import Link
+from .opening import open_server
 from .policy import Certificate, Policy, StartTLS
-from .server import Accepted, Server, open_server
+from .server import Accepted, Server
+from .services import Features, Request, Services
 from .session import ServerSession
 from .sessions import Sessions
 from .websockets import WebSockets, open_websockets
@@ -19,11 +22,15 @@ __all__ = [
     "Account",
     "Certificate",
     "Delivery",
+    "Dialect",
+    "Features",
     "Link",
     "Policy",
+    "Request",
     "Server",
     "ServerQueue",
     "ServerSession",
+    "Services",
     "Sessions",
     "StartTLS",
     "WebSockets",

@@ -7,6 +7,7 @@ from collections import OrderedDict, deque
 from ... import xml
 from .archive import Archive
 from .authentication import SCRAM, salted
+from .roster import Roster
 
 __all__ = ["Account"]
 
@@ -27,8 +28,14 @@ class Account:
         """Messages that wait for somebody to become available."""
         self.handled: deque[xml.Element] = deque(maxlen=history)
         """What the server accepted from any session of this account, oldest first."""
-        self.contacts: set[str] = set()
-        """Bare JIDs of those who see the presence of this account, and whose presence it sees."""
+        self.roster = Roster()
+        """Its contacts (RFC 6121 §2)."""
+        self.blocked: list[str] = []
+        """The addresses that it does not hear from (XEP-0191), in the order in which they were blocked."""
+        self.private: dict[str, xml.Element] = {}
+        """What its clients store (XEP-0049), by tag."""
+        self.vcard: xml.Element | None = None
+        """Its vCard (XEP-0054)."""
         self.tokens: dict[tuple[str, str], list[str]] = {}
         """Those that log in without the password (XEP-0484), the newest at the end, by client and mechanism."""
         self.archive = Archive(history)
@@ -36,6 +43,19 @@ class Account:
         self.counts: dict[str, int] = {}
         """How often each of them was used, by what its user says, where that is counted."""
         self._expired: OrderedDict[str, int] = OrderedDict()
+
+    def blocks(self, jid: str) -> bool:
+        """Return whether a stanza of this sender is blocked (XEP-0191 §3.1).
+
+        An item that is a full JID covers that JID; a bare JID covers its resources; ``domain/resource`` covers that
+        resource, and a domain covers all its addresses.
+        """
+        if not self.blocked:
+            return False
+        bare, _, resource = jid.partition("/")
+        domain = bare.rpartition("@")[2]
+        covering = {jid, bare, domain, *((f"{domain}/{resource}",) if resource else ())}
+        return bare != self.jid and not covering.isdisjoint(self.blocked)
 
     def change_password(self, password: str) -> None:
         """Have another one from now on."""

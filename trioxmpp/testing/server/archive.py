@@ -1,4 +1,9 @@
-"""XEP-0313 as the server keeps its books: what its users wrote to each other, and who asks for it."""
+"""An archive: the messages of one account or of one room, oldest first, and the choice of a page of them (XEP-0313).
+
+A query first narrows the archive down by a form (`Archive.matching`), and then takes a page of what is left by Result
+Set Management (XEP-0059): the first items, the last ones, or those after or before an item whose id the client knows.
+If the archive does not know that id, servers answer in three different ways; see `Dialect.archive_cursor`.
+"""
 
 from __future__ import annotations
 
@@ -6,27 +11,27 @@ import copy
 import datetime
 import secrets
 from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Container
+from dataclasses import dataclass, field
 
 from lxml import etree
 
 from ... import xml
-from ...errors import ErrorType, JIDError, StanzaCondition
 from ...jid import JID
 from ...protocol import ns
-from .stanzas import NAMES, error_for, new_stanza, result_for
+from .dialect import Dialect
+from .stanzas import NAMES, build
 
-__all__ = ["MAM", "Archive", "is_query"]
+__all__ = ["Archive", "Item", "Page", "Preferences"]
 
-MAM = "urn:xmpp:mam:2"
-RSM = "http://jabber.org/protocol/rsm"
-FORWARD = "urn:xmpp:forward:0"
-DELAY = "urn:xmpp:delay"
-FORMS = "jabber:x:data"
-
-#: No page is longer, whatever is asked for.
-LONGEST_PAGE = 50
+_SID = f"{{{ns.SID}}}stanza-id"
+_BODY = f"{{{ns.CLIENT}}}body"
+HINTS = "{urn:xmpp:hints}"
+_KEPT = (
+    "{urn:xmpp:receipts}received",
+    "{urn:xmpp:chat-markers:0}displayed",
+    "{jabber:x:conference}x",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,96 +43,123 @@ class Item:
     other: JID
     stanza: xml.Element
 
+    @property
+    def stamp(self) -> str:
+        """The time, as XEP-0082 writes it."""
+        return self.time.isoformat().removesuffix("+00:00") + "Z"
+
+
+@dataclass(slots=True)
+class Page:
+    """A part of the items that match a query."""
+
+    items: list[Item]
+    complete: bool
+    """Whether no item that matches is beyond the page, in the direction of the query."""
+    count: int
+    """The number of items that match."""
+
+
+@dataclass(slots=True)
+class Preferences:
+    """Which messages the owner wants to be archived (XEP-0441)."""
+
+    default: str = "always"
+    always: list[str] = field(default_factory=list)
+    never: list[str] = field(default_factory=list)
+
+    def want(self, other: JID, contacts: Container[str]) -> bool:
+        """Return whether messages of a conversation with `other` are kept."""
+        names = {str(other), str(other.bare)}
+        if not names.isdisjoint(self.never):
+            return False
+        if not names.isdisjoint(self.always) or self.default == "always":
+            return True
+        return self.default == "roster" and str(other.bare) in contacts
+
 
 class Archive:
-    """What one account has sent and received, oldest first; no more than `history` messages."""
+    """At most `history` messages."""
 
     def __init__(self, history: int) -> None:
         self.items: deque[Item] = deque(maxlen=history)
+        self.preferences = Preferences()
 
-    def keep(self, stanza: xml.Element, other: JID) -> None:
-        """Put a message into the archive, if it is one that people want to find again."""
-        body = stanza.find(f"{{{ns.CLIENT}}}body") is not None
-        if NAMES[str(stanza.tag)] == "message" and stanza.get("type", "normal") in ("chat", "normal") and body:
-            now = datetime.datetime.now(datetime.UTC)
-            self.items.append(Item(secrets.token_hex(6), now, other, copy.copy(stanza)))
+    def keep(self, stanza: xml.Element, other: JID, owner: str, dialect: Dialect) -> xml.Element:
+        """Put a message into the archive, if it is worth it; return it with the id that it got there (XEP-0359).
 
-    def answer(self, request: xml.Element, archive: str) -> Iterator[xml.Element]:
-        """The messages that are asked for, and the result behind them; or an error. `archive` is our address."""
-        query = request[0]
-        try:
-            items = self._chosen(query)
-            page, complete = self._page(query, items)
-        except (ValueError, JIDError):
-            yield error_for(request, StanzaCondition.BAD_REQUEST, ErrorType.MODIFY)
-            return
-        except KeyError:
-            yield error_for(request, StanzaCondition.ITEM_NOT_FOUND)
-            return
-        for item in page:
-            yield _result(item, query.get("queryid"), to=request.get("from", ""), from_=archive)
-        fin = etree.Element(f"{{{MAM}}}fin", nsmap={None: MAM})
-        if complete:
-            fin.set("complete", "true")
-        said = etree.SubElement(fin, f"{{{RSM}}}set", nsmap={None: RSM})
-        if page:
-            etree.SubElement(said, f"{{{RSM}}}first", index=str(items.index(page[0]))).text = page[0].id
-            etree.SubElement(said, f"{{{RSM}}}last").text = page[-1].id
-        etree.SubElement(said, f"{{{RSM}}}count").text = str(len(items))
-        yield result_for(request, fin)
+        `owner` is the bare JID of the archive. A message that is not kept is returned as it is.
+        """
+        stamped = copy.deepcopy(stanza)
+        if not dialect.forged_ids_kept:
+            for forged in [each for each in stamped.iterchildren(_SID) if each.get("by") == owner]:
+                stamped.remove(forged)
+        if not worth_keeping(stanza, dialect):
+            return stamped
+        now = datetime.datetime.now(datetime.UTC)
+        id = secrets.token_hex(12)
+        sid = build(ns.SID, "stanza-id", by=owner, id=id)
+        archived = copy.deepcopy(stamped)
+        stamped.append(sid)
+        if dialect.archive_signed:
+            archived.append(copy.copy(sid))
+        self.items.append(Item(id, now, other, archived))
+        return stamped
 
-    def _chosen(self, query: xml.Element) -> list[Item]:
-        """Those that the form is about. Raises ValueError and JIDError."""
-        fields = {
-            field.get("var"): field.findtext(f"{{{FORMS}}}value") or ""
-            for field in query.iterfind(f"{{{FORMS}}}x/{{{FORMS}}}field")
-        }
-        if fields.pop("FORM_TYPE", MAM) != MAM or not fields.keys() <= {"with", "start", "end"}:
-            raise ValueError("that is no form for a query")
-        items = list(self.items)
-        if "with" in fields:
-            other = JID.parse(fields["with"])
-            items = [item for item in items if other in (item.other, item.other.bare)]
-        start, end = (_time(fields[name]) if name in fields else None for name in ("start", "end"))
-        items = [item for item in items if (start is None or start <= item.time) and (end is None or item.time <= end)]
-        return items
+    def matching(
+        self,
+        with_: JID | None = None,
+        start: datetime.datetime | None = None,
+        end: datetime.datetime | None = None,
+        ids: Container[str] | None = None,
+    ) -> list[Item]:
+        """Return the items of a conversation, a span of time, or with certain ids."""
+        return [
+            item
+            for item in self.items
+            if (with_ is None or with_ in (item.other, item.other.bare))
+            and (start is None or start <= item.time)
+            and (end is None or item.time <= end)
+            and (ids is None or item.id in ids)
+        ]
 
-    def _page(self, query: xml.Element, items: list[Item]) -> tuple[list[Item], bool]:
-        """Those of them that the page is about, and whether there are none beyond. Raises ValueError and KeyError."""
-        said = query.find(f"{{{RSM}}}set")
-        wanted = {} if said is None else {etree.QName(child).localname: child.text or "" for child in said}
-        size = min(int(wanted.get("max", LONGEST_PAGE)), LONGEST_PAGE)
-        if size < 0:
-            raise ValueError("less than nothing")
+    @staticmethod
+    def page(items: list[Item], size: int, after: str | None, before: str | None, cursor: str) -> Page:
+        """Return a page of `items`. An empty `before` means the last page.
+
+        Raises KeyError if an id is unknown and `cursor` is "error".
+        """
+        count = len(items)
         places = {item.id: place for place, item in enumerate(items)}
-        if wanted.get("after"):
-            items = items[places[wanted["after"]] + 1 :]
-        if "before" in wanted:
-            end = places[wanted["before"]] if wanted["before"] else len(items)
-            return items[max(end - size, 0) : end], end <= size
-        return items[:size], len(items) <= size
+        unknown = [id for id in (after, before) if id and id not in places]
+        if unknown and cursor == "error":
+            raise KeyError(unknown[0])
+        if unknown and cursor == "empty":
+            return Page([], True, count)
+        first = places[after] + 1 if after in places else 0
+        if before is None or (before and before not in places):
+            chosen = items[first : first + size]
+            return Page(chosen, first + size >= count, count)
+        last = places.get(before, count)
+        begin = max(last - size, first)
+        return Page(items[begin:last], begin <= first, count)
 
 
-def is_query(request: xml.Element) -> bool:
-    """Whether an IQ asks an archive."""
-    return request.get("type") == "set" and len(request) == 1 and request[0].tag == f"{{{MAM}}}query"
+def worth_keeping(stanza: xml.Element, dialect: Dialect) -> bool:
+    """Return whether a message goes into an archive: by its type, hints (XEP-0334), body, or payload."""
+    if NAMES[str(stanza.tag)] != "message" or stanza.get("type", "normal") not in ("chat", "normal", "groupchat"):
+        return False
+    names = {str(child.tag) for child in stanza if isinstance(child.tag, str)}
+    if names & {f"{HINTS}no-store", f"{HINTS}no-permanent-store"}:
+        return False
+    if f"{HINTS}store" in names or _BODY in names:
+        return True
+    return dialect.keeps_receipts and not names.isdisjoint(_KEPT)
 
 
-def _time(text: str) -> datetime.datetime:
-    """A point in time (XEP-0082). Raises ValueError."""
-    time = datetime.datetime.fromisoformat(text)
-    if time.tzinfo is None:
-        raise ValueError("what time is that where you are?")
-    return time
-
-
-def _result(item: Item, queryid: str | None, *, to: str, from_: str) -> xml.Element:
-    message = new_stanza("message", to=to, from_=from_)
-    result = etree.SubElement(message, f"{{{MAM}}}result", {"id": item.id}, {None: MAM})
-    if queryid is not None:
-        result.set("queryid", queryid)
-    forwarded = etree.SubElement(result, f"{{{FORWARD}}}forwarded", nsmap={None: FORWARD})
-    stamp = item.time.isoformat().removesuffix("+00:00") + "Z"
-    etree.SubElement(forwarded, f"{{{DELAY}}}delay", {"stamp": stamp}, {None: DELAY})
-    forwarded.append(copy.copy(item.stanza))
-    return message
+def forwarded(item: Item, *, delay_from: str | None, delay_last: bool) -> xml.Element:
+    """Return the ``<forwarded/>`` of an archived message (XEP-0297)."""
+    late = build(ns.DELAY, "delay", from_=delay_from, stamp=item.stamp)
+    wrapper = etree.Element(f"{{{ns.FORWARD}}}forwarded", nsmap={None: ns.FORWARD})
+    wrapper.extend([copy.deepcopy(item.stanza), late] if delay_last else [late, copy.deepcopy(item.stanza)])
+    return wrapper

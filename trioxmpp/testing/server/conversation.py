@@ -248,7 +248,9 @@ class Conversation:
                 self._manage(session, element)
 
     def _stamp(self, session: ServerSession, stanza: xml.Element) -> None:
-        """Write the sender into the stanza (RFC 6120 §8.1.2.1)."""
+        """Write the sender into the stanza (RFC 6120 §8.1.2.1); a server that forges leaves what the client claims."""
+        if self._host.policy.forge and stanza.get("from"):
+            return
         try:
             claimed = JID.parse(stanza.get("from", session.jid))
         except JIDError:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypedDict
 
-__all__ = ["Certificate", "Policy", "StartTLS"]
+__all__ = ["Certificate", "Policy", "PolicyOptions", "StartTLS"]
 
 StartTLS: TypeAlias = Literal["required", "offered", "none"]
 Certificate: TypeAlias = Literal["valid", "wrong-name", "untrusted"]
@@ -54,3 +54,30 @@ class Policy:
     """What clients find under TLS: a certificate for the domain, for another one, or by nobody whom they trust."""
     history: int = 10_000
     """How many accepted stanzas each session, each account and the server remember, at most."""
+    forge: bool = False
+    """Whether the server passes on whatever a user claims: for tests of attacks by a hostile server."""
+
+
+class PolicyOptions(TypedDict, total=False):
+    """The attributes of a `Policy`, as arguments of `open_server`. A test compares the two."""
+
+    hibernation: float
+    sm: bool
+    starttls: StartTLS | None
+    mechanisms: tuple[str, ...]
+    channel_bindings: tuple[str, ...] | None
+    prove_offer: bool
+    sasl2: bool
+    fast: tuple[str, ...]
+    upgrades: tuple[str, ...]
+    count_tokens: bool
+    carbons: bool
+    csi: bool
+    session_required: bool
+    resume_h_in_failed: bool
+    ack_requests: bool
+    archive: Literal["silent"] | bool
+    location: str | None
+    certificate: Certificate
+    history: int
+    forge: bool

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
@@ -16,25 +15,27 @@ import trio
 from ... import xml
 from ...errors import StreamCondition, StreamError
 from ...jid import JID
-from ...stream.bare import bare
+from ...protocol.stanza import IQ
 from ...transport.base import Transport
-from ...transport.channelbinding import server_end_point
 from ...transport.endpoint import Endpoint
 from ...transport.tcp import StreamTransport
-from ..clock import hold_clock_for_threads
 from ..faults import Faults
 from ..memory import MemoryStream, memory_link
 from .account import Account
 from .acknowledgements import Delivery
 from .certificates import Authority
 from .conversation import Conversation
+from .dialect import Dialect
 from .link import Link
-from .policy import Certificate, Policy, StartTLS
-from .router import ServerRouter
+from .listening import Listening
+from .parts import build_router
+from .policy import Policy, StartTLS
+from .post import Post
+from .services import EVERYWHERE, At, Services
 from .session import ServerSession
 from .sessions import Sessions
 
-__all__ = ["Accepted", "Server", "open_server"]
+__all__ = ["Accepted", "Server"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,8 @@ class Server:
     `trio.testing.MockClock` an outage of ten minutes takes none; but those in the archive are everybody's.
     """
 
-    def __init__(self, domain: str, nursery: trio.Nursery, policy: Policy) -> None:
+    def __init__(self, domain: str, nursery: trio.Nursery, policy: Policy, dialect: Dialect) -> None:
+        self._changes = trio.lowlevel.ParkingLot()
         self.domain = domain
         self.policy = policy
         self.faults = Faults()
@@ -71,16 +73,33 @@ class Server:
         self._accounts: dict[str, Account] = {}
         self.accounts: Mapping[str, Account] = MappingProxyType(self._accounts)
         """By user name."""
-        self.sessions = Sessions(policy, nursery, self._session_ended, self._changed)
+        self.sessions = Sessions(policy, nursery, self._session_ended, self._changes.unpark_all)
         """Those that exist, linked or hibernating, by full JID: ``server.sessions["romeo@example.test/orchard"]``."""
-        self._router = ServerRouter(domain, self.accounts, self.sessions, policy)
+        self.dialect = dialect
+        """The kind of server that it plays."""
+        self.services = Services(nursery, dialect)
+        """The door for services; see `answer`."""
+        self.features = self.services.features
+        """What disco#info says: ``server.features.domain`` and ``server.features.account``."""
+        self.post = Post(domain, self.accounts, self.sessions, policy, dialect, self.services)
+        """The way to the users of the domain, for services."""
+        self._router = build_router(self.post)
+        self._listening = Listening(domain, policy, self.serve_listeners, self._changes.unpark_all)
         self._plans: deque[Faults] = deque()
         self._parked: list[trio.abc.Stream] = []
-        self._changes = trio.lowlevel.ParkingLot()
-        self._authority: Authority | None = None
-        self._ports: tuple[str, int, int] | None = None
-        self._listening = trio.CancelScope()
-        self._listeners = 0
+
+    # --- the door for services
+
+    def answer(self, payload_cls: type[Any], function: Callable[[IQ], Any], at: tuple[At, ...] = EVERYWHERE) -> None:
+        """Have `function` answer requests with a payload of this class, which no client gets any more.
+
+            server.answer(Query, lambda iq: Report(celsius=iq.payload.place == "Ulm" and 18 or 20))
+
+        The class is a ``Get[...]`` or a ``Set[...]``. `function` gets the `IQ` and returns the payload of the result,
+        None, or an awaitable for it; the `XMPPError` that it raises is the answer. `at` says which requests are meant:
+        to the domain, to the sender's own account, to the accounts of others.
+        """
+        self.services.answer(payload_cls, function, at)
 
     # --- accounts
 
@@ -96,9 +115,9 @@ class Server:
 
     def add_contacts(self, one: str, other: str) -> None:
         """Let two accounts see each other's presence from now on, and stand in each other's roster."""
-        accounts = self._accounts[one], self._accounts[other]
-        accounts[0].contacts.add(accounts[1].jid)
-        accounts[1].contacts.add(accounts[0].jid)
+        first, second = self._accounts[one], self._accounts[other]
+        first.roster.add(second.jid)
+        second.roster.add(first.jid)
 
     # --- how to get there
 
@@ -139,65 +158,44 @@ class Server:
     async def listen(self, host: str = "127.0.0.1", port: int = 0, tls_port: int = 0) -> int:
         """Listen on TCP too: with STARTTLS on `port` and with TLS from the first byte on `tls_port`.
 
-        Returns the number of the former; 0 stands for any that is free. Raises OSError.
+        Return the number of the former; 0 stands for any that is free. Raises OSError. If cancelled, nothing listens.
         """
-        plain = await trio.open_tcp_listeners(port, host=host)
-        try:
-            direct = await trio.open_tcp_listeners(tls_port, host=host)
-        except BaseException:
-            for listener in plain:
-                listener.socket.close()
-            raise
-        self._ports = host, plain[0].socket.getsockname()[1], direct[0].socket.getsockname()[1]
-        self._listening = trio.CancelScope()
-        self.prepare_tls()
-        await self._nursery.start(self._accept, plain, direct, self._listening)
-        return self._ports[1]
+        plain, direct = await self._listening.open(host, port, tls_port)
+        self.tls_context()  # which takes some time to make
+        await self._nursery.start(self._listening.run, plain, direct)
+        return self._listening.place()[1]
 
     @property
     def starttls_endpoint(self) -> str:
-        """Where it listens for STARTTLS: ``xmpp://127.0.0.1:PORT``. RuntimeError before `listen`."""
-        host, port, _ = self._where()
+        """The endpoint with STARTTLS: ``xmpp://127.0.0.1:PORT``. RuntimeError before `listen`."""
+        host, port, _ = self._listening.place()
         return f"xmpp://{host}:{port}"
 
     @property
     def tls_endpoint(self) -> str:
-        """Where it listens for TLS: ``xmpps://127.0.0.1:PORT``. RuntimeError before `listen`."""
-        host, _, port = self._where()
+        """The endpoint with direct TLS: ``xmpps://127.0.0.1:PORT``. RuntimeError before `listen`."""
+        host, _, port = self._listening.place()
         return f"xmpps://{host}:{port}"
 
-    def _where(self) -> tuple[str, int, int]:
-        if self._ports is None:
-            raise RuntimeError("the server does not listen; await server.listen()")
-        return self._ports
-
     def client_tls_context(self, *addresses: str) -> ssl.SSLContext:
-        """What a client needs to trust this server. Needs `trustme`, the extra ``trioxmpp[testing]``.
+        """Return a context that trusts this server. Needs `trustme`, the extra ``trioxmpp[testing]``.
 
         `addresses` are those of a client certificate, for a login by EXTERNAL.
         """
         return self.authority.client_context(*addresses)
 
-    def prepare_tls(self) -> None:
-        """Create the server's certificate, which takes some time."""
-        self.tls_context()
-
     def tls_context(self) -> ssl.SSLContext:
-        """The server's own, with the certificate that `Policy.certificate` asks for."""
-        return self.authority.server_context(self.policy.certificate)
+        """Return the server's context, with the certificate that `Policy.certificate` asks for."""
+        return self._listening.tls_context()
 
     def end_point(self) -> bytes | None:
-        """What that certificate binds a login to (``tls-server-end-point``, RFC 5929)."""
-        if self._authority is None:
-            return None
-        return server_end_point(self._authority.certificate(self.policy.certificate))
+        """Return the channel binding of that certificate (``tls-server-end-point``, RFC 5929)."""
+        return self._listening.end_point()
 
     @property
     def authority(self) -> Authority:
-        """Who has issued its certificate."""
-        if self._authority is None:
-            self._authority = Authority(self.domain)
-        return self._authority
+        """The issuer of its certificates."""
+        return self._listening.authority
 
     # --- what happens to it
 
@@ -217,7 +215,7 @@ class Server:
             link.reset()
         for account in self._accounts.values():
             account.forget()
-        await self.until(lambda: not self._listeners)
+        await self.until(lambda: not self._listening.active)
 
     async def shut_down(self) -> None:
         """Go in peace: every stream ends with *system-shutdown*, every session is over but its count remembered."""
@@ -227,18 +225,18 @@ class Server:
             self.sessions.end(session, farewell)
         for link in list(self.links):
             link.end(farewell)
-        await self.until(lambda: not self.links and not self._listeners)
+        await self.until(lambda: not self.links and not self._listening.active)
 
     def _go_down(self) -> None:
         self.down = True
-        self._listening.cancel()
+        self._listening.close()
 
     async def restart(self) -> None:
         """Come back after `crash` or `shut_down`, on the same ports. Raises OSError if somebody else took them."""
         await trio.lowlevel.checkpoint()
         self.down = False
-        if self._ports is not None:
-            await self.listen(*self._ports)
+        if self._listening.ports is not None:
+            await self.listen(*self._listening.ports)
 
     def expire(self, jid: str) -> None:
         """Let the time of a session run out now. Its client is told what was handled when it wants to resume it."""
@@ -264,32 +262,10 @@ class Server:
         session.count(stanza)
         self.log.append(Accepted(session.jid, stanza))
         self._router.route(session, stanza)
-        self._changed()
+        self._changes.unpark_all()
 
     def _session_ended(self, session: ServerSession, unacked: Sequence[Delivery]) -> None:
         self._router.session_ended(session, unacked)
-
-    def _changed(self) -> None:
-        self._changes.unpark_all()
-
-    async def _accept(
-        self,
-        plain: list[trio.SocketListener],
-        direct: list[trio.SocketListener],
-        scope: trio.CancelScope,
-        *,
-        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
-    ) -> None:
-        starttls = self.policy.starttls or "required"
-        self._listeners += 1
-        with scope:
-            async with trio.open_nursery() as nursery:
-                for listeners, direct_tls in ((plain, False), (direct, True)):
-                    serve = partial(self.serve_listeners, direct_tls=direct_tls)
-                    await nursery.start(serve, listeners, starttls)
-                task_status.started()
-        self._listeners -= 1
-        self._changed()
 
     async def serve_listeners(
         self,
@@ -312,7 +288,7 @@ class Server:
             link.reset()
             return
         self.link_count += 1
-        self._changed()
+        self._changes.unpark_all()
         await link.run(Conversation(self, link, starttls).run)
 
     def _link_lost(self, link: Link) -> None:
@@ -320,70 +296,9 @@ class Server:
             self.links.remove(link)
         self.sessions.link_lost(link)
 
-    async def _close(self) -> None:
+    async def close_links(self) -> None:
+        """Close all links at once, without farewell. A checkpoint if any was swallowed; cancelling leaves some open."""
         for link in list(self.links):
             link.close()
         for stream in self._parked:
             await trio.aclose_forcefully(stream)
-
-
-@asynccontextmanager
-async def open_server(
-    domain: str = "example.test",
-    accounts: Mapping[str, str] | None = None,
-    *,
-    hibernation: float = 300.0,
-    sm: bool = True,
-    starttls: StartTLS | None = None,
-    mechanisms: tuple[str, ...] = ("SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN"),
-    channel_bindings: tuple[str, ...] | None = ("tls-server-end-point",),
-    prove_offer: bool = True,
-    session_required: bool = False,
-    resume_h_in_failed: bool = True,
-    ack_requests: bool = True,
-    location: str | None = None,
-    certificate: Certificate = "valid",
-    history: int = 10_000,
-) -> AsyncIterator[Server]:
-    """A block during which there is an XMPP server; gives a `Server`.
-
-        async with open_server(accounts={"romeo": "secret"}) as server:
-            async with trioxmpp.connect(
-                "romeo@example.test", "secret", endpoint=server.endpoint, allow_plaintext=True
-            ) as client:
-                ...
-                server.sessions[str(client.jid)].link.reset()
-
-    `accounts` are passwords by user name; the default is romeo and juliet, whose password is ``secret``. What else
-    may be said is told in `Policy`. Nothing listens on a network until `Server.listen` is called.
-
-    Leaving the block ends everything at once, without farewell. What the body raises leaves as it is. Under a
-    `trio.testing.MockClock`, time stands still while a thread is at work (`hold_clock_for_threads`).
-    """
-    policy = Policy(
-        hibernation=hibernation,
-        sm=sm,
-        starttls=starttls,
-        mechanisms=mechanisms,
-        channel_bindings=channel_bindings,
-        prove_offer=prove_offer,
-        session_required=session_required,
-        resume_h_in_failed=resume_h_in_failed,
-        ack_requests=ack_requests,
-        location=location,
-        certificate=certificate,
-        history=history,
-    )
-    hold_clock_for_threads()
-    with bare() as inside:
-        async with trio.open_nursery() as nursery:
-            server = Server(domain, nursery, policy)
-            for name, password in ({"romeo": "secret", "juliet": "secret"} if accounts is None else accounts).items():
-                server.add_account(name, password)
-            try:
-                with inside:
-                    yield server
-            finally:
-                nursery.cancel_scope.cancel()
-                with trio.CancelScope(shield=True):
-                    await server._close()

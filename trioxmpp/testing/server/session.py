@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 
 from ... import xml
@@ -9,7 +10,7 @@ from ...protocol import ns
 from .account import Account
 from .acknowledgements import Delivery, ServerQueue
 from .link import Link
-from .stanzas import text_of
+from .stanzas import now, text_of
 
 __all__ = ["ServerSession"]
 
@@ -31,7 +32,14 @@ class ServerSession:
         """Whether somebody is looking, as its client says on this link (XEP-0352)."""
         self.presence: xml.Element | None = None
         """The last presence that was broadcast, if it is available."""
+        self.presence_stamp = ""
+        """The time at which that presence was sent, as XEP-0082 writes it."""
         self.priority = 0
+        """Its priority (RFC 6121 §4.7.2.3)."""
+        self.wants_blocklist = False
+        """Whether its client asked for the block list, and so gets pushes (XEP-0191 §3.2)."""
+        self.wants_roster = False
+        """Whether its client asked for the roster, and so gets pushes."""
         self.directed: set[str] = set()
         """To whom else it has sent available presence."""
         self.handled: deque[xml.Element] = deque(maxlen=history)
@@ -48,6 +56,12 @@ class ServerSession:
     def hibernating(self) -> bool:
         """Whether it waits for being resumed."""
         return self.link is None and not self.ended
+
+    def announced(self, presence: xml.Element) -> None:
+        """Note the presence that the client has broadcast. A priority that is malformed is 0."""
+        self.presence, self.presence_stamp = presence, now()
+        text = presence.findtext(f"{{{ns.CLIENT}}}priority") or "0"
+        self.priority = int(text) if re.fullmatch(r"[+-]?[0-9]{1,3}", text.strip()) else 0
 
     def deliver(self, element: xml.Element, text: str | None = None) -> None:
         """Send a stanza to the client; if there is no link, keep it for the next. `text` is the element as XML."""

@@ -37,7 +37,7 @@ class Sessions(Mapping[str, ServerSession]):
         policy: Policy,
         nursery: trio.Nursery,
         on_end: Callable[[ServerSession, Sequence[Delivery]], None],
-        changed: Callable[[], None],
+        changed: Callable[[], object],
     ) -> None:
         self._policy = policy
         self._nursery = nursery

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import datetime
+from typing import Any
 
 from lxml import etree
 
@@ -10,7 +12,7 @@ from ... import xml
 from ...errors import ErrorType, StanzaCondition
 from ...protocol import ns
 
-__all__ = ["NAMES", "child_tag", "error_for", "new_stanza", "result_for", "text_of"]
+__all__ = ["NAMES", "build", "child_tag", "delay", "error_for", "new_stanza", "now", "result_for", "text_of"]
 
 NAMES = {f"{{{ns.CLIENT}}}{name}": name for name in ("message", "presence", "iq")}
 """The names of the three kinds of stanzas, by their tags."""
@@ -54,16 +56,51 @@ def error_for(
     type: ErrorType = ErrorType.CANCEL,
     *,
     from_: str | None = None,
+    echo: bool = True,
+    text: str | None = None,
+    application: Any = None,
+    by: str | None = None,
 ) -> xml.Element:
-    """The error that tells the sender of `stanza` what became of it, with the payload that it had (RFC 6120 §8.3)."""
-    error = copy.copy(stanza)
-    error.attrib.pop("from", None)
-    error.attrib.pop("to", None)
-    error.set("type", "error")
+    """Return the error that tells the sender of `stanza` what became of it (RFC 6120 §8.3).
+
+    `echo` repeats the payload, as RFC 6120 §8.3.1 permits. `application` is an element, parsed or typed.
+    """
+    error = new_stanza(NAMES[str(stanza.tag)], type="error", id=stanza.get("id"))
     if (sender := stanza.get("from")) is not None:
         error.set("to", sender)
     if from_ is not None:
         error.set("from", from_)
+    if echo:
+        error.extend(copy.deepcopy(child) for child in stanza)
     reason = etree.SubElement(error, f"{{{ns.CLIENT}}}error", type=type.value)
+    if by is not None:
+        reason.set("by", by)
     etree.SubElement(reason, f"{{{ns.STANZA_ERRORS}}}{condition.value}", nsmap={None: ns.STANZA_ERRORS})
+    if text is not None:
+        etree.SubElement(reason, f"{{{ns.STANZA_ERRORS}}}text", nsmap={None: ns.STANZA_ERRORS}).text = text
+    if application is not None:
+        reason.append(xml.fromstring(xml.serialise(application, "")))
     return error
+
+
+def build(
+    namespace: str, name: str, /, *children: xml.Element | None, text: str | None = None, **attributes: str | None
+) -> xml.Element:
+    """Return an element. Children and attributes that are None are left out; ``from_`` stands for ``from``."""
+    element = etree.Element(f"{{{namespace}}}{name}", nsmap={None: namespace})
+    for key, value in attributes.items():
+        if value is not None:
+            element.set(key.rstrip("_"), value)
+    element.extend(child for child in children if child is not None)
+    element.text = text
+    return element
+
+
+def now() -> str:
+    """Return the time of now, as XEP-0082 writes it."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
+
+
+def delay(from_: str | None, stamp: str) -> xml.Element:
+    """Return a note that a stanza is late (XEP-0203)."""
+    return build(ns.DELAY, "delay", from_=from_, stamp=stamp)

@@ -7,6 +7,7 @@ and byte counts need no second implementation.
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -124,8 +125,8 @@ class WebSocketHost(Protocol):
         """Serve the clients that connect to `listeners`, until cancelled."""
         ...
 
-    def prepare_tls(self) -> None:
-        """Create the server's certificate, which takes some time."""
+    def tls_context(self) -> ssl.SSLContext:
+        """Return the server's context; its certificate is made on first use, which takes some time."""
         ...
 
 
@@ -161,7 +162,7 @@ async def open_websockets(server: WebSocketHost, host: str = "127.0.0.1") -> Asy
     Links, faults and crashes work as over TCP. The ports stay open while the server is down, and reset each client
     that connects then.
     """
-    server.prepare_tls()
+    server.tls_context()
     with bare() as inside:
         async with trio.open_nursery() as nursery:
             ports = []
