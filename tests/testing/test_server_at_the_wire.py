@@ -143,7 +143,7 @@ async def test_a_request_that_leads_nowhere_is_answered(autojump_clock, server, 
     romeo = await log_in(server)
     ping = f"<ping xmlns='{ns.PING}'/>"
     await romeo.says(f"<iq type='get' id='1' to='{to}'>{ping}</iq>")
-    await romeo.expects(f"<iq type='error' id='1' from='{to}' to='{ROMEO}'>{ping}{error(condition, kind)}</iq>")
+    await romeo.expects(f"<iq type='error' id='1' from='{to}' to='{ROMEO}'>{error(condition, kind)}</iq>")
 
 
 async def test_an_address_that_is_none_is_answered_by_the_server(autojump_clock, server):
@@ -302,8 +302,7 @@ async def test_what_a_client_never_got_finds_another_place(autojump_clock, serve
     await romeo.says(f"<iq to='{JULIET}' type='get' id='1'><x xmlns='y'/></iq>")
     await trio.sleep(301)
     await romeo.expects(
-        f"<iq type='error' id='1' from='{JULIET}' to='{ROMEO}'><x xmlns='y'/>{error('recipient-unavailable', 'wait')}"
-        "</iq>"
+        f"<iq type='error' id='1' from='{JULIET}' to='{ROMEO}'>{error('recipient-unavailable', 'wait')}</iq>"
     )
     assert len(server.accounts["juliet"].offline) == 1
 

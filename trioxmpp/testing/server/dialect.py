@@ -75,7 +75,9 @@ class Dialect:
     archive_cursor: Literal["error", "empty", "beginning"]
     """The answer to an unknown id: *item-not-found*, an empty page that says it is complete, or the first page."""
     archive_counts: bool
-    """Whether answers have a ``<count/>`` and ``complete='false'``."""
+    """Whether answers have a ``<count/>``."""
+    archive_says_incomplete: bool
+    """Whether answers have ``complete='false'``. Without it, an empty page says that it is complete."""
     archive_signed: bool
     """Whether results have a ``from``, and the inner messages their stanza-id."""
     archive_extended: bool
@@ -157,6 +159,7 @@ Dialect.PROSODY_13 = Dialect(
     archive_default_page=20,
     archive_cursor="error",
     archive_counts=False,
+    archive_says_incomplete=False,
     archive_signed=False,
     archive_extended=True,
     archive_ignores_fields=True,
@@ -182,7 +185,9 @@ Dialect.PROSODY_13 = Dialect(
     moderation=(),
 )
 Dialect.PROSODY_13_0_1 = replace(Dialect.PROSODY_13, name="Prosody 13.0.1", version="13.0.1", archive_cursor="empty")
-Dialect.PROSODY_0_12 = replace(Dialect.PROSODY_13, name="Prosody 0.12.3", version="0.12.3", blocked_answered=True)
+Dialect.PROSODY_0_12 = replace(
+    Dialect.PROSODY_13, name="Prosody 0.12.3", version="0.12.3", blocked_answered=True, archive_counts=True
+)
 Dialect.EJABBERD_26 = Dialect(
     name="ejabberd 26.07",
     software="ejabberd",
@@ -204,6 +209,7 @@ Dialect.EJABBERD_26 = Dialect(
     archive_default_page=50,
     archive_cursor="beginning",
     archive_counts=True,
+    archive_says_incomplete=True,
     archive_signed=True,
     archive_extended=False,
     archive_ignores_fields=False,

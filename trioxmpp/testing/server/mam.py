@@ -160,12 +160,6 @@ def _page(query: Query, archive: Archive, dialect: Dialect) -> Page:
     with_ = JID.parse(fields["with"]) if "with" in fields else None
     start, end = (_time(fields[name]) if name in fields else None for name in ("start", "end"))
     ids = query.fields.get("ids")
-    if (
-        ids is not None
-        and not {item.id for item in archive.items}.issuperset(ids)
-        and dialect.archive_cursor == "error"
-    ):
-        raise KeyError("ids")
     items = archive.matching(with_, start, end, ids)
     for name, is_after in (("after-id", True), ("before-id", False)):
         if name in fields:
@@ -174,7 +168,7 @@ def _page(query: Query, archive: Archive, dialect: Dialect) -> Page:
     size = min(dialect.archive_default_page if query.size is None else query.size, dialect.archive_page)
     page = Archive.page(items, size, query.after or None, query.before, dialect.archive_cursor)
     if size == 0:
-        page.complete = not dialect.archive_counts  # an empty page cannot tell; servers that count say so
+        page.complete = not dialect.archive_says_incomplete
     return page
 
 
@@ -188,7 +182,7 @@ def _time(text: str) -> datetime.datetime:
 
 def _result(item: Item, queryid: str | None, to: str, from_: str | None, dialect: Dialect, domain: str) -> xml.Element:
     message = new_stanza("message", to=to, from_=from_)
-    late = dialect.archive_counts  # the servers that count put the delay last, and sign it
+    late = dialect.archive_signed  # those servers put the delay last, and sign it, too
     inner = forwarded(item, delay_from=domain if late else None, delay_last=late)
     message.append(build(MAM, "result", inner, id=item.id, queryid=queryid))
     return message
@@ -199,5 +193,5 @@ def _fin(page: Page, items: list[Item], dialect: Dialect) -> xml.Element:
     if items:
         ends = (build(ns.RSM, "first", text=items[0].id), build(ns.RSM, "last", text=items[-1].id))
     count = build(ns.RSM, "count", text=str(page.count)) if dialect.archive_counts else None
-    complete = "true" if page.complete else "false" if dialect.archive_counts else None
+    complete = "true" if page.complete else "false" if dialect.archive_says_incomplete else None
     return build(MAM, "fin", build(ns.RSM, "set", count, *ends), complete=complete)

@@ -132,7 +132,8 @@ class Post:
         if stanza.get("from") is None or stanza.get("type") in ("error", "result"):
             return
         if NAMES[str(stanza.tag)] != "presence":
-            self.send(error_for(stanza, condition, type, from_=stanza.get("to"), text=text, application=application))
+            echo, from_ = self.dialect.echoes_request, stanza.get("to")
+            self.send(error_for(stanza, condition, type, from_=from_, echo=echo, text=text, application=application))
 
     # --- the domain, and IQs
 
