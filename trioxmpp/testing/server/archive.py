@@ -85,16 +85,19 @@ class Archive:
         self.items: deque[Item] = deque(maxlen=history)
         self.preferences = Preferences()
 
-    def keep(self, stanza: xml.Element, other: JID, owner: str, dialect: Dialect) -> xml.Element:
+    def keep(
+        self, stanza: xml.Element, other: JID, owner: str, dialect: Dialect, *, always: bool = False
+    ) -> xml.Element:
         """Put a message into the archive, if it is worth it; return it with the id that it got there (XEP-0359).
 
-        `owner` is the bare JID of the archive. A message that is not kept is returned as it is.
+        `owner` is the bare JID of the archive. A message that is not kept is returned as it is. `always` keeps it even
+        if it has nothing that is worth it.
         """
         stamped = copy.deepcopy(stanza)
         if not dialect.forged_ids_kept:
             for forged in [each for each in stamped.iterchildren(_SID) if each.get("by") == owner]:
                 stamped.remove(forged)
-        if not worth_keeping(stanza, dialect):
+        if not (always or worth_keeping(stanza, dialect)):
             return stamped
         now = datetime.datetime.now(datetime.UTC)
         id = secrets.token_hex(12)

@@ -108,6 +108,20 @@ class Dialect:
 
     # --- rooms (XEP-0045)
 
+    errors_have_by: bool
+    """Whether errors of rooms say in ``by`` who found them."""
+    actor_jid: bool
+    """Whether those who see real JIDs see that of the actor, too."""
+    actor_of_changes: bool
+    """Whether the presence after a change of role or affiliation names the actor."""
+    farewell_signed: bool
+    """Whether the last presence of an occupant that was put out, or changed its nick, has its occupant id."""
+    full_room_waits: bool
+    """Whether a full room answers *resource-constraint*; otherwise *service-unavailable*."""
+    lists_reasons: bool
+    """Whether lists of affiliations have the reasons."""
+    strips_hats: bool
+    """Whether a room takes away the hats (XEP-0317) that an occupant gave itself."""
     room_presence: bool
     """Whether the room itself sends presence, with its caps."""
     new_room_locked: bool
@@ -172,6 +186,13 @@ Dialect.PROSODY_13 = Dialect(
     ignores_options=True,
     tells_owner_of_deletion=True,
     pages_items=False,
+    errors_have_by=True,
+    actor_jid=True,
+    actor_of_changes=True,
+    farewell_signed=True,
+    full_room_waits=False,
+    lists_reasons=True,
+    strips_hats=True,
     room_presence=False,
     new_room_locked=True,
     remembers_destroyed=True,
@@ -186,7 +207,13 @@ Dialect.PROSODY_13 = Dialect(
 )
 Dialect.PROSODY_13_0_1 = replace(Dialect.PROSODY_13, name="Prosody 13.0.1", version="13.0.1", archive_cursor="empty")
 Dialect.PROSODY_0_12 = replace(
-    Dialect.PROSODY_13, name="Prosody 0.12.3", version="0.12.3", blocked_answered=True, archive_counts=True
+    Dialect.PROSODY_13,
+    name="Prosody 0.12.3",
+    version="0.12.3",
+    blocked_answered=True,
+    archive_counts=True,
+    lists_reasons=False,
+    strips_hats=False,
 )
 Dialect.EJABBERD_26 = Dialect(
     name="ejabberd 26.07",
@@ -222,6 +249,13 @@ Dialect.EJABBERD_26 = Dialect(
     ignores_options=False,
     tells_owner_of_deletion=False,
     pages_items=True,
+    errors_have_by=False,
+    actor_jid=False,
+    actor_of_changes=False,
+    farewell_signed=False,
+    full_room_waits=True,
+    lists_reasons=True,
+    strips_hats=True,
     room_presence=True,
     new_room_locked=False,
     remembers_destroyed=False,
@@ -236,5 +270,10 @@ Dialect.EJABBERD_26 = Dialect(
 )
 Dialect.EJABBERD_24 = replace(Dialect.EJABBERD_26, name="ejabberd 24.12", version="24.12", occupant_ids=False)
 Dialect.EJABBERD_23 = replace(
-    Dialect.EJABBERD_24, name="ejabberd 23.01", version="23.01", node_options=_OPTIONS, moderation=()
+    Dialect.EJABBERD_24,
+    name="ejabberd 23.01",
+    version="23.01",
+    node_options=_OPTIONS,
+    moderation=(),
+    strips_hats=False,
 )

@@ -23,6 +23,7 @@ async def open_server(
     accounts: Mapping[str, str] | None = None,
     *,
     contacts: Iterable[tuple[str, str]] = (),
+    rooms: bool = False,
     dialect: Dialect = Dialect.PROSODY_13,
     **policy: Unpack[PolicyOptions],
 ) -> AsyncIterator[Server]:
@@ -36,8 +37,9 @@ async def open_server(
                 server.sessions[str(client.jid)].link.reset()
 
     `accounts` are passwords by user name; the default is romeo and juliet, whose password is ``secret``. The two users
-    of each pair in `contacts` see each other's presence. `dialect` is the kind of server that it plays, where servers
-    differ. All other arguments are attributes of its `Policy`, which may be changed later, too.
+    of each pair in `contacts` see each other's presence. With `rooms` there are rooms (XEP-0045) at ``conference.``
+    before `domain`. `dialect` is the kind of server that it plays, where servers differ. All other arguments are
+    attributes of its `Policy`, which may be changed later, too.
 
     Nothing listens on a network until `Server.listen` is called. Leaving the block ends everything at once, without
     farewell. What the body raises leaves as it is. Under a `trio.testing.MockClock`, time stands still while a thread
@@ -51,6 +53,8 @@ async def open_server(
                 server.add_account(name, password)
             for one, other in contacts:
                 server.add_contacts(one, other)
+            if rooms:
+                server.rooms.serve()
             try:
                 with inside:
                     yield server

@@ -9,9 +9,15 @@ from .disco import Disco
 from .mam import ArchiveService
 from .post import Post
 from .presence import Presences
+from .rooms import Rooms
 from .router import ServerRouter
 
-__all__ = ["build_router"]
+__all__ = ["build_rooms", "build_router"]
+
+
+def build_rooms(post: Post, history: int) -> Rooms:
+    """Put a room service beside the server, at ``conference.`` before its domain."""
+    return Rooms(post, f"conference.{post.domain}", history)
 
 
 def build_router(post: Post) -> ServerRouter:

@@ -28,7 +28,7 @@ from .conversation import Conversation
 from .dialect import Dialect
 from .link import Link
 from .listening import Listening
-from .parts import build_router
+from .parts import build_rooms, build_router
 from .policy import Policy, StartTLS
 from .post import Post
 from .services import EVERYWHERE, At, Services
@@ -83,6 +83,8 @@ class Server:
         """What disco#info says: ``server.features.domain`` and ``server.features.account``."""
         self.post = Post(domain, self.accounts, self.sessions, policy, dialect, self.services)
         """The way to the users of the domain, for services."""
+        self.rooms = build_rooms(self.post, policy.history)
+        """Its room service, at ``conference.`` before the domain."""
         self._router = build_router(self.post)
         self._listening = Listening(domain, policy, self.serve_listeners, self._changes.unpark_all)
         self._plans: deque[Faults] = deque()
