@@ -95,6 +95,17 @@ class Dialect:
 
     # --- publish-subscribe (XEP-0060)
 
+    caps_request_id: str | None
+    """The id of the server's questions for the features of a client, in the name of its bare JID. None: a new one each,
+    in the name of the full JID."""
+    caps_asked_by_contacts: bool
+    """Whether the server asks in the name of each contact, too."""
+    events_name_publisher: bool
+    """Whether items say the bare JID of their publisher."""
+    event_to_account: bool
+    """Whether the owner's bare JID gets the event, too, beside the clients that ask for it."""
+    event_addresses: bool
+    """Whether events say in ``<addresses/>`` (XEP-0033) which client published."""
     event_first: bool
     """Whether the event comes before the result of the publication."""
     node_options: frozenset[str]
@@ -181,6 +192,11 @@ Dialect.PROSODY_13 = Dialect(
     keeps_receipts=True,
     forged_ids_kept=True,
     carbons_of_carbons=True,
+    caps_request_id="disco",
+    caps_asked_by_contacts=True,
+    events_name_publisher=False,
+    event_to_account=False,
+    event_addresses=False,
     event_first=True,
     node_options=_NEWER_OPTIONS,
     ignores_options=True,
@@ -213,6 +229,7 @@ Dialect.PROSODY_0_12 = replace(
     blocked_answered=True,
     archive_counts=True,
     lists_reasons=False,
+    events_name_publisher=True,
     strips_hats=False,
 )
 Dialect.EJABBERD_26 = Dialect(
@@ -244,6 +261,11 @@ Dialect.EJABBERD_26 = Dialect(
     keeps_receipts=False,
     forged_ids_kept=False,
     carbons_of_carbons=True,
+    caps_request_id=None,
+    caps_asked_by_contacts=False,
+    events_name_publisher=False,
+    event_to_account=False,
+    event_addresses=True,
     event_first=False,
     node_options=_NEWER_OPTIONS,
     ignores_options=False,
@@ -274,6 +296,7 @@ Dialect.EJABBERD_23 = replace(
     name="ejabberd 23.01",
     version="23.01",
     node_options=_OPTIONS,
+    event_to_account=True,
     moderation=(),
     strips_hats=False,
 )

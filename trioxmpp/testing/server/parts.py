@@ -7,6 +7,7 @@ from .blocking import Blocking
 from .contacts import Contacts
 from .disco import Disco
 from .mam import ArchiveService
+from .pep import Pep
 from .post import Post
 from .presence import Presences
 from .rooms import Rooms
@@ -26,4 +27,4 @@ def build_router(post: Post) -> ServerRouter:
     Basics(post)
     ArchiveService(post)
     blocking = Blocking(post)
-    return ServerRouter(post, Presences(post, Contacts(post)), blocking)
+    return ServerRouter(post, Presences(post, Contacts(post), Pep(post)), blocking)

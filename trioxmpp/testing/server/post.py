@@ -144,6 +144,8 @@ class Post:
             self._answer(stanza, "domain", None)
 
     def _iq(self, stanza: xml.Element, target: JID, account: Account) -> None:
+        if stanza.get("type") in ("result", "error") and self.services.hear(stanza):
+            return  # the server asked, in the name of one of its users
         if addressed := self._addressed(target):
             self.deliver(stanza, addressed)
         elif not target.is_bare:
@@ -155,7 +157,7 @@ class Post:
     def _answer(self, stanza: xml.Element, at: At, account: Account | None) -> None:
         kind = stanza.get("type")
         if kind in ("result", "error"):
-            self.services.hear(stanza)
+            self.services.hear(stanza)  # else nothing asked for it
         elif kind not in ("get", "set") or len(stanza) != 1:
             self.refuse(stanza, StanzaCondition.BAD_REQUEST, ErrorType.MODIFY)
         else:

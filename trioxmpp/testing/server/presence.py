@@ -15,6 +15,7 @@ from ...jid import JID
 from ...protocol import ns
 from .account import Account
 from .contacts import Contacts
+from .pep import Pep
 from .post import Post
 from .roster import Item
 from .session import ServerSession
@@ -28,8 +29,9 @@ SUBSCRIPTION_TYPES = ("subscribe", "subscribed", "unsubscribe", "unsubscribed")
 class Presences:
     """Who sees whom."""
 
-    def __init__(self, post: Post, contacts: Contacts) -> None:
+    def __init__(self, post: Post, contacts: Contacts, pep: Pep) -> None:
         self._post = post
+        self._pep = pep
         self._contacts = contacts
         self._dialect = post.dialect
 
@@ -50,6 +52,8 @@ class Presences:
         (self._post.deliver_to if self._dialect.presence_addressed else self._post.deliver)(stanza, [session])
         if initial:
             self._begin(session)
+        if kind is None:
+            self._pep.present(session)
 
     def announce(self, session: ServerSession, stanza: xml.Element) -> None:
         """Tell all that see the presence of this session, apart from itself."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
@@ -22,7 +22,6 @@ from ...transport.tcp import StreamTransport
 from ..faults import Faults
 from ..memory import MemoryStream, memory_link
 from .account import Account
-from .acknowledgements import Delivery
 from .certificates import Authority
 from .conversation import Conversation
 from .dialect import Dialect
@@ -73,7 +72,9 @@ class Server:
         self._accounts: dict[str, Account] = {}
         self.accounts: Mapping[str, Account] = MappingProxyType(self._accounts)
         """By user name."""
-        self.sessions = Sessions(policy, nursery, self._session_ended, self._changes.unpark_all)
+        self.sessions = Sessions(
+            policy, nursery, lambda *ended: self._router.session_ended(*ended), self._changes.unpark_all
+        )
         """Those that exist, linked or hibernating, by full JID: ``server.sessions["romeo@example.test/orchard"]``."""
         self.dialect = dialect
         """The kind of server that it plays."""
@@ -210,7 +211,8 @@ class Server:
 
         Accounts and offline messages are still there afterwards.
         """
-        self._go_down()
+        self.down = True
+        self._listening.close()
         for session in list(self.sessions.values()):
             self.sessions.forget(session)
         for link in list(self.links):
@@ -221,17 +223,14 @@ class Server:
 
     async def shut_down(self) -> None:
         """Go in peace: every stream ends with *system-shutdown*, every session is over but its count remembered."""
-        self._go_down()
+        self.down = True
+        self._listening.close()
         farewell = StreamError(StreamCondition.SYSTEM_SHUTDOWN, by_us=True)
         for session in list(self.sessions.values()):
             self.sessions.end(session, farewell)
         for link in list(self.links):
             link.end(farewell)
         await self.until(lambda: not self.links and not self._listening.active)
-
-    def _go_down(self) -> None:
-        self.down = True
-        self._listening.close()
 
     async def restart(self) -> None:
         """Come back after `crash` or `shut_down`, on the same ports. Raises OSError if somebody else took them."""
@@ -265,9 +264,6 @@ class Server:
         self.log.append(Accepted(session.jid, stanza))
         self._router.route(session, stanza)
         self._changes.unpark_all()
-
-    def _session_ended(self, session: ServerSession, unacked: Sequence[Delivery]) -> None:
-        self._router.session_ended(session, unacked)
 
     async def serve_listeners(
         self,

@@ -172,11 +172,12 @@ class Services:
         """Have `heard` called with the reply to a request that the server itself sent to the full JID `sender`."""
         self._expected[sender, id] = heard
 
-    def hear(self, reply: xml.Element) -> None:
-        """Pass on the reply to a request of the server; one that nothing waits for is ignored."""
+    def hear(self, reply: xml.Element) -> bool:
+        """Pass on the reply to a request of the server; return whether it was one."""
         heard = self._expected.pop((reply.get("from", ""), reply.get("id", "")), None)
         if heard is not None:
             heard(reply)
+        return heard is not None
 
     def handle(self, request: Request) -> None:
         """Answer `request`, by an error if nothing is registered for it (RFC 6120 §8.4)."""
