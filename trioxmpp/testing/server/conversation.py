@@ -22,8 +22,10 @@ from .link import Link
 from .login import features, offer, setting
 from .management import count_of, enable, failed, resume
 from .policy import StartTLS
+from .registration import FEATURE, REGISTER, answer_stranger
+from .services import Request
 from .session import ServerSession
-from .stanzas import NAMES, error_for, result_for, text_of
+from .stanzas import NAMES, child_tag, error_for, result_for, text_of
 
 __all__ = ["Conversation"]
 
@@ -101,6 +103,7 @@ class Conversation:
         if tls != "required":
             for describe in (features, sasl2.features):
                 offered += describe(self._host.policy, self._link, self._account)
+            offered += FEATURE if self._host.policy.registration else ""
         return offered
 
     def _features_inside(self) -> str:
@@ -120,6 +123,9 @@ class Conversation:
                 await self._secure()
                 await self._open(self._features_outside)
                 continue
+            if NAMES.get(str(element.tag)) == "iq" and child_tag(element) == f"{{{REGISTER}}}query":
+                self._register(element)
+                continue
             is_new = element.tag == f"{{{ns.SASL2}}}authenticate" and self._host.policy.sasl2 and self._link.secure
             if element.tag != f"{_SASL}auth" and not is_new:
                 raise _refuse(StreamCondition.NOT_AUTHORIZED, "log in first")
@@ -132,6 +138,17 @@ class Conversation:
                 if failures == ATTEMPTS:
                     raise _refuse(StreamCondition.POLICY_VIOLATION, "too many failed logins") from None
         return None
+
+    def _register(self, element: xml.Element) -> None:
+        """Answer a client that wants an account (XEP-0077 §3.1)."""
+        if not self._host.policy.registration:
+            raise _refuse(StreamCondition.NOT_AUTHORIZED, "log in first")
+
+        def send(answer: xml.Element) -> None:
+            self._link.write(text_of(answer))
+
+        request = Request(element, "domain", None, None, self._host.dialect, send)
+        answer_stranger(request, self._host, self._host.accounts.__contains__, self._host.dialect)
 
     async def _enter(self, element: xml.Element) -> ServerSession | None:
         """Log in by SASL2, which says everything on the same stream. Raises Refused."""

@@ -117,6 +117,15 @@ class Dialect:
     pages_items: bool
     """Whether RSM works in requests for items."""
 
+    # --- commands, registration, upload
+
+    unknown_command_not_found: bool
+    """Whether an unknown command is *item-not-found*; otherwise *service-unavailable*."""
+    registration_form: bool
+    """Whether registration has a data form beside its fields."""
+    upload_needs_token: bool
+    """Whether an upload needs a bearer token, and its URL is percent-encoded."""
+
     # --- rooms (XEP-0045)
 
     errors_have_by: bool
@@ -202,6 +211,9 @@ Dialect.PROSODY_13 = Dialect(
     ignores_options=True,
     tells_owner_of_deletion=True,
     pages_items=False,
+    unknown_command_not_found=False,
+    registration_form=True,
+    upload_needs_token=True,
     errors_have_by=True,
     actor_jid=True,
     actor_of_changes=True,
@@ -271,6 +283,9 @@ Dialect.EJABBERD_26 = Dialect(
     ignores_options=False,
     tells_owner_of_deletion=False,
     pages_items=True,
+    unknown_command_not_found=True,
+    registration_form=False,
+    upload_needs_token=False,
     errors_have_by=False,
     actor_jid=False,
     actor_of_changes=False,

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from ... import xml
 from .account import Account
+from .dialect import Dialect
 from .policy import Policy
 from .session import ServerSession
 from .sessions import Sessions
@@ -22,6 +23,7 @@ class Host(Protocol):
     policy: Policy
     accounts: Mapping[str, Account]
     sessions: Sessions
+    dialect: Dialect
 
     def tls_context(self) -> ssl.SSLContext:
         """Return the context for the server's side of TLS."""
@@ -32,7 +34,11 @@ class Host(Protocol):
         ...
 
     def add_account(self, name: str, password: str) -> Account:
-        """Create an account."""
+        """Create an account. Raises JIDError."""
+        ...
+
+    def remove_account(self, name: str) -> None:
+        """Forget an account."""
         ...
 
     def accepted(self, session: ServerSession, stanza: xml.Element) -> None:

@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from .basics import Basics
 from .blocking import Blocking
+from .commands import Commands
 from .contacts import Contacts
 from .disco import Disco
 from .mam import ArchiveService
 from .pep import Pep
 from .post import Post
 from .presence import Presences
+from .registration import Registration
 from .rooms import Rooms
 from .router import ServerRouter
+from .storage import Storage
+from .upload import Upload
 
-__all__ = ["build_rooms", "build_router"]
-
-
-def build_rooms(post: Post, history: int) -> Rooms:
-    """Put a room service beside the server, at ``conference.`` before its domain."""
-    return Rooms(post, f"conference.{post.domain}", history)
+__all__ = ["Parts"]
 
 
-def build_router(post: Post) -> ServerRouter:
-    """Put the server's own services behind the door, and return the router that knows those it needs."""
-    Disco(post)
-    Basics(post)
-    ArchiveService(post)
-    blocking = Blocking(post)
-    return ServerRouter(post, Presences(post, Contacts(post), Pep(post)), blocking)
+class Parts:
+    """The services of one server, and the router that knows those it needs."""
+
+    def __init__(self, post: Post, history: int, remove_account: Callable[[str], None]) -> None:
+        Disco(post)
+        Basics(post)
+        ArchiveService(post)
+        Storage(post)
+        Registration(post, remove_account)
+        self.rooms = Rooms(post, f"conference.{post.domain}", history)
+        self.upload = Upload(post, f"upload.{post.domain}")
+        self.commands = Commands(post)
+        self.pep = Pep(post)
+        blocking = Blocking(post)
+        self.router = ServerRouter(post, Presences(post, Contacts(post), self.pep), blocking)

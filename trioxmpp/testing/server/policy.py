@@ -48,6 +48,8 @@ class Policy:
     """Whether the server asks for an acknowledgement behind every burst of stanzas."""
     archive: Literal["silent"] | bool = False
     """Whether messages are archived, and can be asked for (XEP-0313). ``silent``: nobody gets an answer."""
+    registration: bool = False
+    """Whether clients may create accounts before they log in (XEP-0077)."""
     location: str | None = None
     """Where clients are told to resume: the ``location`` of ``<enabled/>``."""
     certificate: Certificate = "valid"
@@ -77,6 +79,7 @@ class PolicyOptions(TypedDict, total=False):
     resume_h_in_failed: bool
     ack_requests: bool
     archive: Literal["silent"] | bool
+    registration: bool
     location: str | None
     certificate: Certificate
     history: int

@@ -86,6 +86,8 @@ class Post:
         account = self.account(target)
         if target.local is None:
             self._to_server(name, stanza)
+        elif account is None and name == "iq" and target.is_bare:
+            self._answer(stanza, "nobody", None)
         elif account is None:
             self.refuse(stanza, StanzaCondition.SERVICE_UNAVAILABLE)
         elif account.blocks(stanza.get("from", "")) and stanza.get("type") not in ("error", "result"):

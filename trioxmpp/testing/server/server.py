@@ -22,12 +22,11 @@ from ...transport.tcp import StreamTransport
 from ..faults import Faults
 from ..memory import MemoryStream, memory_link
 from .account import Account
-from .certificates import Authority
 from .conversation import Conversation
 from .dialect import Dialect
 from .link import Link
 from .listening import Listening
-from .parts import build_rooms, build_router
+from .parts import Parts
 from .policy import Policy, StartTLS
 from .post import Post
 from .services import EVERYWHERE, At, Services
@@ -84,9 +83,10 @@ class Server:
         """What disco#info says: ``server.features.domain`` and ``server.features.account``."""
         self.post = Post(domain, self.accounts, self.sessions, policy, dialect, self.services)
         """The way to the users of the domain, for services."""
-        self.rooms = build_rooms(self.post, policy.history)
-        """Its room service, at ``conference.`` before the domain."""
-        self._router = build_router(self.post)
+        parts = Parts(self.post, policy.history, self.remove_account)
+        self.rooms, self.upload, self.commands = parts.rooms, parts.upload, parts.commands
+        """Its rooms and its upload service, which `serve` begins, and its ad-hoc commands."""
+        self._router = parts.router
         self._listening = Listening(domain, policy, self.serve_listeners, self._changes.unpark_all)
         self._plans: deque[Faults] = deque()
         self._parked: list[trio.abc.Stream] = []
@@ -115,6 +115,10 @@ class Server:
         else:
             self._accounts[local] = Account(jid, password, self.policy.history)
         return self._accounts[local]
+
+    def remove_account(self, name: str) -> None:
+        """Forget an account. KeyError if there is none."""
+        del self._accounts[name]
 
     def add_contacts(self, one: str, other: str) -> None:
         """Let two accounts see each other's presence from now on, and stand in each other's roster."""
@@ -185,7 +189,7 @@ class Server:
 
         `addresses` are those of a client certificate, for a login by EXTERNAL.
         """
-        return self.authority.client_context(*addresses)
+        return self._listening.authority.client_context(*addresses)
 
     def tls_context(self) -> ssl.SSLContext:
         """Return the server's context, with the certificate that `Policy.certificate` asks for."""
@@ -194,11 +198,6 @@ class Server:
     def end_point(self) -> bytes | None:
         """Return the channel binding of that certificate (``tls-server-end-point``, RFC 5929)."""
         return self._listening.end_point()
-
-    @property
-    def authority(self) -> Authority:
-        """The issuer of its certificates."""
-        return self._listening.authority
 
     # --- what happens to it
 

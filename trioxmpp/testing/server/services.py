@@ -27,8 +27,8 @@ from .stanzas import child_tag, error_for, result_for
 
 __all__ = ["At", "Features", "Request", "Services"]
 
-At: TypeAlias = Literal["domain", "account", "others"]
-"""Where a request is addressed: to the server, to the sender's own account, or to the account of another user."""
+At: TypeAlias = Literal["domain", "account", "others", "nobody"]
+"""The addressee of a request: the server, the sender's own account, that of another user, or none that exists."""
 
 Handler: TypeAlias = "Callable[[Request], xml.Element | None]"
 Answerer: TypeAlias = Callable[[IQ], Any]
