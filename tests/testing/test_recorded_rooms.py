@@ -8,7 +8,7 @@ from trioxmpp.testing import open_server
 MUC, ADMIN = "http://jabber.org/protocol/muc", "http://jabber.org/protocol/muc#admin"
 OWNER = "http://jabber.org/protocol/muc#owner"
 ACCOUNTS = {f"user{number}": "secret" for number in range(1, 5)}
-ALL = ("a", "b", "c", "d")
+ALL = ("a", "b", "b2", "c", "d")
 
 
 PSST = f"<body>psst</body><x xmlns='{MUC}#user'/>"
@@ -33,6 +33,11 @@ def config(fields: dict[str, str]) -> str:
     )
     form = f"<x xmlns='jabber:x:data' type='submit'>{form if fields else ''}</x>"
     return f"<iq type='set' id='1' to='ROOM'><query xmlns='{OWNER}'>{form}</query></iq>"
+
+
+def archive() -> str:
+    limits = "<set xmlns='http://jabber.org/protocol/rsm'><max>10</max></set>"
+    return f"<iq type='set' id='1' to='ROOM'><query xmlns='urn:xmpp:mam:2' queryid='q1'>{limits}</query></iq>"
 
 
 def step(client: str, sends: str, *titles: str, watch: tuple[str, ...] = ALL, drifts: tuple[str, ...] = ()) -> Step:
@@ -69,6 +74,8 @@ STAY = (
     step("b", join("bob", "<history maxstanzas='0'/>"), "b joins again from the same full JID"),
 )
 RULE = (
+    step("b2", join("bob", "<history maxstanzas='0'/>"), "second resource of user2, same nick", watch=("a", "b", "b2")),
+    step("b2", "<presence type='unavailable' to='ROOM/bob'/>", "b2 leaves", watch=("a", "b", "b2")),
     step("b", admin("set", "<item nick='carol' role='none'/>"), "b tries to kick (no rights)"),
     step("a", admin("set", "<item nick='carol' role='none'><reason>out</reason></item>"), "kick carol", watch=("a",)),
     step("c", ping("carol"), "self-ping after kick"),
@@ -92,6 +99,24 @@ RULE = (
         "mediated invite",
         watch=("b",),
     ),
+    step(
+        "a",
+        config({"membersonly": "1", "moderatedroom": "1", "whois": "anyone"}),
+        "set members-only+moderated (partial form)",
+        "config seen",
+    ),
+    step("c", join("carol"), "non-member joins members-only", watch=("c",)),
+    step("a", config({"membersonly": "0", "passwordprotectedroom": "1", "roomsecret": "pw"}), "set password", watch=()),
+    step("c", join("carol"), "without password", watch=("c",)),
+    step("c", join("carol", "<password>pw</password>"), "with password", watch=("c",)),
+    step(
+        "c",
+        "<message id='v1' to='ROOM' type='groupchat'><body>hush</body></message>",
+        "visitor speaks in a moderated room",
+        watch=("c",),
+    ),
+    step("b", archive(), "MUC MAM query by occupant", watch=("b",)),
+    step("d", archive(), "MUC MAM by outsider"),
     step(
         "a",
         f"<iq type='set' id='1' to='ROOM'><query xmlns='{OWNER}'><destroy jid='other@conference.example.test'>"

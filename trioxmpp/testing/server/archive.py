@@ -86,15 +86,22 @@ class Archive:
         self.preferences = Preferences()
 
     def keep(
-        self, stanza: xml.Element, other: JID, owner: str, dialect: Dialect, *, always: bool = False
+        self,
+        stanza: xml.Element,
+        other: JID,
+        owner: str,
+        dialect: Dialect,
+        *,
+        always: bool = False,
+        forge: bool = False,
     ) -> xml.Element:
         """Put a message into the archive, if it is worth it; return it with the id that it got there (XEP-0359).
 
         `owner` is the bare JID of the archive. A message that is not kept is returned as it is. `always` keeps it even
-        if it has nothing that is worth it.
+        if it has nothing that is worth it. With `forge`, ids that the sender claims stay in it.
         """
         stamped = copy.deepcopy(stanza)
-        if not dialect.forged_ids_kept:
+        if not (dialect.forged_ids_kept or forge):
             for forged in [each for each in stamped.iterchildren(_SID) if each.get("by") == owner]:
                 stamped.remove(forged)
         if not (always or worth_keeping(stanza, dialect)):

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import secrets
-
 from ... import xml
 from ...errors import JIDError, StanzaCondition, XMPPAuthError, XMPPCancelError, XMPPModifyError
 from ...jid import JID
 from .account import Account
 from .post import Post
-from .roster import ROSTER, Item
+from .presence import Presences
+from .pushes import RosterPushes
+from .roster import ROSTER
 from .services import Request
 from .session import ServerSession
-from .stanzas import build, new_stanza
+from .stanzas import build
 
 __all__ = ["Contacts"]
 
@@ -22,30 +22,18 @@ _GROUP = f"{{{ROSTER}}}group"
 
 
 class Contacts:
-    """Answers requests for the roster, and pushes its changes to the sessions that asked for it."""
+    """Answers requests for the roster."""
 
-    def __init__(self, post: Post) -> None:
+    def __init__(self, post: Post, pushes: RosterPushes, presences: Presences) -> None:
         self._post = post
+        self._pushes = pushes
+        self._presences = presences
         self._dialect = post.dialect
         services = post.services
         services.features.domain.features.append(ROSTER)
         services.add("get", _QUERY, self._get, "account")
         services.add("set", _QUERY, self._set, "account")
         services.add("set", _QUERY, self._set_of_another, "others")
-
-    def push(self, account: Account, item: Item, *, removed: bool = False) -> None:
-        """Tell the sessions of `account` that asked for the roster of a change of `item` (RFC 6121 §2.1.6)."""
-        account.roster.changed()
-        element = build(ROSTER, "item", jid=item.jid, subscription="remove") if removed else item.element()
-        query = build(ROSTER, "query", element, ver=account.roster.version(self._dialect.roster_version))
-        push = new_stanza("iq", type="set", id=secrets.token_hex(6))
-        push.append(query)
-        interested = [session for session in self._post.sessions.of(account) if session.wants_roster]
-        if self._dialect.push_addressed:
-            push.set("from", account.jid)
-            self._post.deliver_to(push, interested)
-        else:
-            self._post.deliver(push, interested)
 
     def _get(self, request: Request) -> xml.Element | None:
         account = _asked(request)
@@ -64,26 +52,17 @@ class Contacts:
         if removed and (known is None or not known.listed):
             raise XMPPCancelError(StanzaCondition.ITEM_NOT_FOUND)
         item = account.roster.item(jid)
-        if removed:
-            account.roster.discard(jid)
-        else:
+        if not removed:
             item.listed, item.name = True, change.get("name") or None
             item.groups = tuple(group.text or "" for group in change.iterchildren(_GROUP))
         if not self._dialect.push_first:
             request.reply()
-        self.push(account, item, removed=removed)
         if removed:
-            self._unsubscribe(account, item)
+            item.listed = False
+            self._presences.cancel(account, item)
+            account.roster.discard(jid)
+        self._pushes.push(account, item, removed=removed)
         return None
-
-    def _unsubscribe(self, account: Account, item: Item) -> None:
-        """Cancel both directions of the subscription of a removed contact (RFC 6121 §2.5.1)."""
-        if item.subscription.to or item.ask:
-            self._post.send(new_stanza("presence", type="unsubscribe", from_=account.jid, to=item.jid))
-        if item.subscription.from_:
-            for session in self._post.available(account):
-                self._post.send(new_stanza("presence", type="unavailable", from_=session.jid, to=item.jid))
-            self._post.send(new_stanza("presence", type="unsubscribed", from_=account.jid, to=item.jid))
 
     def _set_of_another(self, request: Request) -> xml.Element | None:
         if self._dialect.full_jid_contacts:

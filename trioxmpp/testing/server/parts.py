@@ -13,6 +13,7 @@ from .mam import ArchiveService
 from .pep import Pep
 from .post import Post
 from .presence import Presences
+from .pushes import RosterPushes
 from .registration import Registration
 from .rooms import Rooms
 from .router import ServerRouter
@@ -35,5 +36,7 @@ class Parts:
         self.upload = Upload(post, f"upload.{post.domain}")
         self.commands = Commands(post)
         self.pep = Pep(post)
-        blocking = Blocking(post)
-        self.router = ServerRouter(post, Presences(post, Contacts(post), self.pep), blocking)
+        pushes = RosterPushes(post)
+        presences = Presences(post, pushes, self.pep)
+        Contacts(post, pushes, presences)
+        self.router = ServerRouter(post, presences, Blocking(post))

@@ -171,7 +171,9 @@ class Post:
     def _message(self, stanza: xml.Element, target: JID, account: Account) -> list[ServerSession]:
         kind = stanza.get("type", "normal")
         if self.policy.archive and kind != "groupchat":
-            stanza = account.archive.keep(stanza, JID.parse(stanza.get("from", "")), account.jid, self.dialect)
+            stanza = account.archive.keep(
+                stanza, JID.parse(stanza.get("from", "")), account.jid, self.dialect, forge=self.policy.forge
+            )
         addressed = self._addressed(target)
         if addressed or kind == "error":
             delivered = self.deliver(stanza, addressed)

@@ -14,9 +14,9 @@ from ... import xml
 from ...jid import JID
 from ...protocol import ns
 from .account import Account
-from .contacts import Contacts
 from .pep import Pep
 from .post import Post
+from .pushes import RosterPushes
 from .roster import Item
 from .session import ServerSession
 from .stanzas import delay, new_stanza
@@ -29,10 +29,10 @@ SUBSCRIPTION_TYPES = ("subscribe", "subscribed", "unsubscribe", "unsubscribed")
 class Presences:
     """Who sees whom."""
 
-    def __init__(self, post: Post, contacts: Contacts, pep: Pep) -> None:
+    def __init__(self, post: Post, pushes: RosterPushes, pep: Pep) -> None:
         self._post = post
         self._pep = pep
-        self._contacts = contacts
+        self._pushes = pushes
         self._dialect = post.dialect
 
     # --- broadcasts
@@ -152,7 +152,7 @@ class Presences:
         stanza.set("from", account.jid)
         stanza.set("to", jid)
         item = account.roster.item(jid)
-        before = str(item.element().attrib)
+        before, was_seen = str(item.element().attrib), item.subscription.from_
         if kind == "subscribe":
             item.listed, item.ask = True, not item.subscription.to
         elif kind == "subscribed":
@@ -166,11 +166,20 @@ class Presences:
             item.subscription.from_, item.pending_in, item.approved = False, None, False
         changed = before != str(item.element().attrib)
         if changed and item.listed:
-            self._contacts.push(account, item)
+            self._pushes.push(account, item)
         if kind == "subscribed" and not item.subscription.from_:
             return  # approved beforehand: the contact hears nothing (RFC 6121 §3.4.2)
         self._arrive(stanza, account, to)
-        self._show(account, jid, kind)
+        if kind == "subscribed" or was_seen:
+            self._show(account, jid, kind)
+
+    def cancel(self, account: Account, item: Item) -> None:
+        """End both directions of the subscription with a contact that is removed (RFC 6121 §2.5.1)."""
+        to = JID.parse(item.jid)
+        if item.subscription.to or item.ask:
+            self.leaves(account, new_stanza("presence", type="unsubscribe"), to)
+        if item.subscription.from_ or item.pending_in is not None:
+            self.leaves(account, new_stanza("presence", type="unsubscribed"), to)
 
     def _show(self, account: Account, jid: str, kind: str | None) -> None:
         """Give a contact that may see the account from now on its presence, or end what it saw."""
@@ -197,9 +206,10 @@ class Presences:
             item.ask, item.subscription.to = False, True
             self._tell(stanza, account, item)
         elif kind == "unsubscribe" and (item.subscription.from_ or item.pending_in is not None):
-            item.subscription.from_, item.pending_in = False, None
+            was_seen, item.subscription.from_, item.pending_in = item.subscription.from_, False, None
             self._tell(stanza, account, item)
-            self._show(account, sender.jid, "unsubscribed")
+            if was_seen:
+                self._show(account, sender.jid, "unsubscribed")
         elif kind == "unsubscribed" and (item.subscription.to or item.ask):
             item.subscription.to, item.ask = False, False
             self._tell(stanza, account, item)
@@ -208,7 +218,7 @@ class Presences:
         if item.subscription.from_ or item.approved:  # answered for the user (RFC 6121 §3.1.3)
             if not item.subscription.from_:
                 item.subscription.from_, item.approved = True, False
-                self._contacts.push(account, item)
+                self._pushes.push(account, item)
             self.arrives(new_stanza("presence", type="subscribed", from_=account.jid, to=sender.jid), account, sender)
             self._show(account, sender.jid, "subscribed")
             return
@@ -221,10 +231,10 @@ class Presences:
     def _tell(self, stanza: xml.Element, account: Account, item: Item) -> None:
         """Deliver the stanza, and push the item."""
         if self._dialect.push_first and item.listed:
-            self._contacts.push(account, item)
+            self._pushes.push(account, item)
         self._deliver(stanza, account)
         if not self._dialect.push_first and item.listed:
-            self._contacts.push(account, item)
+            self._pushes.push(account, item)
 
     def _deliver(self, stanza: xml.Element, account: Account) -> None:
         sessions = self._available(account)

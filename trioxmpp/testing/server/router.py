@@ -54,7 +54,7 @@ class ServerRouter:
         account, policy = session.account, self._post.policy
         kept = stanza
         if policy.archive and str(target.bare) != account.jid and stanza.get("type") != "groupchat":
-            kept = account.archive.keep(stanza, target, account.jid, self._post.dialect)
+            kept = account.archive.keep(stanza, target, account.jid, self._post.dialect, forge=policy.forge)
         delivered = self._post.send(stanza, target)
         self._post.copy("sent", kept, account, [session, *delivered])
 
