@@ -117,14 +117,8 @@ async def heard(client: RawClient) -> list[etree._Element]:
 
 async def clients(server: Server, *names: str) -> dict[str, RawClient]:
     """The clients of the recordings: a and a2 are user1, b is user2, and so on."""
-    resources = {
-        "a": ("user1", "A"),
-        "a2": ("user1", "A2"),
-        "b": ("user2", "B"),
-        "c": ("user3", "C"),
-        "d": ("user4", "D"),
-    }
-    return {name: await log_in(server, *resources[name]) for name in names}
+    users = {"a": "user1", "b": "user2", "c": "user3", "d": "user4"}
+    return {name: await log_in(server, users[name[0]], name.upper()) for name in names}
 
 
 def is_answer(element: etree._Element, client: str, step: Step) -> bool:

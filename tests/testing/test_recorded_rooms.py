@@ -129,6 +129,15 @@ RULE = (
 )
 
 
+#: ejabberd did not take the recorder's partial form, so there carol entered as a visitor, and what follows differs.
+DIFFERENT_ROOM = {
+    "non-member joins members-only",
+    "without password",
+    "with password",
+    "visitor speaks in a moderated room",
+}
+
+
 async def test_rooms_are_as_recorded(autojump_clock):
     differences = []
     for version, dialect in RECORDINGS.items():
@@ -141,6 +150,7 @@ async def test_rooms_are_as_recorded(autojump_clock):
             steps = [
                 Step(each.client, each.sends.replace("ROOM", room), each.titles, each.watch, each.drifts)
                 for each in (*STAY, *RULE)
+                if version.startswith("prosody") or each.titles[0] not in DIFFERENT_ROOM
             ]
             found = await play(players, steps, recording, frozenset({"{caps}c"}))
             differences += [f"{version} {difference}" for difference in found]
