@@ -24,9 +24,9 @@ class RawClient(Script):
     async def opens(self) -> str:
         """Exchange headers; return the features, as XML."""
         await self.says_raw(header(to=self.domain))
-        said = await self.expects_header()
-        assert said.from_ == self.domain
-        assert said.id
+        header = await self.expects_header()
+        assert header.from_ == self.domain
+        assert header.id
         from trioxmpp import xml
 
         return xml.serialise(await self.hears())

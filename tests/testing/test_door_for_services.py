@@ -108,7 +108,7 @@ async def test_a_server_that_forges_passes_on_whatever_a_user_claims(autojump_cl
 
 
 @pytest.mark.parametrize(("forge", "ids"), [(False, 1), (True, 2)])
-async def test_a_forged_archive_id_is_removed_by_some_and_passed_on_by_who_forges(autojump_clock, forge, ids):
+async def test_a_forged_archive_id_is_removed_unless_the_server_forges(autojump_clock, forge, ids):
     sid = f"<stanza-id xmlns='{ns.SID}' by='romeo@example.test' id='FAKE'/>"
     async with open_server(forge=forge, archive=True, dialect=Dialect.EJABBERD_26) as server:
         romeo, juliet = await log_in(server), await log_in(server, "juliet", "balcony")

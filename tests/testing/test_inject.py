@@ -16,7 +16,7 @@ def result(id: str) -> IQ:
     return IQ(type=IQType.RESULT, from_=JULIET, id=id)
 
 
-async def test_replies_reach_who_waits_for_them_though_the_stream_never_ran(autojump_clock):
+async def test_replies_reach_their_waiters_though_the_stream_never_ran(autojump_clock):
     stream = StanzaStream("romeo@example.test")
     with stream.expect_iq_response(JULIET, "1") as one, stream.expect_iq_response(JULIET, "2") as two:
         inject(stream, result("2"), result("1"))
@@ -34,7 +34,7 @@ def test_stanzas_are_processed_in_order_and_at_once() -> None:
     assert [type(stanza) for stanza in seen] == [Message, Presence, Message, Presence]
 
 
-def test_what_is_malformed_is_treated_as_a_link_would_treat_it() -> None:
+def test_a_malformed_stanza_is_treated_as_on_a_link() -> None:
     stream = StanzaStream()
     inject(stream, "<message from='@'/><iq/>")
     with pytest.raises(ValueError, match="not a stanza"):
@@ -70,7 +70,7 @@ async def test_async_handlers_run_in_the_block_of_the_stream(autojump_clock):
             await handled.wait()
 
 
-def test_a_client_subscribes_as_ever() -> None:
+def test_a_client_subscribes_as_usual() -> None:
     stream = StanzaStream()
     seen: list[Message] = []
     with Client(stream).messages.handler(MessageType.CHAT, None, seen.append):

@@ -1,4 +1,4 @@
-"""Roster, subscriptions, archive and blocking of the embedded server, beside what real servers said."""
+"""Roster, subscriptions, archive and blocking of the embedded server, beside recordings of real servers."""
 
 from __future__ import annotations
 

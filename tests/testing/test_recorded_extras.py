@@ -1,4 +1,4 @@
-"""vCards, private XML, commands, registration and upload slots, beside what real servers said; and what they do."""
+"""vCards, private XML, commands, registration and upload slots, beside recordings of real servers; and what they do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Personal nodes (PEP) of the embedded server, beside what real servers said."""
+"""Personal nodes (PEP) of the embedded server, beside recordings of real servers."""
 
 from __future__ import annotations
 

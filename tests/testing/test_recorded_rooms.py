@@ -1,4 +1,4 @@
-"""Rooms of the embedded server, beside what real servers said."""
+"""Rooms of the embedded server, beside recordings of real servers."""
 
 from __future__ import annotations
 

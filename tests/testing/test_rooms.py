@@ -117,7 +117,7 @@ async def test_members_only_puts_the_others_out(autojump_clock, server):
     assert condition(await joins(juliet, "j")) == "registration-required"
 
 
-async def test_a_full_room_lets_nobody_in_but_its_owner(autojump_clock):
+async def test_a_full_room_refuses_other_users(autojump_clock):
     for dialect, wanted in ((Dialect.PROSODY_13, "service-unavailable"), (Dialect.EJABBERD_26, "resource-constraint")):
         async with open_server(rooms=True, dialect=dialect) as server:
             romeo, juliet = await log_in(server), await log_in(server, "juliet", "balcony")

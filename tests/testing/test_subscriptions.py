@@ -113,7 +113,7 @@ async def test_removing_a_contact_ends_both_directions(autojump_clock, server):
     assert states(server) == ("none", "none")
 
 
-async def test_an_approval_that_nobody_asked_for_changes_nothing(autojump_clock, server):
+async def test_an_approval_without_a_request_changes_nothing(autojump_clock, server):
     romeo, juliet = await available(server, "romeo", "orchard"), await available(server, "juliet", "balcony")
     await says(juliet, "subscribed", ROMEO)
     assert summary(await heard(romeo)) == []

@@ -1,4 +1,4 @@
-"""Stanzas without a link: what a handler or a filter does with them can be tested without any I/O."""
+"""Stanzas without a link: test handlers and filters without any I/O."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ __all__ = ["inject"]
 def inject(stream: StanzaStream, *stanzas: Message | Presence | IQ | str) -> None:
     """Have `stream` process these stanzas now, in order, as if they had just arrived, whether or not it runs.
 
-    A string is XML, with any number of stanzas. All has happened on return, but for what async handlers do: they need
-    the stream to run, or to be an open ``async with`` block. Answers to requests wait in the queue for a link. Nothing
-    is counted by stream management. Raises what a filter raises, and ValueError for what is no stanza.
+    A string is XML with any number of stanzas. On return all is done, apart from the work of async handlers: they need
+    the stream to run, or to be an open ``async with`` block. Answers to requests wait in the queue for a link. Stream
+    management counts nothing. Raises the exceptions of filters, and ValueError if an element is not a stanza.
     """
     for stanza in stanzas:
         for element in parse_script(stanza if isinstance(stanza, str) else stanza.serialise()):

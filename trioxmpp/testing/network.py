@@ -16,34 +16,35 @@ from .server.server import Server
 
 __all__ = ["LatentEndpoint", "Network"]
 
-#: What answers at a port: gives the client's end of a new link, raises OSError, or never returns.
+#: The endpoint at a port: it returns the client's end of a new link, raises OSError, or never returns.
 Answer = Callable[[], Awaitable[trio.abc.Stream]]
 
 
 class Network(trio.abc.HostnameResolver, trio.abc.SocketFactory):
-    """All there is, for `trio.open_tcp_stream` and whatever uses it, from `begin` until `trio.run` ends.
+    """The whole network for `trio.open_tcp_stream`, from `begin` until `trio.run` ends.
 
         network = Network()
         network.names["xmpp.example.test"] = ["2001:db8::1", "192.0.2.1"]
         network.answers["192.0.2.1", 5222] = server.endpoint
         network.begin()
 
-    An address with an answer at another port refuses the connection. One without any is a black hole: nothing comes
-    back. So it is with a name that has None for addresses; one that is unknown cannot be resolved.
+    An address with an answer at another port only refuses the connection. An address without any answer is a black
+    hole: a connection never completes. Nor does the lookup of a name whose addresses are None; an unknown name cannot
+    be resolved.
     """
 
     def __init__(self) -> None:
         self.names: dict[str, list[str] | None] = {}
         self.answers: dict[tuple[str, int], Answer] = {}
         self.attempts: list[tuple[float, str, int]] = []
-        """When somebody tried to connect, by trio's clock, and to which address and port."""
+        """The attempts to connect: time by trio's clock, address and port."""
         self.asked: list[str] = []
-        """The names that were asked for."""
+        """The names that were looked up."""
         self.open = 0
-        """How many connections there are, or are on the way."""
+        """The number of connections that exist or are being made."""
 
     def begin(self) -> None:
-        """Be the network. To be called from within `trio.run`."""
+        """Replace the network of this `trio.run`."""
         trio.socket.set_custom_hostname_resolver(self)
         trio.socket.set_custom_socket_factory(self)
 
@@ -77,11 +78,11 @@ class Network(trio.abc.HostnameResolver, trio.abc.SocketFactory):
         raise NotImplementedError
 
     def socket(self, family: Any = socket.AF_INET, type: Any = socket.SOCK_STREAM, proto: int = 0) -> Any:
-        """A socket of this network."""
+        """Return a socket of this network."""
         return _Socket(self, type)
 
     async def connect(self, address: str, port: int) -> trio.abc.Stream:
-        """The client's end of a new link."""
+        """Return the client's end of a new link."""
         self.attempts.append((trio.current_time(), address, port))
         await trio.lowlevel.checkpoint()
         if (address, port) in self.answers:
@@ -136,7 +137,7 @@ class LatentEndpoint:
 
 
 class _Socket(trio.socket.SocketType):
-    """As much of a socket as `trio.SocketStream` needs."""
+    """The part of a socket that `trio.SocketStream` needs."""
 
     def __init__(self, network: Network, type: Any) -> None:
         super().__init__()

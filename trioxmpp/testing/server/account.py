@@ -1,4 +1,4 @@
-"""An account: what is left of a user when nobody is logged in."""
+"""An account: the state of a user that lasts while no client is logged in."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .roster import Roster
 
 __all__ = ["Account"]
 
-#: The counts of this many sessions that have expired are remembered, for the ``h`` of a failed resumption.
+#: The number of expired sessions whose counts are remembered, for the ``h`` of a failed resumption.
 REMEMBERED = 10
 
 
@@ -23,11 +23,11 @@ class Account:
         """Its bare JID."""
         self.password = password
         self.keys: dict[str, bytes] | None = None
-        """What is stored for SCRAM, by the name of the hash. None: the password, which is good for every hash."""
+        """The keys that are stored for SCRAM, by the name of the hash. None: the password is stored, for every hash."""
         self.offline: list[xml.Element] = []
-        """Messages that wait for somebody to become available."""
+        """Messages that wait for a session to become available."""
         self.handled: deque[xml.Element] = deque(maxlen=history)
-        """What the server accepted from any session of this account, oldest first."""
+        """The stanzas that the server accepted from any session of this account, oldest first."""
         self.roster = Roster()
         """Its contacts (RFC 6121 §2)."""
         self.blocked: list[str] = []
@@ -37,11 +37,11 @@ class Account:
         self.vcard: xml.Element | None = None
         """Its vCard (XEP-0054)."""
         self.tokens: dict[tuple[str, str], list[str]] = {}
-        """Those that log in without the password (XEP-0484), the newest at the end, by client and mechanism."""
+        """Tokens for logins without the password (XEP-0484), by client and mechanism; the newest is at the end."""
         self.archive = Archive(history)
-        """What it has sent and received, if the server keeps that."""
+        """The messages that it has sent and received, if the policy archives them."""
         self.counts: dict[str, int] = {}
-        """How often each of them was used, by what its user says, where that is counted."""
+        """The highest count that a client gave for each token, if the policy counts them."""
         self._expired: OrderedDict[str, int] = OrderedDict()
 
     def blocks(self, jid: str) -> bool:
@@ -58,26 +58,26 @@ class Account:
         return bare != self.jid and not covering.isdisjoint(self.blocked)
 
     def change_password(self, password: str) -> None:
-        """Have another one from now on."""
+        """Replace the password."""
         self.password, self.keys = password, None
 
     def keep_keys(self, *mechanisms: str) -> None:
-        """Store nothing for SCRAM but the keys of these mechanisms, as a server does that knows no passwords."""
+        """Store only the keys of these mechanisms for SCRAM, as a server does that does not store passwords."""
         name, hashes = self.jid.partition("@")[0], (SCRAM[mechanism] for mechanism in mechanisms)
         self.keys = {algorithm: salted(algorithm, name, self.password) for algorithm in hashes}
 
     def can(self, mechanism: str) -> bool:
-        """Whether what is stored will do for a login by that mechanism."""
+        """Return whether a login by that mechanism is possible with the stored password or keys."""
         return self.keys is None or SCRAM.get(mechanism.removesuffix("-PLUS"), "") in {"", *self.keys}
 
     def remember(self, previd: str, h: int) -> None:
-        """Keep the count of a session that has come to its end."""
+        """Keep the count of a session that has ended."""
         self._expired[previd] = h
         while len(self._expired) > REMEMBERED:
             self._expired.popitem(last=False)
 
     def recall(self, previd: str) -> int | None:
-        """The count of a session that has come to its end, if it is still known."""
+        """Return the count of a session that has ended, if it is still known."""
         return self._expired.get(previd)
 
     def forget(self) -> None:

@@ -1,4 +1,4 @@
-"""XEP-0198 as the server keeps its books. Written without a look at the client's, so that one checks the other."""
+"""Stream management (XEP-0198) on the server's side. It shares no code with the client: each checks the other."""
 
 from __future__ import annotations
 
@@ -21,37 +21,37 @@ class Delivery:
     element: xml.Element
     text: str
     written: bool = False
-    """Whether it was ever written to a link; while there is none, stanzas only queue."""
+    """Whether it was ever written to a link; without a link, stanzas only queue."""
 
 
 @dataclass(slots=True)
 class ServerQueue:
-    """The stream management of one session: what came in, and what went out and was not acknowledged."""
+    """The counters of one session, and the stanzas that its client has not acknowledged."""
 
     id: str
     resumable: bool
     patience: float
-    """Seconds that the session survives without a link."""
+    """The time that the session survives without a link, in seconds."""
     handled: int = 0
-    """The h that the server reports: how many stanzas of the client it has handled, modulo 2**32."""
+    """The h that the server reports: the number of stanzas of the client that it has handled, modulo 2**32."""
     acknowledged: int = 0
     """The h that the client reported last."""
     unacked: deque[Delivery] = field(default_factory=deque)
-    """What the client has not acknowledged, oldest first."""
+    """The stanzas that the client has not acknowledged, oldest first."""
 
     @property
     def sent(self) -> int:
-        """How many stanzas have been written to the client, modulo 2**32."""
+        """The number of stanzas that have been written to the client, modulo 2**32."""
         return (self.acknowledged + sum(delivery.written for delivery in self.unacked)) % WRAP
 
     def count(self) -> None:
-        """One more stanza of the client was handled."""
+        """Count one more stanza of the client as handled."""
         self.handled = (self.handled + 1) % WRAP
 
     def acknowledge(self, h: int) -> None:
-        """The client says that it has handled `h` stanzas.
+        """Note that the client has handled `h` stanzas.
 
-        Raises StreamError, *undefined-condition* with *handled-count-too-high*, if that is more than were written.
+        Raises StreamError, *undefined-condition* with *handled-count-too-high*, if fewer were written.
         """
         news = (h - self.acknowledged) % WRAP
         if news > len(self.unacked) or (news and not self.unacked[news - 1].written):

@@ -1,4 +1,4 @@
-"""The server's side of SASL: SCRAM (RFC 5802, RFC 7677), bound to the TLS link or not, and what is simpler."""
+"""The server's side of SASL: SCRAM (RFC 5802, RFC 7677) with and without channel binding, and simpler mechanisms."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from ...protocol.sasl.scram import TLS_VERSIONS
 
 __all__ = ["ITERATIONS", "MECHANISMS", "SCRAM", "Exchange", "Refused", "Setting", "exchange", "salt", "salted"]
 
-#: The least that clients accept (RFC 7677 §4): a login should cost a test as little as it may.
+#: The least that clients accept (RFC 7677 §4), so that a login costs a test little time.
 ITERATIONS = 4096
 
 #: The hash of each kind of SCRAM.
 SCRAM = {"SCRAM-SHA-512": "sha512", "SCRAM-SHA-256": "sha256", "SCRAM-SHA-1": "sha1"}
 
-#: Is sent what the client says and yields what the server says to it; returns the user name and the last words.
+#: A generator: it is sent the data of the client, yields the data of the server, and returns user name and last data.
 Exchange = Generator[bytes, bytes, tuple[str, bytes | None]]
 
 
 class Refused(Exception):
-    """The login has failed; `condition` is one of RFC 6120 §6.5."""
+    """A login has failed; `condition` is one of RFC 6120 §6.5."""
 
     def __init__(self, condition: str = "not-authorized") -> None:
         self.condition = condition
@@ -37,11 +37,11 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """What a login depends on, beside the passwords by user name and what the client says.
+    """The terms of a login, beside the passwords by user name and the data of the client.
 
-    `offer` is what the client was offered, `channel` what it can be bound to, `certificate` are the users that the
-    client's certificate is for. `protect` tells whether the offer is to be proved (XEP-0474, XEP-0515). `keys` are
-    those that are stored in place of passwords, by user name and hash.
+    `offer` is the offer to the client, `channel` describes the link, `certificate` has the users that the client's
+    certificate is for. `protect` says whether the server proves the offer (XEP-0474, XEP-0515). `keys` are stored in
+    place of passwords, by user name and hash.
     """
 
     offer: Offer = field(default_factory=lambda: Offer(()))
@@ -52,16 +52,16 @@ class Setting:
 
 
 def exchange(mechanism: str, passwords: Mapping[str, str], setting: Setting = Setting()) -> Exchange:
-    """A started dialogue of that mechanism, one of `MECHANISMS`: send it what the client says. It raises Refused."""
+    """Return a started exchange of one of `MECHANISMS`: send it the client's data. It raises Refused."""
     dialogue = MECHANISMS[mechanism](passwords, setting)
     next(dialogue)
     return dialogue
 
 
 def _plain(passwords: Mapping[str, str], setting: Setting) -> Exchange:
-    said = yield b""
+    message = yield b""
     try:
-        authzid, name, password = said.decode().split("\0")
+        authzid, name, password = message.decode().split("\0")
     except ValueError:
         raise Refused("malformed-request") from None
     if passwords.get(name) != password:
@@ -77,9 +77,9 @@ def _anonymous(passwords: Mapping[str, str], setting: Setting) -> Exchange:
 
 
 def _external(passwords: Mapping[str, str], setting: Setting) -> Exchange:
-    """XEP-0178 §3: the certificate tells who it is, and the client which of several."""
-    said = (yield b"").decode("utf-8", "replace")
-    wanted = said.partition("@")[0] or (setting.certificate[0] if len(setting.certificate) == 1 else None)
+    """XEP-0178 §3: the certificate names the user; if it names several, the client chooses."""
+    message = (yield b"").decode("utf-8", "replace")
+    wanted = message.partition("@")[0] or (setting.certificate[0] if len(setting.certificate) == 1 else None)
     if not setting.certificate:
         raise Refused
     if wanted is None or wanted not in setting.certificate:
@@ -90,9 +90,9 @@ def _external(passwords: Mapping[str, str], setting: Setting) -> Exchange:
 
 
 def _oauthbearer(passwords: Mapping[str, str], setting: Setting) -> Exchange:
-    """RFC 7628. The token of a user is the name and the password with a period in between: nothing issues any."""
-    said = yield b""
-    header, _, pairs = said.decode("utf-8", "replace").partition("\x01")
+    """RFC 7628. The token of a user is its name, a period and its password: there is no issuer."""
+    message = yield b""
+    header, _, pairs = message.decode("utf-8", "replace").partition("\x01")
     if not header.startswith("n,") or not pairs.endswith("\x01\x01"):
         raise Refused("malformed-request")
     name, _, password = pairs.removeprefix("auth=Bearer ").rstrip("\x01").partition(".")
@@ -108,12 +108,12 @@ def _scram(algorithm: str, plus: bool, passwords: Mapping[str, str], setting: Se
     header, bare, fields = _client_first(client_first)
     binding = _binding(header, plus, setting)
     name = fields["n"].replace("=2C", ",").replace("=3D", "=")
-    # Whoever is unknown fails as late as whoever has a wrong password, so that nobody can ask who has an account.
+    # An unknown user fails as late as one with a wrong password, so that a client cannot find out accounts.
     keys = setting.keys.get(name)
     key = salted(algorithm, name, passwords.get(name, "")) if keys is None else keys.get(algorithm)
     nonce = fields["r"] + secrets.token_urlsafe(12)
-    said = f"r={nonce},s={base64.b64encode(salt(name)).decode()},i={ITERATIONS}"
-    server_first = said.encode() + _protection(algorithm, setting)
+    challenge = f"r={nonce},s={base64.b64encode(salt(name)).decode()},i={ITERATIONS}"
+    server_first = challenge.encode() + _protection(algorithm, setting)
 
     client_final = yield server_first
     unproven, _, proof = client_final.rpartition(b",p=")
@@ -133,7 +133,7 @@ def _scram(algorithm: str, plus: bool, passwords: Mapping[str, str], setting: Se
 
 
 def _protection(algorithm: str, setting: Setting) -> bytes:
-    """What proves that this was really the offer (XEP-0474), and this the version of TLS (XEP-0515)."""
+    """Return the attributes that prove the offer (XEP-0474) and the version of TLS (XEP-0515)."""
     if not setting.protect:
         return b""
     version = TLS_VERSIONS.get(setting.channel.tls_version or "")
@@ -141,10 +141,10 @@ def _protection(algorithm: str, setting: Setting) -> bytes:
 
 
 def _binding(header: bytes, plus: bool, setting: Setting) -> bytes:
-    """The data that the flag of the client asks for (RFC 5802 §6)."""
+    """Return the channel binding data that the flag of the client names (RFC 5802 §6)."""
     flag = header.partition(b",")[0]
     if flag == b"y" and any(name.endswith("-PLUS") for name in setting.offer.mechanisms):
-        raise Refused  # somebody took them out of the offer
+        raise Refused  # an attacker took them out of the offer
     if flag.startswith(b"p=") != plus:
         raise Refused("malformed-request")
     if not plus:
@@ -156,7 +156,7 @@ def _binding(header: bytes, plus: bool, setting: Setting) -> bytes:
 
 
 def _client_first(message: bytes) -> tuple[bytes, bytes, dict[str, str]]:
-    """Header, bare message and fields of a client's first message."""
+    """Return header, bare message and fields of a client's first message."""
     parts = message.split(b",", 2)
     if len(parts) != 3 or not (parts[0] in (b"n", b"y") or parts[0].startswith(b"p=")):
         raise Refused("malformed-request")
@@ -177,13 +177,13 @@ def _decode(text: bytes) -> bytes:
 
 
 def salt(name: str) -> bytes:
-    """What the password of that user is hashed with: always the same, as nothing here is a secret."""
+    """Return the salt of a user: always the same, because nothing here is a secret."""
     return hashlib.sha256(f"trioxmpp.testing {name}".encode()).digest()[:16]
 
 
 @lru_cache(maxsize=1024)
 def salted(algorithm: str, name: str, password: str) -> bytes:
-    """The salted password, derived once per process."""
+    """Return the salted password, derived once per process."""
     return hashlib.pbkdf2_hmac(algorithm, saslprep(password).encode(), salt(name), ITERATIONS)
 
 
@@ -195,4 +195,4 @@ MECHANISMS: dict[str, Callable[[Mapping[str, str], Setting], Exchange]] = {
     "OAUTHBEARER": _oauthbearer,
     "ANONYMOUS": _anonymous,
 }
-"""The mechanisms that the server can be asked to offer."""
+"""The mechanisms that a server can offer."""

@@ -1,4 +1,4 @@
-"""What the server says to one client, from the stream header to the footer."""
+"""The conversation with one client, from the stream header to the footer."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from .stanzas import NAMES, child_tag, error_for, result_for, text_of
 
 __all__ = ["Conversation"]
 
-#: So many logins may fail on one stream.
+#: The number of logins that may fail on one stream.
 ATTEMPTS = 3
 
 _TLS = f"{{{ns.TLS}}}"
@@ -40,16 +40,16 @@ _STATES = {f"{{{ns.CSI}}}active": True, f"{{{ns.CSI}}}inactive": False}
 
 
 class Conversation:
-    """One link's worth of XMPP. Raises StreamError for what the client gets wrong; whoever called says so to it."""
+    """XMPP on one link. It raises StreamError for an error of the client; the `Link` sends it."""
 
     def __init__(self, host: Host, link: Link, starttls: StartTLS) -> None:
         self._host = host
         self._link = link
         self._starttls = starttls
-        self._account: Account | None = None  # whose the client says that it is
+        self._account: Account | None = None  # the account that the client claimed
 
     async def run(self) -> None:
-        """Talk until one side ends the stream."""
+        """Serve the client until one side ends the stream. Cancelling ends it without a footer."""
         if self._link.faults.silent:
             await self._link.drain()
         if self._link.direct_tls:
@@ -64,14 +64,14 @@ class Conversation:
     # --- the stream
 
     async def _open(self, features: Callable[[], str]) -> None:
-        """Exchange stream headers, and say what is offered to whoever comes."""
+        """Exchange stream headers, and send the features."""
         event = None
         try:
             event = await self._link.receive()
-        finally:  # even an error needs a stream to stand in (RFC 6120 §4.9.1.2)
+        finally:  # a stream error needs a stream, too (RFC 6120 §4.9.1.2)
             self._link.write(header(to=None, from_=self._host.domain, id=secrets.token_urlsafe(8)))
         if not isinstance(event, StreamHeader):
-            raise _refuse(StreamCondition.BAD_FORMAT, "a stream header was due")
+            raise _refuse(StreamCondition.BAD_FORMAT, "expected a stream header")
         if event.to != self._host.domain:
             raise _refuse(StreamCondition.HOST_UNKNOWN, f"this is {self._host.domain}")
         if event.version is None:
@@ -80,7 +80,7 @@ class Conversation:
         self._link.write(f"<stream:features>{features()}</stream:features>")
 
     async def _next(self) -> xml.Element | None:
-        """The next element; None when the client has ended the stream."""
+        """Return the next element; None when the client has ended the stream."""
         event: Event = await self._link.receive()
         if isinstance(event, StreamFooter):
             return None
@@ -112,10 +112,10 @@ class Conversation:
         csi = f"<csi xmlns='{ns.CSI}'/>" if self._host.policy.csi else ""
         return f"<bind xmlns='{ns.BIND}'/>{session}{sm}{csi}"
 
-    # --- who is it?
+    # --- login
 
     async def _log_in(self) -> ServerSession | None:
-        """The session that somebody has logged in to; None if the client has given up."""
+        """Return the session after the login; None if the client ended the stream before."""
         await self._open(self._features_outside)
         failures = 0
         while (element := await self._next()) is not None:
@@ -151,7 +151,7 @@ class Conversation:
         answer_stranger(request, self._host, self._host.accounts.__contains__, self._host.dialect)
 
     async def _enter(self, element: xml.Element) -> ServerSession | None:
-        """Log in by SASL2, which says everything on the same stream. Raises Refused."""
+        """Log in by SASL2 (XEP-0388), which continues on the same stream. Raises Refused."""
         entry = await sasl2.enter(self._host, self._link, self._setting(), self._host.accounts, element, self._next)
         if entry.resumed:
             assert entry.session is not None
@@ -161,7 +161,7 @@ class Conversation:
         return entry.session or await self._begin_session(entry.account)
 
     async def _enter_anew(self, element: xml.Element) -> ServerSession | None:
-        """Log in, and begin the stream anew. Raises Refused."""
+        """Log in by SASL, and restart the stream (RFC 6120 §6.3.2). Raises Refused."""
         account = await self._authenticate(element)
         self._link.restart()
         await self._open(self._features_inside)
@@ -179,7 +179,7 @@ class Conversation:
         await self._link.start_tls(self._host.tls_context())
 
     async def _authenticate(self, auth: xml.Element) -> Account:
-        """One attempt. Raises Refused."""
+        """Make one attempt. Raises Refused."""
         name = auth.get("mechanism", "")
         if self._link.faults.refuse_login:
             raise Refused(self._link.faults.refuse_login)
@@ -190,17 +190,17 @@ class Conversation:
         passwords = {local: account.password for local, account in self._host.accounts.items()}
         local, last_words = await self._exchange(exchange(name, passwords, self._setting()), auth)
         if local not in self._host.accounts:
-            self._host.add_account(local, secrets.token_hex())  # of somebody anonymous
-        said = base64.b64encode(last_words).decode() if last_words is not None else ""
-        self._link.write(f"<success xmlns='{ns.SASL}'>{said}</success>")
+            self._host.add_account(local, secrets.token_hex())  # of an anonymous user
+        data = base64.b64encode(last_words).decode() if last_words is not None else ""
+        self._link.write(f"<success xmlns='{ns.SASL}'>{data}</success>")
         return self._host.accounts[local]
 
     async def _exchange(self, dialogue: Exchange, element: xml.Element) -> tuple[str, bytes | None]:
-        said = element.text
+        data = element.text
         while True:
             try:
-                # A client need not say anything at first (RFC 6120 §6.4.2): then it is asked to.
-                answer = b"" if said is None and element.tag == f"{_SASL}auth" else dialogue.send(_decode(said))
+                # The initial response is optional (RFC 6120 §6.4.2): without it, send an empty challenge.
+                answer = b"" if data is None and element.tag == f"{_SASL}auth" else dialogue.send(_decode(data))
             except StopIteration as stop:
                 result: tuple[str, bytes | None] = stop.value
                 return result
@@ -210,12 +210,12 @@ class Conversation:
                 raise Refused("aborted")
             if response.tag != f"{_SASL}response":
                 raise Refused("malformed-request")
-            element, said = response, response.text
+            element, data = response, response.text
 
-    # --- as what?
+    # --- binding and resumption
 
     async def _begin_session(self, account: Account) -> ServerSession | None:
-        """A session that was bound or resumed; None if the client has given up."""
+        """Return a session that was bound or resumed; None if the client ended the stream before."""
         while (element := await self._next()) is not None:
             if element.tag == f"{_SM}resume" and self._host.policy.sm:
                 session = self._resume(account, element)
@@ -248,12 +248,12 @@ class Conversation:
             session.write_again()
         return session
 
-    # --- what does it want?
+    # --- stanzas and stream management
 
     async def _serve(self, session: ServerSession) -> None:
         while (element := await self._next()) is not None:
             if self._host.sessions.on(self._link) is not session:
-                return  # it was taken away from this link
+                return  # the session was resumed on another link
             if str(element.tag) in NAMES:
                 self._stamp(session, element)
                 self._host.accepted(session, element)
@@ -271,9 +271,9 @@ class Conversation:
         try:
             claimed = JID.parse(stanza.get("from", session.jid))
         except JIDError:
-            raise _refuse(StreamCondition.INVALID_FROM, "that is no address") from None
+            raise _refuse(StreamCondition.INVALID_FROM, "from is not a JID") from None
         if str(claimed) not in (session.jid, session.account.jid):
-            raise _refuse(StreamCondition.INVALID_FROM, "that is not you")
+            raise _refuse(StreamCondition.INVALID_FROM, "from is not your JID")
         stanza.set("from", session.jid)
 
     def _manage(self, session: ServerSession, element: xml.Element) -> None:

@@ -26,7 +26,7 @@ class Disco:
         services.add("get", f"{{{DISCO_ITEMS}}}query", self._items, "domain", "account", "others")
 
     def _features(self, request: Request) -> Features:
-        """Return what is said at this address; an account shows itself to its subscribers (XEP-0030 §8)."""
+        """Return the features of this address; an account shows itself to its subscribers (XEP-0030 §8)."""
         if request.at == "domain":
             return self._post.services.features.domain
         assert request.account is not None

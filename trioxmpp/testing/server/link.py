@@ -18,7 +18,7 @@ from .websockets import open_gateway
 
 __all__ = ["Link"]
 
-#: Seconds for the last words.
+#: The time for writing the end of a stream, in seconds.
 GOODBYE_TIMEOUT = 1.0
 READ_SIZE = 16384
 NO_FAULTS = Faults()
@@ -26,9 +26,9 @@ ACK_REQUEST = f"<r xmlns='{ns.SM}'/>".encode()
 
 
 class Link:
-    """One connection of a client to the server, in memory or over TCP, and how to harm it.
+    """One connection of a client to the server, in memory or over TCP, with methods that harm it.
 
-    What the methods do takes effect before they return: after ``link.reset()`` the session hibernates, or is gone.
+    The methods take effect before they return: after ``link.reset()`` the session hibernates, or is gone.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Link:
         park: Callable[[trio.abc.Stream], None],
     ) -> None:
         self.faults = faults
-        """The plan for this link."""
+        """The planned faults of this link."""
         self.secure = False
         """Whether TLS protects it."""
         self.tls: trio.SSLStream[trio.abc.Stream] | None = None
@@ -54,7 +54,7 @@ class Link:
         self.direct_tls = direct_tls
         """Whether it begins with TLS (XEP-0368)."""
         self.websocket = websocket
-        """Whether it is a WebSocket (RFC 7395), or shall be one."""
+        """Whether it is a WebSocket (RFC 7395), or becomes one."""
         self._raw = raw
         self._on_lost = on_lost
         self._park = park
@@ -72,41 +72,41 @@ class Link:
         self._wake = trio.Event()
         self._flushed = trio.lowlevel.ParkingLot()
 
-    # --- to harm it
+    # --- harm
 
     def reset(self) -> None:
-        """Break it, as a router does that has lost its tables, or a process that is killed (RST)."""
+        """Break it with a reset (RST), as a router does that lost its tables, or the kernel of a killed process."""
         self._kill(abruptly=True)
 
     def close(self) -> None:
-        """Close it without closing the stream: the client reads the end of the link, but no footer (FIN)."""
+        """Close it without closing the stream (FIN): the client reads the end of the link, but no footer."""
         self._kill(abruptly=False)
 
     def cut_after(self, count: int, direction: Direction = "both", *, abruptly: bool = True) -> None:
         """Break it when `count` more bytes have passed in that direction; `abruptly` as in `Faults`.
 
-        ``in`` is what the client sends. That is how to cut a stanza in half.
+        ``in`` is from the client. This cuts a stanza in half.
         """
         self._abruptly = abruptly
         (self._wire if self.faults.below_tls else self._top).cut_after(count, direction)
 
     def black_hole(self, direction: Direction = "both") -> None:
-        """From now on, what is sent in that direction vanishes, and so does the news that the link has ended.
+        """From now on all bytes in that direction vanish, and so does the end of the link.
 
-        ``in`` is what the client sends, ``out`` what it gets. There is no way back, but to another link.
+        ``in`` is from the client, ``out`` to it. There is no way back; a client needs another link.
         """
         self._wire.black_hole(direction)
 
     def stall(self, direction: Direction = "both") -> None:
-        """From now on nothing is read (``in``), or written (``out``). The client's buffers fill up, if bounded."""
+        """From now on nothing is read (``in``) or written (``out``). The client's buffers fill up, if bounded."""
         self._wire.stall(direction)
 
     def inject(self, data: bytes) -> None:
-        """Write bytes that are none of the server's, be they XML or not."""
+        """Write foreign bytes, XML or not."""
         self.write(data)
 
     def end(self, error: StreamError | None = None, *, keep_session: bool = False) -> None:
-        """Close the stream properly: with `error`, if one is given, a footer, and the end of the link.
+        """Close the stream in order: `error`, if one is given, a footer, and the end of the link.
 
         The session is over, unless `keep_session` leaves it to be resumed.
         """
@@ -117,22 +117,22 @@ class Link:
         self.keep_session = keep_session
         self._on_lost(self)
 
-    # --- what has passed
+    # --- counters
 
     @property
     def bytes_in(self) -> int:
-        """How many bytes have come in: of XML, or on the wire if the faults are there."""
+        """The number of bytes that have come in: of XML, or on the wire if the faults are below TLS."""
         return (self._wire if self.faults.below_tls else self._top).received
 
     @property
     def bytes_out(self) -> int:
-        """How many bytes have gone out, counted likewise."""
+        """The number of bytes that have gone out, counted likewise."""
         return (self._wire if self.faults.below_tls else self._top).sent
 
     # --- for the server
 
     async def run(self, converse: Callable[[], Awaitable[None]]) -> None:
-        """Write what is to be written while `converse` talks; returns when the link is over."""
+        """Run `converse`, and write its output meanwhile; return when the link is closed. Cancelling closes it."""
         with self._scope:
             try:
                 async with trio.open_nursery() as nursery:
@@ -151,26 +151,26 @@ class Link:
             self._kill(abruptly=False)
 
     def write(self, data: str | bytes) -> None:
-        """Have `data` written, in one segment with what else is waiting. Nothing, once the stream has ended."""
+        """Have `data` written in one segment with all other data that waits. Does nothing once the stream has ended."""
         if not self._ending:
             self._outbox.append(data.encode() if isinstance(data, str) else data)
             self._wake.set()
 
     def ask_for_ack(self) -> None:
-        """Have ``<r/>`` written behind all that is waiting now."""
+        """Have ``<r/>`` written behind all data that waits now."""
         self._ack_due = True
 
     async def flush(self) -> None:
-        """Wait until everything is written."""
+        """Wait until all data is written. Cancelling loses nothing."""
         while self._outbox or self._busy:
             await self._flushed.park()
 
     def restart(self) -> None:
-        """Expect a new stream (RFC 6120 §4.3.3)."""
+        """Expect a new stream header (RFC 6120 §4.3.3)."""
         self._framing = Framing()
 
     async def start_tls(self, context: ssl.SSLContext) -> None:
-        """Put TLS on the link. Raises StreamError if the client was not patient (RFC 6120 §5.4.2.1)."""
+        """Put TLS on the link. Raises StreamError if the client did not wait for it (RFC 6120 §5.4.2.1)."""
         if self._unread:
             raise StreamError(StreamCondition.POLICY_VIOLATION, "wait for <proceed/>", by_us=True)
         await self.flush()
@@ -181,12 +181,12 @@ class Link:
         self.restart()
 
     async def start_websocket(self) -> None:
-        """Be the server of a WebSocket from now on. Raises `trio.BrokenResourceError` if the client wants none."""
+        """Put a WebSocket on the link. Raises `trio.BrokenResourceError` if the client does not ask for one."""
         assert self._nursery is not None
         self._top.put_on(await open_gateway(self._nursery, self.tls or self._wire))
 
     async def receive(self) -> Event:
-        """The next event. Raises StreamError for what is not XMPP, `trio.BrokenResourceError` if the link breaks."""
+        """Return the next event. Raises StreamError if it is not XMPP, BrokenResourceError if the link breaks."""
         while True:
             event, self._unread, error = self._framing.feed_one(self._unread)
             if event is not None:
@@ -198,7 +198,7 @@ class Link:
                 raise trio.BrokenResourceError("the client has closed the link")
 
     async def drain(self) -> None:
-        """Read, and do not listen, until the link breaks: raises `trio.BrokenResourceError` then."""
+        """Read and ignore all, until the link breaks: raises `trio.BrokenResourceError` then."""
         while await self._top.receive_some(READ_SIZE):
             pass
         raise trio.BrokenResourceError("the client has closed the link")
@@ -235,7 +235,7 @@ class Link:
             return
         self.closed = True
         if self._wire.mute or self._top.mute:
-            self._park(self._raw)  # nobody may hear that it has ended
+            self._park(self._raw)  # the client must not learn that it has ended
         elif isinstance(self._raw, MemoryStream):
             (self._raw.reset if abruptly else self._raw.close)()
         else:

@@ -1,4 +1,4 @@
-"""What a login to the server depends on, beside who it is and what they say."""
+"""The terms of a login: the offer of mechanisms and channel bindings, for a link and an account."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ __all__ = ["features", "offer", "setting"]
 
 
 def offer(policy: Policy, link: Link, account: Account | None = None) -> Offer:
-    """What the server offers on that link, to the owner of `account` if it is known whose it is."""
+    """Return the offer on that link, to the owner of `account` if the client gave its account."""
     names = (name for name in policy.mechanisms if link.secure or not _needs_tls(name))
     able = tuple(name for name in names if account is None or account.can(name))
     return Offer(able, policy.channel_bindings if any(map(_binds, able)) else None)
 
 
 def features(policy: Policy, link: Link, account: Account | None = None) -> str:
-    """The same, as an XML text."""
+    """Return the same as XML."""
     offered = offer(policy, link, account)
     names = "".join(f"<mechanism>{name}</mechanism>" for name in offered.mechanisms)
     mechanisms = f"<mechanisms xmlns='{ns.SASL}'>{names}</mechanisms>"
@@ -32,7 +32,7 @@ def features(policy: Policy, link: Link, account: Account | None = None) -> str:
 
 
 def setting(host: Host, link: Link, account: Account | None) -> Setting:
-    """What the server knows about who logs in on that link, after it has made the offer for `account`."""
+    """Return the terms of a login on that link, after the offer for `account`."""
     policy, tls = host.policy, link.tls
     offered = offer(policy, link, account)
     keys = {name: each.keys for name, each in host.accounts.items() if each.keys is not None}

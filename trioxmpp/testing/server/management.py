@@ -1,4 +1,4 @@
-"""What the server answers to whoever wants his stream managed, or his session resumed (XEP-0198)."""
+"""The answers to ``<enable/>`` and ``<resume/>`` (XEP-0198)."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ __all__ = ["count_of", "enable", "failed", "resume"]
 
 
 def resume(host: Host, link: Link, account: Account, request: xml.Element) -> tuple[str, ServerSession | None]:
-    """What to say to ``<resume/>``, and the session that it has put on `link`; the rest of it is to be written then.
+    """Return the answer to ``<resume/>``, and the session that is on `link` now.
 
-    Raises StreamError for an h that cannot be.
+    The caller writes the unacknowledged stanzas after the answer. Raises StreamError for an impossible h.
     """
     previd, sessions = request.get("previd", ""), host.sessions
     doomed = sessions.find(account, previd)
@@ -32,7 +32,7 @@ def resume(host: Host, link: Link, account: Account, request: xml.Element) -> tu
 
 
 def enable(host: Host, link: Link, session: ServerSession, request: xml.Element) -> str:
-    """What to say to ``<enable/>``, which takes effect here."""
+    """Enable stream management, and return the answer to ``<enable/>``."""
     if session.sm is not None:
         return failed("unexpected-request")
     if link.faults.refuse_sm:
@@ -49,13 +49,13 @@ def enable(host: Host, link: Link, session: ServerSession, request: xml.Element)
 
 
 def failed(condition: str, h: int | None = None) -> str:
-    """A refusal; `h` is what was handled of the session, if that is still known."""
+    """Return a refusal; `h` is the count of the session, if it is still known."""
     count = "" if h is None else f" h='{h}'"
     return f"<failed xmlns='{ns.SM}'{count}><{condition} xmlns='{ns.STANZA_ERRORS}'/></failed>"
 
 
 def count_of(element: xml.Element) -> int:
-    """The h of an element. Raises StreamError if it has none."""
+    """Return the h of an element. Raises StreamError if it has none."""
     text = element.get("h", "")
     if not (text.isascii() and text.isdigit() and int(text[:11]) < 1 << 32):
         raise StreamError(StreamCondition.BAD_FORMAT, "h is a count modulo 2**32", by_us=True)

@@ -41,7 +41,7 @@ class Personal(Board):
         return sender == self.address
 
     def check_access(self, node: Node, sender: str) -> None:
-        """Let the owner read all, contacts the nodes that presence opens, and everybody the open ones."""
+        """Let the owner read all, contacts the nodes that presence opens, and all users the open ones."""
         model = node.config["access_model"]
         item = self._account.roster.get(sender)
         contact = item is not None and item.subscription.from_
@@ -88,7 +88,7 @@ class Personal(Board):
 
 
 class Public(Board):
-    """The nodes of a service: anybody may create one, and its creator owns it."""
+    """The nodes of a service: any user may create one and then owns it."""
 
     def __init__(self, post: Post, domain: str) -> None:
         super().__init__(domain, post.dialect)

@@ -1,4 +1,4 @@
-"""What kind of server it is."""
+"""The policy of a server: the features that it has, and its limits."""
 
 from __future__ import annotations
 
@@ -13,49 +13,49 @@ Certificate: TypeAlias = Literal["valid", "wrong-name", "untrusted"]
 
 @dataclass(kw_only=True, slots=True)
 class Policy:
-    """How a `Server` behaves. May be changed while it runs; what is settled already stays as it is."""
+    """The settings of a `Server`. A change while it runs affects later logins and requests."""
 
     hibernation: float = 300.0
-    """Seconds that a session survives without a link; a client may ask for less."""
+    """The time that a session survives without a link, in seconds; a client may ask for less."""
     sm: bool = True
     """Whether stream management is offered."""
     starttls: StartTLS | None = None
-    """Whether STARTTLS is offered, and nothing else works before it. None: required over TCP, none in memory."""
+    """Whether STARTTLS is offered, or required before all else. None: required over TCP, not offered in memory."""
     mechanisms: tuple[str, ...] = ("SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN")
-    """The SASL mechanisms that are offered; those that need TLS (EXTERNAL, -PLUS), only there."""
+    """The SASL mechanisms that are offered; EXTERNAL and -PLUS only under TLS."""
     channel_bindings: tuple[str, ...] | None = ("tls-server-end-point",)
-    """What a login can be bound to, and is said to be (XEP-0440), where a -PLUS is offered. None: tls-unique on TLS
-    1.2, without a word, as before there was that XEP."""
+    """The channel bindings that are announced (XEP-0440) where a -PLUS is offered. None: tls-unique on TLS 1.2, and no
+    announcement, as before that XEP."""
     prove_offer: bool = True
     """Whether SCRAM proves what was offered (XEP-0474), and the version of TLS (XEP-0515)."""
     sasl2: bool = False
-    """Whether SASL2 is offered under TLS (XEP-0388), and in it Bind 2, resumption, and tokens."""
+    """Whether SASL2 is offered under TLS (XEP-0388), with Bind 2, resumption, and tokens inline."""
     fast: tuple[str, ...] = ("HT-SHA-256-ENDP", "HT-SHA-256-NONE")
-    """The mechanisms that there are tokens for (XEP-0484)."""
+    """The mechanisms for tokens (XEP-0484)."""
     upgrades: tuple[str, ...] = ()
-    """The mechanisms, without -PLUS, whose keys clients are asked for (XEP-0480), if an account has others alone."""
+    """The mechanisms, without -PLUS, whose keys clients are asked for (XEP-0480), if an account has only others."""
     count_tokens: bool = False
-    """Whether logins by a token are counted, as if they came in the early data of TLS. Not a higher count: a replay."""
+    """Whether logins by a token are counted, as for the early data of TLS. A count that is not higher is a replay."""
     carbons: bool = True
-    """Whether a session can have copies of the messages of others of the same account (XEP-0280)."""
+    """Whether carbons are offered (XEP-0280)."""
     csi: bool = True
-    """Whether clients may say that nobody is looking (XEP-0352). It is noted, and changes nothing."""
+    """Whether client state indication is offered (XEP-0352). The server notes the state, and does nothing else."""
     session_required: bool = False
     """Whether the session of RFC 3921 §3 is mandatory, as on some old servers."""
     resume_h_in_failed: bool = True
-    """Whether a failed resumption tells what the server had handled of the session, if it has expired."""
+    """Whether a failed resumption has the count of the session, if it has expired."""
     ack_requests: bool = True
     """Whether the server asks for an acknowledgement behind every burst of stanzas."""
     archive: Literal["silent"] | bool = False
-    """Whether messages are archived, and can be asked for (XEP-0313). ``silent``: nobody gets an answer."""
+    """Whether messages are archived, and queries answered (XEP-0313). "silent": archived, but queries get no answer."""
     registration: bool = False
     """Whether clients may create accounts before they log in (XEP-0077)."""
     location: str | None = None
-    """Where clients are told to resume: the ``location`` of ``<enabled/>``."""
+    """The ``location`` of ``<enabled/>``, at which clients shall resume."""
     certificate: Certificate = "valid"
-    """What clients find under TLS: a certificate for the domain, for another one, or by nobody whom they trust."""
+    """The certificate that clients find: for the domain, for another one, or of an authority that they do not trust."""
     history: int = 10_000
-    """How many accepted stanzas each session, each account and the server remember, at most."""
+    """The number of stanzas that each session, each account, each archive and the server remember, at most."""
     forge: bool = False
     """Whether the server passes on whatever a user claims: for tests of attacks by a hostile server."""
 

@@ -1,4 +1,4 @@
-"""The post: how a stanza reaches the users of the domain (RFC 6121 §8), whoever sent it.
+"""The post: how a stanza reaches the users of the domain (RFC 6121 §8), from any sender.
 
 A stanza comes here from a client, by way of the `router`, or from a service of the server: a room, a roster. It goes to
 one of four places: a session, all sessions of an account, a function that answers for the server (`services`), or a

@@ -36,14 +36,14 @@ _SM = f"{{{ns.SM}}}"
 
 
 def features(policy: Policy, link: Link, account: Account | None) -> str:
-    """What is offered on that link to the owner of `account`, or to whoever it may be: nothing without TLS."""
+    """Return the offer on that link to the owner of `account`, or to any client; it is empty without TLS."""
     if not policy.sasl2 or not link.secure:
         return ""
     names = "".join(f"<mechanism>{name}</mechanism>" for name in offer(policy, link, account).mechanisms)
     sm = f"<sm xmlns='{ns.SM}'/>" if policy.sm else ""
     able = [(policy.sm, ns.SM), (policy.carbons, ns.CARBONS), (policy.csi, ns.CSI)]
-    begins_with = "".join(f"<feature var='{namespace}'/>" for is_able, namespace in able if is_able)
-    bind = f"<bind xmlns='{ns.BIND2}'><inline>{begins_with}</inline></bind>"
+    bind_inline = "".join(f"<feature var='{namespace}'/>" for is_able, namespace in able if is_able)
+    bind = f"<bind xmlns='{ns.BIND2}'><inline>{bind_inline}</inline></bind>"
     tokens = "".join(f"<mechanism>{name}</mechanism>" for name in policy.fast)
     counted = " tls-0rtt='true'" if policy.count_tokens else ""
     fast = f"<fast xmlns='{ns.FAST}'{counted}>{tokens}</fast>" if tokens else ""
@@ -53,7 +53,7 @@ def features(policy: Policy, link: Link, account: Account | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Somebody who has logged in. `session` is None if there is none yet: it is to be begun as without SASL2."""
+    """The result of a login. `session` is None if the client did not bind inline: it binds as without SASL2."""
 
     account: Account
     session: ServerSession | None
@@ -68,42 +68,42 @@ async def enter(
     request: xml.Element,
     hear: Callable[[], Awaitable[xml.Element | None]],
 ) -> Entry:
-    """Let somebody in who has said ``<authenticate/>``, and do what else he wants. Raises Refused."""
+    """Log a client in that sent ``<authenticate/>``, and do its inline requests. Raises Refused."""
     if link.faults.refuse_login:
         raise Refused(link.faults.refuse_login)
     name, fast = request.get("mechanism", ""), request.find(f"{_FAST}fast")
     initial = request.findtext(f"{_SASL2}initial-response")
-    said: bytes | None
+    data: bytes | None
     token = ""
     if fast is not None:
-        account, said, token = _by_token(host.policy, setting, accounts, request, _decode(initial))
+        account, data, token = _by_token(host.policy, setting, accounts, request, _decode(initial))
     else:
         if name not in setting.offer.mechanisms or name not in MECHANISMS:
             raise Refused("invalid-mechanism")
         passwords = {local: account.password for local, account in accounts.items()}
         local, words = await _converse(link, exchange(name, passwords, setting), initial, hear)
         if local not in accounts:
-            raise Refused  # nobody is made up here
+            raise Refused  # SASL2 creates no accounts
         account = accounts[local]
-        said = await upgrade(host.policy, link, account, request, words, hear)
-    return _welcome(host, link, account, request, said, token)
+        data = await upgrade(host.policy, link, account, request, words, hear)
+    return _welcome(host, link, account, request, data, token)
 
 
 def refusal(condition: str) -> str:
-    """What to say to whom was Refused."""
+    """Return the answer to a login that was Refused."""
     return f"<failure xmlns='{ns.SASL2}'><{condition} xmlns='{ns.SASL}'/></failure>"
 
 
 def _by_token(
-    policy: Policy, setting: Setting, accounts: Mapping[str, Account], request: xml.Element, said: bytes
+    policy: Policy, setting: Setting, accounts: Mapping[str, Account], request: xml.Element, data: bytes
 ) -> tuple[Account, bytes, str]:
-    """The account, our proof, and the token that was used."""
+    """Return the account, the server's proof, and the token that was used."""
     name = request.get("mechanism", "")
     if name not in policy.fast or name not in BINDINGS:
         raise Refused("invalid-mechanism")
     kind = BINDINGS[name]
     binding = b"" if kind is None else setting.channel.bindings.get(kind)
-    local, _, proof = said.partition(b"\0")
+    local, _, proof = data.partition(b"\0")
     account = accounts.get(local.decode("utf-8", "replace"))
     if account is None or binding is None:
         raise Refused
@@ -117,19 +117,19 @@ def _by_token(
 
 def _count(account: Account, request: xml.Element, token: str) -> None:
     fast = request.find(f"{_FAST}fast")
-    said = "" if fast is None else fast.get("count", "")
-    if not said.isdecimal() or int(said) <= account.counts.get(token, 0):
+    data = "" if fast is None else fast.get("count", "")
+    if not data.isdecimal() or int(data) <= account.counts.get(token, 0):
         raise Refused
-    account.counts[token] = int(said)
+    account.counts[token] = int(data)
 
 
 async def _converse(
     link: Link, dialogue: Exchange, initial: str | None, hear: Callable[[], Awaitable[xml.Element | None]]
 ) -> tuple[str, bytes | None]:
-    said = initial
+    data = initial
     while True:
         try:
-            answer = b"" if said is None else dialogue.send(_decode(said))
+            answer = b"" if data is None else dialogue.send(_decode(data))
         except StopIteration as stop:
             result: tuple[str, bytes | None] = stop.value
             return result
@@ -139,12 +139,12 @@ async def _converse(
             raise Refused("aborted")
         if response.tag != f"{_SASL2}response":
             raise Refused("malformed-request")
-        said = response.text or ""
+        data = response.text or ""
 
 
-def _welcome(host: Host, link: Link, account: Account, request: xml.Element, said: bytes | None, used: str) -> Entry:
-    """Say ``<success/>``, with all that comes of it."""
-    parts = "" if said is None else f"<additional-data>{base64.b64encode(said).decode()}</additional-data>"
+def _welcome(host: Host, link: Link, account: Account, request: xml.Element, data: bytes | None, used: str) -> Entry:
+    """Send ``<success/>``, with the results of all inline requests."""
+    parts = "" if data is None else f"<additional-data>{base64.b64encode(data).decode()}</additional-data>"
     parts += _token(host.policy, account, request, _invalidate(account, request, used))
     session, resumed = None, False
     again = request.find(f"{_SM}resume")
@@ -164,7 +164,7 @@ def _welcome(host: Host, link: Link, account: Account, request: xml.Element, sai
 
 
 def _invalidate(account: Account, request: xml.Element, used: str) -> str:
-    """Forget the token that was used, and those before it, if that is wanted; return what is left of it."""
+    """Forget the used token and older ones, if the client asks for it; return the token, or "" if it is gone."""
     fast = request.find(f"{_FAST}fast")
     if fast is None or fast.get("invalidate") not in ("true", "1"):
         return used
@@ -174,7 +174,7 @@ def _invalidate(account: Account, request: xml.Element, used: str) -> str:
 
 
 def _token(policy: Policy, account: Account, request: xml.Element, used: str) -> str:
-    """A new token, for who wants one or has used one. The one before stays good until this is used."""
+    """Return a new token, if the client wants one or has used one. The old one is valid until the new one is used."""
     wanted = request.find(f"{_FAST}request-token")
     name = request.get("mechanism", "") if wanted is None else wanted.get("mechanism", "")
     known = account.tokens.setdefault((_agent(request), name), [])

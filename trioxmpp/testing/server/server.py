@@ -1,4 +1,4 @@
-"""An XMPP server inside the test: in memory or on loopback, with a plan of what goes wrong."""
+"""An XMPP server inside the test: in memory or on loopback, with planned faults."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ __all__ = ["Accepted", "Server"]
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """One entry of `Server.log`: a stanza, as it was passed on, and the full JID of who sent it."""
+    """One entry of `Server.log`: a stanza as it was routed, and the full JID of its sender."""
 
     jid: str
     stanza: xml.Element
@@ -47,10 +47,11 @@ class Accepted:
 class Server:
     """An XMPP server for clients of one domain; `open_server` makes one.
 
-    It logs in, binds, routes messages, presence and IQs between its accounts, keeps messages for who is offline, and
-    all of them if its policy says so, and manages streams (XEP-0198) with a queue that is really kept, resumed, and
-    expires. It does not federate, and stores nothing beyond its block. All times are trio's, so that under a
-    `trio.testing.MockClock` an outage of ten minutes takes none; but those in the archive are everybody's.
+    It logs clients in, binds, routes stanzas between its accounts, keeps messages for offline users, and manages
+    streams (XEP-0198) with a queue that is kept, resumed, and expires. Beside that it has rosters, block lists,
+    archives, personal nodes, rooms, and small services; see the modules of this folder. It does not federate, and
+    stores nothing beyond its block. All timers are trio's, so that under a `trio.testing.MockClock` an outage of ten
+    minutes takes no time; stamps in stanzas are those of the real clock.
     """
 
     def __init__(self, domain: str, nursery: trio.Nursery, policy: Policy, dialect: Dialect) -> None:
@@ -58,23 +59,23 @@ class Server:
         self.domain = domain
         self.policy = policy
         self.faults = Faults()
-        """What goes wrong on links to come."""
+        """The faults of later links."""
         self.links: list[Link] = []
-        """Those that are open, the newest at the end."""
+        """The open links, the newest at the end."""
         self.link_count = 0
-        """How many there ever were."""
+        """The number of links that there ever were."""
         self.log: deque[Accepted] = deque(maxlen=policy.history)
-        """What was accepted from anybody, oldest first; not more than `Policy.history`."""
+        """The stanzas that were accepted from clients, oldest first; not more than `Policy.history`."""
         self.down = False
         """Whether it has crashed, or was shut down."""
         self._nursery = nursery
         self._accounts: dict[str, Account] = {}
         self.accounts: Mapping[str, Account] = MappingProxyType(self._accounts)
-        """By user name."""
+        """The accounts by user name."""
         self.sessions = Sessions(
             policy, nursery, lambda *ended: self._router.session_ended(*ended), self._changes.unpark_all
         )
-        """Those that exist, linked or hibernating, by full JID: ``server.sessions["romeo@example.test/orchard"]``."""
+        """The sessions, linked or hibernating, by full JID: ``server.sessions["romeo@example.test/orchard"]``."""
         self.dialect = dialect
         """The kind of server that it plays."""
         self.services = Services(nursery, dialect)
@@ -107,7 +108,7 @@ class Server:
     # --- accounts
 
     def add_account(self, name: str, password: str) -> Account:
-        """A new account, or an old one with another password."""
+        """Create an account, or give an old one another password. Raises JIDError for a name that cannot be."""
         jid = str(JID(name, self.domain, None))
         local = jid.rpartition("@")[0]
         if local in self._accounts:
@@ -126,12 +127,12 @@ class Server:
         first.roster.add(second.jid)
         second.roster.add(first.jid)
 
-    # --- how to get there
+    # --- endpoints
 
     async def endpoint(self, *, capacity: float = float("inf")) -> trio.abc.Stream:
-        """A new link in memory: ``connect(..., endpoint=server.endpoint)`` calls this for each attempt.
+        """Return a new link in memory: ``connect(..., endpoint=server.endpoint)`` calls this for each attempt.
 
-        `capacity` bounds how many bytes may be under way in each direction. Raises ConnectionRefusedError while the
+        `capacity` bounds the bytes that are under way in each direction. Raises ConnectionRefusedError while the
         server is down.
         """
         return await self.link(capacity=capacity)
@@ -153,9 +154,9 @@ class Server:
         return theirs
 
     async def websocket_endpoint(self, *, capacity: float = float("inf")) -> Transport:
-        """Like `endpoint`, but it is a WebSocket (RFC 7395): ``connect(..., endpoint=server.websocket_endpoint)``.
+        """Return a new WebSocket in memory (RFC 7395): ``connect(..., endpoint=server.websocket_endpoint)``.
 
-        What `Faults` and `Link` say of bytes is about those of XML, as they would be over TCP, or else on the wire.
+        `Faults` and `Link` count bytes of XML as they would be over TCP, or bytes on the wire.
         """
         from ...transport.websocket import open_websocket  # few need it
 
@@ -199,14 +200,14 @@ class Server:
         """Return the channel binding of that certificate (``tls-server-end-point``, RFC 5929)."""
         return self._listening.end_point()
 
-    # --- what happens to it
+    # --- faults of the server
 
     def plan(self, faults: Faults) -> None:
-        """Have the next link go wrong in this way, the one after it as the next call of `plan` says, and so on."""
+        """Give the next link these faults; the next call of `plan` is for the link after it, and so on."""
         self._plans.append(faults)
 
     async def crash(self) -> None:
-        """Die: every link is reset, every session forgotten, and nobody is let in until `restart`.
+        """Crash: reset all links, forget all sessions, and refuse connections until `restart`.
 
         Accounts and offline messages are still there afterwards.
         """
@@ -221,7 +222,7 @@ class Server:
         await self.until(lambda: not self._listening.active)
 
     async def shut_down(self) -> None:
-        """Go in peace: every stream ends with *system-shutdown*, every session is over but its count remembered."""
+        """Shut down in order: end all streams with *system-shutdown*, and all sessions; remember their counts."""
         self.down = True
         self._listening.close()
         farewell = StreamError(StreamCondition.SYSTEM_SHUTDOWN, by_us=True)
@@ -232,22 +233,22 @@ class Server:
         await self.until(lambda: not self.links and not self._listening.active)
 
     async def restart(self) -> None:
-        """Come back after `crash` or `shut_down`, on the same ports. Raises OSError if somebody else took them."""
+        """Come back after `crash` or `shut_down`, on the same ports. Raises OSError if they are taken."""
         await trio.lowlevel.checkpoint()
         self.down = False
         if self._listening.ports is not None:
             await self.listen(*self._listening.ports)
 
     def expire(self, jid: str) -> None:
-        """Let the time of a session run out now. Its client is told what was handled when it wants to resume it."""
+        """Let a session expire now. A client that resumes it is told its count."""
         self.sessions.end(self.sessions[jid])
 
     def forget(self, jid: str) -> None:
-        """Lose a session, as if it had never been; a link that it has is reset. KeyError if there is none."""
+        """Forget a session as if it had never existed; its link is reset. KeyError if there is none."""
         self.sessions.forget(self.sessions[jid])
 
     async def until(self, predicate: Callable[[], Any]) -> None:
-        """Wait until something is true of links, sessions or what was accepted.
+        """Wait until a condition of links, sessions or accepted stanzas is true.
 
         ``await server.until(lambda: len(server.log) == 3)``. Cancelling is safe.
         """
@@ -255,10 +256,10 @@ class Server:
         while not predicate():
             await self._changes.park()
 
-    # --- for its parts
+    # --- for the parts of the server
 
     def accepted(self, session: ServerSession, stanza: xml.Element) -> None:
-        """A stanza has come in: it is counted, noted down, and sent where it belongs."""
+        """Count a stanza that came in, log it, and route it."""
         session.count(stanza)
         self.log.append(Accepted(session.jid, stanza))
         self._router.route(session, stanza)

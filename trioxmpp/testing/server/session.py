@@ -1,4 +1,4 @@
-"""A session: what a client is to the server from binding a resource until the end, whatever links it comes on."""
+"""A session of a client on the server, from binding a resource until the end, over any number of links."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class ServerSession:
         self.jid = jid
         """Its full JID."""
         self.link: Link | None = link
-        """The link that it is on, or None while it hibernates (or after its end)."""
+        """Its link, or None while it hibernates and after its end."""
         self.sm: ServerQueue | None = None
         """Its stream management, once it is enabled."""
         self.carbons = False
-        """Whether it gets copies of what others of its account send and get (XEP-0280)."""
+        """Whether it gets copies of the messages of other sessions of its account (XEP-0280)."""
         self.active = True
-        """Whether somebody is looking, as its client says on this link (XEP-0352)."""
+        """Whether the client is active, as it says on this link (XEP-0352)."""
         self.presence: xml.Element | None = None
         """The last presence that was broadcast, if it is available."""
         self.presence_stamp = ""
@@ -41,20 +41,20 @@ class ServerSession:
         self.wants_roster = False
         """Whether its client asked for the roster, and so gets pushes."""
         self.directed: set[str] = set()
-        """To whom else it has sent available presence."""
+        """The JIDs to which it has sent directed presence (RFC 6121 §4.6)."""
         self.handled: deque[xml.Element] = deque(maxlen=history)
-        """What the server accepted from it, oldest first, as it was passed on; not more than the server's `history`."""
+        """The stanzas that the server accepted from it, as they were routed, oldest first; at most `Policy.history`."""
         self.handled_count = 0
-        """How many stanzas the server accepted from it, stream management or not."""
+        """The number of stanzas that the server accepted from it, with or without stream management."""
         self.resumptions = 0
-        """How often it was resumed."""
+        """The number of times that it was resumed."""
         self.ended = False
-        """Whether it is over for good."""
+        """Whether it has ended for good."""
         self._ack_requests = ack_requests
 
     @property
     def hibernating(self) -> bool:
-        """Whether it waits for being resumed."""
+        """Whether it has no link and can be resumed."""
         return self.link is None and not self.ended
 
     def announced(self, presence: xml.Element) -> None:
@@ -64,14 +64,14 @@ class ServerSession:
         self.priority = int(text) if re.fullmatch(r"[+-]?[0-9]{1,3}", text.strip()) else 0
 
     def deliver(self, element: xml.Element, text: str | None = None) -> None:
-        """Send a stanza to the client; if there is no link, keep it for the next. `text` is the element as XML."""
+        """Send a stanza to the client; without a link, keep it for the next one. `text` is the element as XML."""
         delivery = Delivery(element, text or text_of(element))
         if self.sm is not None:
             self.sm.unacked.append(delivery)
         self._write(delivery)
 
     def write_again(self) -> None:
-        """Write, on a new link, all that the client has not acknowledged."""
+        """Write all stanzas that the client has not acknowledged, on a new link."""
         assert self.sm is not None
         for delivery in self.sm.unacked:
             self._write(delivery)
@@ -89,7 +89,7 @@ class ServerSession:
             self.link.write(f"<r xmlns='{ns.SM}'/>")
 
     def count(self, element: xml.Element) -> None:
-        """A stanza of the client was accepted."""
+        """Note that a stanza of the client was accepted."""
         self.handled.append(element)
         self.account.handled.append(element)
         self.handled_count += 1

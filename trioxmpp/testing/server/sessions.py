@@ -19,7 +19,7 @@ __all__ = ["NotResumed", "Sessions"]
 
 
 class NotResumed(Exception):
-    """There is no such session any more; `h` is what the server had handled of it, if it still knows."""
+    """A session cannot be resumed; `h` is its count, if the server still knows it."""
 
     def __init__(self, h: int | None) -> None:
         super().__init__(h)
@@ -27,9 +27,9 @@ class NotResumed(Exception):
 
 
 class Sessions(Mapping[str, ServerSession]):
-    """The sessions by full JID, the hibernating ones included; in the order in which they were bound.
+    """The sessions by full JID, including hibernating ones, in the order in which they were bound.
 
-    `on_end` is told of each that has ended, and of what the client had not acknowledged by then.
+    `on_end` is called with each session that has ended, and with the stanzas that its client has not acknowledged.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Sessions(Mapping[str, ServerSession]):
         return len(self._by_jid)
 
     def of(self, account: Account) -> list[ServerSession]:
-        """The sessions of one account, the one that was bound last at the end."""
+        """Return the sessions of one account; the one that was bound last is at the end."""
         return [session for session in self._by_jid.values() if session.account is account]
 
     def on(self, link: Link) -> ServerSession | None:
@@ -67,7 +67,7 @@ class Sessions(Mapping[str, ServerSession]):
         return None if session is None or session.link is not link else session
 
     def bind(self, link: Link, account: Account, resource: str | None) -> ServerSession:
-        """A new session. Who has the same resource already is thrown out. Raises JIDError."""
+        """Bind a new session. An old session with the same resource ends. Raises JIDError."""
         jid = str(JID.parse(account.jid).replace(resource=resource or secrets.token_hex(4)))
         if (old := self._by_jid.get(jid)) is not None:
             self.end(old, StreamError(StreamCondition.CONFLICT, "Replaced by new connection", by_us=True))
@@ -79,7 +79,7 @@ class Sessions(Mapping[str, ServerSession]):
         return session
 
     def enable_sm(self, session: ServerSession, *, resumable: bool, wish: float | None) -> ServerQueue:
-        """Begin to manage the stream of a session, which survives for `wish` seconds, or the server's own limit."""
+        """Enable stream management; the session survives `wish` seconds without a link, within the server's limit."""
         limit = self._policy.hibernation
         patience = limit if wish is None else min(limit, wish)
         session.sm = ServerQueue(secrets.token_urlsafe(8), resumable, patience)
@@ -87,21 +87,21 @@ class Sessions(Mapping[str, ServerSession]):
         return session.sm
 
     def indicate(self, session: ServerSession, *, active: bool) -> None:
-        """Somebody is looking in that session, or nobody is."""
+        """Note whether the client of a session is active (XEP-0352)."""
         session.active = active
         self._changed()
 
     def find(self, account: Account, previd: str) -> ServerSession | None:
-        """The session that the server gave this id when stream management was enabled, if it can be resumed."""
+        """Return the session with this stream management id, if it can be resumed."""
         session = self._by_id.get(previd)
         if session is None or session.account is not account or session.sm is None or not session.sm.resumable:
             return None
         return session
 
     def resume(self, link: Link, account: Account, previd: str, h: int) -> ServerSession:
-        """Put a session on another link, and take its old one away if it still has one.
+        """Put a session on another link; an old link that it still has ends.
 
-        Raises NotResumed, and StreamError for an `h` that cannot be; then the session stays as it was.
+        Raises NotResumed, and StreamError for an impossible `h`; then the session stays as it was.
         """
         session = self.find(account, previd)
         if session is None or session.sm is None:
@@ -113,12 +113,12 @@ class Sessions(Mapping[str, ServerSession]):
         self._stop_timer(session)
         session.link, self._by_link[link] = link, session
         session.resumptions += 1
-        session.active = True  # on every link, until it is said otherwise (XEP-0352 §5.2)
+        session.active = True  # each link begins active (XEP-0352 §5.2)
         self._changed()
         return session
 
     def link_lost(self, link: Link) -> None:
-        """The link is over: its session hibernates, if it can, or ends."""
+        """Let the session of a closed link hibernate, if it can be resumed, or end it."""
         session = self._by_link.pop(link, None)
         if session is not None and session.link is link:
             session.link = None
@@ -135,9 +135,9 @@ class Sessions(Mapping[str, ServerSession]):
             self.end(session)
 
     def end(self, session: ServerSession, error: StreamError | None = None) -> None:
-        """End a session: as it expires, or is closed. What the client has not acknowledged goes elsewhere.
+        """End a session that expires or is closed. Stanzas that the client has not acknowledged are rerouted.
 
-        If it has a link, the stream is closed, with `error` if there is one.
+        If it has a link, the stream is closed, with `error` if one is given.
         """
         self._remove(session, remember=True)
         if session.link is not None:
@@ -147,7 +147,7 @@ class Sessions(Mapping[str, ServerSession]):
         self._changed()
 
     def forget(self, session: ServerSession) -> None:
-        """Forget a session as if it had never been: nothing is remembered, what was unacknowledged is lost."""
+        """Forget a session as if it had never existed: its count and its unacknowledged stanzas are lost."""
         self._remove(session, remember=False)
         if session.link is not None:
             link, session.link = session.link, None

@@ -1,4 +1,4 @@
-"""Stanzas as a server handles them: elements that it passes on, whatever may be in them, and answers of its own."""
+"""Stanzas as a server handles them: elements that it passes on unchanged, and answers of its own."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ NAMES = {f"{{{ns.CLIENT}}}{name}": name for name in ("message", "presence", "iq"
 
 
 def text_of(element: xml.Element) -> str:
-    """The element, as it is written into a stream.
+    """Return the element as it is written into a stream.
 
-    What the stream header declares is not declared again. The first that is written is the element's own declaration;
-    a payload that uses the prefix ``stream`` still finds it in the stream header.
+    It does not repeat the declarations of the stream header. Only the first occurrence of each is removed, which is
+    the element's own; a payload that uses the prefix ``stream`` finds it in the stream header.
     """
     text = etree.tostring(element, encoding="unicode", with_tail=False)
     return text.replace(f' xmlns:stream="{ns.STREAM}"', "", 1).replace(f' xmlns="{ns.CLIENT}"', "", 1)
 
 
 def child_tag(element: xml.Element) -> str | None:
-    """The tag of the first child."""
+    """Return the tag of the first child, or None."""
     return str(element[0].tag) if len(element) else None
 
 
 def new_stanza(name: str, **attributes: str | None) -> xml.Element:
-    """A stanza with these attributes; ``from_`` is the sender, and None is left out."""
+    """Return a stanza with these attributes; ``from_`` stands for ``from``, and None is left out."""
     element = etree.Element(f"{{{ns.CLIENT}}}{name}", nsmap={None: ns.CLIENT})
     for key, value in attributes.items():
         if value is not None:
@@ -43,7 +43,7 @@ def new_stanza(name: str, **attributes: str | None) -> xml.Element:
 
 
 def result_for(request: xml.Element, payload: xml.Element | None = None, *, from_: str | None = None) -> xml.Element:
-    """The result of a request, from `from_`."""
+    """Return the result of a request, from `from_`."""
     result = new_stanza("iq", type="result", id=request.get("id"), to=request.get("from"), from_=from_)
     if payload is not None:
         result.append(payload)

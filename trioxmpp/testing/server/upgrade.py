@@ -24,7 +24,7 @@ Hear = Callable[[], Awaitable[xml.Element | None]]
 
 
 def features(policy: Policy, account: Account | None) -> str:
-    """What is offered to the owner of `account`, or to whoever it may be, as an XML text."""
+    """Return the offer to the owner of `account`, or to a client that did not say its account, as XML."""
     return "".join(f"<upgrade xmlns='{ns.SASL_UPGRADE}'>{task}</upgrade>" for task in _tasks(policy, account))
 
 
@@ -33,19 +33,19 @@ def _tasks(policy: Policy, account: Account | None) -> list[str]:
 
 
 async def upgrade(
-    policy: Policy, link: Link, account: Account, request: xml.Element, said: bytes | None, hear: Hear
+    policy: Policy, link: Link, account: Account, request: xml.Element, last_data: bytes | None, hear: Hear
 ) -> bytes | None:
-    """Do all tasks that were asked for along with a login that was fine, and ended with the words `said`.
+    """Do the tasks that the client asked for along with a successful login, whose last data is `last_data`.
 
-    Returns those words if they are still to be said. Raises Refused.
+    Return that data if it was not sent yet. Raises Refused.
     """
     for wanted in request.findall(_UPGRADE):
         task = wanted.text or ""
         if task not in _tasks(policy, account):
             raise Refused("malformed-request")
-        data = "" if said is None else f"<additional-data>{base64.b64encode(said).decode()}</additional-data>"
+        data = "" if last_data is None else f"<additional-data>{base64.b64encode(last_data).decode()}</additional-data>"
         link.write(f"<continue xmlns='{ns.SASL2}'>{data}<tasks><task>{task}</task></tasks></continue>")
-        said = None
+        last_data = None
         answer = await _hear(hear, "next")
         if answer.get("task") != task:
             raise Refused("malformed-request")
@@ -59,7 +59,7 @@ async def upgrade(
         if len(key) != hashlib.new(algorithm).digest_size or account.keys is None:
             raise Refused("malformed-request")
         account.keys[algorithm] = key
-    return said
+    return last_data
 
 
 async def _hear(hear: Hear, name: str) -> xml.Element:

@@ -1,7 +1,7 @@
 """The presences of a room: what each client is shown of an occupant (XEP-0045 §7.2, §7.6, §9).
 
-Everybody sees the affiliation and the role of an occupant; its real JID is for moderators, or for all in a room that is
-not anonymous. Status 110 tells a client that the presence is its own.
+All occupants see the affiliation and the role of an occupant. Its real JID is for moderators, or for all in a room that
+is not anonymous. Status 110 tells a client that the presence is its own.
 """
 
 from __future__ import annotations

@@ -141,7 +141,7 @@ class Entrance:
         return nick
 
     def _tell_history(self, room: Room, client: str, stanza: xml.Element) -> None:
-        """Send what was said before, as much of it as the client wants (XEP-0045 §7.2.14)."""
+        """Send as much of the history as the client wants (XEP-0045 §7.2.14)."""
         wanted = stanza.find(f"{_JOIN}/{{{MUC}}}history")
         messages = [*room.history]
         if wanted is not None:

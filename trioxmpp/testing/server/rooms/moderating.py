@@ -45,16 +45,16 @@ def moderate(room: Room, request: Request, speech: Speech, dialect: Dialect) -> 
         message.append(_fastened(room, actor, id, reason))
     if MODERATE_1 in dialect.moderation:
         moderated = build(MODERATE_1, "moderated", _occupant(actor), by=f"{room.jid}/{actor.nick}")
-        said = None if reason is None else build(RETRACT_1, "reason", text=reason)
-        message.append(build(RETRACT_1, "retract", moderated, said, id=id))
+        explained = None if reason is None else build(RETRACT_1, "reason", text=reason)
+        message.append(build(RETRACT_1, "retract", moderated, explained, id=id))
     _leave_tombstone(room, places[0], message)
     speech.tell_all(room, message)
 
 
 def _fastened(room: Room, actor: Occupant, id: str, reason: str | None) -> xml.Element:
-    said = None if reason is None else build(MODERATE_0, "reason", text=reason)
+    explained = None if reason is None else build(MODERATE_0, "reason", text=reason)
     retract = build(RETRACT_0, "retract")
-    moderated = build(MODERATE_0, "moderated", retract, said, by=f"{room.jid}/{actor.nick}")
+    moderated = build(MODERATE_0, "moderated", retract, explained, by=f"{room.jid}/{actor.nick}")
     return build(FASTEN, "apply-to", moderated, id=id)
 
 

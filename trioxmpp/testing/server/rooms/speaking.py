@@ -1,4 +1,4 @@
-"""What is said in a room: messages to all, private ones, the subject, invitations, requests for voice.
+"""Speaking in a room: messages to all, private ones, the subject, invitations, requests for voice.
 
 A room adds who speaks (the occupant's address and id) and its own archive id, and takes away what only it may say: an
 occupant id, if it gives any. What else an occupant claims, it passes on; see `Dialect`.
