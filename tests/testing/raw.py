@@ -24,9 +24,9 @@ class RawClient(Script):
     async def opens(self) -> str:
         """Exchange headers; return the features, as XML."""
         await self.says_raw(header(to=self.domain))
-        header = await self.expects_header()
-        assert header.from_ == self.domain
-        assert header.id
+        opened = await self.expects_header()
+        assert opened.from_ == self.domain
+        assert opened.id
         from trioxmpp import xml
 
         return xml.serialise(await self.hears())

@@ -14,8 +14,8 @@ from trioxmpp.testing import ScriptedPeer, ScriptedServer, open_peer_pair
 async def opened(patience: float = 3600.0) -> ScriptedPeer:
     peer = ScriptedPeer(patience=patience)
     await peer.stream.send_all(header(to="example.test"))
-    header = await peer.expects_header()
-    assert header.to == "example.test"
+    opened = await peer.expects_header()
+    assert opened.to == "example.test"
     return peer
 
 
