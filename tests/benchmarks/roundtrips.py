@@ -11,7 +11,7 @@ import trio.testing
 import trioxmpp
 from trioxmpp import ReconnectPolicy, Resumed
 from trioxmpp.testing import Faults, open_server
-from trioxmpp.testing.slowroad import SlowRoad
+from trioxmpp.testing.network import LatentEndpoint
 
 from .results import Results
 
@@ -52,7 +52,7 @@ async def _resume(way: Way) -> float:
     """Seconds from setting out, over STARTTLS, to being back."""
     async with open_server(starttls="required") as server, trio.open_nursery() as nursery:
         server.policy.sasl2, server.policy.fast = way.sasl2, ("HT-SHA-256-NONE",) if way.fast else ()
-        road = SlowRoad(server, nursery, ROUND_TRIP)
+        road = LatentEndpoint(server, nursery, ROUND_TRIP)
         tls = server.client_tls_context()
         tls.maximum_version = way.version
         async with (

@@ -152,7 +152,7 @@ class Town:
         """Have everybody be told these words, whatever they said."""
 
         async def play(peer: ScriptedPeer) -> None:
-            self.heard.append(bytes(await peer._raw.receive_some()))
+            self.heard.append(bytes(await peer.raw.receive_some()))
             await peer.says_raw(words)
 
         self.plays(play, **where)
@@ -169,11 +169,11 @@ class Town:
             said = b""
             try:
                 await peer.starts_tls(shown)
-                said = bytes(await peer._stream.receive_some())
+                said = bytes(await peer.wire.receive_some())
             finally:
                 self.heard.append(said)
             await peer.says_header(*features)
-            await peer._stream.receive_some()
+            await peer.wire.receive_some()
 
         self.plays(play, **where)
 

@@ -155,5 +155,5 @@ async def test_the_text_of_a_stream_error_is_escaped(autojump_clock, town, capsy
     begin = f"<stream:stream xmlns='jabber:client' xmlns:stream='{ns.STREAM}' version='1.0' id='1'>"
     town.says(f"{begin}<stream:error>{error}</stream:error>".encode())
     diagnosis = await town.diagnose()
-    assert ESCAPE in diagnosis.visits[0].error
+    assert "go\ufffd31m" in diagnosis.visits[0].error
     assert all(char.isprintable() for line in words(diagnosis, capsys).split("\n") for char in line)

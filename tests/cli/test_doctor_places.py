@@ -212,7 +212,7 @@ async def test_the_host_meta_is_read_in_both_forms_and_each_websocket_is_tried(a
 
     async def web(peer: ScriptedPeer) -> None:
         await peer.starts_tls(context)
-        path = (await peer._stream.receive_some()).decode().split()[1]
+        path = (await peer.wire.receive_some()).decode().split()[1]
         body = bodies.get(path)
         status = "404 Not Found" if body is None else "200 OK"
         await peer.says_raw(f"HTTP/1.1 {status}\r\nContent-Length: {len(body or '')}\r\n\r\n{body or ''}".encode())
@@ -247,7 +247,7 @@ async def test_through_a_proxy_it_is_the_proxy_that_looks_up_the_host(autojump_c
     asked = []
 
     async def proxy(peer: ScriptedPeer) -> None:
-        asked.append((await peer._raw.receive_some()).decode().split()[1])
+        asked.append((await peer.raw.receive_some()).decode().split()[1])
         if asked[-1].endswith(":443"):
             await peer.says_raw(b"HTTP/1.1 403 Forbidden\r\n\r\n")
             return
@@ -255,7 +255,7 @@ async def test_through_a_proxy_it_is_the_proxy_that_looks_up_the_host(autojump_c
         await peer.starts_tls(context)
         await peer.expects_header()
         await peer.says_header(SCRAM)
-        await peer._stream.receive_some()
+        await peer.wire.receive_some()
 
     town.network.names["proxy.test"] = ["192.0.2.3"]
     town.plays(proxy, address="192.0.2.3", port=8080)

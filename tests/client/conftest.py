@@ -10,10 +10,10 @@ import trio
 
 import trioxmpp
 from trioxmpp import Client
-from trioxmpp.testing import Server, Session, open_server
+from trioxmpp.testing import Server, ServerSession, open_server
 
 
-class Road:
+class BlockableEndpoint:
     """The way to a server: can be blocked, and notes when somebody came along."""
 
     def __init__(self, server: Server) -> None:
@@ -35,7 +35,7 @@ class Road:
     def options(self, **options: Any) -> dict[str, Any]:
         return {"endpoint": self.endpoint, "allow_plaintext": True, **options}
 
-    def session(self, name: str = "romeo") -> Session:
+    def session(self, name: str = "romeo") -> ServerSession:
         return self.server.sessions[f"{name}@example.test/orchard"]
 
 
@@ -49,4 +49,4 @@ async def server(autojump_clock):
 
 @pytest.fixture
 def road(server):
-    return Road(server)
+    return BlockableEndpoint(server)

@@ -11,13 +11,13 @@ import trio.testing
 import trioxmpp
 from trioxmpp import Client, Destroyed, Established, MemoryStore, Message, MessageType, Resumed, Suspended
 from trioxmpp.protocol import ns
-from trioxmpp.testing import ScriptedServer, Server, Session, open_server
+from trioxmpp.testing import ScriptedServer, Server, ServerSession, open_server
 
 CSI = f"<csi xmlns='{ns.CSI}'/>"
 INACTIVE = f"<inactive xmlns='{ns.CSI}'/>"
 
 
-def session_of(server: Server, client: Client) -> Session:
+def session_of(server: Server, client: Client) -> ServerSession:
     return server.sessions[str(client.jid)]
 
 

@@ -14,7 +14,7 @@ import trio.testing
 
 from trioxmpp import JID, Client, Liveness, Message, MessageType, StanzaState, StanzaStream, XmlStream, xml
 from trioxmpp.protocol import ns
-from trioxmpp.testing import Server, Session, open_server
+from trioxmpp.testing import Server, ServerSession, open_server
 from trioxmpp.transport.tcp import StreamTransport
 
 HOW_MANY = 20
@@ -46,7 +46,7 @@ class Romeo:
         self.settled: Counter[str] = Counter()
 
     @property
-    def session(self) -> Session:
+    def session(self) -> ServerSession:
         return self.server.sessions["r@x/1"]
 
     async def starts(self) -> None:

@@ -21,7 +21,7 @@ from trioxmpp import (
     Suspended,
 )
 from trioxmpp.testing import Faults, open_server
-from trioxmpp.testing.slowroad import SlowRoad
+from trioxmpp.testing.network import LatentEndpoint
 
 ROUND_TRIP = 0.1
 
@@ -38,10 +38,10 @@ async def server(autojump_clock):
 
 @pytest.fixture
 def road(server, nursery):
-    return SlowRoad(server, nursery, ROUND_TRIP)
+    return LatentEndpoint(server, nursery, ROUND_TRIP)
 
 
-def connect(road: SlowRoad, jid: str = "romeo@example.test", **options):
+def connect(road: LatentEndpoint, jid: str = "romeo@example.test", **options):
     return trioxmpp.connect(
         jid,
         "montague",
@@ -52,7 +52,7 @@ def connect(road: SlowRoad, jid: str = "romeo@example.test", **options):
     )
 
 
-async def round_trips(road: SlowRoad, events) -> int:
+async def round_trips(road: LatentEndpoint, events) -> int:
     """Break the link, and count what it takes until the session is resumed; it is used before and after."""
     road.server.links[-1].reset()
     assert isinstance(await anext(events), Suspended)
@@ -62,7 +62,7 @@ async def round_trips(road: SlowRoad, events) -> int:
     return round(took)
 
 
-async def count(road: SlowRoad, times: int) -> list[int]:
+async def count(road: LatentEndpoint, times: int) -> list[int]:
     async with connect(road) as client, client.events() as events:
         trips = []
         for number in range(times):

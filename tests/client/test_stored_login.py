@@ -25,7 +25,7 @@ from trioxmpp import (
 from trioxmpp.protocol.loginstate import FastToken
 from trioxmpp.record import replace
 from trioxmpp.testing import Faults, Server, open_server
-from trioxmpp.testing.slowroad import SlowRoad
+from trioxmpp.testing.network import LatentEndpoint
 
 PASSWORD = Credentials("romeo", "montague")
 
@@ -196,7 +196,7 @@ async def test_the_store_of_somebody_else_is_of_no_use_and_no_harm(autojump_cloc
 # --- in one flight
 
 
-async def trips(road: SlowRoad, store: Any, vault: Vault, *, suspend: bool = True) -> float:
+async def trips(road: LatentEndpoint, store: Any, vault: Vault, *, suspend: bool = True) -> float:
     """How many round trips it takes from the first byte under TLS to the session."""
     async with connect(road.server, store, vault, endpoint=road.endpoint) as client:
         took = (trio.current_time() - road.began) / road.round_trip - UNTIL_SECURE
@@ -207,7 +207,7 @@ async def trips(road: SlowRoad, store: Any, vault: Vault, *, suspend: bool = Tru
 
 @pytest.mark.parametrize("suspend", [True, False])
 async def test_the_first_link_of_another_process_takes_one_flight(autojump_clock, server, nursery, vault, suspend):
-    road, store = SlowRoad(server, nursery, 0.1), MemoryStore()
+    road, store = LatentEndpoint(server, nursery, 0.1), MemoryStore()
     assert await trips(road, store, vault, suspend=suspend) > 2
     assert [await trips(road, store, vault, suspend=suspend) for _ in range(3)] == [1, 1, 1]
     assert vault.asked == 1

@@ -10,7 +10,7 @@ import trio
 import trioxmpp
 from trioxmpp import Credentials, ReconnectPolicy, Resumed, Suspended
 from trioxmpp.testing import Faults, Server, open_server
-from trioxmpp.testing.slowroad import SlowRoad
+from trioxmpp.testing.network import LatentEndpoint
 
 OLD, NEW = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 BOTH = pytest.mark.parametrize("version", [OLD, NEW])
@@ -55,7 +55,7 @@ async def test_another_client_does_not_know_of_it(autojump_clock):
 async def test_with_tls_1_2_it_saves_a_round_trip(autojump_clock, nursery, version, trips):
     """TLS 1.3 takes one either way. The rest: header, STARTTLS, features, SCRAM, features, resumption."""
     async with open_server(starttls="required") as server:
-        road = SlowRoad(server, nursery, 0.1)
+        road = LatentEndpoint(server, nursery, 0.1)
         async with connect(server, version, endpoint=road.endpoint) as client, client.events() as events:
             took = []
             for _ in trips:

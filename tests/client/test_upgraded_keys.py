@@ -9,7 +9,7 @@ import pytest
 import trioxmpp
 from trioxmpp import AuthenticationFailure
 from trioxmpp.testing import open_server
-from trioxmpp.testing.authentication import ITERATIONS, salt
+from trioxmpp.testing.server.authentication import ITERATIONS, salt
 
 BOUND = ("SCRAM-SHA-512-PLUS", "SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-1")
 

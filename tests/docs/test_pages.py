@@ -49,7 +49,7 @@ OUTPUTS = {
         "StanzaState.ACKED\n",
         "bot@example.test\n",
     ],
-    "docs/testing.md": ["", "gone\n"],
+    "docs/testing.md": ["", "Report(degrees=18)\n", "gone\n"],
 }
 
 

@@ -66,7 +66,7 @@ class RealServers:
         self._servers[key] = server  # the last to be closed
         while len(self._servers) > CROWD:
             self._servers.pop(next(iter(self._servers))).close()
-        server.cont()
+        server.resume_process()
         self._users[server] = os.environ["PYTEST_CURRENT_TEST"].rpartition(" ")[0]
         return server
 
@@ -137,7 +137,7 @@ class EmbeddedServer:
         for link in self._server.links:
             link.stall()
 
-    def cont(self) -> None:
+    def resume_process(self) -> None:
         self._server.faults = Faults()
 
 

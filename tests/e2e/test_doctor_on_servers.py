@@ -99,7 +99,7 @@ async def test_a_server_that_hangs_keeps_it_no_longer_than_it_may(venue):
     venue.server.pause()
     began = trio.current_time()
     diagnosis = await diagnose(target(venue, venue.endpoint, venue.tls_endpoint, timeout=2.0))
-    venue.server.cont()
+    venue.server.resume_process()
     assert {visit.fault for visit in diagnosis.visits} == {"hangs"}
     assert trio.current_time() - began < 6
 

@@ -118,7 +118,7 @@ async def test_while_paused_it_is_silent_and_then_goes_on(real_server):
         with trio.move_on_after(0.3) as scope:
             await stream.receive_some()
         assert scope.cancelled_caught
-        real_server.cont()
+        real_server.resume_process()
         assert b"features" in await read_until(stream, b"</stream:features>")
 
 

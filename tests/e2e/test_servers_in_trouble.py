@@ -14,7 +14,7 @@ async def test_a_server_that_hangs_for_a_while_costs_nothing(venue, impatient):
             await ann.until(lambda: ann.story)
             await ben.until(lambda: ben.story)
         finally:
-            venue.server.cont()
+            venue.server.resume_process()
         for person in (ann, ben):
             await person.lives_through(Suspended, Resumed)
             assert isinstance(person.events[0].cause, StreamTimeout)

@@ -33,7 +33,7 @@ class Peer:
     async def plays(self) -> None:
         """Until the link ends. What is not XMPP, half an element followed by another, is an AssertionError."""
         with contextlib.suppress(trio.ClosedResourceError):  # at the end of the test
-            while (event := await self._peer._event()) is not None:
+            while (event := await self._peer.next_event()) is not None:
                 with contextlib.suppress(trio.BrokenResourceError):
                     await self._hears(event)
 

@@ -190,7 +190,7 @@ CASES = {
 
 async def plays(peer):
     """A server that answers what it is asked."""
-    while (event := await peer._event()) is not None:
+    while (event := await peer.next_event()) is not None:
         if getattr(event, "tag", None) == f"{{{ns.CLIENT}}}iq":
             await peer.says(f"<iq type='result' id='{event.get('id')}' from='juliet@example.test'/>")
 
@@ -239,7 +239,7 @@ async def test_an_xml_stream_is_whole_or_closed_after_a_cancellation(autojump_cl
         async with trio.open_nursery() as nursery:
 
             async def listens(peer=peer, heard=heard):
-                while data := await peer._raw.receive_some():
+                while data := await peer.raw.receive_some():
                     heard.extend(data)
 
             nursery.start_soon(listens)

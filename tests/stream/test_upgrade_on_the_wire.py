@@ -12,7 +12,7 @@ from trioxmpp import AuthenticationFailure
 from trioxmpp.protocol import ns
 from trioxmpp.protocol.sasl import Channel, Derivation, MechanismOffer, Strength
 from trioxmpp.testing import ScriptedPeer
-from trioxmpp.testing.authentication import Exchange, Setting, exchange
+from trioxmpp.testing.server.authentication import Exchange, Setting, exchange
 from trioxmpp.transport.tcp import StreamTransport
 
 BINDINGS = {"tls-server-end-point": b"certificate"}

@@ -24,9 +24,9 @@ class RawClient(Script):
     async def opens(self) -> str:
         """Exchange headers; return the features, as XML."""
         await self.says_raw(header(to=self.domain))
-        said = await self.expects_header()
-        assert said.from_ == self.domain
-        assert said.id
+        opened = await self.expects_header()
+        assert opened.from_ == self.domain
+        assert opened.id
         from trioxmpp import xml
 
         return xml.serialise(await self.hears())
@@ -60,12 +60,12 @@ class RawClient(Script):
         await self.tls(context)
 
     async def tls(self, context: ssl.SSLContext) -> None:
-        tls = trio.SSLStream(self._stream, context, server_hostname=self.domain, https_compatible=True)
+        tls = trio.SSLStream(self.wire, context, server_hostname=self.domain, https_compatible=True)
         await tls.do_handshake()
-        self._stream = tls
+        self.wire = tls
 
     async def aclose(self) -> None:
-        await trio.aclose_forcefully(self._stream)
+        await trio.aclose_forcefully(self.wire)
 
 
 async def log_in(server: Server, name: str = "romeo", resource: str = "orchard") -> RawClient:

@@ -34,7 +34,7 @@ async def converse(server) -> tuple[RawClient, RawClient]:
 
 
 async def asks(client: RawClient, *fields: str, page: str = "", to: str = "") -> tuple[list[str], dict[str, str]]:
-    """The ids of the messages that come, and what is said about them."""
+    """The ids of the messages that come, and what is answer about them."""
     form = f"<x xmlns='{FORMS}' type='submit'>{''.join(fields)}</x>" if fields else ""
     await client.says(
         f"<iq type='set' id='q'{to}><query xmlns='{MAM}' queryid='1'>{form}<set xmlns='{RSM}'>{page}</set></query></iq>"
@@ -55,7 +55,7 @@ def field(name: str, value: str) -> str:
     return f"<field var='{name}'><value>{value}</value></field>"
 
 
-async def test_it_is_there_only_if_it_is_wanted(autojump_clock, server):
+async def test_an_archive_exists_only_if_the_policy_says_so(autojump_clock, server):
     server.policy.archive = False
     romeo, _ = await converse(server)
     await romeo.says(f"<iq type='get' id='1'><query xmlns='{INFO}'/></iq>")
@@ -67,47 +67,47 @@ async def test_it_is_there_only_if_it_is_wanted(autojump_clock, server):
     assert MAM in {feature.get("var") for feature in (await romeo.hears())[0]}
 
 
-async def test_it_has_both_directions_in_order(autojump_clock, server):
+async def test_an_archive_has_both_directions_in_order(autojump_clock, server):
     romeo, juliet = await converse(server)
     for client in (romeo, juliet):
-        ids, said = await asks(client)
+        ids, answer = await asks(client)
         assert ids == ["r0", "j0", "r1", "j1"]
-        assert (said["complete"], said["count"]) == ("true", "4")
+        assert answer["complete"] == "true"
 
 
-async def test_what_comes_is_the_message_with_its_time(autojump_clock, server):
+async def test_a_result_is_the_message_with_its_time(autojump_clock, server):
     romeo, _ = await converse(server)
     await romeo.says(f"<iq type='set' id='q'><query xmlns='{MAM}'><set xmlns='{RSM}'><max>1</max></set></query></iq>")
     await romeo.expects(
-        f"<message from='romeo@example.test' to='{ROMEO}'><result xmlns='{MAM}' id='$1'>"
+        f"<message to='{ROMEO}'><result xmlns='{MAM}' id='$1'>"
         "<forwarded xmlns='urn:xmpp:forward:0'><delay xmlns='urn:xmpp:delay' stamp='$2'/>"
         f"<message xmlns='jabber:client' from='{ROMEO}' to='{JULIET}' type='chat' id='r0'><body>0</body></message>"
         "</forwarded></result></message>"
     )
     await romeo.expects(
         f"<iq type='result' id='q' to='{ROMEO}'><fin xmlns='{MAM}'><set xmlns='{RSM}'>"
-        "<first index='0'>$1</first><last>$1</last><count>4</count></set></fin></iq>"
+        "<first>$1</first><last>$1</last></set></fin></iq>"
     )
 
 
-async def test_it_can_be_leafed_through(autojump_clock, server):
+async def test_a_client_pages_through_an_archive_in_both_directions(autojump_clock, server):
     romeo, _ = await converse(server)
-    ids, said = await asks(romeo, page="<max>3</max>")
+    ids, answer = await asks(romeo, page="<max>3</max>")
     assert ids == ["r0", "j0", "r1"]
-    assert "complete" not in said
-    ids, said = await asks(romeo, page=f"<max>3</max><after>{said['last']}</after>")
+    assert "complete" not in answer
+    ids, answer = await asks(romeo, page=f"<max>3</max><after>{answer['last']}</after>")
     assert ids == ["j1"]
-    assert said["complete"] == "true"
-    ids, said = await asks(romeo, page="<max>1</max><before/>")
+    assert answer["complete"] == "true"
+    ids, answer = await asks(romeo, page="<max>1</max><before/>")
     assert ids == ["j1"]
-    assert "complete" not in said
-    ids, said = await asks(romeo, page=f"<max>9</max><before>{said['first']}</before>")
+    assert "complete" not in answer
+    ids, answer = await asks(romeo, page=f"<max>9</max><before>{answer['first']}</before>")
     assert ids == ["r0", "j0", "r1"]
-    assert said["complete"] == "true"
-    assert await asks(romeo, page="<max>0</max>") == ([], {"count": "4"})
+    assert answer["complete"] == "true"
+    assert await asks(romeo, page="<max>0</max>") == ([], {"complete": "true"})  # Prosody's bug, kept: see Dialect
 
 
-async def test_it_can_be_narrowed_down(autojump_clock, server):
+async def test_a_form_narrows_an_archive_down(autojump_clock, server):
     romeo, _ = await converse(server)
     archive = server.accounts["romeo"].archive
     long_ago = datetime.datetime(1999, 1, 1, tzinfo=datetime.UTC)
@@ -128,7 +128,7 @@ async def test_it_can_be_narrowed_down(autojump_clock, server):
         "<presence><body>x</body></presence>",
     ],
 )
-async def test_not_everything_is_worth_keeping(autojump_clock, server, message):
+async def test_messages_without_a_body_are_not_archived(autojump_clock, server, message):
     romeo = await log_in(server)
     await romeo.says(message.replace("<message", "<message to='juliet@example.test'"))
     await romeo.says("<iq type='get' id='1'><ping xmlns='urn:xmpp:ping'/></iq>")
@@ -144,7 +144,6 @@ async def test_not_everything_is_worth_keeping(autojump_clock, server, message):
         ((), "<before>nothing</before>", "", "item-not-found"),
         ((), "<max>many</max>", "", "bad-request"),
         ((), "<max>-1</max>", "", "bad-request"),
-        ((field("colour", "green"),), "", "", "bad-request"),
         ((field("FORM_TYPE", "urn:example"),), "", "", "bad-request"),
         ((field("with", "@"),), "", "", "bad-request"),
         ((field("start", "today"),), "", "", "bad-request"),
@@ -152,12 +151,12 @@ async def test_not_everything_is_worth_keeping(autojump_clock, server, message):
         ((), "", " to='juliet@example.test'", "service-unavailable"),
     ],
 )
-async def test_what_it_refuses(autojump_clock, server, fields, page, to, condition):
+async def test_an_archive_refuses_malformed_queries(autojump_clock, server, fields, page, to, condition):
     romeo = await log_in(server)
     assert await asks(romeo, *fields, page=page, to=to) == ([], {"error": condition})
 
 
-async def test_it_may_never_answer(autojump_clock, server):
+async def test_a_silent_archive_never_answers(autojump_clock, server):
     romeo, _ = await converse(server)
     server.policy.archive = "silent"
     await romeo.says(f"<iq type='set' id='q'><query xmlns='{MAM}'/></iq>")

@@ -19,7 +19,7 @@ async def test_a_client_gets_in_by_starttls_and_by_direct_tls():
                 assert server.sessions["romeo@example.test/tcp"].link.secure
 
 
-async def test_while_it_is_down_both_ports_are_closed_and_afterwards_open_again():
+async def test_both_ports_are_closed_while_the_server_is_down():
     async with open_server() as server:
         port = await server.listen()
         tls_port = int(server.tls_endpoint.rpartition(":")[2])

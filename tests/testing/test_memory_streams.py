@@ -30,15 +30,15 @@ async def clogged_faulty_link():
     return FaultyStream(ours, Faults(), ours.reset), FaultyStream(theirs, Faults(), theirs.reset)
 
 
-async def test_a_link_is_what_trio_calls_a_stream():
+async def test_a_link_passes_trios_checks_of_streams():
     await trio.testing.check_half_closeable_stream(link, clogged_link)
 
 
-async def test_a_stream_without_faults_is_what_trio_calls_a_stream():
+async def test_a_stream_without_faults_passes_trios_checks_of_streams():
     await trio.testing.check_two_way_stream(faulty_link, clogged_faulty_link)
 
 
-async def test_each_direction_is_what_trio_calls_a_stream():
+async def test_each_direction_passes_trios_checks_of_streams():
     await trio.testing.check_one_way_stream(link, clogged_link)
     await trio.testing.check_one_way_stream(faulty_link, clogged_faulty_link)
 
@@ -52,7 +52,7 @@ async def test_one_read_gets_one_segment(autojump_clock):
     assert await theirs.receive_some(10) == b"wo"
 
 
-async def test_after_a_close_the_other_end_reads_what_was_written_and_then_the_end(autojump_clock):
+async def test_after_a_close_the_other_end_reads_all_and_then_the_end(autojump_clock):
     ours, theirs = memory_link()
     await ours.send_all(b"last words")
     ours.close()
@@ -62,7 +62,7 @@ async def test_after_a_close_the_other_end_reads_what_was_written_and_then_the_e
         await theirs.send_all(b"too late")
 
 
-async def test_after_a_reset_the_other_end_reads_what_was_written_and_then_fails(autojump_clock):
+async def test_after_a_reset_the_other_end_reads_all_and_then_fails(autojump_clock):
     ours, theirs = memory_link()
     await ours.send_all(b"last words")
     ours.reset()
@@ -74,7 +74,7 @@ async def test_after_a_reset_the_other_end_reads_what_was_written_and_then_fails
         await theirs.send_all(b"too late")
 
 
-async def test_who_waits_is_told_of_the_reset(autojump_clock):
+async def test_a_reset_wakes_waiting_tasks(autojump_clock):
     ours, theirs = memory_link(capacity=1)
 
     async def fail(function, *args) -> None:
@@ -97,7 +97,7 @@ def faulty(faults: Faults, capacity: float = float("inf")):
     return FaultyStream(raw, faults, raw.reset), theirs
 
 
-async def test_a_cut_lets_so_many_bytes_out(autojump_clock):
+async def test_a_cut_lets_the_planned_number_of_bytes_out(autojump_clock):
     ours, theirs = faulty(Faults(cut_out=5))
     await ours.send_all(b"012")
     with pytest.raises(trio.BrokenResourceError, match="as planned"):
@@ -109,7 +109,7 @@ async def test_a_cut_lets_so_many_bytes_out(autojump_clock):
         await theirs.receive_some()
 
 
-async def test_a_cut_lets_so_many_bytes_in(autojump_clock):
+async def test_a_cut_lets_the_planned_number_of_bytes_in(autojump_clock):
     ours, theirs = faulty(Faults(cut_in=5))
     await theirs.send_all(b"0123456789")
     assert await ours.receive_some() == b"01234"
@@ -118,7 +118,7 @@ async def test_a_cut_lets_so_many_bytes_in(autojump_clock):
         await ours.receive_some()
 
 
-async def test_a_black_hole_takes_bytes_and_gives_no_news(autojump_clock):
+async def test_a_black_hole_swallows_bytes_and_the_end(autojump_clock):
     ours, theirs = faulty(Faults(black_hole_in=2, black_hole_out=3))
     await ours.send_all(b"01234")
     assert await theirs.receive_some() == b"012"
@@ -141,7 +141,7 @@ async def test_a_delay_makes_each_segment_late(autojump_clock):
     assert trio.current_time() - began == 4.0
 
 
-async def test_one_byte_at_a_time(autojump_clock):
+async def test_a_stream_delivers_one_byte_at_a_time(autojump_clock):
     ours, theirs = faulty(Faults(one_byte=True))
     await ours.send_all(b"abc")
     assert [await theirs.receive_some() for _ in range(3)] == [b"a", b"b", b"c"]
@@ -149,7 +149,7 @@ async def test_one_byte_at_a_time(autojump_clock):
     assert [await ours.receive_some() for _ in range(3)] == [b"x", b"y", b"z"]
 
 
-async def test_garbage_comes_once_after_so_many_bytes(autojump_clock):
+async def test_garbage_comes_once_after_the_planned_number_of_bytes(autojump_clock):
     ours, theirs = faulty(Faults(garbage=b"\x00!", garbage_after=3))
     for _ in range(3):
         await ours.send_all(b"ab")

@@ -45,7 +45,7 @@ async def receive_all(stream: trio.SocketStream) -> bytes:
     return received
 
 
-async def test_it_carries_bytes_both_ways_and_the_end_of_each():
+async def test_a_relay_carries_bytes_both_ways_and_the_end_of_each():
     async with wired() as (_, connect):
         client, server = await connect()
         await client.send_all(b"ping")
@@ -56,7 +56,7 @@ async def test_it_carries_bytes_both_ways_and_the_end_of_each():
         assert await receive_all(client) == b"pong"
 
 
-async def test_a_reset_lets_so_many_bytes_through_and_breaks_both_sides():
+async def test_a_reset_lets_the_given_number_of_bytes_through_and_breaks_both_sides():
     async with wired() as (relay, connect):
         client, server = await connect()
         relay.reset(after=6)
@@ -87,7 +87,7 @@ async def test_bytes_under_way_do_not_turn_a_close_into_a_reset():
         assert await client.receive_some() == b""
 
 
-async def test_a_black_hole_swallows_bytes_and_the_news_of_the_end():
+async def test_a_black_hole_on_a_relay_swallows_bytes_and_the_end():
     async with wired() as (relay, connect):
         client, server = await connect()
         relay.black_hole()
@@ -115,7 +115,7 @@ async def test_a_black_hole_may_swallow_one_direction_only(direction):
         assert await source.receive_some() == b"I am"
 
 
-async def test_while_it_is_blocked_nobody_gets_through():
+async def test_a_blocked_relay_lets_no_client_through():
     async with wired() as (relay, connect):
         await connect()
         relay.blocked = True
@@ -127,7 +127,7 @@ async def test_while_it_is_blocked_nobody_gets_through():
         assert relay.connections == 2
 
 
-async def test_the_next_connection_is_in_order_again():
+async def test_the_next_connection_of_a_relay_works_again():
     async with wired() as (relay, connect):
         await connect()
         relay.black_hole()
@@ -136,12 +136,12 @@ async def test_the_next_connection_is_in_order_again():
         assert await server.receive_some() == b"hello again"
 
 
-async def test_without_a_server_the_client_finds_nobody():
+async def test_without_a_server_a_relay_closes_connections():
     async with open_relay("127.0.0.1", 1) as relay, await trio.open_tcp_stream("127.0.0.1", relay.port) as client:
         assert await client.receive_some() == b""
 
 
-async def test_there_is_nothing_to_cut_before_anybody_has_connected():
+async def test_a_relay_without_a_connection_has_nothing_to_cut():
     async with open_relay("127.0.0.1", 1) as relay:
-        with pytest.raises(RuntimeError, match="nobody has connected"):
+        with pytest.raises(RuntimeError, match="there was no connection"):
             relay.close()

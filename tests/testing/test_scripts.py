@@ -14,12 +14,12 @@ from trioxmpp.testing import ScriptedPeer, ScriptedServer, open_peer_pair
 async def opened(patience: float = 3600.0) -> ScriptedPeer:
     peer = ScriptedPeer(patience=patience)
     await peer.stream.send_all(header(to="example.test"))
-    said = await peer.expects_header()
-    assert said.to == "example.test"
+    opened = await peer.expects_header()
+    assert opened.to == "example.test"
     return peer
 
 
-async def test_what_is_expected_may_differ_in_what_does_not_matter(autojump_clock):
+async def test_prefixes_order_and_white_space_do_not_matter(autojump_clock):
     peer = await opened()
     await peer.stream.send_all(b"<message id='x' to='a@b' type='chat'>\n <body>Hi</body>\n</message>")
     element = await peer.expects("<message type='chat' to='a@b'><body>$1</body></message>")
@@ -28,7 +28,7 @@ async def test_what_is_expected_may_differ_in_what_does_not_matter(autojump_cloc
 
 
 @pytest.mark.parametrize(
-    "said",
+    "sent",
     [
         "<message to='c@d'><body>Hi</body></message>",
         "<message to='a@b'><body>Ho</body></message>",
@@ -40,15 +40,15 @@ async def test_what_is_expected_may_differ_in_what_does_not_matter(autojump_cloc
         "<presence to='a@b'><body>Hi</body></presence>",
     ],
 )
-async def test_a_wrong_element_is_shown_with_the_difference(autojump_clock, said):
+async def test_a_wrong_element_is_shown_with_the_difference(autojump_clock, sent):
     peer = await opened()
-    await peer.stream.send_all(said.encode())
+    await peer.stream.send_all(sent.encode())
     with pytest.raises(AssertionError, match="something else") as caught:
         await peer.expects("<message to='a@b'><body>Hi</body></message>")
     assert "\n  - " in str(caught.value) or "\n  + " in str(caught.value)
 
 
-async def test_a_variable_means_the_same_wherever_it_stands(autojump_clock):
+async def test_a_variable_has_the_same_value_everywhere(autojump_clock):
     peer = await opened()
     await peer.stream.send_all(b"<iq id='1' type='get' to='1'/><iq id='1' type='get' to='2'/>")
     await peer.expects("<iq id='$1' type='get' to='$1'/>")
@@ -56,7 +56,7 @@ async def test_a_variable_means_the_same_wherever_it_stands(autojump_clock):
         await peer.expects("<iq id='$1' type='get' to='$1'/>")
 
 
-async def test_a_variable_that_met_nothing_cannot_be_said(autojump_clock):
+async def test_a_variable_without_a_value_cannot_be_sent(autojump_clock):
     peer = await opened()
     with pytest.raises(ValueError, match="has not met anything yet"):
         await peer.says("<iq id='$7' type='result'/>")
@@ -88,9 +88,9 @@ async def test_the_end_in_place_of_an_element_is_an_error(autojump_clock):
 async def test_an_element_in_place_of_the_end_is_an_error(autojump_clock):
     peer = await opened()
     await peer.stream.send_all(b"<presence/><presence/>")
-    with pytest.raises(AssertionError, match="a stream footer was expected, but the other side said <presence"):
+    with pytest.raises(AssertionError, match="a stream footer was expected, but the other side sent <presence"):
         await peer.expects_footer()
-    with pytest.raises(AssertionError, match="the end of the link was expected, but the other side said <presence"):
+    with pytest.raises(AssertionError, match="the end of the link was expected, but the other side sent <presence"):
         await peer.expects_end()
 
 
@@ -101,22 +101,22 @@ async def test_an_element_in_place_of_a_header_is_an_error(autojump_clock):
         await peer.expects_header()
 
 
-async def test_something_in_place_of_nothing_is_an_error(autojump_clock):
+async def test_an_element_in_place_of_silence_is_an_error(autojump_clock):
     peer = await opened()
     await peer.expects_nothing(10)
     await peer.stream.send_all(b"<presence/>")
-    with pytest.raises(AssertionError, match="nothing was expected, but the other side said <presence"):
+    with pytest.raises(AssertionError, match="nothing was expected, but the other side sent <presence"):
         await peer.expects_nothing(10)
 
 
-async def test_what_is_not_xmpp_is_an_error(autojump_clock):
+async def test_data_that_is_not_xmpp_is_an_error(autojump_clock):
     peer = await opened()
     await peer.stream.send_all(b"<a></b>")
-    with pytest.raises(AssertionError, match="what is not XMPP"):
+    with pytest.raises(AssertionError, match="data that is not XMPP"):
         await peer.hears()
 
 
-async def test_a_server_gives_its_clients_in_order_and_complains_if_none_comes(autojump_clock):
+async def test_a_scripted_server_accepts_clients_in_order_and_fails_without_one(autojump_clock):
     server = ScriptedServer(patience=10.0)
     streams = [await server.endpoint() for _ in range(2)]
     for stream in streams:
@@ -143,7 +143,7 @@ async def test_a_pair_is_open_and_closed_at_the_end(autojump_clock):
     assert trio.lowlevel.current_statistics().tasks_living == tasks
 
 
-async def test_what_the_body_of_a_pair_raises_leaves_as_it_is(autojump_clock):
+async def test_an_exception_in_the_body_of_a_pair_leaves_unchanged(autojump_clock):
     raised = ValueError("mine")
     with pytest.raises(ValueError, match="mine") as caught:
         async with open_peer_pair():

@@ -1,9 +1,9 @@
-"""Testing what talks XMPP: a server in memory, a plan of what goes wrong, and a peer that follows a script.
+"""Tests of programs that talk XMPP: a server in memory, planned faults, and a peer that follows a script.
 
-Two ways, for two kinds of tests:
+There are two ways, for two kinds of tests:
 
 - `open_server` gives a whole `Server`, in the same process and under the same clock. Clients connect to it in memory
-  or over TCP, and any link may be cut, stalled or swallowed, by a plan (`Faults`) or at will (`Link`)::
+  or over TCP. A plan (`Faults`) or the test itself (`Link`) cuts, stalls or swallows any link::
 
       async def test_my_bot_survives(autojump_clock):
           async with open_server(accounts={"bot": "secret"}) as server:
@@ -13,7 +13,7 @@ Two ways, for two kinds of tests:
                   server.sessions["bot@example.test/1"].link.reset()
                   await server.until(lambda: server.sessions["bot@example.test/1"].resumptions)
 
-- `ScriptedPeer` and `ScriptedServer` follow a script, element by element, for what a decent server would never say.
+- `ScriptedPeer` and `ScriptedServer` follow a script, element by element, for dialogs that no correct server has.
 
 Everything timed goes by trio's clock. With `trio.testing.MockClock`, or the ``autojump_clock`` of pytest-trio, ten
 minutes of outage take a millisecond. Certificates need `trustme`: ``pip install trioxmpp[testing]``.
@@ -21,30 +21,42 @@ minutes of outage take a millisecond. Certificates need `trustme`: ``pip install
 Real servers are in `trioxmpp.testing.servers`.
 """
 
-from .account import Account
-from .acknowledgements import Delivery, ServerQueue
 from .cancelling import cancelled_after
 from .clock import hold_clock_for_threads
 from .faults import Direction, Faults, FaultyStream
-from .feed import feed
-from .link import Link
+from .inject import inject
 from .memory import MemoryStream, memory_link
 from .peer import ScriptedPeer, ScriptedServer, open_peer_pair
-from .policy import Certificate, Policy, StartTLS
 from .script import Script
-from .server import Accepted, Server, open_server
-from .session import Session
-from .sessions import Sessions
-from .websockets import WebSockets, open_websockets
+from .server import (
+    Accepted,
+    Account,
+    Certificate,
+    Delivery,
+    Dialect,
+    Features,
+    Link,
+    Policy,
+    Server,
+    ServerQueue,
+    ServerSession,
+    Sessions,
+    StartTLS,
+    WebSockets,
+    open_server,
+    open_websockets,
+)
 
 __all__ = [
     "Accepted",
     "Account",
     "Certificate",
     "Delivery",
+    "Dialect",
     "Direction",
     "Faults",
     "FaultyStream",
+    "Features",
     "Link",
     "MemoryStream",
     "Policy",
@@ -53,13 +65,13 @@ __all__ = [
     "ScriptedServer",
     "Server",
     "ServerQueue",
-    "Session",
+    "ServerSession",
     "Sessions",
     "StartTLS",
     "WebSockets",
     "cancelled_after",
-    "feed",
     "hold_clock_for_threads",
+    "inject",
     "memory_link",
     "open_peer_pair",
     "open_server",

@@ -1,4 +1,4 @@
-"""Cancellation at every step: whatever is awaited may be cancelled, so a test should do so."""
+"""Cancellation at every step: each await may be cancelled, so a test should try each."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ __all__ = ["cancelled_after"]
 
 
 async def cancelled_after(steps: int, function: Callable[..., Awaitable[Any]], *args: Any) -> bool:
-    """Call `function`, cancel it when the program has made so many steps; return whether it had not ended by then.
+    """Call `function` and cancel it after `steps` steps of the program; return whether it had not ended by then.
 
-    A step is what one task does between two checkpoints, whichever task it is. With 1, 2, 3 and so on until it returns
-    False, the call has been cancelled at each moment at which that is possible::
+    A step is the work of one task between two checkpoints, whichever task it is. Called with 1, 2, 3 and so on until
+    it returns False, this cancels the call at each possible moment::
 
         for steps in itertools.count(1):
             if not await cancelled_after(steps, something):

@@ -1,4 +1,4 @@
-"""Virtual time and threads, reconciled."""
+"""Virtual time together with threads."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _held: trio.lowlevel.RunVar[bool] = trio.lowlevel.RunVar("trioxmpp.testing.clock
 
 
 def hold_clock_for_threads() -> None:
-    """Let a `trio.testing.MockClock` not jump while a thread is at work, from now on and until `trio.run` ends.
+    """Keep a `trio.testing.MockClock` from jumping while a thread works, until `trio.run` ends.
 
-    An autojump clock sees a program that waits for a thread as idle and jumps to the next deadline, so that a login,
-    which hashes a password in a thread, would time out. Does nothing with a real clock, or the second time.
+    An autojump clock takes a program that waits for a thread for idle, and jumps to the next deadline. So a login,
+    which hashes a password in a thread, would time out. With a real clock, or called again, this does nothing.
     """
     if isinstance(trio.lowlevel.current_clock(), trio.testing.MockClock) and not _held.get(False):
         _held.set(True)
@@ -22,7 +22,7 @@ def hold_clock_for_threads() -> None:
 
 
 class _ThreadsHoldTheClock(trio.abc.Instrument):
-    """Before trio would find that nothing happens, makes something happen."""
+    """Wakes trio up before it would find the program idle."""
 
     def __init__(self) -> None:
         self._limiter = trio.to_thread.current_default_thread_limiter()

@@ -1,4 +1,4 @@
-"""What can go wrong with a link, as a plan; and a stream that carries the plan out."""
+"""Faults of a link, as a plan, and a stream that carries the plan out."""
 
 from __future__ import annotations
 
@@ -12,41 +12,41 @@ import trio
 __all__ = ["Direction", "Faults", "FaultyStream"]
 
 Direction: TypeAlias = Literal["in", "out", "both"]
-"""As the server sees it: what the client sends comes *in*, what it gets goes *out*."""
+"""A direction as the server sees it: bytes of the client come *in*, bytes for the client go *out*."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Faults:
-    """What shall go wrong on a link. The default is: nothing.
+    """The faults of a link. The default has none.
 
-    Give it to the links to come, ``server.faults = Faults(delay=0.2)``, or to the next one only,
-    ``server.plan(Faults(cut_in=500))``. What is to happen to a link *now* is a method of `Link`.
+    Give it to all later links, ``server.faults = Faults(delay=0.2)``, or to the next one only,
+    ``server.plan(Faults(cut_in=500))``. The methods of `Link` harm a link that exists.
 
-    Directions are the server's: *in* is what the client sends. Bytes are those of XML, so that a cut lies in the
-    middle of a stanza even under TLS; with `below_tls` they are those on the wire. Seconds are on trio's clock.
+    Directions are the server's: *in* is from the client. Bytes are counted in XML, so that a cut lies in the middle
+    of a stanza even under TLS; with `below_tls` they are counted on the wire. Seconds are on trio's clock.
     """
 
     cut_in: int | None = None
     """The link breaks when this many bytes have come in. These are handled, but nothing answers the last of them."""
     cut_out: int | None = None
-    """The link breaks when this many bytes have gone out, be it in the middle of a stanza."""
+    """The link breaks when this many bytes have gone out, even in the middle of a stanza."""
     abruptly: bool = True
     """Whether a cut is a reset (TCP's RST), or an end (FIN), without a stream footer in either case."""
     black_hole_in: int | None = None
-    """After this many bytes, what comes in vanishes; neither does anybody hear of the end of the link."""
+    """After this many bytes, all bytes that come in vanish, and so does the end of the link."""
     black_hole_out: int | None = None
-    """After this many bytes, what goes out vanishes."""
+    """After this many bytes, all bytes that go out vanish."""
     delay: float = 0.0
-    """Seconds that each segment is late, in each direction."""
+    """The delay of each segment in each direction, in seconds."""
     one_byte: bool = False
     """Every byte is a segment of its own, in both directions."""
     below_tls: bool = False
-    """Whether the above is about the bytes on the wire, and not about those of XML."""
+    """Whether the fields above count bytes on the wire instead of bytes of XML."""
 
     silent: bool = False
-    """The server accepts the link, and never says a word."""
+    """The server accepts the link, and never writes to it."""
     garbage: bytes | None = None
-    """Is written, once, right before the first thing that the server sends after `garbage_after` bytes."""
+    """Bytes to write once, right before the first output of the server after `garbage_after` bytes."""
     garbage_after: int = 0
     refuse_tls: bool = False
     """STARTTLS is offered and then refused, with ``<failure/>``."""
@@ -55,12 +55,12 @@ class Faults:
     refuse_sm: bool = False
     """Stream management is offered, and ``<enable/>`` refused."""
     refuse_resume: Literal["with-h", "without-h"] | None = None
-    """A resumption fails and the session is gone: as one that has expired does, whose count the server remembers, or
-    as one that the server has never heard of."""
+    """A resumption fails and the session is gone. "with-h": as for an expired session, whose count the server
+    remembers. "without-h": as for a session that the server does not know."""
 
 
 class _Course:
-    """What happens to one direction of a stream, by the number of bytes that have passed."""
+    """The faults of one direction of a stream, by the number of bytes that have passed."""
 
     def __init__(self, cut: int | None = None, hole: int | None = None) -> None:
         self.passed = 0
@@ -77,16 +77,16 @@ class _Course:
         return self.passed >= self.cut
 
     def admit(self, data: bytes) -> bytes:
-        """Count `data`; return what of it gets through."""
+        """Count `data`, and return the part that gets through."""
         end = min(self.cut, self.hole) - self.passed
         self.passed = int(min(self.passed + len(data), self.cut))
         return data if end >= len(data) else data[: max(0, int(end))]
 
 
 class FaultyStream(trio.abc.Stream):
-    """A stream on which things go wrong by a plan, or by order while it is in use.
+    """A stream with faults, by a plan or on demand.
 
-    `cut` is called with no arguments when the plan says that the link breaks; it has to break it.
+    `cut` is called without arguments when the plan breaks the link; it must break it.
     """
 
     def __init__(self, stream: trio.abc.Stream, faults: Faults, cut: Callable[[], None]) -> None:
@@ -101,35 +101,35 @@ class FaultyStream(trio.abc.Stream):
 
     @property
     def received(self) -> int:
-        """How many bytes have come in, those that a black hole has swallowed included."""
+        """The number of bytes that have come in, including those that a black hole swallowed."""
         return self._in.passed
 
     @property
     def sent(self) -> int:
-        """How many bytes have gone out, those that a black hole has swallowed included."""
+        """The number of bytes that have gone out, including those that a black hole swallowed."""
         return self._out.passed
 
     @property
     def mute(self) -> bool:
-        """Whether nothing gets out, not even that the link has ended."""
+        """Whether nothing gets out, not even the end of the link."""
         return self._out.swallowed
 
     def put_on(self, stream: trio.abc.Stream) -> None:
-        """Go on with another stream underneath: the same one, but with TLS."""
+        """Continue on another stream underneath: the same one with TLS on it."""
         self._stream = stream
 
     def black_hole(self, direction: Direction) -> None:
-        """From now on what is sent in that direction vanishes. For good: TCP loses nothing in between."""
+        """From now on all bytes in that direction vanish. There is no way back: TCP never loses bytes in the middle."""
         for course in self._courses(direction):
             course.hole = course.passed
 
     def cut_after(self, count: int, direction: Direction) -> None:
-        """Break, as by the plan, when `count` more bytes have passed in that direction, at least one."""
+        """Break, as by the plan, when `count` more bytes have passed in that direction; 0 means 1."""
         for course in self._courses(direction):
             course.cut = course.passed + max(count, 1)
 
     def stall(self, direction: Direction) -> None:
-        """From now on nothing is read, or written; the buffers in between fill up."""
+        """From now on nothing is read or written in that direction; the buffers in between fill up."""
         for course in self._courses(direction):
             course.stalled = True
 
@@ -152,7 +152,7 @@ class FaultyStream(trio.abc.Stream):
                 if self._in.swallowed:
                     await trio.sleep_forever()
                 return data
-            await self._wait_out(self._in)  # somebody may have stalled us meanwhile
+            await self._wait_out(self._in)  # the test may have stalled the link meanwhile
             if self._delay:
                 await trio.sleep(self._delay)
             if data := self._in.admit(data):
@@ -169,7 +169,7 @@ class FaultyStream(trio.abc.Stream):
             if self._delay:
                 await trio.sleep(self._delay)
             admitted = self._out.admit(segment)
-            if admitted or not segment:  # a stream that is closed says so even to who sends nothing
+            if admitted or not segment:  # sending nothing on a closed stream is an error, too
                 await self._stream.send_all(admitted)
             if self._out.over:
                 self._break()

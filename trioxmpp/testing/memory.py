@@ -14,18 +14,18 @@ __all__ = ["MemoryStream", "memory_link"]
 
 
 class _Pipe:
-    """One direction: segments, in the order in which they were written."""
+    """One direction: the segments that were written, in order."""
 
     def __init__(self, capacity: float) -> None:
         self.capacity = capacity
         self.segments: deque[bytes] = deque()
         self.size = 0
         self.ended = False
-        """The writer has closed: when all is read, there is an end."""
+        """Whether the writer has closed: after the last segment, the reader gets the end."""
         self.broken = False
-        """The link was reset: when all is read, there is an error."""
+        """Whether the link was reset: after the last segment, the reader gets an error."""
         self.deserted = False
-        """The reader has closed: nothing can be written."""
+        """Whether the reader has closed: nothing can be written."""
         self._lot = trio.lowlevel.ParkingLot()
 
     def changed(self) -> None:
@@ -38,8 +38,8 @@ class _Pipe:
 class MemoryStream(trio.abc.HalfCloseableStream):
     """One end of a link in memory; `memory_link` makes both.
 
-    It differs from `trio.testing.memory_stream_pair` in what matters to tests of networks: it can be `reset`, one
-    read gets one segment, just as it was written, and a `capacity` makes a writer wait for the reader.
+    It differs from `trio.testing.memory_stream_pair` as tests of networks need: it can be `reset`, one read gets one
+    segment as it was written, and with a `capacity` a writer waits for the reader.
     """
 
     def __init__(self, incoming: _Pipe, outgoing: _Pipe) -> None:
@@ -51,7 +51,7 @@ class MemoryStream(trio.abc.HalfCloseableStream):
         self._writing = False
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        """The next segment, or `max_bytes` of it; ``b""`` at the end.
+        """Return the next segment, or `max_bytes` of it; ``b""`` at the end.
 
         Raises `trio.BrokenResourceError` after a reset, once everything that had arrived was read.
         """
@@ -106,7 +106,7 @@ class MemoryStream(trio.abc.HalfCloseableStream):
                 self._check_open()
 
     async def send_eof(self) -> None:
-        """End our direction; the other goes on."""
+        """End this direction; the other one stays open."""
         with self._exclusive("_writing"):
             await trio.lowlevel.checkpoint()
             self._check_open()
@@ -114,13 +114,13 @@ class MemoryStream(trio.abc.HalfCloseableStream):
             self._out.changed()
 
     def close(self) -> None:
-        """Close this end: the other one reads what was written, and then the end."""
+        """Close this end: the other one reads all that was written, and then the end."""
         self._closed = self._out.ended = self._in.deserted = True
         self._in.changed()
         self._out.changed()
 
     def reset(self) -> None:
-        """Break the link in both directions. The other end reads what had arrived, and then fails."""
+        """Break the link in both directions. The other end reads all that had arrived, and then fails."""
         self._out.broken = self._in.broken = True
         self.close()
 
@@ -152,6 +152,6 @@ class MemoryStream(trio.abc.HalfCloseableStream):
 
 
 def memory_link(capacity: float = math.inf) -> tuple[MemoryStream, MemoryStream]:
-    """Both ends of a link in memory; each direction holds `capacity` bytes that were not read yet."""
+    """Return both ends of a link in memory; each direction holds `capacity` bytes that were not read yet."""
     one, other = _Pipe(capacity), _Pipe(capacity)
     return MemoryStream(one, other), MemoryStream(other, one)

@@ -1,8 +1,9 @@
-"""A network in memory: names, addresses, ports, and what answers there."""
+"""A network in memory: names, addresses and ports, and an endpoint with latency."""
 
 from __future__ import annotations
 
 import errno
+import math
 import os
 import socket
 from collections.abc import Awaitable, Callable
@@ -10,36 +11,40 @@ from typing import Any
 
 import trio
 
-__all__ = ["Network"]
+from .memory import memory_link
+from .server.server import Server
 
-#: What answers at a port: gives the client's end of a new link, raises OSError, or never returns.
+__all__ = ["LatentEndpoint", "Network"]
+
+#: The endpoint at a port: it returns the client's end of a new link, raises OSError, or never returns.
 Answer = Callable[[], Awaitable[trio.abc.Stream]]
 
 
 class Network(trio.abc.HostnameResolver, trio.abc.SocketFactory):
-    """All there is, for `trio.open_tcp_stream` and whatever uses it, from `begin` until `trio.run` ends.
+    """The whole network for `trio.open_tcp_stream`, from `begin` until `trio.run` ends.
 
         network = Network()
         network.names["xmpp.example.test"] = ["2001:db8::1", "192.0.2.1"]
         network.answers["192.0.2.1", 5222] = server.endpoint
         network.begin()
 
-    An address with an answer at another port refuses the connection. One without any is a black hole: nothing comes
-    back. So it is with a name that has None for addresses; one that is unknown cannot be resolved.
+    An address with an answer at another port only refuses the connection. An address without any answer is a black
+    hole: a connection never completes. Nor does the lookup of a name whose addresses are None; an unknown name cannot
+    be resolved.
     """
 
     def __init__(self) -> None:
         self.names: dict[str, list[str] | None] = {}
         self.answers: dict[tuple[str, int], Answer] = {}
         self.attempts: list[tuple[float, str, int]] = []
-        """When somebody tried to connect, by trio's clock, and to which address and port."""
+        """The attempts to connect: time by trio's clock, address and port."""
         self.asked: list[str] = []
-        """The names that were asked for."""
+        """The names that were looked up."""
         self.open = 0
-        """How many connections there are, or are on the way."""
+        """The number of connections that exist or are being made."""
 
     def begin(self) -> None:
-        """Be the network. To be called from within `trio.run`."""
+        """Replace the network of this `trio.run`."""
         trio.socket.set_custom_hostname_resolver(self)
         trio.socket.set_custom_socket_factory(self)
 
@@ -73,11 +78,11 @@ class Network(trio.abc.HostnameResolver, trio.abc.SocketFactory):
         raise NotImplementedError
 
     def socket(self, family: Any = socket.AF_INET, type: Any = socket.SOCK_STREAM, proto: int = 0) -> Any:
-        """A socket of this network."""
+        """Return a socket of this network."""
         return _Socket(self, type)
 
     async def connect(self, address: str, port: int) -> trio.abc.Stream:
-        """The client's end of a new link."""
+        """Return the client's end of a new link."""
         self.attempts.append((trio.current_time(), address, port))
         await trio.lowlevel.checkpoint()
         if (address, port) in self.answers:
@@ -88,8 +93,51 @@ class Network(trio.abc.HostnameResolver, trio.abc.SocketFactory):
         raise AssertionError("unreachable")
 
 
+class LatentEndpoint:
+    """An endpoint of a server in memory, with a latency of half of `round_trip` seconds in each direction.
+
+    The bandwidth is unlimited. Use it as ``connect(..., endpoint=latent.endpoint)``. The bytes that are under way are
+    carried by tasks in `nursery`.
+    """
+
+    def __init__(self, server: Server, nursery: trio.Nursery, round_trip: float) -> None:
+        self.server = server
+        self.round_trip = round_trip
+        self.began = math.nan
+        """The time at which a client connected last, by trio's clock; NaN before the first."""
+        self._nursery = nursery
+
+    async def endpoint(self) -> trio.abc.Stream:
+        """Return the client's end of a new link. Raises ConnectionRefusedError while the server is down."""
+        self.began = trio.current_time()
+        far = await self.server.endpoint()
+        near, ours = memory_link(math.inf)
+        for source, sink in ((near, far), (far, near)):
+            self._nursery.start_soon(self._carry, source, sink)
+        return ours
+
+    async def _carry(self, source: trio.abc.Stream, sink: trio.abc.Stream) -> None:
+        under_way, arriving = trio.open_memory_channel[tuple[float, bytes]](math.inf)
+
+        async def deliver() -> None:
+            async for due, data in arriving:
+                await trio.sleep_until(due)
+                await sink.send_all(data)
+
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(deliver)
+                while data := await source.receive_some():
+                    under_way.send_nowait((trio.current_time() + self.round_trip / 2, bytes(data)))
+                under_way.close()
+        except* (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass
+        await trio.aclose_forcefully(source)
+        await trio.aclose_forcefully(sink)
+
+
 class _Socket(trio.socket.SocketType):
-    """As much of a socket as `trio.SocketStream` needs."""
+    """The part of a socket that `trio.SocketStream` needs."""
 
     def __init__(self, network: Network, type: Any) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""A scripted peer: the other end of a client's stream, which says and expects what a test wrote down."""
+"""A scripted peer: the other end of a client's stream, which sends and expects the elements that a test wrote down."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from ..protocol.framing import header
 from ..stream.bare import bare
 from ..stream.xmlstream import XmlStream
 from ..transport.tcp import StreamTransport
-from .authentication import exchange
 from .clock import hold_clock_for_threads
 from .memory import memory_link
 from .script import Script, describe
+from .server.authentication import exchange
 from .transcript import parse_script
 
 __all__ = ["ScriptedPeer", "ScriptedServer", "open_peer_pair"]
@@ -35,40 +35,38 @@ class ScriptedPeer(Script):
         await peer.expects("<iq type='get' id='$1' to='juliet@example.org'><ping xmlns='urn:xmpp:ping'/></iq>")
         await peer.says("<iq type='result' id='$1' from='juliet@example.org'/>")
 
-    What may be said and expected is told in `Script`.
-
-    `domain` is whose server it plays; `capacity` bounds how many bytes the link holds in each direction. Nothing runs
-    in the background: when the test does not listen, nobody does.
+    `Script` describes the notation. `domain` is the domain of the server that it plays; `capacity` bounds the bytes
+    that the link holds in each direction. Nothing runs in the background: the peer reads only while the test waits.
     """
 
     def __init__(self, domain: str = "example.test", *, capacity: float = math.inf, patience: float = 3600.0) -> None:
         hold_clock_for_threads()
-        self._raw, self.stream = memory_link(capacity)
-        super().__init__(self._raw, patience=patience)
+        self.raw, self.stream = memory_link(capacity)
+        super().__init__(self.raw, patience=patience)
         self.domain = domain
 
     # --- the stream, and the link
 
     async def says_header(self, *features: str, id: str = "scripted") -> None:
-        """Say a stream header, and in the same segment the features, each as XML."""
+        """Send a stream header, and in the same segment the features, each as XML."""
         begin = header(to=None, from_=self.domain, id=id)
         offer = "".join(features)
         parse_script(offer)
         await self.says_raw(begin + f"<stream:features>{offer}</stream:features>".encode())
 
     async def starts_tls(self, context: ssl.SSLContext) -> None:
-        """Be the server of a TLS handshake, right after ``<proceed/>`` was said. Raises what trio does."""
-        tls: trio.SSLStream[trio.abc.Stream] = trio.SSLStream(self._stream, context, server_side=True)
+        """Take the server's side of a TLS handshake, after ``<proceed/>``. Raises as `trio.SSLStream` does."""
+        tls: trio.SSLStream[trio.abc.Stream] = trio.SSLStream(self.wire, context, server_side=True)
         await tls.do_handshake()
-        self._stream = tls
+        self.wire = tls
 
     def close(self) -> None:
         """Close the link without closing the stream: the client reads the end."""
-        self._raw.close()
+        self.raw.close()
 
     def reset(self) -> None:
-        """Break the link: the client's next read, after what was said, fails."""
-        self._raw.reset()
+        """Break the link: the client reads all that was sent before, and then fails."""
+        self.raw.reset()
 
     # --- whole scenes
 
@@ -77,7 +75,7 @@ class ScriptedPeer(Script):
     ) -> None:
         """Play the server until the client has logged in, and offer it `features`: bind and SM, if none are given.
 
-        The next thing to be expected is ``<iq><bind/></iq>`` or ``<resume/>``.
+        The next element of the client is ``<iq><bind/></iq>`` or ``<resume/>``.
         """
         await self.expects_header()
         await self.says_header(f"<mechanisms xmlns='{ns.SASL}'><mechanism>{mechanism}</mechanism></mechanisms>")
@@ -87,12 +85,12 @@ class ScriptedPeer(Script):
             try:
                 answer = dialogue.send(base64.b64decode(element.text or ""))
             except StopIteration as stop:
-                _, last_words = stop.value
+                _, last_data = stop.value
                 break
             await self.says(f"<challenge xmlns='{ns.SASL}'>{base64.b64encode(answer).decode()}</challenge>")
             element = await self.hears()
-        said = base64.b64encode(last_words or b"").decode()
-        await self.says(f"<success xmlns='{ns.SASL}'>{said}</success>")
+        additional = base64.b64encode(last_data or b"").decode()
+        await self.says(f"<success xmlns='{ns.SASL}'>{additional}</success>")
         await self.expects_header()
         await self.says_header(*(features or (BIND, SM)))
 
@@ -107,8 +105,8 @@ class ScriptedPeer(Script):
     ) -> None:
         """Play the server until the client has a session as `jid`, with stream management of this id, or None.
 
-        Works without TLS, so that the client has to be told ``allow_plaintext=True``. PLAIN in place of SCRAM is for
-        clients that use it in the clear, which ours never does.
+        There is no TLS, so the client needs ``allow_plaintext=True``. PLAIN in place of SCRAM is for clients that use
+        it in the clear, which `trioxmpp.connect` never does.
         """
         full = JID.parse(jid) if isinstance(jid, str) else jid
         features = (BIND,) if sm is None else (BIND, SM)
@@ -127,14 +125,14 @@ class ScriptedPeer(Script):
 
 
 class ScriptedServer:
-    """Where a client connects to that is to be served by scripts, one for each link.
+    """An endpoint whose links are served by scripts, one for each link.
 
         server = ScriptedServer()
         ...connect("romeo@example.test/orchard", "secret", endpoint=server.endpoint, allow_plaintext=True)
         peer = await server.accept()
         await peer.negotiates()
 
-    Every attempt to connect is another peer, to be accepted in that order.
+    Each attempt of a client to connect makes another peer, to be accepted in that order.
     """
 
     def __init__(self, domain: str = "example.test", *, patience: float = 3600.0) -> None:
@@ -142,20 +140,20 @@ class ScriptedServer:
         self.domain = domain
         self.patience = patience
         self.refusing = False
-        """Whether nobody is let in at the moment."""
+        """Whether connections are refused at the moment."""
         self._send, self._receive = trio.open_memory_channel[ScriptedPeer](math.inf)
 
     async def endpoint(self) -> trio.abc.Stream:
-        """A new link, for ``connect(..., endpoint=server.endpoint)``. Raises ConnectionRefusedError if `refusing`."""
+        """Return a new link, for ``connect(..., endpoint=server.endpoint)``. ConnectionRefusedError if `refusing`."""
         await trio.lowlevel.checkpoint()
         if self.refusing:
-            raise ConnectionRefusedError("nobody is let in")
+            raise ConnectionRefusedError("the scripted server refuses connections")
         peer = ScriptedPeer(self.domain, patience=self.patience)
         self._send.send_nowait(peer)
         return peer.stream
 
     async def accept(self) -> ScriptedPeer:
-        """Wait for the next client; AssertionError if there is none for `patience` seconds. Cancelling is safe."""
+        """Wait for the next client; AssertionError after `patience` seconds without one. Cancelling loses nothing."""
         with trio.move_on_after(self.patience):
             return await self._receive.receive()
         raise AssertionError(f"a client was expected, but none came for {self.patience:g} seconds")
@@ -167,8 +165,8 @@ async def open_peer_pair(
 ) -> AsyncIterator[tuple[XmlStream, ScriptedPeer]]:
     """A block with an `XmlStream` that is open already, and the `ScriptedPeer` at its other end.
 
-    Headers and `features` have been exchanged, as if the client had logged in: the stream is good for
-    ``StanzaStream.run``, or for ``StanzaStream.resume``. Leaving the block closes both ends.
+    Headers and `features` have been exchanged, as if the client had logged in: the stream is ready for
+    ``StanzaStream.run`` or ``StanzaStream.resume``. Leaving the block closes both ends.
     """
     peer = ScriptedPeer(domain, capacity=capacity)
     xmlstream = XmlStream(StreamTransport(peer.stream), domain)

@@ -1,4 +1,4 @@
-"""A script: what one side of an XML stream says, and what it expects to hear, written down by a test."""
+"""A script: the elements that one side of an XML stream sends and expects, written down by a test."""
 
 from __future__ import annotations
 
@@ -14,36 +14,37 @@ __all__ = ["Script", "describe"]
 class Script:
     """Says and expects XML on a stream, at either end of it; `ScriptedPeer` is a server's.
 
-    A variable ``$1`` meets anything, and is filled in afterwards; `met` holds what it met last. An element without a
-    namespace is in ``jabber:client``. What is not as expected raises AssertionError, with a readable difference; so
-    does silence that lasts for `patience` seconds on trio's clock.
+    A variable ``$1`` meets any value, and is filled in afterwards; `met` holds its last value. An element without a
+    namespace is in ``jabber:client``. An unexpected element raises AssertionError with a readable difference; so does
+    silence of `patience` seconds on trio's clock.
     """
 
     def __init__(self, stream: trio.abc.Stream, *, patience: float = 3600.0) -> None:
         self.patience = patience
         self.met: dict[str, str] = {}
-        """What the variables met: ``script.met["1"]`` for ``$1``."""
-        self._stream = stream
+        """The values of the variables: ``script.met["1"]`` for ``$1``."""
+        self.wire = stream
+        """The stream that the script reads and writes; replace it to put TLS on the link."""
         self._framing = Framing()
         self._unread = b""
 
     # --- elements
 
     async def says(self, script: str) -> None:
-        """Say some XML, all in one segment. Raises ValueError if it is not XML, or a variable has met nothing."""
+        """Send some XML in one segment. Raises ValueError if it is not XML, or a variable has no value."""
         text = fill_in(script, self.met)
         parse_script(text)
         await self.says_raw(text.encode())
 
     async def says_raw(self, data: bytes) -> None:
-        """Say these bytes, whatever they are, in one segment."""
-        await self._stream.send_all(data)
+        """Send these bytes, XML or not, in one segment."""
+        await self.wire.send_all(data)
 
     async def expects(self, script: str, *, within: float | None = None) -> xml.Element:
-        """Wait for the next element, which is like this one; return it. `within` replaces the usual patience.
+        """Wait for the next element, compare it with this one, and return it. `within` replaces the usual patience.
 
-        Prefixes, the order of attributes and white space between elements do not matter, everything else does; but an
-        ``id`` that is not mentioned may be there, on the outermost element.
+        Prefixes, the order of attributes and white space between elements do not matter; all else does. The outermost
+        element may have an ``id`` that the script does not mention.
         """
         (expected,) = parse_script(script)
         actual = await self._element(script, within)
@@ -54,19 +55,19 @@ class Script:
         return actual
 
     async def hears(self, *, within: float | None = None) -> xml.Element:
-        """Wait for the next element, whatever it is, and return it."""
+        """Wait for the next element and return it."""
         return await self._element("an element", within)
 
     async def expects_nothing(self, seconds: float) -> None:
-        """Wait for so many seconds, in which the other side says nothing, nor ends the stream or the link."""
+        """Wait for some seconds in which the other side sends nothing and ends neither stream nor link."""
         with trio.move_on_after(seconds):
-            event = await self._event()
+            event = await self.next_event()
             raise AssertionError(f"nothing was expected, but {describe(event)}")
 
     # --- the stream, and the link
 
     async def expects_header(self) -> StreamHeader:
-        """Wait for a stream header, be it the first one or a restart; return it."""
+        """Wait for a stream header, the first one or that of a restart, and return it."""
         self._framing = Framing()
         event = await self._patiently("a stream header", None)
         if not isinstance(event, StreamHeader):
@@ -80,7 +81,7 @@ class Script:
             raise AssertionError(f"a stream footer was expected, but {describe(event)}")
 
     async def says_footer(self) -> None:
-        """Say the stream footer."""
+        """Send the stream footer."""
         await self.says_raw(FOOTER)
 
     async def expects_end(self) -> None:
@@ -89,7 +90,7 @@ class Script:
         if event is not None:
             raise AssertionError(f"the end of the link was expected, but {describe(event)}")
 
-    # --- how it listens
+    # --- reading
 
     async def _element(self, what: str, within: float | None) -> xml.Element:
         event = await self._patiently(what, within)
@@ -100,19 +101,19 @@ class Script:
     async def _patiently(self, what: str, within: float | None) -> Event | None:
         patience = self.patience if within is None else within
         with trio.move_on_after(patience):
-            return await self._event()
+            return await self.next_event()
         raise AssertionError(f"{what} was expected, but nothing came for {patience:g} seconds")
 
-    async def _event(self) -> Event | None:
-        """What comes next; None for the end of the link."""
+    async def next_event(self) -> Event | None:
+        """Return the next header, element or footer; None at the end of the link. Cancelling loses nothing."""
         while True:
             event, self._unread, error = self._framing.feed_one(self._unread)
             if event is not None:
                 return event
             if error is not None:
-                raise AssertionError(f"the other side said what is not XMPP: {error}")
+                raise AssertionError(f"the other side sent data that is not XMPP: {error}")
             try:
-                self._unread = bytes(await self._stream.receive_some(65536))
+                self._unread = bytes(await self.wire.receive_some(65536))
             except trio.BrokenResourceError:
                 return None
             if not self._unread:
@@ -120,7 +121,7 @@ class Script:
 
 
 def describe(event: Event | None) -> str:
-    """What the other side did, for a sentence."""
+    """Return the action of the other side, as part of a sentence."""
     if event is None:
         return "the other side closed the link"
     if isinstance(event, StreamFooter):
@@ -128,5 +129,5 @@ def describe(event: Event | None) -> str:
     if isinstance(event, StreamHeader):
         return f"the other side began a stream: {event}"
     if isinstance(event, Skipped):
-        return f"the other side said what we do not take: {event}"
-    return f"the other side said {xml.serialise(event)}"
+        return f"the other side sent an element that is not accepted: {event}"
+    return f"the other side sent {xml.serialise(event)}"

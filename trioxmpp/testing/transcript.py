@@ -1,4 +1,4 @@
-"""What a script expects, against what came: structural, with ``$1`` for what cannot be known beforehand."""
+"""Compare the element that a script expects with the one that came; ``$1`` stands for a value not known beforehand."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _WRAPPER = f"<script xmlns='{ns.CLIENT}' xmlns:stream='{ns.STREAM}'>"
 
 
 def parse_script(text: str) -> list[xml.Element]:
-    """The elements of a script; what declares no namespace is in ``jabber:client``. Raises ValueError."""
+    """Return the elements of a script; without a namespace they are in ``jabber:client``. Raises ValueError."""
     try:
         return list(xml.fromstring(f"{_WRAPPER}{text}</script>"))
     except ElementError as exc:
@@ -27,7 +27,7 @@ def parse_script(text: str) -> list[xml.Element]:
 
 
 def fill_in(text: str, values: Mapping[str, str]) -> str:
-    """The script with its variables replaced by what they have met. Raises ValueError for one that met nothing."""
+    """Return the script with each variable replaced by the value that it met. Raises ValueError if there is none."""
 
     def value(found: re.Match[str]) -> str:
         if found[1] not in values:
@@ -38,10 +38,10 @@ def fill_in(text: str, values: Mapping[str, str]) -> str:
 
 
 def match(expected: xml.Element, actual: xml.Element) -> dict[str, str] | None:
-    """What the variables met if `actual` is like `expected`, or None.
+    """Return the values that the variables met if `actual` is like `expected`, or None.
 
     Prefixes, the order of attributes and white space between children do not matter. An ``id`` on the outermost
-    element that is not expected does no harm.
+    element that the script does not mention is ignored.
     """
     met: dict[str, str] = {}
     attributes = dict(actual.attrib)
@@ -71,7 +71,7 @@ def _texts(element: xml.Element) -> list[str | None]:
 
 
 def _meets(expected: str, actual: str, met: dict[str, str]) -> bool:
-    """Whether a value is as expected; variables that stand in it are noted, and mean the same wherever they stand."""
+    """Return whether a value is as expected. Note its variables; each means the same value everywhere."""
     parts = _VARIABLE.split(expected)
     if len(parts) == 1:
         return expected == actual
@@ -90,14 +90,14 @@ def _meets(expected: str, actual: str, met: dict[str, str]) -> bool:
 
 
 def explain(expected: xml.Element, actual: xml.Element) -> str:
-    """A difference that a person can read."""
+    """Return a readable difference."""
     lines = difflib.ndiff(_pretty(expected), _pretty(actual))
     body = "\n".join(f"  {line}" for line in lines if not line.startswith("?"))
-    return f"the client said something else ('-' was expected, '+' came):\n{body}"
+    return f"the client sent something else ('-' was expected, '+' came):\n{body}"
 
 
 def _pretty(element: xml.Element, indent: str = "", namespace: str = ns.CLIENT) -> list[str]:
-    """One line for each tag and text, in one fixed notation."""
+    """Return one line for each tag and text, in one fixed notation."""
     name = etree.QName(element)
     own = name.namespace or ""
     declaration = [f"xmlns='{own}'"] if own != namespace else []

@@ -1,11 +1,11 @@
-"""Real XMPP servers as child processes, to test a client or a bot against what it will meet.
+"""Real XMPP servers as child processes, to test a client or a bot against the servers that it will meet.
 
     async with Prosody(sm_timeout=3) as server:
         async with trioxmpp.connect(
             "romeo@example.test", server.accounts["romeo"], endpoint=server.endpoint, tls=server.ssl_context()
         ) as client:
             ...
-            await server.restart()      # what it looks like when a server crashes and comes back
+            await server.restart()      # a crash, and the server comes back
 
 Each lives in a temporary directory with a configuration, a certificate authority and accounts of its own, listens on
 free ports of the loopback interface only, needs no privileges (it drops those it finds) and dies with the thread that

@@ -1,4 +1,4 @@
-"""Certificates to throw away, as files."""
+"""Certificates for one run, as files."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ XMPP_ADDR = "1.3.6.1.5.5.7.8.5"
 
 
 class Authority:
-    """Vouches for one server, and for who logs in there by a certificate. Needs `trustme`."""
+    """Issues the certificate of one server, and those of its users. Needs `trustme`."""
 
     def __init__(self, directory: Path, *names: str) -> None:
-        import trustme  # of the extra "testing"; whoever starts no server needs none
+        import trustme  # of the extra "testing"; only a test that starts a server needs it
 
         self._directory = directory
         self._authority = trustme.CA()
@@ -34,11 +34,11 @@ class Authority:
         (directory / "full.pem").write_bytes(chain + key)
         certificate = ssl.PEM_cert_to_DER_cert(issued.cert_chain_pems[0].bytes().decode())
         self.end_point = hashlib.sha256(certificate).hexdigest()
-        """What ``tls-server-end-point`` is for the server (RFC 5929 §4)."""
+        """The ``tls-server-end-point`` binding of the server (RFC 5929 §4)."""
 
     def issue(self, address: str) -> tuple[Path, Path]:
-        """A certificate for that address, and its key: two files, in PEM."""
-        from cryptography import x509  # trustme brings it along, but knows no addresses of XMPP
+        """Return a certificate for that address, and its key: two files, in PEM."""
+        from cryptography import x509  # a dependency of trustme, which itself cannot write XMPP addresses
         from cryptography.hazmat.primitives import hashes, serialization
         from cryptography.hazmat.primitives.asymmetric import ec
         from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -51,7 +51,7 @@ class Authority:
         text = address.encode()
         assert len(text) < 128, "the length of a longer one is written in another way"
         other_name = x509.OtherName(x509.ObjectIdentifier(XMPP_ADDR), bytes([0x0C, len(text)]) + text)
-        usages = [ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]  # Prosody 0.12 wants both
+        usages = [ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]  # Prosody 0.12 requires both
         certificate = (
             x509.CertificateBuilder()
             .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, address)]))

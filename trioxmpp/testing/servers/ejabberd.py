@@ -57,7 +57,7 @@ modules:
 
 APPLICATION = "usr/lib/*/ejabberd-*/ebin/ejabberd.app"
 
-#: Each module that listens, at the addresses that it is given.
+#: A listener, once for each address.
 LISTEN = """\
   - {port: @PORT@, ip: "@ADDRESS@", module: ejabberd_c2s, shaper: none, max_stanza_size: 262144,
      starttls: true, starttls_required: true, tls_verify: @CERTIFICATES@}
@@ -69,10 +69,10 @@ LISTEN = """\
      request_handlers: {/xmpp-websocket: ejabberd_http_ws}}
 """
 
-#: Tokens (XEP-0484) are in a module of their own, from 24.10 on.
+#: Tokens (XEP-0484) have a module of their own from 24.10 on.
 FAST = (24, 10), "  mod_auth_fast: {}\n"
 
-#: Where what Erlang starts by itself is, if it is not the system's; and what it had better not start.
+#: The folder of the programs that Erlang starts, if it is not the system's, and the programs to replace.
 PROGRAMS = "programs"
 MONITORS = ("start_memsup", "start_cpu_sup", "start_disksup")
 
@@ -109,14 +109,14 @@ class Ejabberd(RealServer):
 
     def _command(self) -> list[str]:
         (self.directory / "accounts").unlink(missing_ok=True)
-        # Not ejabberdctl: it insists on being root or the user ejabberd. Without a node name there is no epmd and no
+        # Not ejabberdctl: it requires to be root or the user ejabberd. Without a node name there is no epmd and no
         # distribution port, and many can run side by side. The "sbwt" family keeps idle schedulers from spinning.
         idle = ("sbwt", "sbwtdcpu", "sbwtdio")
         options = ["-noinput", "-mnesia", "dir", f'"{self.directory}/db"', "-s", "ejabberd"]
         options += ["-eval", f'file:script("{self.directory}/accounts.erl").']
         if self.tree.is_system:
             return ["erl", *(word for name in idle for word in (f"+{name}", "none")), *options]
-        # What "erl" does, with the programs of the tree. Those that watch the machine are not needed.
+        # The work of "erl", with the programs of the tree. The ones that monitor the machine are not needed.
         emulator = self.tree.get("usr/lib/erlang/erts-*/bin/beam.smp")
         root = emulator.parents[2]
         start = ["-root", f"{root}", "-bindir", str(self._programs()), "-progname", "erl"]
@@ -140,7 +140,7 @@ class Ejabberd(RealServer):
         return environment
 
     def _programs(self) -> Path:
-        """A folder with the programs that Erlang starts by itself: each runs with the libraries of the tree."""
+        """Return a folder with the programs that Erlang starts; each runs with the libraries of the tree."""
         folder = self.directory / PROGRAMS
         folder.mkdir(exist_ok=True)
         for program in self.tree.get("usr/lib/erlang/erts-*/bin").iterdir():

@@ -1,4 +1,4 @@
-"""What goes wrong with a real server."""
+"""The error of real servers."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ __all__ = ["ServerError"]
 
 
 class ServerError(RuntimeError):
-    """A real server is not installed, or did not start; says what its log says."""
+    """A real server is not installed, or did not start. The text has the end of its log."""

@@ -11,7 +11,7 @@ __all__ = ["answers", "free_ports", "loopback"]
 
 
 def loopback() -> tuple[str, ...]:
-    """The addresses of this machine that only itself can reach."""
+    """Return the loopback addresses of this machine."""
     try:
         with socket.socket(socket.AF_INET6) as probe:
             probe.bind(("::1", 0))
@@ -21,7 +21,7 @@ def loopback() -> tuple[str, ...]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Those that are free, and will be after a restart: below those given to outgoing connections."""
+    """Return ports that are free, and free after a restart: below the range of outgoing connections."""
     addresses, found = loopback(), list[int]()
     held: list[socket.socket] = []
     try:
@@ -42,7 +42,7 @@ def free_ports(count: int) -> list[int]:
 
 
 async def answers(port: int, question: bytes, answer: bytes) -> bool:
-    """Whether whoever listens there says something in which `answer` is, in two seconds."""
+    """Return whether the listener at a port sends `answer` within two seconds."""
     received = b""
     with trio.move_on_after(2):
         try:

@@ -1,4 +1,4 @@
-"""A child process that dies with us, and that can be hurt."""
+"""A child process that ends with its parent, and that can be stopped and killed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Child", "unprivileged"]
 
 
 class Child:
-    """A command that runs, or not, in a directory of its own; as `owner`, if we are root."""
+    """A command in a directory of its own, running or not; as `owner`, if the parent is root."""
 
     def __init__(self, directory: Path, owner: pwd.struct_passwd | None) -> None:
         self._directory = directory
@@ -26,13 +26,13 @@ class Child:
 
     @property
     def running(self) -> bool:
-        """Whether it is there, be it paused."""
+        """Whether the process exists, running or paused."""
         return self._process is not None and self._process.poll() is None
 
     def start(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
-        """Run this; what it prints goes to ``stdout.log``."""
+        """Run a command; its output goes to ``stdout.log``."""
         if shutil.which("setpriv"):
-            # The kernel kills it when we die, however we die. (util-linux; elsewhere `kill` has to suffice.)
+            # The kernel kills it when the parent ends, in any way (util-linux). Elsewhere only `kill` does.
             command = ["setpriv", "--pdeathsig", "KILL", *command]
         identity: dict[str, Any] = {}
         if self._owner is not None:
@@ -51,17 +51,17 @@ class Child:
             )
 
     def signal(self, number: signal.Signals) -> None:
-        """Send this to it and to its children. Does nothing if it is gone."""
+        """Send a signal to the process and to its children. Does nothing if it has ended."""
         if self._process is not None and self.running:
             os.killpg(self._process.pid, number)
 
     async def wait(self) -> None:
-        """Wait until it has ended."""
+        """Wait until the process has ended. Cancelling stops the waiting only."""
         if self._process is not None:
             await trio.to_thread.run_sync(self._process.wait, abandon_on_cancel=True)
 
     def kill(self) -> None:
-        """End it at once."""
+        """Kill the process."""
         self.signal(signal.SIGKILL)
         if self._process is not None:
             self._process.wait()
@@ -69,5 +69,5 @@ class Child:
 
 
 def unprivileged() -> pwd.struct_passwd | None:
-    """Whom to become instead of root; None if we are nobody special."""
+    """Return the user to run servers as instead of root; None if the parent is not root."""
     return pwd.getpwnam("nobody") if os.geteuid() == 0 else None

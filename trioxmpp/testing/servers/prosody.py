@@ -67,11 +67,11 @@ Component "conference.@DOMAIN@" "muc"
 """
 
 
-#: What asks who connects for a certificate, and goes on without.
+#: Ask clients for a certificate, and accept those without.
 VERIFY = """\
 cafile = "@DIR@/ca.pem"; capath = false; verify = { "peer"; "client_once" }; verifyext = { "lsec_continue" }"""
 
-#: Modules that are not Prosody's own (prosody-modules); those that Debian 12 has of them are for another version.
+#: Community modules (prosody-modules); the ones in Debian 12 are for another version.
 COMMUNITY = (13,)
 SASL2 = ("sasl2", "sasl2_bind2", "sasl2_sm", "sasl_ssdp")
 FAST = ("sasl2_fast",)
@@ -99,11 +99,11 @@ class Prosody(RealServer):
             ADDRESSES=", ".join(f'"{address}"' for address in self.addresses),
             MODULES="".join(f'"{name}"; ' for name in self._modules()),
             ARCHIVE="true" if self.archive else "false",
-            # Passwords in the clear, so that every other mechanism the server knows is offered.
+            # Passwords in the clear, so that the server offers all its mechanisms.
             AUTHENTICATION="ccert" if external else "internal_plain",
         )
         self._write("prosody.cfg.lua", configuration)
-        # Prosody reads an account when it logs in, from a file whose name is escaped like this.
+        # Prosody reads an account at login, from a file whose name is escaped like this.
         accounts = "data/" + re.sub("[^A-Za-z0-9]", lambda found: f"%{ord(found[0]):02x}", DOMAIN) + "/accounts"
         for user, password in self.accounts.items():
             quoted = json.dumps(password, ensure_ascii=False)
@@ -112,7 +112,7 @@ class Prosody(RealServer):
             self._write("prosody", self.tree.get(PROGRAM).read_text().replace("='/", f"='{self.tree.root}/"))
 
     def _modules(self) -> list[str]:
-        """Those that are not its own, as far as they are there."""
+        """Return the community modules that are installed."""
         wanted = [*(SASL2 if self.sasl2 else ()), *(FAST if self.fast else ())]
         there = [name for name in wanted if self.tree.find(f"{FOLDER}/modules/mod_{name}") is not None]
         return there if self.version >= COMMUNITY else []
@@ -121,7 +121,7 @@ class Prosody(RealServer):
         options = ["--config", str(self.directory / "prosody.cfg.lua"), "-F"]
         if self.tree.is_system:
             return ["prosody", *options]
-        # A script for this Lua, which has the places of its files written into it: above, they have become others.
+        # The script contains absolute paths; its copy in the directory has those of the tree.
         lua = self.tree.get(f"usr/bin/lua{lua_version(self.tree)}")
         return [*self.tree.program(lua), str(self.directory / "prosody"), *options]
 

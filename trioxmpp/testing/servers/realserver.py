@@ -1,4 +1,4 @@
-"""What starting, stopping and harming a real server is like, whichever it is."""
+"""A real server of any kind: start, stop, harm."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from .tree import SYSTEM, Tree
 
 __all__ = ["DOMAIN", "RealServer"]
 
-#: Below it there is also "anonymous", where everybody is let in without a name (XEP-0175).
+#: Its subdomain "anonymous" lets users in without a name (XEP-0175).
 DOMAIN = "example.test"
 READY_TIMEOUT = 60.0
 SHUTDOWN_TIMEOUT = 10.0
 POLL_INTERVAL = 0.02
 
-#: What servers know, some of them. Those with channel binding (-PLUS) come and go with those without.
+#: The mechanisms of servers; not each has all. One with channel binding (-PLUS) comes with the one without.
 MECHANISMS = ("SCRAM-SHA-512", "SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN")
 
 HELLO = (
@@ -41,16 +41,16 @@ STARTTLS = b"urn:ietf:params:xml:ns:xmpp-tls"
 class RealServer(abc.ABC):
     """One XMPP server, running as a child process while the ``async with`` block does.
 
-    `sm_timeout` is how many seconds a session stays resumable after its connection broke (XEP-0198 §5); `accounts` are
-    the passwords by user name; `mechanisms` are the SASL mechanisms on offer (None: all that the server knows and that
-    take a password); with EXTERNAL among them, who has a certificate needs no other. `archive` is whether every message
-    is archived (XEP-0313), which costs most of the throughput. `sasl2` and `fast` are whether it offers XEP-0388 and
-    XEP-0484, if it knows them; ejabberd always offers the former. `tree` is the folder that the server was unpacked
-    into, with all that it needs; None: it is installed.
+    `sm_timeout` is the time in seconds for which a session stays resumable after its connection broke (XEP-0198 §5);
+    `accounts` are the passwords by user name; `mechanisms` are the SASL mechanisms on offer (None: all that the server
+    supports and that take a password); with EXTERNAL among them, a user with a certificate needs no password. `archive`
+    is whether every message is archived (XEP-0313), which costs most of the throughput. `sasl2` and `fast` are whether
+    it offers XEP-0388 and XEP-0484, if it supports them; ejabberd always offers the former. `tree` is the folder into
+    which the server was unpacked with all that it needs; None: it is installed.
 
     Raises `ServerError` if there is no such server. Entering the block raises it if the server is not ready in a
-    minute. Cancelling that is safe: nothing stays behind. The methods take care of a server that outlives one
-    `trio.run`, too: create it, ``trio.run(server.start)``, and `close` it in the end.
+    minute. Cancelling that is safe: nothing stays behind. A server may also outlive one
+    `trio.run`: create it, ``trio.run(server.start)``, and `close` it in the end.
     """
 
     name: ClassVar[str]
@@ -77,7 +77,7 @@ class RealServer(abc.ABC):
         """Such as ``(0, 12, 3)``."""
         self.accounts = dict(accounts if accounts is not None else {"romeo": "montague", "juliet": "capulet"})
         self.addresses = loopback()
-        """Where it listens: also at ::1 if this machine has that."""
+        """The addresses at which it listens: 127.0.0.1, and ::1 if this machine has it."""
         self.port, self.tls_port, self.http_port, self.https_port = free_ports(4)
         self.sm_timeout = sm_timeout
         self.mechanisms = MECHANISMS if mechanisms is None else tuple(mechanisms)
@@ -85,7 +85,7 @@ class RealServer(abc.ABC):
         self.sasl2 = sasl2
         self.fast = sasl2 and fast
         self._owner = unprivileged()
-        # Whom we drop to must be able to get there, and TMPDIR may be anywhere.
+        # The unprivileged user must be able to enter it, and TMPDIR may be anywhere.
         self._temporary = tempfile.TemporaryDirectory(prefix="trioxmpp-", dir="/tmp" if self._owner else None)
         self.directory = Path(self._temporary.name).resolve()
         self._child = Child(self.directory, self._owner)
@@ -93,26 +93,26 @@ class RealServer(abc.ABC):
         self._configure()
         self._hand_over()
 
-    # --- where it is
+    # --- endpoints
 
     @property
     def endpoint(self) -> str:
-        """Where it accepts connections that begin in plaintext (STARTTLS)."""
+        """The endpoint for connections that begin in plaintext (STARTTLS)."""
         return f"xmpp://127.0.0.1:{self.port}"
 
     @property
     def tls_endpoint(self) -> str:
-        """Where it accepts connections that begin with TLS (XEP-0368)."""
+        """The endpoint for connections that begin with TLS (XEP-0368)."""
         return f"xmpps://127.0.0.1:{self.tls_port}"
 
     @property
     def ws_endpoint(self) -> str:
-        """Where it accepts WebSockets without TLS (RFC 7395)."""
+        """The endpoint for WebSockets without TLS (RFC 7395)."""
         return f"ws://127.0.0.1:{self.http_port}/xmpp-websocket"
 
     @property
     def wss_endpoint(self) -> str:
-        """Where it accepts WebSockets over TLS (RFC 7395)."""
+        """The endpoint for WebSockets over TLS (RFC 7395)."""
         return f"wss://127.0.0.1:{self.https_port}/xmpp-websocket"
 
     @property
@@ -121,20 +121,20 @@ class RealServer(abc.ABC):
         return self._authority.file
 
     def certificate_of(self, user: str) -> tuple[Path, Path]:
-        """A certificate that lets this user in (EXTERNAL), and its key: files for `ssl.SSLContext.load_cert_chain`."""
+        """Return a certificate for a login as this user (EXTERNAL), and its key, for `load_cert_chain`."""
         return self._authority.issue(f"{user}@{self.domain}")
 
     def ssl_context(self) -> ssl.SSLContext:
-        """A client's context that trusts this server's authority and nobody else."""
+        """Return a client's context that trusts only this server's authority."""
         return ssl.create_default_context(cafile=str(self.ca_file))
 
     @property
     def log(self) -> str:
-        """What it logged so far, and printed."""
+        """The log and the output so far."""
         logs = sorted(self.directory.glob("*.log"))
         return "".join(f"--- {log.name}\n{log.read_text(errors='replace')}" for log in logs)
 
-    # --- its life
+    # --- start and stop
 
     async def __aenter__(self) -> RealServer:
         await self.start()
@@ -147,7 +147,7 @@ class RealServer(abc.ABC):
 
     @property
     def running(self) -> bool:
-        """Whether its process is there, be it paused."""
+        """Whether its process exists, running or paused."""
         return self._child.running
 
     async def start(self) -> None:
@@ -190,29 +190,29 @@ class RealServer(abc.ABC):
         self._child.kill()
 
     def pause(self) -> None:
-        """Let it hang: connections stay open and nobody answers, until `cont` (SIGSTOP)."""
+        """Stop the process (SIGSTOP): connections stay open, but get no answer until `resume_process`."""
         self._child.signal(signal.SIGSTOP)
 
-    def cont(self) -> None:
-        """Let it go on after `pause` (SIGCONT). Does nothing to a server that was not paused."""
+    def resume_process(self) -> None:
+        """Continue the process after `pause` (SIGCONT). Does nothing to a server that was not paused."""
         self._child.signal(signal.SIGCONT)
 
     def close(self) -> None:
-        """Kill it and remove all that it wrote; it cannot be started again."""
+        """Kill it and remove all its files; it cannot be started again."""
         self.kill()
         self._temporary.cleanup()
 
-    # --- what differs from server to server
+    # --- differences between servers
 
     @classmethod
     def installed(cls, tree: Path | str | None = None) -> bool:
-        """Whether this machine has such a server, or that tree."""
+        """Return whether the server is installed on this machine, or in that tree."""
         return cls._version(SYSTEM if tree is None else Tree(Path(tree).resolve())) is not None
 
     @classmethod
     @abc.abstractmethod
     def _version(cls, tree: Tree) -> tuple[int, ...] | None:
-        """Which one it is; None: there is none."""
+        """Return the version of the server; None if it is not installed."""
 
     @abc.abstractmethod
     def _configure(self) -> None:
@@ -220,20 +220,20 @@ class RealServer(abc.ABC):
 
     @abc.abstractmethod
     def _command(self) -> list[str]:
-        """The command that runs the server in the foreground."""
+        """Return the command that runs the server in the foreground."""
 
     def _environment(self) -> dict[str, str]:
-        """What the command wants in its environment, beside the usual."""
+        """Return additional environment variables of the command."""
         return {}
 
     def _has_accounts(self) -> bool:
-        """Whether the accounts exist, now that it runs."""
+        """Return whether the accounts exist, now that it runs."""
         return True
 
-    # --- how it is done
+    # --- helpers
 
     def _fill(self, template: str, **more: str) -> str:
-        """The template with every @NAME@ replaced."""
+        """Return the template with every @NAME@ replaced."""
         values = {
             **more,
             "DIR": self.directory,
@@ -256,15 +256,15 @@ class RealServer(abc.ABC):
         path.write_text(text, encoding="utf-8")
 
     def _hand_over(self) -> None:
-        """Give the directory to the user whom the server runs as."""
+        """Give the directory to the user that the server runs as."""
         if self._owner is not None:
             for path in (self.directory, *self.directory.rglob("*")):
                 os.chown(path, self._owner.pw_uid, self._owner.pw_gid)
 
     async def _becomes_ready(self) -> bool:
-        """Wait until it is; False if it ends instead. It tells nobody, so we have to ask."""
+        """Poll until the server is ready; return False if it ends instead."""
         while self.running:
-            # A connection is accepted long before the domain is served.
+            # The port accepts connections long before the server knows the domain.
             if self._has_accounts() and await answers(self.port, HELLO, STARTTLS):
                 return True
             await trio.sleep(POLL_INTERVAL)
@@ -272,6 +272,6 @@ class RealServer(abc.ABC):
 
 
 def _all_but(mechanisms: Sequence[str]) -> list[str]:
-    """The SASL mechanisms that the server shall not offer, though it may know them."""
+    """Return the SASL mechanisms that the server shall not offer."""
     unwanted = [name for name in MECHANISMS if name not in mechanisms]
     return ["DIGEST-MD5", "X-OAUTH2", *unwanted, *(f"{name}-PLUS" for name in unwanted if name != "PLAIN")]

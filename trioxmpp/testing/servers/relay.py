@@ -1,4 +1,4 @@
-"""A wire that can be cut: it stands between a client and a server, and knows nothing of either."""
+"""A relay between a client and a server on TCP, which can cut the connection."""
 
 from __future__ import annotations
 
@@ -14,54 +14,54 @@ from ..faults import Direction
 
 __all__ = ["Relay", "open_relay"]
 
-#: What makes ``close()`` send a reset (RST) in place of an end (FIN): linger, for zero seconds.
+#: With this option ``close()`` sends a reset (RST) in place of an end (FIN): linger for zero seconds.
 AT_ONCE = struct.pack("ii", 1, 0)
 
 
 class Relay:
-    """Passes bytes on between whoever connects to `endpoint` and the server, and does harm when told to.
+    """Passes bytes on between the server and clients that connect to `endpoint`, and harms connections on demand.
 
-    The harm is done to the newest connection, and the next one is in order again; unless `blocked` lets none through.
+    The methods harm the newest connection only. `blocked` refuses new ones.
     """
 
     def __init__(self, host: str, port: int) -> None:
         self.port = 0
-        """Where it listens, on 127.0.0.1."""
+        """The port at which it listens, on 127.0.0.1."""
         self.connections = 0
-        """How many have been passed on to the server."""
+        """The number of connections that were passed on to the server."""
         self.blocked = False
-        """Whether who connects from now on is shown the door."""
+        """Whether new connections are closed at once."""
         self._server = host, port
         self._wire: _Wire | None = None
 
     @property
     def endpoint(self) -> str:
-        """What to give to `trioxmpp.connect`."""
+        """The endpoint for `trioxmpp.connect`."""
         return f"xmpp://127.0.0.1:{self.port}"
 
-    # --- to do harm
+    # --- harm
 
     def reset(self, *, after: int = 0) -> None:
-        """Break the connection, as a router does that has forgotten it (RST), after so many bytes from the client."""
+        """Break the connection after some more bytes of the client (RST), as a router does that lost its state."""
         self._newest().let_through(after)
 
     def close(self) -> None:
-        """End the connection in order, towards both sides (FIN). Neither of them has closed its XML stream."""
+        """End the connection towards both sides (FIN), without the end of their XML streams."""
         self._newest().close()
 
     def black_hole(self, direction: Direction = "both") -> None:
-        """From now on all bytes in that direction vanish, as in a telephone that is carried into a lift.
+        """From now on all bytes in that direction vanish, as on a telephone that is carried into a lift.
 
-        Nobody is told, not even of the end of the connection. ``in`` is what the client sends, ``out`` what it gets.
+        The end of the connection vanishes, too. ``in`` is from the client, ``out`` to it.
         """
         self._newest().swallow(direction)
 
     def _newest(self) -> _Wire:
         if self._wire is None:
-            raise RuntimeError("nobody has connected yet")
+            raise RuntimeError("there was no connection yet")
         return self._wire
 
-    # --- its work
+    # --- work
 
     async def serve(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Accept connections until cancelled."""
@@ -77,7 +77,7 @@ class Relay:
             try:
                 server = await trio.open_tcp_stream(*self._server)
             except OSError:
-                return  # and the client finds that nobody is there
+                return  # the client gets the end of the connection
             self._wire = _Wire(client, server)
             self.connections += 1
             await self._wire.run()
@@ -90,7 +90,7 @@ class _Wire:
         self._client = client
         self._server = server
         self._swallowing: set[trio.SocketStream] = set()
-        """From whom everything vanishes, the end of the connection included."""
+        """The sides whose bytes vanish, including the end of the connection."""
         self._scope = trio.CancelScope()
         self._allowance: int | None = None
 
@@ -101,21 +101,21 @@ class _Wire:
             self._break()
 
     def swallow(self, direction: Direction) -> None:
-        """Let what goes that way vanish."""
+        """Let all bytes in that direction vanish."""
         if direction != "out":
             self._swallowing.add(self._client)
         if direction != "in":
             self._swallowing.add(self._server)
 
     def close(self) -> None:
-        """Tell both sides that nothing more will come, and listen until they say the same."""
-        self.swallow("both")  # whatever is on its way still: unread bytes would turn the FIN into an RST
+        """End both directions, and read until both sides have ended theirs."""
+        self.swallow("both")  # bytes that are unread would turn the FIN into an RST
         for stream in (self._client, self._server):
-            with suppress(OSError):  # it may be gone already
+            with suppress(OSError):  # the connection may be closed already
                 stream.socket.shutdown(socket.SHUT_WR)
 
     async def run(self) -> None:
-        """Pass on, until the connection has ended in both directions or is broken."""
+        """Pass bytes on until the connection has ended in both directions, or is broken."""
         async with self._client, self._server:
             with self._scope:
                 async with trio.open_nursery() as nursery:
@@ -136,7 +136,7 @@ class _Wire:
                 await sink.send_eof()
         except trio.BrokenResourceError:
             if not self._swallowing:
-                self._break()  # what happens to one side, the other gets to know
+                self._break()  # a broken side breaks the other, too
 
     def _break(self) -> None:
         for stream in (self._client, self._server):

@@ -1,0 +1,42 @@
+"""The parts of a server that answer requests, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from .basics import Basics
+from .blocking import Blocking
+from .commands import Commands
+from .contacts import Contacts
+from .disco import Disco
+from .mam import ArchiveService
+from .pep import Pep
+from .post import Post
+from .presence import Presences
+from .pushes import RosterPushes
+from .registration import Registration
+from .rooms import Rooms
+from .router import ServerRouter
+from .storage import Storage
+from .upload import Upload
+
+__all__ = ["Parts"]
+
+
+class Parts:
+    """The services of one server, and the router that knows those it needs."""
+
+    def __init__(self, post: Post, history: int, remove_account: Callable[[str], None]) -> None:
+        Disco(post)
+        Basics(post)
+        ArchiveService(post)
+        Storage(post)
+        Registration(post, remove_account)
+        self.rooms = Rooms(post, f"conference.{post.domain}", history)
+        self.upload = Upload(post, f"upload.{post.domain}")
+        self.commands = Commands(post)
+        self.pep = Pep(post)
+        pushes = RosterPushes(post)
+        presences = Presences(post, pushes, self.pep)
+        Contacts(post, pushes, presences)
+        self.router = ServerRouter(post, presences, Blocking(post))
