@@ -48,7 +48,7 @@ types: $(VENV)/.installed-dev
 	$(RUN) -m mypy
 
 floors: $(VENV)/.installed-dev
-	$(RUN) -m pytest -q tests/test_floors.py tests/test_repository.py
+	$(RUN) -m pytest -q tests/test_floors.py tests/test_private_names.py tests/test_english.py tests/test_repository.py
 
 # The properties again, with far more examples: for the night.
 proof: $(VENV)/.installed-dev
