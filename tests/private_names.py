@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-__all__ = ["Reach", "reaches"]
+__all__ = ["Reach", "assignments", "reaches"]
 
 # Underscored names that the standard library and lxml document for everybody to use.
 DOCUMENTED = {"_replace", "_asdict", "_fields", "_make", "_field_defaults", "_value_", "_name_", "_missing_"}
@@ -47,10 +47,18 @@ def is_private(name: str) -> bool:
 
 def reaches(trees: Mapping[str, ast.Module]) -> Iterator[Reach]:
     """Every reach in a library, given as syntax trees by dotted module names."""
+    return (reach for file in _files(trees) for reach in file.reaches())
+
+
+def assignments(trees: Mapping[str, ast.Module]) -> Iterator[tuple[str | None, str]]:
+    """Every attribute that is assigned or deleted from outside, as (dotted class or None if it is not known, name)."""
+    return (each for file in _files(trees) for each in file.assignments())
+
+
+def _files(trees: Mapping[str, ast.Module]) -> Iterator[_File]:
     classes = {(module, cls.name): cls for module, tree in trees.items() for cls in _classes(module, tree)}
     names = {module: _names(module, tree, classes) for module, tree in trees.items()}
-    for module, tree in trees.items():
-        yield from _File(module, tree, classes, names).reaches()
+    return (_File(module, tree, classes, names) for module, tree in trees.items())
 
 
 def _classes(module: str, tree: ast.Module) -> Iterator[_Class]:
@@ -147,22 +155,34 @@ class _File:
                 self.defined.add(node.id)
 
     def reaches(self) -> Iterator[Reach]:
-        yield from self.within(self.tree, None, {})
+        for node, inside, local in self.attributes(self.tree, None, {}):
+            if is_private(node.attr) and (owner := self.foreign(node, inside, local)) is not None:
+                yield Reach(self.module, node.lineno, ast.unparse(node), node.attr, owner)
 
-    def within(self, node: ast.AST, inside: _Class | None, local: dict[str, ast.expr]) -> Iterator[Reach]:
-        """Reaches below a node: `inside` is the class around it, `local` tells the classes of variables."""
+    def assignments(self) -> Iterator[tuple[str | None, str]]:
+        """Attributes of other objects than `self` that are assigned or deleted: class (None: unknown) and name."""
+        for node, inside, local in self.attributes(self.tree, None, {}):
+            if isinstance(node.ctx, ast.Store | ast.Del) and ast.unparse(node.value) not in {"self", "cls"}:
+                cls = self.class_of(node.value, inside, local)
+                owners = [each for each in self.ancestry(cls) if node.attr in each.private] if cls is not None else []
+                owner = owners[0] if owners else cls
+                yield f"{owner.module}.{owner.name}" if owner is not None else None, node.attr
+
+    def attributes(
+        self, node: ast.AST, inside: _Class | None, local: dict[str, ast.expr]
+    ) -> Iterator[tuple[ast.Attribute, _Class | None, dict[str, ast.expr]]]:
+        """The attributes below a node: `inside` is the class around, `local` tells the classes of variables."""
         for child in ast.iter_child_nodes(node):
             match child:
                 case ast.ClassDef():
-                    yield from self.within(child, self.names[self.module].get(child.name), local)
+                    yield from self.attributes(child, self.names[self.module].get(child.name), local)
                     continue
                 case ast.FunctionDef() | ast.AsyncFunctionDef():
-                    yield from self.within(child, inside, local | _parameters(child) | _variables(child))
+                    yield from self.attributes(child, inside, local | _parameters(child) | _variables(child))
                     continue
-                case ast.Attribute() if is_private(child.attr):
-                    if (owner := self.foreign(child, inside, local)) is not None:
-                        yield Reach(self.module, child.lineno, ast.unparse(child), child.attr, owner)
-            yield from self.within(child, inside, local)
+                case ast.Attribute():
+                    yield child, inside, local
+            yield from self.attributes(child, inside, local)
 
     def foreign(self, node: ast.Attribute, inside: _Class | None, local: dict[str, ast.expr]) -> str | None:
         """The foreign class whose name this is, "?" if it is not known; None if the name is the file's own."""
