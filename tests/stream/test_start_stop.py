@@ -217,10 +217,14 @@ async def test_a_stream_runs_until_all_has_ended(autojump_clock, scene):
     assert not scene.stream.running
 
 
-async def test_waiting_for_the_end_raises_nothing_though_the_stream_has_failed(autojump_clock, scene):
-    peer = await scene.starts()
-    peer.reset()
-    await scene.stream.wait_stop()
+async def test_waiting_for_the_end_raises_nothing_though_the_stream_has_failed(autojump_clock, scene, background):
+    """The failure is known while the stream still says goodbye: who waits then, or later, is not told of it."""
+    peer, waits = await scene.starts(), []
+    scene.stream.on_stream_destroyed.connect(lambda reason: waits.append(background(scene.stream.wait_stop)))
+    await peer.says("<unknown xmlns='urn:example:x'/>")
+    assert isinstance(await scene.outcome(), ConnectionError)
+    (waiting,) = waits
+    await waiting.outcome()
     await scene.stream.wait_stop()
     assert not scene.stream.running
 
