@@ -6,7 +6,7 @@ BENCH ?=
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: all demo test check ruff async types floors proof chaos bench bench-scale bench-profile docs servers servers-newer
+.PHONY: all demo test check ruff async types floors proof mutants chaos bench bench-scale bench-profile docs servers servers-newer
 .PHONY: test-newer servers-table clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
@@ -53,6 +53,10 @@ floors: $(VENV)/.installed-dev
 # The properties again, with far more examples: for the night.
 proof: $(VENV)/.installed-dev
 	TRIOXMPP_PROOF=1 $(RUN) -m pytest tests/proof
+
+# Small defects, planted one by one in a copy of the library: the tests that are named for each have to fail.
+mutants: $(VENV)/.installed-dev
+	$(RUN) -m tests.mutants
 
 # A bot killed twenty times within 2,000 messages each way, on a real server: `make chaos SERVER=ejabberd` is another.
 chaos: $(VENV)/.installed-dev

@@ -46,6 +46,18 @@ async def test_each_batch_is_followed_by_one_request_for_an_ack(autojump_clock, 
     await peer.expects(R)
 
 
+async def test_a_long_queue_has_an_ack_asked_for_in_between(autojump_clock, scene):
+    """After 64 stanzas, so that the server's queue and ours stay short, and once more at the end."""
+    peer = await scene.starts(sm="sm-1")
+    for number in range(100):
+        scene.client.enqueue(message(str(number)))
+    await hears_bodies(peer, *map(str, range(64)))
+    await peer.expects(R)
+    await hears_bodies(peer, *map(str, range(64, 100)))
+    await peer.expects(R)
+    await peer.expects_nothing(10)
+
+
 async def test_a_stanza_is_sent_before_it_is_written(autojump_clock, scene):
     """S213, B310: an ack may be here while the writer is still busy with the rest of the batch."""
     peer = await scene.starts(sm="sm-1", capacity=300)
@@ -264,11 +276,17 @@ async def test_a_ping_of_ours_that_is_lost_with_the_link_is_not_sent_on_the_next
 
 
 async def test_an_answer_to_an_ack_request_that_is_lost_with_the_link_is_not_owed_any_more(autojump_clock, scene):
-    peer = await scene.starts(sm="sm-1")
-    scene.stream.on_message_received.connect(lambda stanza: scene.stream.stop())
-    await peer.says(f"{R}<message from='juliet@example.test'/>")
+    """The server asks while the writer still waits for the network, which then breaks."""
+    peer = await scene.starts(sm="sm-1", capacity=100)
+    scene.client.enqueue(message("x" * 1000))
+    await wait_all_tasks_blocked()
+    await peer.says(R)
+    await wait_all_tasks_blocked()
+    peer.reset()
     await scene.outcome()
-    peer = await scene.resumes(handled=1)
+    peer = await scene.resumes()
+    await hears_bodies(peer, "x" * 1000)
+    await peer.expects(R)
     await peer.expects_nothing(10)
 
 

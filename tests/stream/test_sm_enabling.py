@@ -229,6 +229,22 @@ async def test_no_stanza_is_written_between_the_request_and_its_answer(autojump_
     await tokens[1]
 
 
+async def test_what_is_enqueued_just_before_the_request_waits_for_its_answer(autojump_clock, scene):
+    """The writer finds both at once: the stanza is not written along with the request."""
+    peer = await scene.starts()
+
+    async def enqueue_and_enable() -> None:
+        scene.client.enqueue(message())
+        await scene.stream.start_sm()
+
+    scene.nursery.start_soon(enqueue_and_enable)
+    await peer.expects(ENABLE)
+    await peer.expects_nothing(100)
+    await peer.says(ENABLED)
+    await hears_bodies(peer, "Hi")
+    await peer.expects("<r xmlns='urn:xmpp:sm:3'/>")
+
+
 async def test_what_is_enqueued_before_start_sm_goes_out_behind_the_request(autojump_clock, scene):
     """The request jumps the queue; nothing is counted by one side only."""
     peer = await scene.starts()

@@ -246,6 +246,21 @@ async def test_what_breaks_after_stop_is_no_failure(autojump_clock, scene):
     assert not failures
 
 
+async def test_what_a_filter_raises_after_it_called_stop_is_no_failure(autojump_clock, scene):
+    failures = []
+    scene.stream.on_failure.connect(failures.append)
+
+    def stop_and_raise(stanza):
+        scene.stream.stop()
+        raise LookupError
+
+    scene.stream.app_inbound_message_filter.register(stop_and_raise)
+    peer = await scene.starts()
+    await peer.says("<message from='juliet@example.test'/>")
+    assert await scene.outcome() is None
+    assert not failures
+
+
 async def test_a_stream_may_be_stopped_before_it_did_anything(autojump_clock, scene):
     scene.stream.on_stream_established.connect(scene.stream.stop)
     peer = await scene.starts()
