@@ -140,9 +140,21 @@ MUTANTS = [
         """,
         """
         self._unrequested += 1
-        __import__("trio").lowlevel.current_trio_token().run_sync_soon(token._set_state, SENT)
+        self._outbox.in_hand.append(token)
         """,
         ("stream/test_sm_counting.py::test_a_stanza_is_sent_before_it_is_written",),
+        also=(
+            (
+                """
+                for token in tokens:
+                    token._set_state(StanzaState.SENT_WITHOUT_SM)
+                """,
+                """
+                for token in tokens:
+                    token._set_state(StanzaState.SENT_WITHOUT_SM if self._session.sm is None else SENT)
+                """,
+            ),
+        ),
     ),
     # --- the outbox
     Mutant(

@@ -5,21 +5,12 @@ from __future__ import annotations
 import pytest
 import trio
 
-from trioxmpp import IQ, DestructionRequested, IQType, Message, MessageType, StanzaState
+from tests.dialogs import HI, R, ack, message
+from trioxmpp import IQ, DestructionRequested, IQType, StanzaState
 from trioxmpp.protocol.elements.ping import Ping
 
-R = "<r xmlns='urn:xmpp:sm:3'/>"
-HI = "<message to='juliet@example.test' type='chat'><body>Hi</body></message>"
 AY_ME = "<message from='juliet@example.test' type='chat'><body>Ay me!</body></message>"
 PING = "<iq type='get' id='theirs' from='juliet@example.test'><ping xmlns='urn:xmpp:ping'/></iq>"
-
-
-def ack(h: int) -> str:
-    return f"<a xmlns='urn:xmpp:sm:3' h='{h}'/>"
-
-
-def message(body: str = "Hi") -> Message:
-    return Message(to="juliet@example.test", type=MessageType.CHAT, body=body)
 
 
 @pytest.fixture

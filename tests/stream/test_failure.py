@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import trio
 
+from tests.dialogs import HI, R, message
 from trioxmpp import (
     IQ,
     IQType,
     Message,
-    MessageType,
     StanzaState,
     StreamCondition,
     StreamError,
@@ -21,13 +21,7 @@ from trioxmpp.protocol.elements.ping import Ping
 from trioxmpp.testing import memory_link
 from trioxmpp.transport.tcp import StreamTransport
 
-R = "<r xmlns='urn:xmpp:sm:3'/>"
-HI = "<message to='juliet@example.test' type='chat'><body>Hi</body></message>"
 AY_ME = "<message from='juliet@example.test' type='chat'><body>Ay me!</body></message>"
-
-
-def message(body: str = "Hi") -> Message:
-    return Message(to="juliet@example.test", type=MessageType.CHAT, body=body)
 
 
 def stream_error(condition: str, text: str = "") -> str:

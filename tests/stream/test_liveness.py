@@ -7,11 +7,11 @@ from datetime import timedelta
 import pytest
 import trio
 
+from tests.dialogs import R
 from trioxmpp import IQ, IQType, Liveness, Message, MessageType, StanzaStream, StreamTimeout
 from trioxmpp.protocol.elements.ping import Ping
 
 PING = "<iq type='get' id='$1'><ping xmlns='urn:xmpp:ping'/></iq>"
-R = "<r xmlns='urn:xmpp:sm:3'/>"
 
 
 @pytest.fixture

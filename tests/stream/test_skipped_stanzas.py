@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from trioxmpp.protocol.elements.ping import Ping
 
 from trioxmpp import IQ, ErroneousStanza, IQType, Message, MessageType, StreamError
 from trioxmpp.protocol import ns
+from trioxmpp.protocol.elements.ping import Ping
 
 JULIET = "from='juliet@example.test/balcony'"
 R = f"<r xmlns='{ns.SM}'/>"

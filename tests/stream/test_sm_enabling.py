@@ -8,21 +8,13 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from trioxmpp import Message, StanzaState, StreamNegotiationFailure
+from tests.dialogs import hears_bodies, message
+from trioxmpp import StanzaState, StreamNegotiationFailure
 from trioxmpp.testing import open_peer_pair
 
 ENABLE = "<enable xmlns='urn:xmpp:sm:3' resume='true'/>"
 ENABLED = "<enabled xmlns='urn:xmpp:sm:3' id='sm-1' resume='true'/>"
 FAILED = "<failed xmlns='urn:xmpp:sm:3'><{}  xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>"
-
-
-def message(body: str = "Hi") -> Message:
-    return Message(to="juliet@example.test", body=body)
-
-
-async def hears_bodies(peer, *bodies: str) -> None:
-    for body in bodies:
-        await peer.expects(f"<message to='juliet@example.test' type='normal'><body>{body}</body></message>")
 
 
 class Asking:

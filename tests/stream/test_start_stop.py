@@ -7,13 +7,12 @@ import logging
 import pytest
 import trio
 
+from tests.dialogs import R, message
 from trioxmpp import (
     IQ,
     JID,
     DestructionRequested,
     IQType,
-    Message,
-    MessageType,
     StanzaState,
     StanzaStream,
     XmlStream,
@@ -23,13 +22,8 @@ from trioxmpp.protocol.framing import header
 from trioxmpp.testing import ScriptedPeer
 from trioxmpp.transport.tcp import StreamTransport
 
-R = "<r xmlns='urn:xmpp:sm:3'/>"
 AY_ME = "<message from='juliet@example.test' type='chat'><body>Ay me!</body></message>"
 PING = "<iq type='get' id='$1' from='juliet@example.test'><ping xmlns='urn:xmpp:ping'/></iq>"
-
-
-def message(body: str = "Hi") -> Message:
-    return Message(to="juliet@example.test", type=MessageType.CHAT, body=body)
 
 
 def written(body: str = "Hi") -> str:
