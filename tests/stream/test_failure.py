@@ -55,6 +55,17 @@ async def breaking(scene):
 # --- what is a failure
 
 
+async def test_what_came_before_an_error_in_the_same_read_is_processed(autojump_clock, scene):
+    """And counted: the server would deliver it again."""
+    peer, heard = await scene.starts(sm="sm-1"), []
+    scene.stream.on_message_received.connect(heard.append)
+    await peer.says_raw(f"{AY_ME}{AY_ME}</oops>".encode())
+    error = await scene.outcome()
+    assert isinstance(error, StreamError)
+    assert [stanza.body for stanza in heard] == ["Ay me!", "Ay me!"]
+    assert scene.stream.sm_inbound_ctr == 2
+
+
 @pytest.mark.parametrize("breaks", ["reset", "close"])
 async def test_a_link_that_breaks_is_a_connection_error(autojump_clock, scene, breaks):
     failures = []
