@@ -13,6 +13,7 @@ from trioxmpp import (
     StanzaState,
     StreamCondition,
     StreamError,
+    StreamTimeout,
     XmlStream,
     XMPPCancelError,
 )
@@ -171,6 +172,29 @@ async def test_a_crash_ends_in_a_footer_unless_the_session_is_to_be_resumed(auto
         assert isinstance(await scene.outcome(), ZeroDivisionError)
     if management != "resumable":
         await peer.expects_footer()
+    await peer.expects_end()
+
+
+@pytest.mark.parametrize("resumable", [True, False])
+async def test_a_stream_error_of_ours_is_said_even_if_the_session_can_be_resumed(autojump_clock, scene, resumable):
+    """The server has to learn what was wrong with what it sent, or it sends it again."""
+    peer = await scene.starts(sm="sm-1", resumable=resumable)
+    await peer.says_raw(b"</oops>")
+    assert isinstance(await scene.outcome(), StreamError)
+    error = await peer.hears()
+    assert error.tag == f"{{{ns.STREAM}}}error"
+    await peer.expects_footer()
+    await peer.expects_end()
+    assert scene.stream.established is resumable
+
+
+@pytest.mark.parametrize("management", ["none", "not resumable", "resumable"])
+async def test_after_a_timeout_nothing_more_is_said(autojump_clock, scene, management):
+    """Nothing gets through to a server that is silent."""
+    peer = await scene.starts(sm=None if management == "none" else "sm-1", resumable=management == "resumable")
+    scene.stream.soft_timeout, scene.stream.round_trip_time = 10, 10
+    assert isinstance(await scene.outcome(), StreamTimeout)
+    await peer.hears()  # the question whether it is still there
     await peer.expects_end()
 
 

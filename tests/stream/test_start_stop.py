@@ -215,7 +215,7 @@ async def test_waiting_for_the_end_raises_nothing_though_the_stream_has_failed(a
     """The failure is known while the stream still says goodbye: who waits then, or later, is not told of it."""
     peer, waits = await scene.starts(), []
     scene.stream.on_stream_destroyed.connect(lambda reason: waits.append(background(scene.stream.wait_stop)))
-    await peer.says("<unknown xmlns='urn:example:x'/>")
+    await peer.says_raw(b"</oops>")
     assert isinstance(await scene.outcome(), ConnectionError)
     (waiting,) = waits
     await waiting.outcome()
