@@ -30,6 +30,7 @@ FLOORS = {
     "errors": 0,
     "jid": 0,
     "record": 0,
+    "text": 0,
     "xml": 0,
     "protocol": 1,
     "transport": 2,

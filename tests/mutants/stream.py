@@ -601,6 +601,12 @@ MUTANTS = [
         "return str(terms.jid) if xmlstream.secure and terms.jid.local is not None else None",
         "return str(terms.jid) if terms.jid.local is not None else None",
         ("stream/test_negotiating.py",),
+        also=(
+            (
+                "features = await (login.open(_from(xmlstream, terms)) if xmlstream.secure else xmlstream.open())",
+                "features = await login.open(_from(xmlstream, terms))",
+            ),
+        ),
     ),
     Mutant(
         "a legacy session is not established",
