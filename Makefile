@@ -3,11 +3,12 @@
 PYTHON ?= python3
 SERVER ?=
 BENCH ?=
+XDIST ?=
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: all demo test check ruff async types floors proof mutants chaos bench bench-scale bench-profile docs servers servers-newer
-.PHONY: test-newer servers-table clean
+.PHONY: all demo test check ruff async types floors coverage proof mutants chaos bench bench-scale bench-profile docs
+.PHONY: servers servers-newer test-newer servers-table clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -17,10 +18,10 @@ all: check test
 demo: $(VENV)/.installed-demo
 	@$(RUN) -m trioxmpp demo $(if $(SERVER),--server $(SERVER))
 
-# Every test, those against real servers included.
+# Every test, those against real servers included; `make test XDIST='-n 2'` runs them in two processes.
 test: $(VENV)/.installed-dev
 	@tests/e2e/install.sh --try
-	$(RUN) -m pytest
+	$(RUN) -m pytest $(XDIST)
 
 # The tests against real servers, on newer ones as well.
 test-newer: $(VENV)/.installed-dev servers-newer
@@ -53,6 +54,14 @@ types: $(VENV)/.installed-dev
 
 floors: $(VENV)/.installed-dev
 	$(RUN) -m pytest -q tests/test_floors.py tests/test_private_names.py tests/test_english.py tests/test_repository.py
+
+# What the tests reach, without real servers and the proof. It takes twice the time of these tests, since the tracer costs
+# as much as they do (before Python 3.12 there is none that is cheaper), so it is no part of `make test`.
+coverage: $(VENV)/.installed-dev
+	$(RUN) -m coverage erase
+	$(RUN) -m coverage run -m pytest $(XDIST) --ignore tests/e2e --ignore tests/proof --ignore tests/benchmarks tests
+	$(RUN) -m coverage combine --quiet
+	$(RUN) -m coverage report --skip-covered
 
 # The properties again, with far more examples: for the night.
 proof: $(VENV)/.installed-dev
@@ -97,7 +106,7 @@ servers-table: $(VENV)/.installed-dev servers-newer
 	$(RUN) -m tests.e2e.table build/servers.json
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*
 
 $(VENV)/.installed-%: pyproject.toml | $(RUN)
 	@echo "installing what 'make $*' needs into $(VENV)"
