@@ -3,11 +3,12 @@
 PYTHON ?= python3
 SERVER ?=
 BENCH ?=
+XDIST ?=
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: all demo test check ruff async types floors proof chaos bench bench-scale bench-profile docs servers servers-newer
-.PHONY: test-newer servers-table clean
+.PHONY: all demo test check ruff async types floors coverage proof mutants chaos bench bench-scale bench-profile docs
+.PHONY: servers servers-newer test-newer servers-table clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -17,10 +18,10 @@ all: check test
 demo: $(VENV)/.installed-demo
 	@$(RUN) -m trioxmpp demo $(if $(SERVER),--server $(SERVER))
 
-# Every test, those against real servers included.
+# Every test, those against real servers included; `make test XDIST='-n 2'` runs them in two processes.
 test: $(VENV)/.installed-dev
 	@tests/e2e/install.sh --try
-	$(RUN) -m pytest
+	$(RUN) -m pytest $(XDIST)
 
 # The tests against real servers, on newer ones as well.
 test-newer: $(VENV)/.installed-dev servers-newer
@@ -39,20 +40,36 @@ ruff: $(VENV)/.installed-dev
 # purpose, to see what comes of it.
 ASYNC_OFF := ASYNC109,ASYNC128,ASYNC300,ASYNC910,ASYNC911,ASYNC912,ASYNC913
 ASYNC_OFF_IN_TESTS := ASYNC104,ASYNC111,ASYNC112,ASYNC113,ASYNC114,ASYNC120,ASYNC121,ASYNC123,ASYNC124,ASYNC401
+# It reads each file some six times, in one process, so it is started once for each processor; and every rule is about
+# one of these words, so files without any of them need not be read.
+ASYNC_WORDS := async|await|trio\b|BaseException|ExceptionGroup|Cancelled|except *(\*|:)
+ASYNC = xargs -P $$(nproc 2>/dev/null || echo 2) -n 24 $(RUN) -m flake8_async --enable=ASYNC
 async: $(VENV)/.installed-dev
-	$(RUN) -m flake8_async --enable=ASYNC --disable=$(ASYNC_OFF) \
-	  --startable-in-context-manager=run,resume,serve,live,listen,watch,_accept $$(find trioxmpp docs -name '*.py')
-	$(RUN) -m flake8_async --enable=ASYNC --disable=$(ASYNC_OFF),$(ASYNC_OFF_IN_TESTS) $$(find tests -name '*.py')
+	@grep -rlE --include='*.py' '$(ASYNC_WORDS)' trioxmpp docs | $(ASYNC) --disable=$(ASYNC_OFF) \
+	  --startable-in-context-manager=run,resume,serve,live,listen,watch,_accept
+	@grep -rlE --include='*.py' '$(ASYNC_WORDS)' tests | $(ASYNC) --disable=$(ASYNC_OFF),$(ASYNC_OFF_IN_TESTS)
 
 types: $(VENV)/.installed-dev
 	$(RUN) -m mypy
 
 floors: $(VENV)/.installed-dev
-	$(RUN) -m pytest -q tests/test_floors.py tests/test_repository.py
+	$(RUN) -m pytest -q tests/test_floors.py tests/test_private_names.py tests/test_english.py tests/test_repository.py
+
+# What the tests reach, without real servers and the proof. It takes twice the time of these tests, since the tracer costs
+# as much as they do (before Python 3.12 there is none that is cheaper), so it is no part of `make test`.
+coverage: $(VENV)/.installed-dev
+	$(RUN) -m coverage erase
+	$(RUN) -m coverage run -m pytest $(XDIST) --ignore tests/e2e --ignore tests/proof --ignore tests/benchmarks tests
+	$(RUN) -m coverage combine --quiet
+	$(RUN) -m coverage report --skip-covered
 
 # The properties again, with far more examples: for the night.
 proof: $(VENV)/.installed-dev
 	TRIOXMPP_PROOF=1 $(RUN) -m pytest tests/proof
+
+# Small defects, planted one by one in a copy of the library: the tests that are named for each have to fail.
+mutants: $(VENV)/.installed-dev
+	$(RUN) -m tests.mutants
 
 # A bot killed twenty times within 2,000 messages each way, on a real server: `make chaos SERVER=ejabberd` is another.
 chaos: $(VENV)/.installed-dev
@@ -89,7 +106,7 @@ servers-table: $(VENV)/.installed-dev servers-newer
 	$(RUN) -m tests.e2e.table build/servers.json
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*
 
 $(VENV)/.installed-%: pyproject.toml | $(RUN)
 	@echo "installing what 'make $*' needs into $(VENV)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shutil
 import subprocess
@@ -42,6 +43,44 @@ def test_the_top_level_is_what_the_design_says() -> None:
 def test_no_file_names_a_place_of_one_machine() -> None:
     found = [f"{path.relative_to(ROOT)}: {match}" for path in tracked() for match in HOME.findall(path.read_bytes())]
     assert not found, "\n".join(found)
+
+
+# What a test asserts must hold on a machine of any load. Benchmarks measure, and the chaos of `make chaos` reports.
+CLOCKS = {"monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "process_time", "time", "time_ns"}
+
+
+def clocks_read(source: str) -> list[int]:
+    """The lines that read a real clock, of `time` or of trio's own making."""
+    tree = ast.parse(source)
+    bare = {
+        alias.asname or alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module == "time"
+        for alias in node.names
+        if alias.name in CLOCKS
+    }
+    found = []
+    for node in ast.walk(tree):
+        match node:
+            case ast.Attribute(value=ast.Name(id="time"), attr=name) if name in CLOCKS:
+                found.append(node.lineno)
+            case ast.Name(id=name, ctx=ast.Load()) if name in bare or name == "SystemClock":
+                found.append(node.lineno)
+    return found
+
+
+def test_no_test_reads_a_real_clock() -> None:
+    tests = [path for path in tracked() if path.name.startswith(("test_", "conftest")) and path.suffix == ".py"]
+    found = [f"{path.relative_to(ROOT)}:{line}" for path in tests for line in clocks_read(path.read_text())]
+    assert not found, "a test that asserts a time fails on a busy machine: " + ", ".join(found)
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["import time\nbegan = time.monotonic()", "from time import perf_counter as now\nnow()", "time.time() < 3"],
+)
+def test_a_clock_that_is_read_is_found(source: str) -> None:
+    assert clocks_read(source)
 
 
 def test_test_files_have_names_of_their_own() -> None:

@@ -255,9 +255,12 @@ def compile_c(source: Path, name: str, flags: Sequence[str]) -> Path:
     newest = max(path.stat().st_mtime for path in (source, *source.parent.glob("*.h")))
     if binary.exists() and binary.stat().st_mtime > newest:
         return binary
-    made = subprocess.run([compiler, "-O2", "-o", str(binary), str(source), *flags], capture_output=True, text=True)
+    # Another process may be compiling it as well, or running it: the file appears as a whole.
+    half_made = BUILD / f"{name}.{os.getpid()}"
+    made = subprocess.run([compiler, "-O2", "-o", str(half_made), str(source), *flags], capture_output=True, text=True)
     if made.returncode:
         raise Unavailable(f"{source.name} cannot be compiled: {made.stderr.strip().splitlines()[0]}")
+    half_made.replace(binary)
     return binary
 
 

@@ -20,7 +20,7 @@ from trioxmpp import Client, FileStore, Message, MessageType, ReconnectPolicy
 
 
 class Ledger:
-    """What survives of the bot."""
+    """What survives of the bot; a block that closes the database at its end."""
 
     def __init__(self, path: Path) -> None:
         self._database = sqlite3.connect(path, isolation_level=None, timeout=30)
@@ -31,6 +31,12 @@ class Ledger:
             "CREATE TABLE IF NOT EXISTS repeated (id TEXT);"
             "CREATE TABLE IF NOT EXISTS written (number INTEGER PRIMARY KEY);"
         )
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._database.close()
 
     def enter(self, message: Message) -> None:
         """Enter a message, unless it is there already: that is all it takes to handle none twice."""
@@ -78,22 +84,22 @@ async def read(client: Client, ledger: Ledger, plan: dict[str, Any]) -> None:
 
 async def main(directory: Path) -> None:
     plan = json.loads((directory / "plan.json").read_text())
-    ledger = Ledger(directory / "ledger.db")
-    async with trioxmpp.connect(
-        plan["jid"],
-        plan["password"],
-        endpoint=plan["endpoint"],
-        tls=ssl.create_default_context(cafile=plan["ca_file"]),
-        reconnect=ReconnectPolicy(initial=0.1, maximum=0.5),
-        store=FileStore(directory / "session"),
-    ) as client:
-        restored = client.restored
-        print("new" if restored is None else "resumed" if restored.resumed else "replaced", flush=True)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(write, client, ledger, plan)
-            nursery.start_soon(read, client, ledger, plan)
-        for posted in client.posted:
-            await posted
+    with Ledger(directory / "ledger.db") as ledger:
+        async with trioxmpp.connect(
+            plan["jid"],
+            plan["password"],
+            endpoint=plan["endpoint"],
+            tls=ssl.create_default_context(cafile=plan["ca_file"]),
+            reconnect=ReconnectPolicy(initial=0.1, maximum=0.5),
+            store=FileStore(directory / "session"),
+        ) as client:
+            restored = client.restored
+            print("new" if restored is None else "resumed" if restored.resumed else "replaced", flush=True)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(write, client, ledger, plan)
+                nursery.start_soon(read, client, ledger, plan)
+            for posted in client.posted:
+                await posted
     print("done", flush=True)
 
 

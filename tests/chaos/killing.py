@@ -154,8 +154,8 @@ async def chaos(
             outcome.finished = True
         await bot.kill()
         nursery.cancel_scope.cancel()
-    ledger = Ledger(directory / "ledger.db")
-    outcome.bot_got, outcome.bot_repeated = ledger.got, ledger.repeated
+    with Ledger(directory / "ledger.db") as ledger:
+        outcome.bot_got, outcome.bot_repeated = ledger.got, ledger.repeated
     outcome.peer_got, outcome.peer_repeated = peer.got, peer.repeated
     outcome.seconds = time.monotonic() - began
     return outcome

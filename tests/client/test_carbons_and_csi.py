@@ -9,7 +9,8 @@ import trio
 import trio.testing
 
 import trioxmpp
-from trioxmpp import Client, Destroyed, Established, MemoryStore, Message, MessageType, Resumed, Suspended
+from tests.dialogs import renewed, resumed
+from trioxmpp import Client, Established, MemoryStore, Message, MessageType, Resumed, Suspended
 from trioxmpp.protocol import ns
 from trioxmpp.testing import ScriptedServer, Server, ServerSession, open_server
 
@@ -24,20 +25,6 @@ def session_of(server: Server, client: Client) -> ServerSession:
 def requests(server: Server) -> list[str]:
     """What was asked of the server, beside messages."""
     return [str(each.stanza[0].tag) for each in server.log if each.stanza.tag == f"{{{ns.CLIENT}}}iq"]
-
-
-async def resumed(server: Server, client: Client) -> None:
-    async with client.events() as events:
-        session_of(server, client).link.reset()
-        assert [type(await anext(events)) for _ in range(2)] == [Suspended, Resumed]
-    await trio.testing.wait_all_tasks_blocked()
-
-
-async def renewed(server: Server, client: Client) -> None:
-    async with client.events() as events:
-        server.forget(str(client.jid))
-        assert [type(await anext(events)) for _ in range(3)] == [Suspended, Destroyed, Established]
-    await trio.testing.wait_all_tasks_blocked()
 
 
 @pytest.fixture

@@ -8,12 +8,8 @@ import pytest
 import trio
 import trio.testing
 
-from trioxmpp import Message, MessageType
+from tests.dialogs import message
 from trioxmpp.testing import cancelled_after
-
-
-def message(body: str) -> Message:
-    return Message(to="juliet@example.test", type=MessageType.CHAT, body=body)
 
 
 class Left:

@@ -7,6 +7,7 @@ import itertools
 import pytest
 
 import trioxmpp
+from tests.dialogs import resumed
 from trioxmpp import (
     AuthenticationFailure,
     Client,
@@ -16,10 +17,8 @@ from trioxmpp import (
     Message,
     MessageType,
     ReconnectPolicy,
-    Resumed,
     StanzaStream,
     StreamNegotiationFailure,
-    Suspended,
 )
 from trioxmpp.testing import Faults, cancelled_after, open_server
 
@@ -64,13 +63,6 @@ def connect(server, vault: Vault, **options):
 def tokens(server) -> list[str]:
     """Those that let somebody in."""
     return [token for known in server.accounts["romeo"].tokens.values() for token in known]
-
-
-async def resumed(server, client: Client) -> None:
-    async with client.events() as events:
-        server.sessions[str(client.jid)].link.reset()
-        assert isinstance(await anext(events), Suspended)
-        assert isinstance(await anext(events), Resumed)
 
 
 async def test_the_server_takes_it_no_longer(server, vault, autojump_clock):

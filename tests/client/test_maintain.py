@@ -8,13 +8,12 @@ import pytest
 import trio
 import trio.testing
 
+from tests.dialogs import message, renewed, resumed
 from trioxmpp import (
     Client,
     Destroyed,
     Established,
     InboxOverflow,
-    Message,
-    MessageType,
     ReconnectPolicy,
     Resumed,
     StanzaState,
@@ -27,25 +26,6 @@ from trioxmpp import (
 from trioxmpp.errors import StanzaCondition
 
 NAME = "romeo@example.test/orchard"
-
-
-def message(body: str = "Hi") -> Message:
-    return Message(to="juliet@example.test", type=MessageType.CHAT, body=body)
-
-
-async def renewed(road, client: Client) -> None:
-    """Lose the session, and wait for another."""
-    async with client.events() as events:
-        road.server.forget(NAME)
-        assert [type(await anext(events)) for _ in range(3)] == [Suspended, Destroyed, Established]
-    await trio.testing.wait_all_tasks_blocked()
-
-
-async def resumed(road, client: Client) -> None:
-    async with client.events() as events:
-        road.session().link.reset()
-        assert [type(await anext(events)) for _ in range(2)] == [Suspended, Resumed]
-    await trio.testing.wait_all_tasks_blocked()
 
 
 # --- maintain
@@ -61,12 +41,12 @@ async def test_a_desired_state_is_applied_at_once_and_in_each_new_session(autoju
     async with road.connect() as client:
         async with client.maintain(apply):
             assert applied == [True]
-            await resumed(road, client)
+            await resumed(road.server, client)
             assert applied == [True]  # it is the same session: nothing is to be done
             for count in (2, 3):
-                await renewed(road, client)
+                await renewed(road.server, client)
                 assert applied == [True] * count
-        await renewed(road, client)
+        await renewed(road.server, client)
         assert applied == [True] * 3
 
 
@@ -101,7 +81,7 @@ async def test_what_it_raises_later_is_told_and_it_is_tried_again(autojump_clock
         assert "apply" in story[2].service
         await trio.sleep(60)
         assert calls == 3
-        await renewed(road, client)
+        await renewed(road.server, client)
     assert calls == 4
 
 
@@ -119,7 +99,7 @@ async def test_leaving_the_block_cancels_what_is_being_applied(autojump_clock, r
 
     async with road.connect() as client:
         async with client.maintain(apply):
-            await renewed(road, client)
+            await renewed(road.server, client)
         assert seen == ["applied", "cancelled"]
 
 
@@ -269,9 +249,9 @@ async def test_who_cancels_send_while_it_waits_has_sent_nothing(autojump_clock, 
 
 async def test_whoever_listens_late_hears_only_what_comes(autojump_clock, road):
     async with road.connect() as client:
-        await resumed(road, client)
+        await resumed(road.server, client)
         async with client.events() as events:
-            await renewed(road, client)
+            await renewed(road.server, client)
             assert len(events) == 3
 
 
@@ -279,8 +259,8 @@ async def test_events_are_told_to_each_listener_and_in_the_same_order(autojump_c
     called: list[type] = []
     async with road.connect() as client, client.events() as one, client.events() as other:
         client.on_event.connect(lambda event: called.append(type(event)))
-        await resumed(road, client)
-        await renewed(road, client)
+        await resumed(road.server, client)
+        await renewed(road.server, client)
         story = [Suspended, Resumed, Suspended, Destroyed, Established]
         assert called == story
         for inbox in (one, other):
@@ -289,7 +269,7 @@ async def test_events_are_told_to_each_listener_and_in_the_same_order(autojump_c
 
 async def test_who_does_not_read_his_events_harms_nobody(autojump_clock, road):
     async with road.connect() as client, client.events(capacity=1) as events:
-        await resumed(road, client)
+        await resumed(road.server, client)
         assert type(await anext(events)) is Suspended
         with pytest.raises(InboxOverflow):
             await anext(events)

@@ -7,7 +7,7 @@ import functools
 import re
 from pathlib import Path
 
-import pytest
+from tests.failures import check_each
 
 TESTS = Path(__file__).parents[1]
 PAGE = TESTS.parent / "docs" / "seed.md"
@@ -49,9 +49,8 @@ def test_every_item_has_one_row_and_in_order() -> None:
         assert mine == sorted(mine)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_row_says_what_shows_it_or_why_there_is_nothing_to_show(name: str) -> None:
-    there, here, shown = rows()[name]
+def names_tests_or_a_reason(row: tuple[str, str, str]) -> None:
+    there, here, shown = row
     assert there
     assert here
     references = REFERENCE.findall(shown)
@@ -60,3 +59,7 @@ def test_a_row_says_what_shows_it_or_why_there_is_nothing_to_show(name: str) -> 
         assert test in names_in(path), f"there is no {test} in {path}"
     if not references:
         assert re.match(r"absent: \w.{10,}", here), "absent without a reason, or present without a test"
+
+
+def test_each_row_says_what_shows_it_or_why_there_is_nothing_to_show() -> None:
+    check_each(rows().items(), names_tests_or_a_reason)

@@ -7,10 +7,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from tests.e2e.table import BEGIN, END, PAGE, SECTIONS
 from tests.e2e.ways import WAYS
+from tests.failures import check_each
 
 TESTS = Path(__file__).parents[1]
 REFERENCE = re.compile(r"`([\w/]+\.py)::(\w+)`")
@@ -55,8 +54,8 @@ def test_every_section_is_there_for_both_kinds_of_server_and_newer_ones() -> Non
     assert all(re.search(r"\d+\.\d+", title) for each in versions.values() for title in each)
 
 
-@pytest.mark.parametrize(("section", "head", "row"), ROWS, ids=[f"{title}: {row[0]}" for title, _, row in ROWS])
-def test_a_row_names_the_tests_that_show_it(section: str, head: list[str], row: list[str]) -> None:
+def names_tests_that_show_it(case: tuple[str, list[str], list[str]]) -> None:
+    section, head, row = case
     name, *cells, shown = row
     assert len(row) == len(head)
     references = REFERENCE.findall(shown)
@@ -68,6 +67,10 @@ def test_a_row_names_the_tests_that_show_it(section: str, head: list[str], row: 
     for cell in cells:
         ways = re.split(", ", re.sub(r" ?\(\*.*\*\)$|^-$|^all$", "", cell))
         assert set(ways) <= {"", *WAYS}, cell
+
+
+def test_each_row_names_the_tests_that_show_it() -> None:
+    check_each([(f"{case[0]}: {case[2][0]}", case) for case in ROWS], names_tests_that_show_it)
 
 
 def test_whatever_is_a_cell_is_in_the_table() -> None:

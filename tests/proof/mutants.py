@@ -1,39 +1,19 @@
-"""Defects that somebody might introduce, each as a small change to one file, to see that the proof would notice."""
+"""Defects that the proof of stream management has to notice."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import NamedTuple
+from tests.mutants.planting import Mutant
 
-__all__ = ["MUTANTS", "Mutant"]
-
-
-class Mutant(NamedTuple):
-    """Replaces `old`, which occurs exactly once, in `file`."""
-
-    name: str
-    file: str
-    old: str
-    new: str
-
-    def plant(self, tree: Path) -> None:
-        """Make the change in a copy of the repository."""
-        path = tree / self.file
-        source = path.read_text()
-        assert source.count(self.old) == 1, f"{self.name}: the place where it is to be planted has changed"
-        path.write_text(source.replace(self.old, self.new))
-
+__all__ = ["MUTANTS"]
 
 MUTANTS = [
     Mutant(
         "what is in flight is sent again in reverse",
-        "trioxmpp/protocol/sm.py",
         "return tuple(self.unacked)",
         "return tuple(reversed(self.unacked))",
     ),
     Mutant(
         "stanzas are counted when they are parsed",
-        "trioxmpp/stream/reader.py",
         """        while not self._take(await self._incarnation.xmlstream.receive()):
             pass
 """,
@@ -49,19 +29,16 @@ MUTANTS = [
     ),
     Mutant(
         "the count in <failed/> is forgotten",
-        "trioxmpp/stream/resumption.py",
         "if failed.h is not None:",
         "if failed.h is not None and False:",
     ),
     Mutant(
         "the outbound counter does not wrap",
-        "trioxmpp/protocol/sm.py",
         "count = (h - self.base) % MODULUS",
         "count = h - self.base if h >= self.base else 0",
     ),
     Mutant(
         "what is acknowledged stays in flight, and is settled twice",
-        "trioxmpp/protocol/sm.py",
         "return [self.unacked.popleft() for _ in range(count)]",
         "return [self.unacked[index] for index in range(count)]",
     ),

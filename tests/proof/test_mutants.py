@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.proof.mutants import MUTANTS, Mutant
+from tests.mutants.planting import Mutant
+from tests.proof.mutants import MUTANTS
 
 ROOT = Path(__file__).parents[2]
 PROVED = ["tests/proof/test_counters.py", "tests/proof/test_running_stream.py"]

@@ -84,6 +84,8 @@ def test_what_is_asked_for() -> None:
         ("<enabled id='x' resume='true' location='host.example:1'/>", Enabled("x", True, None, ("host.example", 1))),
         ("<enabled id='x' resume='true' location='host.example'/>", Enabled("x", True, None, ("host.example", None))),
         ("<enabled id='x' resume='true' location='host:99999'/>", Enabled("x", True)),
+        ("<enabled id='x' resume='true' location='host:0'/>", Enabled("x", True)),
+        ("<enabled id='' resume='true'/>", Enabled(None, True)),
         ("<enabled id='x' resume='true' location='host:0012345678'/>", Enabled("x", True)),
         ("<enabled id='x' resume='true' location='[nonsense'/>", Enabled("x", True)),
     ],

@@ -8,16 +8,12 @@ import itertools
 import pytest
 import trio
 
-from trioxmpp import IQ, IQType, Message, MessageType, StanzaState
+from tests.dialogs import R, message
+from trioxmpp import IQ, IQType, StanzaState
 from trioxmpp.protocol.elements.ping import Ping
 from trioxmpp.testing import cancelled_after
 
-R = "<r xmlns='urn:xmpp:sm:3'/>"
 FINAL_WITHOUT_SM = {StanzaState.SENT_WITHOUT_SM, StanzaState.DISCONNECTED}
-
-
-def message(body: str = "Hi") -> Message:
-    return Message(to="juliet@example.test", type=MessageType.CHAT, body=body)
 
 
 class Peer:

@@ -13,7 +13,8 @@ import pytest
 import trio
 import trio.testing
 
-from trioxmpp import IQ, Client, IQType, Message, MessageType, StanzaState, StanzaStream, StanzaToken, XmlStream
+from tests.dialogs import message
+from trioxmpp import IQ, Client, IQType, StanzaState, StanzaStream, StanzaToken, XmlStream
 from trioxmpp.protocol import ns
 from trioxmpp.protocol.elements.ping import Ping
 from trioxmpp.stream import Inbox, ReplyWaiter, Request, Signal, Subscription
@@ -55,10 +56,6 @@ ELSEWHERE = {
     "Client.forget_token": "tests/client",
     "XmlStream.start_tls": "test_cancelling_a_handshake_leaves_a_stream_that_can_only_be_closed",
 }
-
-
-def message(body: str = "Hi") -> Message:
-    return Message(to="juliet@example.test", type=MessageType.CHAT, body=body)
 
 
 def public_coroutines() -> set[str]:

@@ -5,21 +5,12 @@ from __future__ import annotations
 import pytest
 import trio
 
-from trioxmpp import IQ, DestructionRequested, IQType, Message, MessageType, StanzaState
+from tests.dialogs import HI, R, ack, message
+from trioxmpp import IQ, DestructionRequested, IQType, StanzaState
 from trioxmpp.protocol.elements.ping import Ping
 
-R = "<r xmlns='urn:xmpp:sm:3'/>"
-HI = "<message to='juliet@example.test' type='chat'><body>Hi</body></message>"
 AY_ME = "<message from='juliet@example.test' type='chat'><body>Ay me!</body></message>"
 PING = "<iq type='get' id='theirs' from='juliet@example.test'><ping xmlns='urn:xmpp:ping'/></iq>"
-
-
-def ack(h: int) -> str:
-    return f"<a xmlns='urn:xmpp:sm:3' h='{h}'/>"
-
-
-def message(body: str = "Hi") -> Message:
-    return Message(to="juliet@example.test", type=MessageType.CHAT, body=body)
 
 
 @pytest.fixture
@@ -81,17 +72,24 @@ async def test_what_is_queued_is_not_sent_any_more(autojump_clock, scene, told, 
     sent = scene.client.enqueue(message())
     await peer.expects(HI)
     await peer.expects(R)
-    nursery.start_soon(scene.stream.aclose)
+    queued = []
+
+    async def enqueue_and_close():
+        queued.append(scene.client.enqueue(message("not sent")))  # the writer has had no turn since
+        await scene.stream.aclose()
+
+    nursery.start_soon(enqueue_and_close)
     await trio.testing.wait_all_tasks_blocked()
-    queued = scene.client.enqueue(message("too late"))
+    queued.append(scene.client.enqueue(message("too late")))
     await peer.expects(ack(0))
     await peer.expects_footer()
     await peer.says_footer()
     await scene.outcome()
-    assert (sent.state, queued.state) == (StanzaState.SENT_WITHOUT_SM, StanzaState.DISCONNECTED)
-    assert scene.stream.undelivered == (sent, queued)
-    with pytest.raises(ConnectionError):
-        await queued
+    assert [token.state for token in (sent, *queued)] == [StanzaState.SENT_WITHOUT_SM, *2 * [StanzaState.DISCONNECTED]]
+    assert scene.stream.undelivered == (sent, *queued)
+    for token in queued:
+        with pytest.raises(ConnectionError):
+            await token
     closed(scene, told)
 
 
@@ -109,12 +107,20 @@ async def test_an_ack_that_crosses_our_footer_still_counts(autojump_clock, scene
 
 
 async def test_footers_that_cross_are_fine(autojump_clock, scene, told, nursery):
-    peer = await scene.starts()
-    await closing(scene, nursery)
+    """The server's arrives while ours has to wait for a stanza that the network does not take yet."""
+    peer = await scene.starts(capacity=100)
+    token = scene.client.enqueue(message("x" * 1000))
+    await trio.testing.wait_all_tasks_blocked()
+    nursery.start_soon(scene.stream.aclose)
+    await trio.testing.wait_all_tasks_blocked()
     await peer.says_footer()
-    assert await scene.outcome() is None
+    await trio.testing.wait_all_tasks_blocked()
+    assert scene.stream.running
+    await peer.expects(HI.replace("Hi", "x" * 1000))
     await peer.expects_footer()
     await peer.expects_end()
+    assert await scene.outcome() is None
+    assert token.state is StanzaState.SENT_WITHOUT_SM
     closed(scene, told)
 
 
@@ -143,12 +149,19 @@ async def test_only_who_waited_for_it_knows_that_it_was_delivered(autojump_clock
 
 
 async def test_a_close_by_itself_promises_nothing(autojump_clock, scene, nursery):
-    peer = await scene.starts(sm="sm-1")
-    tokens = [scene.client.enqueue(message()) for _ in range(100)]
-    await closing(scene, nursery)
+    """Nothing is written for it that the writer had not taken, and nothing is waited for."""
+    peer, tokens = await scene.starts(sm="sm-1"), []
+
+    async def enqueue_and_close():
+        tokens.extend(scene.client.enqueue(message()) for _ in range(100))
+        await scene.stream.aclose()
+
+    nursery.start_soon(enqueue_and_close)
+    await peer.expects(ack(0))
+    await peer.expects_footer()
     await peer.says_footer()
     await scene.outcome()
-    assert StanzaState.ACKED not in {token.state for token in tokens}
+    assert {token.state for token in tokens} == {StanzaState.DISCONNECTED}
 
 
 # --- what arrives while we wait for the other footer

@@ -5,11 +5,10 @@ from __future__ import annotations
 import pytest
 import trio
 
+from tests.dialogs import HI, R
 from trioxmpp import IQ, DestructionRequested, IQType, Message, MessageType, StanzaState
 from trioxmpp.protocol.elements.ping import Ping
 
-HI = "<message to='juliet@example.test' type='chat'><body>Hi</body></message>"
-R = "<r xmlns='urn:xmpp:sm:3'/>"
 ASKED = "<iq type='get' id='$1' to='juliet@example.test'><ping xmlns='urn:xmpp:ping'/></iq>"
 POISON = "<message from='tybalt@example.test'/>"
 ERROR = LookupError("what a filter raised")

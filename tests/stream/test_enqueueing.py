@@ -7,6 +7,7 @@ import re
 import pytest
 import trio
 
+from tests.dialogs import R, message
 from trioxmpp import (
     IQ,
     IQType,
@@ -23,12 +24,6 @@ from trioxmpp.protocol import ns
 from trioxmpp.protocol.elements.ping import Ping
 from trioxmpp.testing import Script, memory_link
 from trioxmpp.transport.tcp import StreamTransport
-
-R = "<r xmlns='urn:xmpp:sm:3'/>"
-
-
-def message(body: str = "Hi") -> Message:
-    return Message(to="juliet@example.test", type=MessageType.CHAT, body=body)
 
 
 def written(body: str = "Hi") -> str:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import pytest
 import trio
 
+from tests.dialogs import HI, R, message
 from trioxmpp import (
     IQ,
     IQType,
     Message,
-    MessageType,
     StanzaState,
     StreamCondition,
     StreamError,
+    StreamTimeout,
     XmlStream,
     XMPPCancelError,
 )
@@ -21,13 +22,7 @@ from trioxmpp.protocol.elements.ping import Ping
 from trioxmpp.testing import memory_link
 from trioxmpp.transport.tcp import StreamTransport
 
-R = "<r xmlns='urn:xmpp:sm:3'/>"
-HI = "<message to='juliet@example.test' type='chat'><body>Hi</body></message>"
 AY_ME = "<message from='juliet@example.test' type='chat'><body>Ay me!</body></message>"
-
-
-def message(body: str = "Hi") -> Message:
-    return Message(to="juliet@example.test", type=MessageType.CHAT, body=body)
 
 
 def stream_error(condition: str, text: str = "") -> str:
@@ -59,6 +54,17 @@ async def breaking(scene):
 
 
 # --- what is a failure
+
+
+async def test_what_came_before_an_error_in_the_same_read_is_processed(autojump_clock, scene):
+    """And counted: the server would deliver it again."""
+    peer, heard = await scene.starts(sm="sm-1"), []
+    scene.stream.on_message_received.connect(heard.append)
+    await peer.says_raw(f"{AY_ME}{AY_ME}</oops>".encode())
+    error = await scene.outcome()
+    assert isinstance(error, StreamError)
+    assert [stanza.body for stanza in heard] == ["Ay me!", "Ay me!"]
+    assert scene.stream.sm_inbound_ctr == 2
 
 
 @pytest.mark.parametrize("breaks", ["reset", "close"])
@@ -166,6 +172,29 @@ async def test_a_crash_ends_in_a_footer_unless_the_session_is_to_be_resumed(auto
         assert isinstance(await scene.outcome(), ZeroDivisionError)
     if management != "resumable":
         await peer.expects_footer()
+    await peer.expects_end()
+
+
+@pytest.mark.parametrize("resumable", [True, False])
+async def test_a_stream_error_of_ours_is_said_even_if_the_session_can_be_resumed(autojump_clock, scene, resumable):
+    """The server has to learn what was wrong with what it sent, or it sends it again."""
+    peer = await scene.starts(sm="sm-1", resumable=resumable)
+    await peer.says_raw(b"</oops>")
+    assert isinstance(await scene.outcome(), StreamError)
+    error = await peer.hears()
+    assert error.tag == f"{{{ns.STREAM}}}error"
+    await peer.expects_footer()
+    await peer.expects_end()
+    assert scene.stream.established is resumable
+
+
+@pytest.mark.parametrize("management", ["none", "not resumable", "resumable"])
+async def test_after_a_timeout_nothing_more_is_said(autojump_clock, scene, management):
+    """Nothing gets through to a server that is silent."""
+    peer = await scene.starts(sm=None if management == "none" else "sm-1", resumable=management == "resumable")
+    scene.stream.soft_timeout, scene.stream.round_trip_time = 10, 10
+    assert isinstance(await scene.outcome(), StreamTimeout)
+    await peer.hears()  # the question whether it is still there
     await peer.expects_end()
 
 

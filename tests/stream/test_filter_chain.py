@@ -42,11 +42,14 @@ def test_orders_may_be_anything_that_can_be_compared() -> None:
 
 
 def test_an_application_need_not_give_an_order() -> None:
+    """Without one it is 0: what is given explicitly stands on either side, whichever was registered first."""
     chain: AppFilter[str] = AppFilter()
+    chain.register(appends("e"), 1)
     chain.register(appends("b"))
-    chain.register(appends("c"), 1)
-    chain.register(appends("a"), -1)
-    assert chain.filter("") == "abc"
+    chain.add(appends("c"))
+    with chain.context_register(appends("d")):
+        chain.register(appends("a"), -1)
+        assert chain.filter("") == "abcde"
 
 
 def test_a_service_has_to_give_one() -> None:

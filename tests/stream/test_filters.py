@@ -6,11 +6,11 @@ import copy
 
 import pytest
 
+from tests.dialogs import R, message
 from trioxmpp import IQ, IQType, Message, MessageType, Presence, StanzaDropped, StanzaState, StanzaStream, xml
 from trioxmpp.protocol.elements.ping import Ping
 from trioxmpp.stream import AppFilter, Filter
 
-R = "<r xmlns='urn:xmpp:sm:3'/>"
 CHAINS = ["inbound_message", "inbound_presence", "outbound_message", "outbound_presence"]
 AY_ME = "<message from='juliet@example.test' type='chat'><body>Ay me!</body></message>"
 PRESENCE = "<presence from='juliet@example.test/balcony'/>"
@@ -21,10 +21,6 @@ class Rose:
     """What's in a name?"""
 
     name: str = xml.attr()
-
-
-def message(body: str = "Hi") -> Message:
-    return Message(to="juliet@example.test", type=MessageType.CHAT, body=body)
 
 
 def written(body: str = "Hi") -> str:

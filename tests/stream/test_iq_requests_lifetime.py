@@ -4,6 +4,7 @@ import pytest
 import trio
 import trio.testing
 
+from tests.dialogs import R
 from trioxmpp import IQType, StanzaCondition, StreamNegotiationFailure, XMPPCancelError, xml
 
 
@@ -20,7 +21,6 @@ UNDEFINED = (
     f"<iq type='error' id='1' {BACK}><error type='cancel'>"
     "<undefined-condition xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>"
 )
-R = "<r xmlns='urn:xmpp:sm:3'/>"
 
 
 class Dreamer:

@@ -133,6 +133,22 @@ async def test_a_reply_after_the_end_of_the_handler_is_a_mistake(autojump_clock,
     await peer.expects_nothing(60)
 
 
+async def test_a_reply_after_the_end_of_the_session_is_a_mistake(autojump_clock, scene):
+    """The handler was cancelled and has not answered: there is no one to answer any more, and that is said."""
+    peer, kept = await scene.starts(), []
+
+    async def handler(iq, send_reply):
+        kept.append(send_reply)
+        await trio.sleep_forever()
+
+    register(scene, handler)
+    await peer.says(POISON)
+    await trio.testing.wait_all_tasks_blocked()
+    await scene.stream.aclose()
+    with pytest.raises(RuntimeError, match="too late"):
+        kept[0]()
+
+
 @pytest.mark.parametrize("exception", [ZeroDivisionError(), XMPPCancelError(StanzaCondition.FORBIDDEN)])
 async def test_what_is_raised_after_the_reply_is_only_logged(autojump_clock, scene, handler, caplog, exception):
     peer = await scene.starts()

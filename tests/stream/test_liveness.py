@@ -7,11 +7,11 @@ from datetime import timedelta
 import pytest
 import trio
 
+from tests.dialogs import R
 from trioxmpp import IQ, IQType, Liveness, Message, MessageType, StanzaStream, StreamTimeout
 from trioxmpp.protocol.elements.ping import Ping
 
 PING = "<iq type='get' id='$1'><ping xmlns='urn:xmpp:ping'/></iq>"
-R = "<r xmlns='urn:xmpp:sm:3'/>"
 
 
 @pytest.fixture
@@ -34,6 +34,18 @@ def test_limits_are_set_before_any_start_and_read_back_as_seconds(value) -> None
     stream = StanzaStream()
     stream.soft_timeout = stream.round_trip_time = value
     assert (stream.soft_timeout, stream.round_trip_time) == (value and 5.0, value and 5.0)
+
+
+async def test_a_link_in_doubt_has_less_time_than_a_silent_one(autojump_clock, watched):
+    """`check_link`: the server is asked at once, and the link is dead after `patience` and not after two minutes."""
+    peer = await watched.starts(sm="sm-1")
+    await trio.sleep(10)
+    began = trio.current_time()
+    watched.stream.check_link(7.0)
+    await peer.expects(R)
+    assert trio.current_time() == began
+    assert isinstance(await watched.outcome(), StreamTimeout)
+    assert trio.current_time() == began + 7
 
 
 @pytest.mark.parametrize("value", [-1, float("nan")])

@@ -6,25 +6,16 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from tests.dialogs import R, hears_bodies, message
 from trioxmpp import DestructionRequested, Message, StanzaState, StreamNegotiationFailure, StreamTimeout
 from trioxmpp.protocol.sm import MODULUS
 from trioxmpp.testing import open_peer_pair
 
-R = "<r xmlns='urn:xmpp:sm:3'/>"
 RESUME = "<resume xmlns='urn:xmpp:sm:3' previd='sm-1' h='{}'/>"
 RESUMED = "<resumed xmlns='urn:xmpp:sm:3' previd='sm-1' h='{}'/>"
 GONE = "<item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>"
 ACTIVE, SENT, ACKED = StanzaState.ACTIVE, StanzaState.SENT, StanzaState.ACKED
 DISCONNECTED, SENT_WITHOUT_SM = StanzaState.DISCONNECTED, StanzaState.SENT_WITHOUT_SM
-
-
-def message(body: str = "Hi") -> Message:
-    return Message(to="juliet@example.test", body=body)
-
-
-async def hears_bodies(peer, *bodies: str) -> None:
-    for body in bodies:
-        await peer.expects(f"<message to='juliet@example.test' type='normal'><body>{body}</body></message>")
 
 
 async def loses_the_link_with(scene, *bodies: str, heard: int | None = None):

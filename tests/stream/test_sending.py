@@ -8,14 +8,13 @@ import pytest
 import trio
 
 import trioxmpp
+from tests.dialogs import HI, R, ack, message
 from trioxmpp import (
     IQ,
     ErroneousStanza,
     ErrorType,
     Get,
     IQType,
-    Message,
-    MessageType,
     Presence,
     StanzaCondition,
     XMPPAuthError,
@@ -28,15 +27,9 @@ from trioxmpp import (
 from trioxmpp.protocol import ns
 from trioxmpp.protocol.elements.ping import Ping
 
-R = "<r xmlns='urn:xmpp:sm:3'/>"
-HI = "<message to='juliet@example.test' type='chat'><body>Hi</body></message>"
 AY_ME = "<message from='juliet@example.test' type='chat'><body>Ay me!</body></message>"
 ASKED = "<iq type='get' id='$1' to='juliet@example.test'><ping xmlns='urn:xmpp:ping'/></iq>"
 PONG = "<iq type='result' id='$1' from='juliet@example.test'/>"
-
-
-def ack(h: int) -> str:
-    return f"<a xmlns='urn:xmpp:sm:3' h='{h}'/>"
 
 
 @xml.element("https://example.test/weather", "report")
@@ -49,10 +42,6 @@ class Report:
 @xml.element("https://example.test/weather", "query")
 class Query(Get[Report]):
     """How is it?"""
-
-
-def message(body: str = "Hi") -> Message:
-    return Message(to="juliet@example.test", type=MessageType.CHAT, body=body)
 
 
 def ping() -> IQ:

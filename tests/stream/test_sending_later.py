@@ -6,16 +6,12 @@ import pytest
 import trio
 
 import trioxmpp
-from trioxmpp import JID, Message, MessageType
+from tests.dialogs import HI, message
+from trioxmpp import JID
 from trioxmpp.protocol import ns
 from trioxmpp.testing import ScriptedServer
 
-HI = "<message to='juliet@example.test' type='chat'><body>Hi</body></message>"
 CONFLICT = f"<stream:error><conflict xmlns='{ns.STREAM_ERRORS}'/></stream:error>"
-
-
-def message() -> Message:
-    return Message(to="juliet@example.test", type=MessageType.CHAT, body="Hi")
 
 
 class Served:

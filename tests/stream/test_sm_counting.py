@@ -6,26 +6,13 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from tests.dialogs import R, ack, hears_bodies, message
 from trioxmpp import IQ, IQType, Message, Presence, StanzaState, StreamError
 from trioxmpp.errors import StreamCondition
 from trioxmpp.protocol.elements.ping import Ping
 from trioxmpp.protocol.sm import MODULUS, HandledCountTooHigh
 
-R = "<r xmlns='urn:xmpp:sm:3'/>"
 ACTIVE, SENT, ACKED = StanzaState.ACTIVE, StanzaState.SENT, StanzaState.ACKED
-
-
-def a(h: int) -> str:
-    return f"<a xmlns='urn:xmpp:sm:3' h='{h}'/>"
-
-
-def message(body: str = "Hi") -> Message:
-    return Message(to="juliet@example.test", body=body)
-
-
-async def hears_bodies(peer, *bodies: str) -> None:
-    for body in bodies:
-        await peer.expects(f"<message to='juliet@example.test' type='normal'><body>{body}</body></message>")
 
 
 def starts_counting_at(stream, *, base: int = 0, handled: int = 0) -> None:
@@ -46,6 +33,18 @@ async def test_each_batch_is_followed_by_one_request_for_an_ack(autojump_clock, 
     await peer.expects(R)
 
 
+async def test_a_long_queue_has_an_ack_asked_for_in_between(autojump_clock, scene):
+    """After 64 stanzas, so that the server's queue and ours stay short, and once more at the end."""
+    peer = await scene.starts(sm="sm-1")
+    for number in range(100):
+        scene.client.enqueue(message(str(number)))
+    await hears_bodies(peer, *map(str, range(64)))
+    await peer.expects(R)
+    await hears_bodies(peer, *map(str, range(64, 100)))
+    await peer.expects(R)
+    await peer.expects_nothing(10)
+
+
 async def test_a_stanza_is_sent_before_it_is_written(autojump_clock, scene):
     """S213, B310: an ack may be here while the writer is still busy with the rest of the batch."""
     peer = await scene.starts(sm="sm-1", capacity=300)
@@ -53,7 +52,7 @@ async def test_a_stanza_is_sent_before_it_is_written(autojump_clock, scene):
     await wait_all_tasks_blocked()
     assert [token.state for token in tokens] == [SENT, SENT]
     await hears_bodies(peer, "x" * 150)
-    await peer.says(a(1))
+    await peer.says(ack(1))
     await wait_all_tasks_blocked()
     assert [token.state for token in tokens] == [ACKED, SENT]
     assert scene.stream.running
@@ -66,7 +65,7 @@ async def test_an_ack_settles_the_oldest_and_a_repeated_one_nothing(autojump_clo
     tokens = [scene.client.enqueue(message(str(n))) for n in range(4)]
     await hears_bodies(peer, "0", "1", "2", "3")
     for h in (1, 1, 3, 3):
-        await peer.says(a(h))
+        await peer.says(ack(h))
         await wait_all_tasks_blocked()
         assert [token.state for token in tokens] == [ACKED] * h + [SENT] * (4 - h)
         assert scene.stream.sm_outbound_base == h
@@ -82,12 +81,12 @@ async def test_every_kind_of_stanza_counts_and_nothing_else_does(autojump_clock,
         "<message from='juliet@example.test'/><presence from='juliet@example.test'/>"
         f"<iq type='result' id='x'/>{R}<iq type='nonsense' id='y'/><message type='error'/>{R}"
     )
-    await peer.expects(a(5))
+    await peer.expects(ack(5))
     assert scene.stream.sm_inbound_ctr == 5
     assert (await peer.hears()).get("type") == "error"  # the answer to the IQ of no known type
     await peer.expects(R)
-    await peer.says(f"{R}{a(0)}")
-    await peer.expects(a(5))
+    await peer.says(f"{R}{ack(0)}")
+    await peer.expects(ack(5))
 
 
 async def test_the_answer_counts_exactly_what_came_before_the_request(autojump_clock, scene):
@@ -96,7 +95,7 @@ async def test_the_answer_counts_exactly_what_came_before_the_request(autojump_c
     for count in range(1, 4):
         await peer.says("<message from='juliet@example.test'/>")
         await peer.says(R)
-        await peer.expects(a(count))
+        await peer.expects(ack(count))
 
 
 async def test_our_iq_requests_and_replies_count_like_all_else(autojump_clock, scene):
@@ -106,7 +105,7 @@ async def test_our_iq_requests_and_replies_count_like_all_else(autojump_clock, s
     await peer.expects(R)
     await peer.says("<iq type='get' id='q1' from='juliet@example.test'><unknown xmlns='urn:x'/></iq>")
     assert (await peer.hears()).get("type") == "error"
-    await peer.says(a(2))
+    await peer.says(ack(2))
     await wait_all_tasks_blocked()
     assert scene.stream.sm_unacked_count == 0
 
@@ -120,7 +119,7 @@ async def test_what_was_dropped_failed_or_aborted_is_not_counted(autojump_clock,
     unwritable(tokens[2])
     tokens[3].abort()
     await hears_bodies(peer, "one", "two")
-    await peer.says(a(2))
+    await peer.says(ack(2))
     await tokens[-1]
     assert [token.state for token in tokens] == [
         ACKED,
@@ -137,9 +136,9 @@ async def test_the_inbound_counter_wraps(autojump_clock, scene):
     peer = await scene.starts(sm="sm-1")
     starts_counting_at(scene.stream, handled=MODULUS - 1)
     await peer.says(R)
-    await peer.expects(a(MODULUS - 1))
+    await peer.expects(ack(MODULUS - 1))
     await peer.says(f"<message from='juliet@example.test'/>{R}")
-    await peer.expects(a(0))
+    await peer.expects(ack(0))
 
 
 async def test_the_outbound_counter_wraps(autojump_clock, scene):
@@ -148,10 +147,10 @@ async def test_the_outbound_counter_wraps(autojump_clock, scene):
     starts_counting_at(scene.stream, base=MODULUS - 2)
     tokens = [scene.client.enqueue(message(str(n))) for n in range(3)]
     await hears_bodies(peer, "0", "1", "2")
-    await peer.says(a(MODULUS - 1))
+    await peer.says(ack(MODULUS - 1))
     await wait_all_tasks_blocked()
     assert [token.state for token in tokens] == [ACKED, SENT, SENT]
-    await peer.says(a(1))
+    await peer.says(ack(1))
     await wait_all_tasks_blocked()
     assert [token.state for token in tokens] == [ACKED] * 3
     assert scene.stream.sm_outbound_base == 1
@@ -164,7 +163,7 @@ async def test_an_ack_for_more_than_was_sent_ends_the_stream_and_says_why(autoju
     token = scene.client.enqueue(message())
     await hears_bodies(peer, "Hi")
     await peer.expects(R)
-    await peer.says(a(h))
+    await peer.says(ack(h))
     await peer.expects(
         "<stream:error><undefined-condition xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>"
         "<text xmlns='urn:ietf:params:xml:ns:xmpp-streams' xml:lang='en'>$1</text>"
@@ -179,7 +178,7 @@ async def test_an_ack_for_more_than_was_sent_ends_the_stream_and_says_why(autoju
     assert token.state is SENT
 
 
-@pytest.mark.parametrize("nonza", ["<a xmlns='urn:xmpp:sm:3'/>", a(-1), "<a xmlns='urn:xmpp:sm:3' h='4294967296'/>"])
+@pytest.mark.parametrize("nonza", ["<a xmlns='urn:xmpp:sm:3'/>", ack(-1), "<a xmlns='urn:xmpp:sm:3' h='4294967296'/>"])
 async def test_an_ack_that_is_no_count_ends_the_stream(autojump_clock, scene, nonza):
     peer = await scene.starts(sm="sm-1")
     await peer.says(nonza)
@@ -231,7 +230,7 @@ async def test_silence_is_broken_by_a_request_for_an_ack(autojump_clock, scene):
     scene.stream.soft_timeout, scene.stream.round_trip_time = 60, 60
     await peer.expects_nothing(59)
     await peer.expects(R)
-    await peer.says(a(0))
+    await peer.says(ack(0))
     await peer.expects_nothing(59)
     assert scene.stream.sm_unacked_count == 0
 
@@ -244,7 +243,7 @@ async def test_a_close_says_a_last_ack_and_what_comes_behind_it_is_not_processed
     await peer.says("<message from='juliet@example.test'><body>in time</body></message>")
     async with trio.open_nursery() as nursery:
         nursery.start_soon(scene.stream.aclose)
-        await peer.expects(a(1))
+        await peer.expects(ack(1))
         await peer.expects_footer()
         await peer.says("<message from='juliet@example.test'><body>too late</body></message>")
         await peer.says_footer()
@@ -264,11 +263,17 @@ async def test_a_ping_of_ours_that_is_lost_with_the_link_is_not_sent_on_the_next
 
 
 async def test_an_answer_to_an_ack_request_that_is_lost_with_the_link_is_not_owed_any_more(autojump_clock, scene):
-    peer = await scene.starts(sm="sm-1")
-    scene.stream.on_message_received.connect(lambda stanza: scene.stream.stop())
-    await peer.says(f"{R}<message from='juliet@example.test'/>")
+    """The server asks while the writer still waits for the network, which then breaks."""
+    peer = await scene.starts(sm="sm-1", capacity=100)
+    scene.client.enqueue(message("x" * 1000))
+    await wait_all_tasks_blocked()
+    await peer.says(R)
+    await wait_all_tasks_blocked()
+    peer.reset()
     await scene.outcome()
-    peer = await scene.resumes(handled=1)
+    peer = await scene.resumes()
+    await hears_bodies(peer, "x" * 1000)
+    await peer.expects(R)
     await peer.expects_nothing(10)
 
 

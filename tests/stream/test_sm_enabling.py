@@ -8,21 +8,13 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from trioxmpp import Message, StanzaState, StreamNegotiationFailure
+from tests.dialogs import hears_bodies, message
+from trioxmpp import StanzaState, StreamNegotiationFailure
 from trioxmpp.testing import open_peer_pair
 
 ENABLE = "<enable xmlns='urn:xmpp:sm:3' resume='true'/>"
 ENABLED = "<enabled xmlns='urn:xmpp:sm:3' id='sm-1' resume='true'/>"
 FAILED = "<failed xmlns='urn:xmpp:sm:3'><{}  xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>"
-
-
-def message(body: str = "Hi") -> Message:
-    return Message(to="juliet@example.test", body=body)
-
-
-async def hears_bodies(peer, *bodies: str) -> None:
-    for body in bodies:
-        await peer.expects(f"<message to='juliet@example.test' type='normal'><body>{body}</body></message>")
 
 
 class Asking:
@@ -227,6 +219,22 @@ async def test_no_stanza_is_written_between_the_request_and_its_answer(autojump_
     assert scene.stream.sm_unacked_list == tokens
     await peer.says("<a xmlns='urn:xmpp:sm:3' h='2'/>")
     await tokens[1]
+
+
+async def test_what_is_enqueued_just_before_the_request_waits_for_its_answer(autojump_clock, scene):
+    """The writer finds both at once: the stanza is not written along with the request."""
+    peer = await scene.starts()
+
+    async def enqueue_and_enable() -> None:
+        scene.client.enqueue(message())
+        await scene.stream.start_sm()
+
+    scene.nursery.start_soon(enqueue_and_enable)
+    await peer.expects(ENABLE)
+    await peer.expects_nothing(100)
+    await peer.says(ENABLED)
+    await hears_bodies(peer, "Hi")
+    await peer.expects("<r xmlns='urn:xmpp:sm:3'/>")
 
 
 async def test_what_is_enqueued_before_start_sm_goes_out_behind_the_request(autojump_clock, scene):

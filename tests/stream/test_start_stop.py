@@ -7,13 +7,12 @@ import logging
 import pytest
 import trio
 
+from tests.dialogs import R, message
 from trioxmpp import (
     IQ,
     JID,
     DestructionRequested,
     IQType,
-    Message,
-    MessageType,
     StanzaState,
     StanzaStream,
     XmlStream,
@@ -23,13 +22,8 @@ from trioxmpp.protocol.framing import header
 from trioxmpp.testing import ScriptedPeer
 from trioxmpp.transport.tcp import StreamTransport
 
-R = "<r xmlns='urn:xmpp:sm:3'/>"
 AY_ME = "<message from='juliet@example.test' type='chat'><body>Ay me!</body></message>"
 PING = "<iq type='get' id='$1' from='juliet@example.test'><ping xmlns='urn:xmpp:ping'/></iq>"
-
-
-def message(body: str = "Hi") -> Message:
-    return Message(to="juliet@example.test", type=MessageType.CHAT, body=body)
 
 
 def written(body: str = "Hi") -> str:
@@ -217,10 +211,14 @@ async def test_a_stream_runs_until_all_has_ended(autojump_clock, scene):
     assert not scene.stream.running
 
 
-async def test_waiting_for_the_end_raises_nothing_though_the_stream_has_failed(autojump_clock, scene):
-    peer = await scene.starts()
-    peer.reset()
-    await scene.stream.wait_stop()
+async def test_waiting_for_the_end_raises_nothing_though_the_stream_has_failed(autojump_clock, scene, background):
+    """The failure is known while the stream still says goodbye: who waits then, or later, is not told of it."""
+    peer, waits = await scene.starts(), []
+    scene.stream.on_stream_destroyed.connect(lambda reason: waits.append(background(scene.stream.wait_stop)))
+    await peer.says_raw(b"</oops>")
+    assert isinstance(await scene.outcome(), ConnectionError)
+    (waiting,) = waits
+    await waiting.outcome()
     await scene.stream.wait_stop()
     assert not scene.stream.running
 
@@ -238,6 +236,21 @@ async def test_what_breaks_after_stop_is_no_failure(autojump_clock, scene):
     peer = await scene.starts()
     scene.stream.stop()
     peer.reset()
+    assert await scene.outcome() is None
+    assert not failures
+
+
+async def test_what_a_filter_raises_after_it_called_stop_is_no_failure(autojump_clock, scene):
+    failures = []
+    scene.stream.on_failure.connect(failures.append)
+
+    def stop_and_raise(stanza):
+        scene.stream.stop()
+        raise LookupError
+
+    scene.stream.app_inbound_message_filter.register(stop_and_raise)
+    peer = await scene.starts()
+    await peer.says("<message from='juliet@example.test'/>")
     assert await scene.outcome() is None
     assert not failures
 

@@ -8,19 +8,11 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from tests.dialogs import hears_bodies, message
 from trioxmpp import Message, StanzaState, StanzaToken
 from trioxmpp.errors import StanzaAborted, StanzaDropped
 
 ACTIVE, SENT, ACKED = StanzaState.ACTIVE, StanzaState.SENT, StanzaState.ACKED
-
-
-def message(body: str = "Hi") -> Message:
-    return Message(to="juliet@example.test", body=body)
-
-
-async def hears_bodies(peer, *bodies: str) -> None:
-    for body in bodies:
-        await peer.expects(f"<message to='juliet@example.test' type='normal'><body>{body}</body></message>")
 
 
 async def suspended(scene) -> None:

@@ -6,15 +6,12 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from trioxmpp import Message, StanzaState, StreamNegotiationFailure
+from tests.dialogs import message
+from trioxmpp import StanzaState, StreamNegotiationFailure
 
 ACTIVE, SENT, ACKED = StanzaState.ACTIVE, StanzaState.SENT, StanzaState.ACKED
 SENT_WITHOUT_SM, DISCONNECTED = StanzaState.SENT_WITHOUT_SM, StanzaState.DISCONNECTED
 GONE = "<item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>"
-
-
-def message(body: str = "Hi") -> Message:
-    return Message(to="juliet@example.test", body=body)
 
 
 def test_there_are_eight_states_of_which_two_are_not_final():
@@ -106,7 +103,7 @@ async def test_what_went_out_in_one_piece_that_was_cut_is_not_said_to_be_lost(au
     """The peer has the first as a whole. To send that again, because we say that it was not sent, would double it."""
     peer = await scene.starts(capacity=150)
     tokens = [scene.client.enqueue(message(body * 60)) for body in "abc"]
-    await peer.expects(f"<message to='juliet@example.test' type='normal'><body>{'a' * 60}</body></message>")
+    await peer.expects(f"<message to='juliet@example.test' type='chat'><body>{'a' * 60}</body></message>")
     peer.reset()
     await scene.outcome()
     assert [token.state for token in tokens] == [SENT_WITHOUT_SM, SENT_WITHOUT_SM, DISCONNECTED]

@@ -120,6 +120,17 @@ async def test_a_stream_begins_again_without_a_close(autojump_clock):
     assert said.startswith(f"<open xmlns='{ns.FRAMING}' to='example.test' from='romeo@example.test'")
 
 
+async def test_a_second_header_ends_a_running_stream(autojump_clock, scene):
+    """Over TCP it would be an element in the stream; here it is a message as any other (RFC 7395 §3.4)."""
+    stream, wire = await opened()
+    await scene.runs(stream)
+    wire.says(HEADER)
+    error = await scene.outcome()
+    assert isinstance(error, StreamError)
+    assert error.condition is StreamCondition.BAD_FORMAT
+    assert "bad-format" in wire.said[0]
+
+
 async def test_a_send_that_is_cancelled_is_followed_by_nothing(autojump_clock):
     stream, wire = await opened()
     with trio.CancelScope() as scope:

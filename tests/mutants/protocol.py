@@ -1,0 +1,336 @@
+"""Mutants of the protocol."""
+
+from __future__ import annotations
+
+from .planting import Mutant
+
+MUTANTS = [
+    # --- stream management (XEP-0198)
+    Mutant(
+        "the outbound counter does not wrap",
+        "count = (h - self.base) % MODULUS",
+        "count = h - self.base if h >= self.base else 0",
+        ("protocol/test_sm.py",),
+    ),
+    Mutant(
+        "the inbound counter does not wrap",
+        "self.handled = (self.handled + 1) % MODULUS",
+        "self.handled = self.handled + 1",
+        ("protocol/test_sm.py",),
+    ),
+    Mutant(
+        "a count of more than was sent is believed",
+        "if count > len(self.unacked):",
+        "if False:",
+        ("protocol/test_sm.py",),
+    ),
+    Mutant(
+        "a session without an id can be resumed",
+        "return self.granted.resumable and self.granted.id is not None",
+        "return self.granted.resumable",
+        ("protocol/test_sm.py", "stream/test_sm_enabling.py"),
+    ),
+    Mutant(
+        "counts beyond 32 bits are read",
+        "if not (text.isascii() and text.isdigit() and len(text) <= 10 and int(text) < MODULUS):",
+        "if not (text.isascii() and text.isdigit()):",
+        ("protocol/test_sm.py",),
+    ),
+    Mutant(
+        "a port of 0 is a place to resume at",
+        "len(port) < 6 and 0 < int(port) < 65536",
+        "len(port) < 6 and int(port) < 65536",
+        ("protocol/test_sm.py",),
+    ),
+    Mutant(
+        "a maximum is asked for without resumption",
+        "max=max if resume else None",
+        "max=max",
+        ("protocol/test_sm.py", "stream/test_sm_enabling.py"),
+    ),
+    Mutant(
+        "an empty id is an id",
+        "Enabled(id=said.id or None,",
+        "Enabled(id=said.id,",
+        ("protocol/test_sm.py", "stream/test_sm_enabling.py"),
+    ),
+    # --- IQs
+    Mutant(
+        "a reply from our bare address answers nothing that was asked of the server",
+        "if peer is not None and local_jid is not None and peer == local_jid.bare:",
+        "if False:",
+        ("protocol/test_iqmatching.py", "stream/test_reply_matching.py"),
+    ),
+    Mutant(
+        "a reply from our full address answers what was asked of the server",
+        "if peer is not None and local_jid is not None and peer == local_jid.bare:",
+        "if peer is not None and local_jid is not None and peer.bare == local_jid.bare:",
+        ("protocol/test_iqmatching.py", "stream/test_reply_matching.py"),
+    ),
+    Mutant(
+        "a request with two payloads is taken",
+        "elif len(iq.payloads) > 1:",
+        "elif False:",
+        ("stream/test_iq_requests_malformed.py", "protocol/test_stanza.py"),
+    ),
+    Mutant(
+        "an error without an error is taken",
+        "if iq.error is None:",
+        "if False:",
+        ("protocol/test_stanza.py", "stream/test_iq_replies.py"),
+    ),
+    Mutant(
+        "a request without a payload may be sent",
+        "if self.type.is_request and len(self.payloads) != 1:",
+        "if self.type.is_request and len(self.payloads) > 1:",
+        ("protocol/test_stanza.py", "protocol/test_stanza_written.py"),
+    ),
+    Mutant(
+        "a result goes to where the request came from by way of its `to`",
+        "return IQ(to=self.from_, from_=self.to, id=self.id, type=IQType.RESULT, payload=payload)",
+        "return IQ(to=self.from_, id=self.id, type=IQType.RESULT, payload=payload)",
+        ("stream/test_iq_requests.py", "protocol/test_stanza.py"),
+    ),
+    Mutant(
+        "an error may be sent without its type",
+        'if (kind._value_ == "error") != (self._error is not None):',
+        "if False:",
+        ("protocol/test_stanza.py", "protocol/test_stanza_written.py"),
+    ),
+    Mutant(
+        "attributes of a stanza are not escaped",
+        "from_, to, id, lang = map(xml.escape_attr, (from_, to, id, lang))",
+        "pass",
+        ("protocol/test_stanza_written.py", "protocol/test_stanza.py"),
+    ),
+    # --- stream errors
+    Mutant(
+        "the host of see-other-host is not read",
+        "if condition is StreamCondition.SEE_OTHER_HOST and inside:",
+        "if False:",
+        ("protocol/test_streamerror.py",),
+    ),
+    Mutant(
+        "a text that XML cannot carry is written into a stream error",
+        'xml.escape(_NOT_XML.sub("\\ufffd", error.text or ""))',
+        'xml.escape(error.text or "")',
+        ("protocol/test_streamerror.py",),
+    ),
+    # --- framing
+    Mutant(
+        "a stanza has no limit of octets",
+        "if (end or len(data)) > allowed:",
+        "if False:",
+        ("protocol/test_framing.py",),
+    ),
+    Mutant(
+        "an element may have attributes without end",
+        "if depth > limits.depth or self._children > limits.children or len(names) > limits.attributes:",
+        "if depth > limits.depth or self._children > limits.children:",
+        ("protocol/test_framing.py",),
+    ),
+    Mutant(
+        "an element may have children without end",
+        "if depth > limits.depth or self._children > limits.children or len(names) > limits.attributes:",
+        "if depth > limits.depth or len(names) > limits.attributes:",
+        ("protocol/test_framing.py",),
+    ),
+    Mutant(
+        "a prefix that is bound to nothing is let pass",
+        'if ":" in name.rpartition("}")[2]:',
+        "if False:",
+        ("protocol/test_framing.py",),
+    ),
+    Mutant(
+        "comments and processing instructions are let pass",
+        'raise refuse(StreamCondition.RESTRICTED_XML, "a comment or processing instruction")',
+        "continue",
+        ("protocol/test_framing.py",),
+    ),
+    Mutant(
+        "any namespace may be the stream's",
+        "if name.namespace != ns.STREAM:",
+        "if False:",
+        ("protocol/test_framing.py",),
+    ),
+    Mutant(
+        "any version of XMPP is spoken",
+        r"""
+        version = root.get("version")
+        if version is not None and not re.fullmatch(r"0*1(\.[0-9]+)?", version):
+        """,
+        """
+        version = root.get("version")
+        if False:
+        """,
+        ("protocol/test_framing.py",),
+    ),
+    Mutant(
+        "the parser is never renewed",
+        "if self._weight > _HEAVY or self._logged > _LOG_ENTRIES:",
+        "if False:",
+        ("protocol/test_framing.py", "protocol/test_framing_cuts.py"),
+    ),
+    Mutant(
+        "a NUL is skipped",
+        'raise refuse(condition, "a NUL")',
+        "pass",
+        ("protocol/test_framing.py", "protocol/test_framing_cuts.py"),
+    ),
+    # --- WebSocket
+    Mutant(
+        "a message of two elements is read",
+        "element = events[0] if len(events) == 1 and self._framing.between else None",
+        "element = events[0] if events else None",
+        ("protocol/test_websocket_framing.py",),
+    ),
+    Mutant(
+        "a stanza does not say its language over WebSocket",
+        'if lang is not None and start in _STANZAS and b"xml:lang" not in declared:',
+        "if False:",
+        ("protocol/test_websocket_framing.py",),
+    ),
+    Mutant(
+        "a redirection over WebSocket is a mere close",
+        'if (uri := element.get("see-other-uri")) is not None:',
+        'if (uri := element.get("see-other-host")) is not None:',
+        ("protocol/test_websocket_framing.py",),
+    ),
+    # --- SASL
+    Mutant(
+        "the server need not prove that it knows the password",
+        'if not hmac.compare_digest(server_final.partition(b",")[0], expected):',
+        "if False:",
+        ("protocol/test_sasl_scram.py",),
+    ),
+    Mutant(
+        "the server may send our nonce back",
+        "if not combined_nonce.startswith(nonce) or len(combined_nonce) == len(nonce):",
+        "if not combined_nonce.startswith(nonce):",
+        ("protocol/test_sasl_scram.py",),
+    ),
+    Mutant(
+        "the server may send another nonce",
+        "if not combined_nonce.startswith(nonce) or len(combined_nonce) == len(nonce):",
+        "if False:",
+        ("protocol/test_sasl_scram.py",),
+    ),
+    Mutant(
+        "any number of iterations is done",
+        "if not least <= iterations <= most:",
+        "if not least <= iterations:",
+        ("protocol/test_sasl_scram.py",),
+    ),
+    Mutant(
+        "few iterations are enough",
+        "if not least <= iterations <= most:",
+        "if not iterations <= most:",
+        ("protocol/test_sasl_scram.py",),
+    ),
+    Mutant(
+        "an extension that must be understood is ignored",
+        'if any(part.startswith(b"m=") for part in message.split(b",")):',
+        "if False:",
+        ("protocol/test_sasl_scram.py",),
+    ),
+    Mutant(
+        "a server that meant another offer is believed",
+        "if terms.offer is not None and any(digest != terms.offer.digest(algorithm) for digest in meant):",
+        "if False:",
+        ("protocol/test_sasl_protection.py", "protocol/test_sasl_scram.py"),
+    ),
+    Mutant(
+        "an offer that has to be proved need not be",
+        "if terms.unproven is not None and not meant:",
+        "if False:",
+        ("protocol/test_sasl_protection.py", "protocol/test_sasl_rules.py"),
+    ),
+    Mutant(
+        "the binding is not part of what is proved",
+        'unproven = b"c=" + base64.b64encode(header + terms.binding) + b",r=" + combined_nonce',
+        'unproven = b"c=" + base64.b64encode(header) + b",r=" + combined_nonce',
+        ("protocol/test_sasl_scram.py", "protocol/test_sasl_protection.py"),
+    ),
+    Mutant(
+        "a comma in a name is not escaped",
+        'return text.replace("=", "=3D").replace(",", "=2C")',
+        'return text.replace("=", "=3D")',
+        ("protocol/test_sasl_scram.py",),
+    ),
+    Mutant(
+        "PLAIN is used without TLS",
+        'if "PLAIN" in offer.mechanisms and channel.secure and credentials.allow_plain:',
+        'if "PLAIN" in offer.mechanisms and credentials.allow_plain:',
+        ("protocol/test_sasl_choose.py",),
+    ),
+    Mutant(
+        "PLAIN is used though earlier logins did not give the password away",
+        "elif pinned is not None and pinned > Strength.DISCLOSED:",
+        "elif False:",
+        ("protocol/test_sasl_choose.py", "protocol/test_sasl_rules.py"),
+    ),
+    Mutant(
+        "a login need not be bound though the credentials require it",
+        """
+        if require_binding:
+            raise AuthenticationFailure(
+        """,
+        """
+        if False:
+            raise AuthenticationFailure(
+        """,
+        ("protocol/test_sasl_rules.py", "protocol/test_sasl_choose.py"),
+    ),
+    Mutant(
+        "SCRAM says that it could bind though the server offers to",
+        "if not _binds(offer) and not offer.bindings:",
+        "if True:",
+        ("protocol/test_sasl_rules.py",),
+    ),
+    Mutant(
+        "an inconsistent offer of SASL2 is taken",
+        "if _binds(offer) != bool(offer.bindings):",
+        "if False:",
+        ("protocol/test_sasl_rules.py",),
+    ),
+    Mutant(
+        "a token is sent without TLS",
+        "if takes_tls and not channel.secure:",
+        "if False:",
+        ("protocol/test_sasl_choose.py",),
+    ),
+    Mutant(
+        "a server may let us in before it has proved who it is",
+        """
+        if not self._finished:
+            raise AuthenticationFailure("the server let us in before it had proved who it is")
+        """,
+        "pass",
+        ("protocol/test_auth.py",),
+    ),
+    Mutant(
+        "the server may go on talking when everything was said",
+        'raise AuthenticationFailure("the server goes on talking though everything was said")',
+        "return",
+        ("protocol/test_auth.py",),
+    ),
+    Mutant(
+        "a password that the server repeats is shown",
+        "text = printable(credentials.hide(refusal.text))",
+        "text = printable(refusal.text)",
+        ("protocol/test_sasl_simple.py",),
+    ),
+    # --- features
+    Mutant(
+        "an optional legacy session is required",
+        "session_required=any(not session.optional for session in offered.session),",
+        "session_required=bool(offered.session),",
+        ("protocol/test_features.py",),
+    ),
+    Mutant(
+        "mechanisms keep the white space around them",
+        "names = [mechanism.name.strip() for mechanisms in offered.mechanisms for mechanism in mechanisms.each]",
+        "names = [mechanism.name for mechanisms in offered.mechanisms for mechanism in mechanisms.each]",
+        ("protocol/test_features.py",),
+    ),
+]

@@ -1,0 +1,617 @@
+"""Mutants of the stanza stream."""
+
+from __future__ import annotations
+
+from .planting import Mutant
+
+MUTANTS = [
+    # --- the writer
+    Mutant(
+        "an aborted stanza is sent",
+        "continue  # aborted while it waited",
+        "pass",
+        ("stream/test_token.py",),
+    ),
+    Mutant(
+        "close() flushes the queue",
+        "if not (outbox.footer or outbox.gated):",
+        "if not outbox.gated:",
+        ("stream/test_close.py::test_a_close_by_itself_promises_nothing",),
+        also=(
+            (
+                "return not (self._incarnation.over or self._failure is not None or self._outbox.footer)",
+                "return not (self._incarnation.over or self._failure is not None)",
+            ),
+        ),
+    ),
+    Mutant(
+        "what was queued before close() is sent",
+        "if not (outbox.footer or outbox.gated):",
+        "if not outbox.gated:",
+        ("stream/test_close.py::test_what_is_queued_is_not_sent_any_more",),
+        also=(
+            (
+                "return not (self._incarnation.over or self._failure is not None or self._outbox.footer)",
+                "return not (self._incarnation.over or self._failure is not None)",
+            ),
+        ),
+    ),
+    Mutant(
+        "a stanza is written between <enable/> and its answer",
+        "if not (outbox.footer or outbox.gated):",
+        "if not outbox.footer:",
+        ("stream/test_sm_enabling.py",),
+    ),
+    Mutant(
+        "the gate stays open behind <enable/>",
+        "outbox.enable, outbox.gated = None, True",
+        "outbox.enable, outbox.gated = None, False",
+        ("stream/test_sm_enabling.py",),
+    ),
+    Mutant(
+        "the last word is no ack",
+        """
+        if outbox.footer:
+            if self._session.sm is not None:
+        """,
+        """
+        if outbox.footer:
+            if False:
+        """,
+        ("stream/test_close.py::test_with_stream_management_the_last_word_is_an_ack",),
+    ),
+    Mutant(
+        "no ack is asked for behind stanzas",
+        "return self._unrequested > 0 and (self._unrequested >= self._ack_after or not self._outbox.queue)",
+        "return False",
+        ("stream/test_sm_counting.py",),
+    ),
+    Mutant(
+        "an ack is only asked for when the queue is empty",
+        "return self._unrequested > 0 and (self._unrequested >= self._ack_after or not self._outbox.queue)",
+        "return self._unrequested > 0 and not self._outbox.queue",
+        ("stream/test_sm_counting.py", "stream/test_sending.py"),
+    ),
+    Mutant(
+        "what is in flight is sent again in reverse",
+        "for _, data in self._session.sm.in_flight():",
+        "for _, data in reversed([*self._session.sm.in_flight()]):",
+        ("stream/test_resumption.py",),
+    ),
+    Mutant(
+        "no ack is asked for behind what is sent again",
+        "self._outbox.want_ack = True",
+        "pass",
+        ("stream/test_resumption.py",),
+    ),
+    Mutant(
+        "what is sent again has no bytes",
+        "management.sent((token, data))",
+        'management.sent((token, b""))',
+        ("stream/test_resumption.py",),
+    ),
+    Mutant(
+        "a stanza that a filter drops counts as aborted",
+        "token._set_state(StanzaState.DROPPED)",
+        "token._set_state(StanzaState.ABORTED)",
+        ("stream/test_filters.py", "stream/test_token.py"),
+    ),
+    Mutant(
+        "what an outbound filter raises does not end the stream",
+        "self._failure = exc",
+        "pass",
+        ("stream/test_filters.py",),
+    ),
+    Mutant(
+        "a filter that stops the stream does not keep its stanza from being sent",
+        "if self._incarnation.over:  # stopped by a filter, say; the stanza has not gone out",
+        "if False:",
+        ("stream/test_filters.py", "stream/test_start_stop.py"),
+    ),
+    Mutant(
+        "the order of the queue is lost when a filter stops the stream",
+        "queue.appendleft(token)",
+        "queue.append(token)",
+        ("stream/test_filters.py", "stream/test_start_stop.py"),
+    ),
+    Mutant(
+        "a batch is written though the stream was stopped",
+        "if batch and not self._incarnation.over:",
+        "if batch:",
+        ("stream/test_start_stop.py", "stream/test_filters.py", "stream/test_token.py"),
+    ),
+    Mutant(
+        "stanzas are sent before they are written down",
+        "await self._session.journal.commit()  # before the server hears of it",
+        "pass",
+        ("client/test_durable_outbox.py",),
+    ),
+    Mutant(
+        "the count of unrequested stanzas does not move",
+        "self._unrequested += 1",
+        "self._unrequested += 0",
+        ("stream/test_sm_counting.py",),
+    ),
+    Mutant(
+        "a stanza becomes SENT after it was written",
+        """
+        self._unrequested += 1
+        token._set_state(SENT)
+        """,
+        """
+        self._unrequested += 1
+        self._outbox.in_hand.append(token)
+        """,
+        ("stream/test_sm_counting.py::test_a_stanza_is_sent_before_it_is_written",),
+        also=(
+            (
+                """
+                for token in tokens:
+                    token._set_state(StanzaState.SENT_WITHOUT_SM)
+                """,
+                """
+                for token in tokens:
+                    token._set_state(StanzaState.SENT_WITHOUT_SM if self._session.sm is None else SENT)
+                """,
+            ),
+        ),
+    ),
+    # --- the outbox
+    Mutant(
+        "the stanza that was cut in half counts as sent",
+        "unknown = self.in_hand[:-1] if self.offered else []",
+        "unknown = self.in_hand if self.offered else []",
+        ("stream/test_token_states.py",),
+    ),
+    Mutant(
+        "stanzas of a batch that broke count as not sent",
+        "unknown = self.in_hand[:-1] if self.offered else []",
+        "unknown = list[StanzaToken]()",
+        ("stream/test_token_states.py",),
+    ),
+    Mutant(
+        "an ack that was owed to a broken link is written on the next one",
+        "self.owe_ack = self.want_ack = self.gated = self.footer = self.said_goodbye = False",
+        "self.want_ack = self.gated = self.footer = self.said_goodbye = False",
+        ("stream/test_sm_counting.py", "stream/test_resumption.py"),
+    ),
+    # --- the reader
+    Mutant(
+        "stanzas are processed behind the last ack",
+        "if self._outbox.said_goodbye:",
+        "if False:",
+        ("stream/test_close.py",),
+    ),
+    Mutant(
+        "stanzas are processed after stop()",
+        "if self._incarnation.stopped:",
+        "if False:",
+        ("stream/test_start_stop.py", "stream/test_sm_counting.py"),
+    ),
+    Mutant(
+        "footers that cross are a failure",
+        """
+        if isinstance(event, StreamFooter):
+            if not self._incarnation.closing:
+        """,
+        """
+        if isinstance(event, StreamFooter):
+            if not self._outbox.said_goodbye:
+        """,
+        ("stream/test_close.py::test_footers_that_cross_are_fine",),
+        also=(
+            (
+                """
+                except Exception as exc:
+                    if not self.closing:
+                        raise
+                """,
+                """
+                except Exception as exc:
+                    if True:
+                        raise
+                """,
+            ),
+        ),
+    ),
+    Mutant(
+        "the question how much we handled is not answered",
+        """
+        self._session.holding.asked()
+        self._outbox.owe_ack = True
+        """,
+        "self._session.holding.asked()",
+        ("stream/test_sm_counting.py",),
+    ),
+    Mutant(
+        "a held stanza that the server repeats is delivered again",
+        "if not self._session.holding.arrived(management):",
+        "if self._session.holding.arrived(management) is None:",
+        ("stream/test_holding.py", "client/test_durable_inbox.py"),
+    ),
+    Mutant(
+        "a second stream header is let pass",
+        'raise StreamError(StreamCondition.BAD_FORMAT, "a second stream header", by_us=True)',
+        "return False",
+        ("stream/test_websocket_stream.py::test_a_second_header_ends_a_running_stream",),
+    ),
+    # --- holding
+    Mutant(
+        "a stanza that is held back is counted",
+        "self._management.handled = (self._management.handled - 1) % MODULUS",
+        "pass",
+        ("stream/test_holding.py", "client/test_durable_inbox.py"),
+    ),
+    Mutant(
+        "stanzas behind a held one wait without a bound",
+        "elif len(self._behind) >= LIMIT:",
+        "elif False:",
+        ("stream/test_holding.py", "client/test_durable_inbox.py"),
+    ),
+    Mutant(
+        "an abandoned stanza counts as finished",
+        "return not self.users and not self.abandoned",
+        "return not self.users",
+        ("stream/test_holding.py", "client/test_durable_inbox.py"),
+    ),
+    # --- lifecycle
+    Mutant(
+        "wait_stop() raises the failure",
+        "await self._incarnation.ended.wait()",
+        """
+        incarnation = self._incarnation
+        await incarnation.ended.wait()
+        if incarnation.cause is not None:
+            raise incarnation.cause
+        """,
+        ("stream/test_start_stop.py::test_waiting_for_the_end_raises_nothing_though_the_stream_has_failed",),
+    ),
+    Mutant(
+        "a failure after stop() is reported",
+        "if self.cause is None and not self.stopped and not self.closing:",
+        "if self.cause is None and not self.closing:",
+        ("stream/test_start_stop.py",),
+    ),
+    Mutant(
+        "a failure while closing is reported",
+        "if self.cause is None and not self.stopped and not self.closing:",
+        "if self.cause is None and not self.stopped:",
+        ("stream/test_close.py",),
+    ),
+    Mutant(
+        "stop() ends a session that could be resumed",
+        "(EndedBy.STOP, Management.RESUMABLE): Effect(destroy=False, report=False),",
+        "(EndedBy.STOP, Management.RESUMABLE): Effect(destroy=True, report=False),",
+        ("stream/test_ending.py",),
+    ),
+    Mutant(
+        "a failure ends a session that could be resumed",
+        "(EndedBy.FAILURE, Management.RESUMABLE): Effect(destroy=False, report=True),",
+        "(EndedBy.FAILURE, Management.RESUMABLE): Effect(destroy=True, report=True),",
+        ("stream/test_ending.py",),
+    ),
+    Mutant(
+        "a session that cannot be resumed outlives a failure",
+        "(EndedBy.FAILURE, Management.NOT_RESUMABLE): Effect(destroy=True, report=True),",
+        "(EndedBy.FAILURE, Management.NOT_RESUMABLE): Effect(destroy=False, report=True),",
+        ("stream/test_ending.py",),
+    ),
+    Mutant(
+        "a failure says goodbye though the session is to be resumed",
+        "if not hopeless:",
+        "if True:",
+        ("stream/test_failure.py",),
+    ),
+    Mutant(
+        "a new session is not established",
+        "self.on_stream_established.emit()",
+        "pass",
+        ("stream/test_signals.py",),
+    ),
+    Mutant(
+        "a failure is told to no listener",
+        "self.on_failure.emit(cause)",
+        "pass",
+        ("stream/test_failure.py", "stream/test_ending.py"),
+    ),
+    Mutant(
+        "after a crash nothing is said to the server",
+        "await xmlstream.say_goodbye(ours)",
+        "pass",
+        ("stream/test_failure.py",),
+    ),
+    Mutant(
+        "a stream may run twice at once",
+        'raise RuntimeError("the stream is already running")',
+        "pass",
+        ("stream/test_start_stop.py",),
+    ),
+    Mutant(
+        "a close waits for the footer for ever",
+        """
+        incarnation.close()
+        with trio.move_on_after(patience) as limit:
+        """,
+        """
+        incarnation.close()
+        with trio.CancelScope() as limit:
+        """,
+        ("stream/test_close.py",),
+    ),
+    # --- resumption
+    Mutant(
+        "the count in <failed/> is forgotten",
+        "if failed.h is not None:",
+        "if failed.h is not None and False:",
+        ("stream/test_resumption.py",),
+    ),
+    Mutant(
+        "another session may be resumed in place of ours",
+        "if previd is not None and previd != session.sm.granted.id:",
+        "if False:",
+        ("stream/test_resumption.py",),
+    ),
+    Mutant(
+        "what the server had handled is not settled by <resumed/>",
+        """
+        if previd is not None and previd != session.sm.granted.id:
+            raise ElementError("another session was resumed", "resumed/@previd")
+        session.acked(h)
+        """,
+        """
+        if previd is not None and previd != session.sm.granted.id:
+            raise ElementError("another session was resumed", "resumed/@previd")
+        """,
+        ("stream/test_resumption.py",),
+    ),
+    Mutant(
+        "what the server said it never had counts as sent",
+        "unacked = StanzaState.DISCONNECTED  # the server counted: it never had the others",
+        "pass",
+        ("stream/test_resumption.py", "stream/test_token_states.py"),
+    ),
+    # --- tokens
+    Mutant(
+        "one of several who wait retracts the stanza",
+        "if self._awaiting == 1:",
+        "if True:",
+        ("stream/test_token.py",),
+    ),
+    Mutant(
+        "cancelling the last who waits does not retract the stanza",
+        "if self._awaiting == 1:",
+        "if False:",
+        ("stream/test_token.py",),
+    ),
+    Mutant(
+        "a stanza may be aborted after it was sent",
+        "if self._state is not ACTIVE or self._taken:",
+        "if False:",
+        ("stream/test_token.py",),
+    ),
+    Mutant(
+        "a stanza may be aborted while it is being written",
+        "if self._state is not ACTIVE or self._taken:",
+        "if self._state is not ACTIVE:",
+        ("stream/test_token.py",),
+    ),
+    Mutant(
+        "an on_state_change that raises harms the stream",
+        'logger.exception("on_state_change of %r failed", self)',
+        "raise",
+        ("stream/test_token.py",),
+    ),
+    # --- replies and requests
+    Mutant(
+        "a second reply to a request is sent",
+        'raise RuntimeError("this request was answered already: it is answered exactly once (RFC 6120 §8.2.3)")',
+        "pass",
+        ("stream/test_iq_requests_send_reply.py", "stream/test_iq_requests_iterate.py"),
+    ),
+    Mutant(
+        "a reply after the end of the session is silent",
+        'raise RuntimeError(f"it is too late to reply: {self._too_late}")',
+        "pass",
+        ("stream/test_iq_requests_send_reply.py::test_a_reply_after_the_end_of_the_session_is_a_mistake",),
+    ),
+    Mutant(
+        "a session that ends leaves its handlers running",
+        'scope.cancel(reason="the session has ended")',
+        "pass",
+        ("stream/test_iq_requests_lifetime.py",),
+    ),
+    Mutant(
+        "a request that nobody handles is not answered",
+        """
+        logger.info("nobody handles %r", iq)
+        request.reply(_unavailable())
+        """,
+        'logger.info("nobody handles %r", iq)',
+        ("stream/test_iq_requests.py",),
+    ),
+    Mutant(
+        "a bug of a handler is told as another condition",
+        "return XMPPCancelError(StanzaCondition.UNDEFINED_CONDITION)",
+        "return XMPPCancelError(StanzaCondition.INTERNAL_SERVER_ERROR)",
+        ("stream/test_iq_requests.py",),
+    ),
+    Mutant(
+        "replies are missed when the session ends",
+        """
+        for waiter in list(self._waiters.values()):
+            waiter.fail(error)
+        """,
+        "self._waiters.clear()",
+        ("stream/test_iq_replies.py", "stream/test_sending.py"),
+    ),
+    Mutant(
+        "two may wait for the same reply",
+        """
+        if key in self._waiters:
+            raise ValueError(
+        """,
+        """
+        if False:
+            raise ValueError(
+        """,
+        ("stream/test_iq_replies.py", "stream/test_on_reply.py"),
+    ),
+    Mutant(
+        "an unanswered ping is repeated with another id",
+        "if self._ping_id is None or not self.replies.expects(None, self._ping_id, local_jid):",
+        "if True:",
+        ("stream/test_liveness.py", "proof/test_running_stream.py"),
+    ),
+    # --- dispatch, filters, signals, inboxes
+    Mutant(
+        "the default order of a filter is 1",
+        "def register(self, function: Callable[..., S | None], order: Any = 0) -> FilterToken:",
+        "def register(self, function: Callable[..., S | None], order: Any = 1) -> FilterToken:",
+        ("stream/test_filter_chain.py::test_an_application_need_not_give_an_order",),
+    ),
+    Mutant(
+        "filters of one order run in reverse",
+        "return bool((self.order, self._serial) < (other.order, other._serial))",
+        "return bool((self.order, -self._serial) < (other.order, -other._serial))",
+        ("stream/test_filter_chain.py",),
+    ),
+    Mutant(
+        "a chain goes on after a filter has dropped the stanza",
+        """
+        if result is None:
+            return None
+        return result
+        """,
+        "return result",
+        ("stream/test_filter_chain.py", "stream/test_filters.py"),
+    ),
+    Mutant(
+        "a listener that raises harms the others",
+        'logger.exception("listener %r failed", listener)',
+        "raise",
+        ("stream/test_signals.py",),
+    ),
+    Mutant(
+        "a bare sender reaches no slot for all resources",
+        """
+        if sender.is_bare:
+            yield (type_, sender, False)
+            yield (type_, sender, True)
+        """,
+        """
+        if sender.is_bare:
+            yield (type_, sender, False)
+        """,
+        ("stream/test_slots.py",),
+    ),
+    Mutant(
+        "a stanza without a sender is from nobody",
+        "sender = local_jid.bare",
+        "pass",
+        ("stream/test_slots.py", "stream/test_messages.py"),
+    ),
+    Mutant(
+        "an inbox has no bound",
+        "if len(self._items) >= self._capacity:",
+        "if False:",
+        ("stream/test_inbox.py",),
+    ),
+    Mutant(
+        "an inbox that overflows loses what did fit",
+        """
+        while not self._items:
+            if not self._open:
+        """,
+        """
+        while not self._items or not self._open:
+            if not self._open:
+        """,
+        ("stream/test_inbox.py",),
+    ),
+    # --- the watchdog
+    Mutant(
+        "a silent link is never dead",
+        "death = math.inf if round_trip is None else question + round_trip",
+        "death = math.inf",
+        ("stream/test_liveness.py",),
+    ),
+    Mutant(
+        "the server is not asked before the link is given up",
+        """
+        asked = heard, check
+        self._ask()
+        """,
+        "asked = heard, check",
+        ("stream/test_liveness.py",),
+    ),
+    Mutant(
+        "a link in doubt is given its usual time",
+        "question, death = min(question, check.since), min(death, check.since + check.patience)",
+        "pass",
+        ("stream/test_liveness.py",),
+    ),
+    # --- the XML stream
+    Mutant(
+        "what followed <proceed/> in the clear is taken for what came under TLS",
+        """
+        if self._unread or self._events:
+            self.closed = True
+        """,
+        """
+        if False:
+            self.closed = True
+        """,
+        ("stream/test_negotiating.py",),
+    ),
+    Mutant(
+        "a stanza may follow half of another one",
+        "self.closed = True  # until all of it is written: half an element cannot be followed by anything",
+        "pass",
+        ("stream/test_failure.py", "stream/test_close.py", "stream/test_start_stop.py", "stream/test_checkpoints.py"),
+    ),
+    Mutant(
+        "events before an error in one read are lost",
+        """
+        events, self._error = self._inbound.feed(data)
+        return events
+        """,
+        """
+        events, error = self._inbound.feed(data)
+        if error is not None:
+            raise error
+        return events
+        """,
+        ("stream/test_failure.py",),
+    ),
+    # --- negotiation
+    Mutant(
+        "TLS that was taken away is not missed",
+        """
+        if not features.starttls:
+            raise TLSFailure(
+        """,
+        """
+        if False:
+            raise TLSFailure(
+        """,
+        ("stream/test_negotiating.py",),
+    ),
+    Mutant(
+        "our address is sent in the clear",
+        "return str(terms.jid) if xmlstream.secure and terms.jid.local is not None else None",
+        "return str(terms.jid) if terms.jid.local is not None else None",
+        ("stream/test_negotiating.py",),
+        also=(
+            (
+                "features = await (login.open(_from(xmlstream, terms)) if xmlstream.secure else xmlstream.open())",
+                "features = await login.open(_from(xmlstream, terms))",
+            ),
+        ),
+    ),
+    Mutant(
+        "a legacy session is not established",
+        "if features.session_required:",
+        "if False:",
+        ("stream/test_negotiating.py",),
+    ),
+]

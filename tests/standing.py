@@ -1,0 +1,131 @@
+"""The variables that say where a client stands: is there a link, a session, an end, an attempt under way?
+
+How they are counted, from the source of `client/` and `stream/` alone:
+
+- A variable is an attribute of an object that changes after the object was made: it is assigned, augmented or deleted
+  outside of its class's `__init__`, by a method or by another object. A flag, a cause, a counter: whatever can be
+  different afterwards.
+- An event or a cancel scope that is made once (`trio.Event()`, `trio.CancelScope()`) is a variable, too: it is set, or
+  cancelled, later.
+- One client has one such object at a time. Objects of which it has many at once are not counted, nor are stores,
+  registries of handlers and buffers: `MANY` and `NO_STATE` name them. A container counts if it is replaced.
+- Where the source does not tell the class of an object whose attribute is assigned, each class with an attribute of
+  this name gets the variable.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+
+from tests.private_names import assignments
+
+__all__ = ["MANY", "NO_STATE", "standing"]
+
+FOLDERS = ("trioxmpp.client.", "trioxmpp.stream.")
+
+# Modules whose objects are no part of it, each with its reason.
+MANY = {
+    "trioxmpp.client.store": "what is written down, not where the client stands",
+    "trioxmpp.client.journal": "what is written down, not where the client stands",
+    "trioxmpp.client.durable": "one for each message",
+    "trioxmpp.client.candidate": "one for each attempt to connect",
+    "trioxmpp.client.dial": "one for each attempt to connect",
+    "trioxmpp.client.race": "one for each attempt to connect",
+    "trioxmpp.client.reconciling": "one for each look into an archive",
+    "trioxmpp.client.policy": "values",
+    "trioxmpp.stream.token": "one for each stanza",
+    "trioxmpp.stream.requests": "one for each request",
+    "trioxmpp.stream.replies": "one for each request",
+    "trioxmpp.stream.inbox": "one for each subscription",
+    "trioxmpp.stream.holdinginbox": "one for each subscription",
+    "trioxmpp.stream.dispatch": "a registry",
+    "trioxmpp.stream.router": "a registry",
+    "trioxmpp.stream.filters": "a registry",
+    "trioxmpp.stream.signal": "a registry",
+    "trioxmpp.stream.waiting": "a registry",
+    "trioxmpp.stream.bare": "a helper around any block",
+    "trioxmpp.stream.sasl2": "one for each login",
+    "trioxmpp.stream.credentials": "one for each login",
+    "trioxmpp.stream.negotiate": "one for each login",
+    "trioxmpp.stream.login": "one for each login",
+}
+
+# Attributes of which the same holds.
+NO_STATE = {
+    "trioxmpp.stream.holding.Hold": "one for each stanza",
+    "trioxmpp.stream.xmlstream.XmlStream._inbound": "a buffer",
+    "trioxmpp.stream.xmlstream.XmlStream._unread": "a buffer",
+    "trioxmpp.stream.xmlstream.XmlStream.header": "what the server sent",
+}
+
+_CHANGES_LATER = {"trio.Event", "trio.CancelScope", "Event", "CancelScope", "TaskCounter"}
+_BEGINNING = {"__init__", "__post_init__", "__set_name__"}
+
+
+def standing(trees: Mapping[str, ast.Module]) -> dict[str, set[str]]:
+    """The variables by their objects' classes, as "trioxmpp.module.Class"."""
+    outside: dict[str | None, set[str]] = {}
+    for owner, attribute in assignments(trees):
+        outside.setdefault(owner, set()).add(attribute)
+    found = {}
+    for module, tree in trees.items():
+        for node in ast.walk(tree) if _is_counted(module) else ():
+            if isinstance(node, ast.ClassDef) and not _is_value(node):
+                name = f"{module}.{node.name}"
+                variables = _own(node) | outside.get(name, set()) | (_attributes(node) & outside.get(None, set()))
+                variables = {each for each in variables if not {name, f"{name}.{each}"} & NO_STATE.keys()}
+                if variables:
+                    found[name] = variables
+    return found
+
+
+def _is_counted(module: str) -> bool:
+    below = f"{module}."
+    return below.startswith(FOLDERS) and not any(below.startswith(f"{name}.") for name in MANY)
+
+
+def _is_value(cls: ast.ClassDef) -> bool:
+    """A record or a frozen data class never changes."""
+    return any("record" in text or "frozen=True" in text for text in map(ast.unparse, cls.decorator_list))
+
+
+def _targets(node: ast.AST) -> Iterator[str]:
+    """The attributes of `self` that a node assigns, augments or deletes."""
+    for inner in ast.walk(node):
+        match inner:
+            case ast.Attribute(value=ast.Name(id="self" | "cls"), attr=name, ctx=ast.Store() | ast.Del()):
+                yield name
+
+
+def _methods(cls: ast.ClassDef) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    return (node for node in cls.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+def _own(cls: ast.ClassDef) -> set[str]:
+    """Attributes that change in the class's own methods, and events and scopes that it makes."""
+    found: set[str] = set()
+    for method in _methods(cls):
+        if any(ast.unparse(each).endswith(".setter") for each in method.decorator_list):
+            continue  # a setting, which the application changes
+        if method.name not in _BEGINNING:
+            found |= set(_targets(method))
+            continue
+        for inner in ast.walk(method):
+            if isinstance(inner, ast.Assign | ast.AnnAssign) and _makes_what_changes(inner.value):
+                found |= set(_targets(inner))
+    return found
+
+
+def _makes_what_changes(value: ast.expr | None) -> bool:
+    return value is not None and any(
+        isinstance(node, ast.Call) and ast.unparse(node.func) in _CHANGES_LATER for node in ast.walk(value)
+    )
+
+
+def _attributes(cls: ast.ClassDef) -> set[str]:
+    """Every attribute that a class has."""
+    found = {name for method in _methods(cls) for name in _targets(method)}
+    return found | {
+        node.target.id for node in cls.body if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+    }

@@ -1,0 +1,127 @@
+"""The words of the library, of its pages and of its tests are plain technical English."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.english import (
+    SAID,
+    files,
+    names_of_tests,
+    objections,
+    report,
+    words_of_markdown,
+    words_of_python,
+)
+from tests.sources import ROOT
+
+# Folders with phrases of old; `python -m tests.english FOLDER` lists them. The list only shrinks: a folder in which
+# nothing is found any more has to leave it.
+NOT_YET_EDITED = {
+    ".",
+    "docs",
+    "tests",
+    "tests/benchmarks",
+    "tests/cli",
+    "tests/client",
+    "tests/e2e",
+    "tests/protocol",
+    "tests/stream",
+    "tests/testing",
+    "tests/transport",
+    "tests/xml",
+    "trioxmpp",
+    "trioxmpp/cli",
+    "trioxmpp/cli/demo",
+    "trioxmpp/cli/doctor",
+    "trioxmpp/client",
+    "trioxmpp/client/store",
+    "trioxmpp/protocol",
+    "trioxmpp/protocol/sasl",
+    "trioxmpp/protocol/stanza",
+    "trioxmpp/stream",
+    "trioxmpp/testing",
+    "trioxmpp/testing/servers",
+    "trioxmpp/transport",
+    "trioxmpp/xml",
+}
+
+
+def folder(path: Path) -> str:
+    return str(path.relative_to(ROOT).parent)
+
+
+def test_the_words_are_plain_english() -> None:
+    found = list(report(path for path in files() if folder(path) not in NOT_YET_EDITED))
+    assert not found, "\n".join(found)
+
+
+def test_a_folder_that_is_edited_leaves_the_list() -> None:
+    dirty = {folder(path) for path in files() if folder(path) in NOT_YET_EDITED and any(report([path]))}
+    assert NOT_YET_EDITED - dirty == set()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Somebody in between reads along.",
+        "The names that nobody has registered",
+        "Raised in whoever waits for it.",
+        "The state, and for who asks later, the cause.",
+        "Who is cancelled waits. The others do not.",
+        "Close the link. Who waits is told.",
+        "What cannot be read is not granted.",
+        "Not a stanza: it is none.",
+        "Try again in so many seconds.",
+        "An error, be it ours or theirs.",
+        "Resume in the same breath.",
+        "It had better be quick.",
+        "The link is good for nothing.",
+        "The user and his password.",
+        SAID,
+    ],
+)
+def test_a_phrase_to_avoid_is_found(text: str) -> None:
+    assert list(objections(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Return the request, or None if there is none.",
+        "The handler is None until the first session.",
+        "A caller who waits is told.",
+        "Who may subscribe? Any task.",
+        "What does the server know?",
+        "The server said that the session is gone.",
+        "Somebodies, theories and history",
+    ],
+)
+def test_plain_words_are_not_found(text: str) -> None:
+    assert not list(objections(text))
+
+
+def test_comments_strings_and_variables_of_a_file_are_read() -> None:
+    source = '''# Who reads this
+# needs it.
+x = 1  # somebody
+def f(said):
+    """What it does
+    is odd."""
+    raise ValueError(f"{said} had better not")
+'''
+    found = {(line, text) for line, text in words_of_python(source)}
+    assert {(1, "Who reads this needs it."), (3, "somebody"), (4, SAID), (5, "What it does is odd.")} <= found
+    assert any("had better" in text for _, text in found)
+
+
+def test_programs_and_code_of_a_page_are_left_out() -> None:
+    page = "# Title\n\nWho asks\nis told `somebody`.\n\n```python\nsomebody = 1\n```\n\nThe end.\n"
+    assert dict(words_of_markdown(page)) == {1: "# Title", 3: "Who asks is told `code`.", 10: "The end."}
+
+
+def test_the_name_of_a_test_is_read_as_a_sentence() -> None:
+    source = "def test_who_waits_is_told(): pass\ndef helper(): pass\n"
+    assert list(names_of_tests(source)) == [(1, "Who waits is told")]
