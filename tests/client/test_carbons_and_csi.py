@@ -12,8 +12,11 @@ import trioxmpp
 from tests.dialogs import renewed, resumed
 from trioxmpp import Client, Established, MemoryStore, Message, MessageType, Resumed, Suspended
 from trioxmpp.protocol import ns
+from trioxmpp.protocol.elements import carbons
 from trioxmpp.testing import ScriptedServer, Server, ServerSession, open_server
+from trioxmpp.xep.carbons import Direction, open_carbons
 
+CARBONS = {"inline": [carbons.Enable()], "services": [open_carbons]}
 CSI = f"<csi xmlns='{ns.CSI}'/>"
 INACTIVE = f"<inactive xmlns='{ns.CSI}'/>"
 
@@ -52,17 +55,16 @@ async def test_copies_of_what_others_send_and_get(either, autojump_clock):
     async with (
         connect(either) as phone,
         connect(either, "juliet") as juliet,
-        connect(either, carbons=True) as desk,
-        desk.messages.subscribe(MessageType.CHAT, from_=None) as inbox,
+        connect(either, inline=[carbons.Enable()]) as desk,
+        open_carbons(desk) as copies,
+        desk.messages.subscribe(MessageType.CHAT) as inbox,
     ):
         await juliet.send(chat(to=phone.jid, body="Art thou not Romeo?"))
         await phone.send(chat(to=juliet.jid, body="Neither, fair saint."))
-        received, sent = await anext(inbox), await anext(inbox)
-    assert {str(each.from_) for each in (received, sent)} == {"romeo@example.test"}
-    assert received.payloads[0].tag == f"{{{ns.CARBONS}}}received"
-    assert received.payloads[0].findtext(f".//{{{ns.CLIENT}}}body") == "Art thou not Romeo?"
-    assert sent.payloads[0].tag == f"{{{ns.CARBONS}}}sent"
-    assert sent.payloads[0].findtext(f".//{{{ns.CLIENT}}}body") == "Neither, fair saint."
+        received, sent = await anext(copies), await anext(copies)
+        assert len(inbox) == 0
+    assert (received.direction, received.message.body) == (Direction.RECEIVED, "Art thou not Romeo?")
+    assert (sent.direction, sent.message.body) == (Direction.SENT, "Neither, fair saint.")
 
 
 async def test_nobody_gets_copies_without_having_asked(either, autojump_clock):
@@ -73,7 +75,7 @@ async def test_nobody_gets_copies_without_having_asked(either, autojump_clock):
 
 async def test_they_are_asked_for_along_with_the_login_where_that_is_possible(server, autojump_clock):
     server.policy.sasl2 = True
-    async with connect(server, carbons=True) as client:
+    async with connect(server, **CARBONS) as client:
         assert session_of(server, client).carbons
         await renewed(server, client)
         assert session_of(server, client).carbons
@@ -88,7 +90,7 @@ async def test_or_else_right_after_it(server, autojump_clock, why):
     own = "/orchard" if why == "a resource of our own" else ""
     tls = server.client_tls_context()
     jid = f"romeo@example.test{own}"
-    async with trioxmpp.connect(jid, "secret", endpoint=server.endpoint, tls=tls, carbons=True) as client:
+    async with trioxmpp.connect(jid, "secret", endpoint=server.endpoint, tls=tls, **CARBONS) as client:
         await client.drain()
         assert requests(server) == [f"{{{ns.CARBONS}}}enable"]
         assert session_of(server, client).carbons == server.policy.carbons
@@ -96,7 +98,7 @@ async def test_or_else_right_after_it(server, autojump_clock, why):
 
 async def test_every_new_session_has_them_and_a_resumed_one_still(either, autojump_clock):
     asked = not either.policy.sasl2
-    async with connect(either, carbons=True) as client:
+    async with connect(either, **CARBONS) as client:
         await client.drain()
         assert len(requests(either)) == asked
         await resumed(either, client)
@@ -110,7 +112,7 @@ async def test_every_new_session_has_them_and_a_resumed_one_still(either, autoju
 
 async def test_a_server_without_them_is_no_reason_to_stay_away(server, autojump_clock, caplog):
     server.policy.carbons = False
-    async with connect(server, carbons=True) as client:
+    async with connect(server, **CARBONS) as client:
         await client.send(Message(to=client.jid.bare, type=MessageType.CHAT, body="there"))
         await trio.testing.wait_all_tasks_blocked()
         assert client.established
@@ -122,7 +124,7 @@ async def test_who_takes_over_the_session_of_another_process_has_them_too(either
     store = MemoryStore()
     async with connect(either, store=store) as client:
         await client.suspend()
-    async with connect(either, store=store, carbons=True) as client:
+    async with connect(either, store=store, **CARBONS) as client:
         await client.drain()
         assert session_of(either, client).resumptions == 1
         assert session_of(either, client).carbons
@@ -130,7 +132,7 @@ async def test_who_takes_over_the_session_of_another_process_has_them_too(either
 
 async def test_what_is_sent_first_is_copied_already(server, autojump_clock):
     """Nobody has to wait for the answer: the server takes one after the other (RFC 6120 §10.1)."""
-    async with connect(server, carbons=True) as client:
+    async with connect(server, **CARBONS) as client:
         client.enqueue(Message(to="juliet@example.test", type=MessageType.CHAT, body="first"))
         await client.drain()
         assert [str(each.stanza.tag).rpartition("}")[2] for each in server.log] == ["iq", "message"]

@@ -1,1 +1,49 @@
-"""Clients: connected while a block runs, and connected again when the link breaks."""
+"""Clients: connected while a block runs, and connected again when the link breaks.
+
+This package is also the face for authors of extensions: what a service needs of the client floor is exported here, and
+a service imports nothing else of it.
+"""
+
+from ..stream.inbound.inbox import Inbox, Subscription
+from ..stream.inbound.requests import Request
+from ..stream.inbound.stages import Stage
+from ..stream.outbound.token import StanzaState, StanzaToken
+from ..stream.signal import Signal
+from .client import Client
+from .connect import Service, connect, serve
+from .disco import Disco
+from .events import Destroyed, Established, Event, Resumed, Suspended, Trouble
+from .notes import Notes
+from .offers import Offers
+from .policy import ReconnectPolicy, SMPolicy
+from .session import Session
+from .steps import Step
+from .supervised import supervised
+
+__all__ = [
+    "Client",
+    "Destroyed",
+    "Disco",
+    "Established",
+    "Event",
+    "Inbox",
+    "Notes",
+    "Offers",
+    "ReconnectPolicy",
+    "Request",
+    "Resumed",
+    "SMPolicy",
+    "Service",
+    "Session",
+    "Signal",
+    "Stage",
+    "StanzaState",
+    "StanzaToken",
+    "Step",
+    "Subscription",
+    "Suspended",
+    "Trouble",
+    "connect",
+    "serve",
+    "supervised",
+]

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, ExitStack, contextmanager
 from typing import Any, TypeVar, cast
 
 import trio
 
-from ..errors import SessionLost
+from ..errors import SessionLost, StanzaCondition, XMPPCancelError
 from ..jid import JID
+from ..protocol.elements.version import Version
 from ..protocol.stanza import IQ, Get, IQType, Message, Presence, Set
 from ..stream.ids import new_id
 from ..stream.inbound.inbox import DEFAULT_CAPACITY, Subscription
 from ..stream.inbound.requests import Handler, Request
+from ..stream.inbound.stages import Stage
 from ..stream.outbound.token import StanzaState, StanzaToken
 from ..stream.signal import Signal
 from ..stream.stanzastream import StanzaStream
+from .disco import Disco
 from .events import Event, Suspended
 from .journal.durable import DurableMessage
 from .journal.journal import Restored
+from .notes import Notebook, Notes
+from .offers import DEFAULT_IDENTITY, Offers
 from .session import Session
 from .standing import Standing, StreamByHand
 from .steps import Prepare, Step, prepared_session
@@ -44,6 +49,8 @@ class Client:
         *,
         supervisor: Supervisor | None = None,
         events: Signal[Event] | None = None,
+        offers: Offers | None = None,
+        notebook: Notebook | None = None,
     ) -> None:
         self.stream = stream
         self.messages = stream.messages
@@ -54,6 +61,11 @@ class Client:
         self._jid = jid
         self._supervisor = supervisor
         self._standing: Standing = supervisor or StreamByHand(stream.core, jid)
+        self._notebook = notebook or Notebook(None)
+        self.offers = offers or Offers(DEFAULT_IDENTITY, Version(name="trioxmpp"))
+        """What we are and offer: ``with client.offers(feature):``."""
+        self.disco = Disco(self._wait_session)
+        """What others are and offer, remembered."""
 
     # --- where it stands
 
@@ -311,6 +323,85 @@ class Client:
 
         prepare.__qualname__ = getattr(apply, "__qualname__", "maintain")
         return self.each_session(Step.PRESENCE, prepare)
+
+    # --- what services need
+
+    def has(self, namespace: str) -> bool:
+        """Whether the server offers a stream feature of this namespace. False without a session."""
+        session = self.session
+        return session is not None and any(tag.startswith(f"{{{namespace}}}") for tag in session.features.tags)
+
+    def notes(self, kind: str) -> Notes:
+        """Return the notes of one kind: small values by key, kept between processes if there is a store."""
+        return self._notebook.of_kind(kind)
+
+    def claim(
+        self,
+        jid: JID | str,
+        on_message: Callable[[Message], object],
+        on_presence: Callable[[Presence], object],
+    ) -> AbstractContextManager[None]:
+        """``with`` block during which all messages and presences from the bare `jid` go to these functions.
+
+        They are called in order of arrival, behind stages and filters. No slot or subscription sees these stanzas. An
+        exception in them is logged. ValueError if `jid` is claimed already.
+        """
+        return self.stream.core.router.claims.claim(
+            JID.parse(jid) if isinstance(jid, str) else jid, on_message, on_presence
+        )
+
+    def claimed(self, jid: JID) -> bool:
+        """Whether a service has claimed the bare JID of `jid`."""
+        return jid in self.stream.core.router.claims
+
+    @contextmanager
+    def at_stage(
+        self,
+        stage: Stage,
+        *,
+        message: Callable[[Message], Message | None] | None = None,
+        presence: Callable[[Presence], Presence | None] | None = None,
+    ) -> Iterator[None]:
+        """``with`` block during which these functions see each inbound message and presence at `stage`.
+
+        A function returns the stanza, or another one, or None if it took the stanza for itself. An exception in it
+        drops the stanza and is logged (see `Stage` for the order). What a function takes counts as handled.
+        """
+        with ExitStack() as stack:
+            if message is not None:
+                stack.enter_context(self.stream.core.router.message_stages.at(stage, message))
+            if presence is not None:
+                stack.enter_context(self.stream.core.router.presence_stages.at(stage, presence))
+            yield
+
+    def answer(
+        self,
+        payload_cls: type[Get[R]] | type[Set[R]],
+        handler: Callable[[IQ], R | Awaitable[R]],
+        *,
+        from_: Callable[[JID], bool] | None = None,
+    ) -> AbstractContextManager[None]:
+        """``with`` block during which ``handler(iq)`` answers requests of this class; the class knows its IQ type.
+
+        A plain function is called by the reader, in order of arrival; an async function runs in a task of its own. With
+        `from_`, a request is only answered if ``from_(sender)`` is true, else with *service-unavailable*, as if it were
+        not known. `own_account` of this client is such a function: the server, in our own name. ValueError if the slot
+        is taken.
+        """
+        if from_ is None:
+            return self.iq_handler(payload_cls.IQ_TYPE, payload_cls, handler)
+        may_ask = from_
+
+        def guarded(iq: IQ) -> Any:
+            if not may_ask(iq.from_ or self.jid.bare):
+                raise XMPPCancelError(StanzaCondition.SERVICE_UNAVAILABLE)
+            return handler(iq)
+
+        return self.iq_handler(payload_cls.IQ_TYPE, payload_cls, guarded)
+
+    def own_account(self, sender: JID) -> bool:
+        """Return whether `sender` is the bare JID of our account, in whose name the server pushes (RFC 6121 §2.1.6)."""
+        return sender == self.jid.bare
 
     # --- requests to us
 

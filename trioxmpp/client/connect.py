@@ -10,6 +10,8 @@ from typing import Any
 import trio
 
 from ..jid import JID
+from ..protocol.elements.disco import Identity
+from ..protocol.elements.version import Version
 from ..protocol.sasl import Credentials
 from ..stream.bare import bare, reraise
 from ..stream.liveness import Liveness
@@ -22,6 +24,8 @@ from .client import Client
 from .dial import Dialler, EndpointLike
 from .events import Event
 from .journal.journal import open_journal
+from .notes import Notebook
+from .offers import DEFAULT_IDENTITY, Offers
 from .policy import ReconnectPolicy, SMPolicy
 from .steps import preparing
 from .store.storedsession import SessionStore
@@ -46,6 +50,8 @@ async def connect(
     reconnect: ReconnectPolicy | None = ReconnectPolicy(),
     store: SessionStore | None = None,
     inline: Iterable[Any] = (),
+    identity: Identity = DEFAULT_IDENTITY,
+    software: Version | None = None,
     services: Iterable[Service] = (),
     proxy: Proxy | str | None = None,
     resolver: Resolver | None = None,
@@ -68,8 +74,10 @@ async def connect(
     (`SessionStore`): if there is one in it, it is resumed, and ``client.restored`` tells what came of that; and how to
     log in without a password, if the server gives tokens for that.
     `inline` holds elements of features that each session shall begin with, where the server can do that along with the
-    login (XEP-0386): ``carbons.Enable()``, say. `services` are called with the client and entered, in order, before the
-    body. `proxy` is a way out, for whatever is not a function: ``socks5://user:password@host:1080``, or ``http://`` for
+    login (XEP-0386): ``carbons.Enable()``, say. `identity` and
+    `software` are what others learn of us (XEP-0030, XEP-0092); None for `software` tells a name and nothing else.
+    `services` are called with the client and entered, in order, before the body.
+    `proxy` is a way out, for whatever is not a function: ``socks5://user:password@host:1080``, or ``http://`` for
     one that knows CONNECT. It looks up the names of hosts; only SRV records are asked for here, and not even these if
     there is an `endpoint`. `resolver`, one of dnspython's, is asked for them in place of the system's name servers.
 
@@ -102,7 +110,16 @@ async def connect(
         stream.messages.retain_unclaimed(defers=journal is not None)
         events: Signal[Event] = Signal()
         supervisor = Supervisor(stream.core, dialler, journal, sm, reconnect, tuple(inline), events)
-        client = Client(stream, None if journal is None else journal.jid, supervisor=supervisor, events=events)
+        offers = Offers(identity, software or Version(name=identity.name or "trioxmpp"))
+        offers.answer(stream.core.router.requests)
+        client = Client(
+            stream,
+            None if journal is None else journal.jid,
+            supervisor=supervisor,
+            events=events,
+            offers=offers,
+            notebook=Notebook(store),
+        )
         try:
             async with _supervised(supervisor):
                 async with AsyncExitStack() as stack:

@@ -1,1 +1,1 @@
-"""Protocol extensions (XEPs), each in a module that is named by its function."""
+"""Extensions: each one file of elements, verbs, and at most one block, that uses the face of the client floor only."""

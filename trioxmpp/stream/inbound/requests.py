@@ -107,6 +107,8 @@ class RequestHandlers:
 
     def __init__(self) -> None:
         self._slots: dict[tuple[IQType, str], _Slot] = {}
+        self._fallbacks: dict[tuple[IQType, str], _Slot] = {}
+        """What answers if nothing has claimed the slot."""
         self._inboxes: set[Inbox[Request]] = set()
 
     def register(
@@ -124,6 +126,10 @@ class RequestHandlers:
         if key not in self._slots or self._slots[key].payload_cls is not payload_cls:
             raise KeyError((type_, payload_cls))
         del self._slots[key]
+
+    def fallback(self, type_: IQType, payload_cls: type[Any], handler: Handler) -> None:
+        """Have `handler` answer requests of this class while nothing claims them."""
+        self._fallbacks[self._key(type_, payload_cls)] = _Slot(payload_cls, handler)
 
     @contextmanager
     def handler(
@@ -174,7 +180,7 @@ class RequestHandlers:
             text = "an IQ of type get or set has exactly one payload (RFC 6120 §8.2.3)"
             request.reply(XMPPModifyError(StanzaCondition.BAD_REQUEST, text))
             return
-        slot = self._slots.get((iq.type, payload.tag))
+        slot = self._slots.get(key := (iq.type, payload.tag)) or self._fallbacks.get(key)
         if slot is None:
             logger.info("nobody handles %r", iq)
             request.reply(_unavailable())

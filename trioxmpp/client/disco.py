@@ -1,0 +1,179 @@
+"""What others are and offer: service discovery (XEP-0030), asked once, remembered, and bounded.
+
+Tasks that ask the same at the same time share one request. A server, or a stranger whose address one asks about, cannot
+fill the memory: entries are bounded in number and octets, and only a few questions are open at a time.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from typing import Any, Generic, TypeVar
+
+import trio
+
+from .. import xml
+from ..errors import ErroneousStanza, XMPPError
+from ..jid import JID
+from ..protocol.elements.disco import Info, InfoQuery, Item, Items, ItemsQuery
+from .session import Session
+
+__all__ = ["Disco"]
+
+V = TypeVar("V")
+
+#: How much is remembered.
+ENTRIES = 512
+OCTETS = 4 << 20
+
+#: Seconds for which an error is remembered.
+NEGATIVE_FOR = 60.0
+
+#: How many questions are open at a time, for each domain and in all.
+OPEN_PER_DOMAIN = 8
+OPEN = 64
+
+#: Seconds that an answer may take.
+TIMEOUT = 30.0
+
+Key = tuple[type[Any], JID, str | None]
+
+
+class _Question(Generic[V]):
+    """A request that is under way, or has been answered."""
+
+    def __init__(self) -> None:
+        self.done = trio.Event()
+        self.answer: V | None = None
+        self.error: Exception | None = None
+        self.asked_at = 0.0
+        self.octets = 0
+
+    def result(self) -> V:
+        """Return the answer, or raise the error."""
+        if self.error is not None:
+            raise self.error
+        assert self.answer is not None
+        return self.answer
+
+
+class Disco:
+    """Asks others what they are. ``client.disco`` is one of these; `wait_session` gives the session in which to ask."""
+
+    def __init__(
+        self, wait_session: Callable[[], Awaitable[Session]], *, entries: int = ENTRIES, octets: int = OCTETS
+    ) -> None:
+        self._wait_session = wait_session
+        self._entries = entries
+        self._octets = octets
+        self._used = 0
+        self._known: OrderedDict[Key, _Question[Any]] = OrderedDict()
+        self._open = trio.CapacityLimiter(OPEN)
+        self._of_domain: dict[str, trio.Semaphore] = {}
+
+    async def info(self, jid: JID | str, node: str | None = None, *, fresh: bool = False) -> Info:
+        """Return the identities and features of `jid`, or of one of its nodes; with `fresh`, ask anew.
+
+        Raises `XMPPError` if the entity refuses, TimeoutError if it does not answer within 30 seconds, and what
+        `Client.send` raises. An error is remembered for a minute. Cancelling one task does not cancel the others.
+        """
+        answer: Info = await self._ask(InfoQuery(node=node), JID.parse(jid) if isinstance(jid, str) else jid, fresh)
+        return answer
+
+    async def items(self, jid: JID | str, node: str | None = None, *, fresh: bool = False) -> tuple[Item, ...]:
+        """Return what `jid`, or one of its nodes, lists. Raises as `info` does."""
+        answer: Items = await self._ask(ItemsQuery(node=node), JID.parse(jid) if isinstance(jid, str) else jid, fresh)
+        return answer.items
+
+    async def has(self, jid: JID | str, feature: str) -> bool:
+        """Return whether `jid` has `feature`. An entity that refuses to answer has none. Raises as `Client.send`."""
+        try:
+            return feature in (await self.info(jid)).features
+        except (XMPPError, ErroneousStanza):
+            return False
+
+    async def find(self, feature: str) -> JID | None:
+        """Return the service of our domain that has `feature`: the domain itself, or one of its items; else None."""
+        domain = JID(None, (await self._wait_session()).jid.domain, None)
+        if await self.has(domain, feature):
+            return domain
+        try:
+            items = await self.items(domain)
+        except (XMPPError, ErroneousStanza):
+            return None
+        for item in items[:OPEN]:
+            if item.node is None and await self.has(item.jid, feature):
+                return item.jid
+        return None
+
+    def learned(self, jid: JID, node: str | None, info: Info) -> None:
+        """Remember an answer that came another way: by verified capabilities (XEP-0115), say."""
+        question: _Question[Info] = _Question()
+        question.answer = info
+        question.done.set()
+        self._keep((InfoQuery, jid, node), question)
+
+    def forget(self, jid: JID) -> None:
+        """Forget what is known of `jid`: its presence has gone, or its configuration has changed."""
+        for key in [key for key in self._known if key[1] == jid]:
+            self._drop(key)
+
+    def forget_all(self) -> None:
+        """Forget everything: a new session may be with another server, or after its restart."""
+        for key in [key for key, question in self._known.items() if question.done.is_set()]:
+            self._drop(key)
+
+    async def _ask(self, query: InfoQuery | ItemsQuery, jid: JID, fresh: bool) -> Any:
+        key: Key = type(query), jid, query.node
+        question = self._known.get(key)
+        if question is not None and question.done.is_set() and (fresh or self._is_stale(question)):
+            self._drop(key)
+            question = None
+        if question is not None and question.done.is_set():
+            self._known.move_to_end(key)
+            await trio.lowlevel.checkpoint()
+            return question.result()
+        if question is None:
+            question = self._known[key] = _Question()
+            return await self._lead(key, question, query, jid)
+        await question.done.wait()
+        if question.error is None and question.answer is None:
+            return await self._ask(query, jid, fresh)  # the task that asked was cancelled, or its session ended
+        return question.result()
+
+    async def _lead(self, key: Key, question: _Question[Any], query: InfoQuery | ItemsQuery, jid: JID) -> Any:
+        """Ask, for all tasks that want to know."""
+        semaphore = self._of_domain.setdefault(jid.domain, trio.Semaphore(OPEN_PER_DOMAIN))
+        try:
+            async with semaphore, self._open:
+                session = await self._wait_session()
+                question.answer = await session.request(query, to=jid, timeout=TIMEOUT)
+        except (XMPPError, ErroneousStanza, TimeoutError) as exc:
+            question.error = exc
+        finally:
+            question.done.set()
+            question.asked_at = trio.current_time()
+            if semaphore.value == OPEN_PER_DOMAIN:
+                self._of_domain.pop(jid.domain, None)
+            self._known.pop(key, None)
+            if question.answer is not None or question.error is not None:
+                self._keep(key, question)
+        return question.result()
+
+    def _is_stale(self, question: _Question[Any]) -> bool:
+        return question.error is not None and trio.current_time() - question.asked_at > NEGATIVE_FOR
+
+    def _keep(self, key: Key, question: _Question[Any]) -> None:
+        if key in self._known:
+            self._drop(key)
+        question.octets = 100 if question.answer is None else len(xml.serialise(question.answer))
+        self._known[key] = question
+        self._used += question.octets
+        for old in list(self._known):
+            if len(self._known) <= self._entries and self._used <= self._octets:
+                break
+            if self._known[old].done.is_set():
+                self._drop(old)
+
+    def _drop(self, key: Key) -> None:
+        self._used -= self._known.pop(key).octets

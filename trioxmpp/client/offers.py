@@ -1,0 +1,133 @@
+"""What we are and offer, as others learn it by service discovery (XEP-0030).
+
+Services and applications enter features, identities and forms for as long as a block of theirs runs. The ledger answers
+disco#info and disco#items from the first session on; and, since every client should, it answers a ping (XEP-0199), and
+asks for name and version (XEP-0092) and for the time (XEP-0202), unless the application has a handler of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from ..errors import StanzaCondition, XMPPCancelError
+from ..protocol import ns
+from ..protocol.elements.disco import Identity, Info, InfoQuery, Items, ItemsQuery
+from ..protocol.elements.entity_time import Time, TimeQuery
+from ..protocol.elements.forms import DataForm
+from ..protocol.elements.ping import Ping
+from ..protocol.elements.version import Version, VersionQuery
+from ..protocol.stanza import IQ, IQType
+from ..stream.inbound.requests import RequestHandlers
+from ..stream.signal import Signal
+
+__all__ = ["DEFAULT_IDENTITY", "Offers"]
+
+DEFAULT_IDENTITY = Identity(category="client", type="bot")
+
+_ALWAYS = (
+    ns.DISCO_INFO,
+    "http://jabber.org/protocol/disco#items",
+    "jabber:iq:version",
+    "urn:xmpp:ping",
+    "urn:xmpp:time",
+)
+
+#: How many earlier states are answered for: another client may ask about the capabilities that it has just seen.
+REMEMBERED = 3
+
+
+class Offers:
+    """The ledger of features, identities and forms of one client. Calling it enters something for a block."""
+
+    def __init__(self, identity: Identity, software: Version) -> None:
+        self.on_change: Signal[()] = Signal()
+        """Emitted after each change."""
+        self.version = 0
+        """Grows with each change."""
+        self._features: dict[str, int] = {}
+        self._identities: list[Identity] = [identity]
+        self._forms: list[DataForm] = []
+        self._nodes: dict[str, Info] = {}
+        self._software = software
+
+    def answer(self, requests: RequestHandlers) -> None:
+        """Answer by `requests`, for as long as that exists."""
+        requests.fallback(IQType.GET, InfoQuery, self._answer_info)
+        requests.fallback(IQType.GET, ItemsQuery, self._answer_items)
+        requests.fallback(IQType.GET, Ping, _answer_ping)
+        requests.fallback(IQType.GET, TimeQuery, _answer_time)
+        requests.fallback(IQType.GET, VersionQuery, self._answer_software)
+        self._features.update(dict.fromkeys(_ALWAYS, 1))
+
+    @contextmanager
+    def __call__(
+        self, *features: str, identity: Identity | None = None, form: DataForm | None = None
+    ) -> Iterator[None]:
+        """A block during which we have these features, and this identity and form. The same may be entered twice."""
+        for feature in features:
+            self._features[feature] = self._features.get(feature, 0) + 1
+        if identity is not None:
+            self._identities.append(identity)
+        if form is not None:
+            self._forms.append(form)
+        self._changed()
+        try:
+            yield
+        finally:
+            for feature in features:
+                self._features[feature] -= 1
+                if not self._features[feature]:
+                    del self._features[feature]
+            if identity is not None:
+                self._identities.remove(identity)
+            if form is not None:
+                self._forms.remove(form)
+            self._changed()
+
+    @property
+    def info(self) -> Info:
+        """What disco#info says of us now, without a node."""
+        return Info.of(sorted(self._features), self._identities, forms=self._forms)
+
+    def remember(self, node: str) -> None:
+        """Answer questions for `node` with what we offer now; at most `REMEMBERED` nodes are kept (XEP-0115 §6.2)."""
+        self._nodes.pop(node, None)
+        self._nodes[node] = self.info
+        while len(self._nodes) > REMEMBERED:
+            del self._nodes[next(iter(self._nodes))]
+
+    def _changed(self) -> None:
+        self.version += 1
+        self.on_change.emit()
+
+    def _answer_info(self, iq: IQ) -> Info:
+        query: Any = iq.payload
+        if query.node is None:
+            return self.info
+        info = self._nodes.get(query.node)
+        if info is None:
+            raise XMPPCancelError(StanzaCondition.ITEM_NOT_FOUND)
+        return Info.of(
+            [feature.var for feature in info.feature_elements], info.identities, node=query.node, forms=info.forms
+        )
+
+    def _answer_items(self, iq: IQ) -> Items:
+        query: Any = iq.payload
+        if query.node is not None:
+            raise XMPPCancelError(StanzaCondition.ITEM_NOT_FOUND)
+        return Items()
+
+    def _answer_software(self, iq: IQ) -> Version:
+        return self._software
+
+
+def _answer_ping(iq: IQ) -> None:
+    """Answer a ping with an empty result (XEP-0199 §4)."""
+
+
+def _answer_time(iq: IQ) -> Time:
+    # In UTC: the offset would tell where we are (XEP-0202 §5).
+    return Time(tzo=UTC, utc=datetime.now(UTC))
