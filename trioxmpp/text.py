@@ -13,7 +13,8 @@ def printable(text: str, limit: int = MAX_SHOWN) -> str:
 
     What is left cannot break a log line, move a terminal's cursor or turn the direction of writing around.
     """
-    return "".join(char if char.isprintable() else " " for char in text[:limit]).strip()
+    shown = "".join(char if char.isprintable() else " " for char in text[:limit]).strip()
+    return shown if len(text) <= limit else f"{shown}…"
 
 
 def because(what: str, reason: object, limit: int = MAX_SHOWN) -> str:

@@ -41,7 +41,7 @@ QUEUE = 16
 MESSAGE_TIME = 900.0
 SLOWEST_MESSAGE = 4096
 
-#: Seconds that the other side may take to say that it closes the WebSocket, too.
+#: Seconds that the peer may take to close the WebSocket, too.
 CLOSE_TIMEOUT = 1.0
 
 _NONE_HERE = "there is no WebSocket at this address"
@@ -60,7 +60,7 @@ class _Below(trio.abc.Stream):
         self.answer: bytes | None = b""
         """The octets so far of the answer to the handshake; None when the WebSocket is open."""
         self.failure: ConnectionError | None = None
-        """What broke the link, if something did."""
+        """The error that broke the link; None if it is not broken."""
         self.unread = 0
         """Octets that came since the last message was received."""
         self._writing = trio.Lock()

@@ -73,16 +73,7 @@ def scram(
     `nonce` is printable ASCII without a comma. The generator ends only when the server has proved that it knows the
     password, too. It returns whether the server has proved its offer. Raises AuthenticationFailure for any other end.
     """
-    try:
-        username = saslprep(credentials.authcid)
-        password = prepare_password(credentials.password).encode()
-        authzid = f"a={_name(credentials.authzid)}" if credentials.authzid else ""
-        header = f"{parameters.flag},{authzid},".encode()
-    except ValueError as exc:
-        raise AuthenticationFailure(f"the user name or the password cannot be used: {exc}") from None
-    if not username:
-        raise AuthenticationFailure("the user name is empty")
-
+    username, password, header = _prepare(credentials, parameters.flag)
     client_first = f"n={_name(username)},r={nonce}".encode()
     server_first = _message((yield header + client_first))
 
@@ -106,6 +97,20 @@ def scram(
             "middle"
         )
     return is_proved
+
+
+def _prepare(credentials: Credentials, flag: str) -> tuple[str, bytes, bytes]:
+    """Return the user name and the password as they are hashed, and the header of GS2 (RFC 5802 §7)."""
+    try:
+        username = saslprep(credentials.authcid)
+        password = prepare_password(credentials.password).encode()
+        authzid = f"a={_name(credentials.authzid)}" if credentials.authzid else ""
+        header = f"{flag},{authzid},".encode()
+    except ValueError as exc:
+        raise AuthenticationFailure(f"the user name or the password cannot be used: {exc}") from None
+    if not username:
+        raise AuthenticationFailure("the user name is empty")
+    return username, password, header
 
 
 def _read_server_first(message: bytes, nonce: bytes) -> tuple[bytes, bytes, int, list[bytes]]:
