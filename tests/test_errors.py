@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from trioxmpp.stream.token import StanzaToken
 
 from trioxmpp import IQ, IQType, Message, MessageType, PresenceType, StanzaToken, errors, xml
 from trioxmpp.errors import (

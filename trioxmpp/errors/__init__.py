@@ -31,6 +31,7 @@ from typing import Any, ClassVar
 
 from ..jid import JID, JIDError
 from ..record import record
+from ..text import printable
 from .conditions import ErrorType, StanzaCondition, StreamCondition
 
 __all__ = [
@@ -61,14 +62,7 @@ __all__ = [
     "XMPPError",
     "XMPPModifyError",
     "XMPPWaitError",
-    "printable",
 ]
-
-
-def printable(text: str, limit: int = 500) -> str:
-    """Return a text of a peer for a log or a terminal: cut, and with a space for each character that is not shown."""
-    shown = "".join(char if char.isprintable() else " " for char in text[:limit]).strip()
-    return shown if len(text) <= limit else f"{shown}…"
 
 
 def _restored(cls: type[BaseException], args: tuple[Any, ...]) -> BaseException:
