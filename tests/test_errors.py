@@ -10,9 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from trioxmpp.stream.token import StanzaToken
 
-from trioxmpp import IQ, IQType, Message, MessageType, PresenceType, errors, xml
+from trioxmpp import IQ, IQType, Message, MessageType, PresenceType, StanzaToken, errors, xml
 from trioxmpp.errors import (
     Attempt,
     AuthenticationFailure,

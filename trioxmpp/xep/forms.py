@@ -26,7 +26,7 @@ from typing import Any, ClassVar, Final, Generic, Self, TypeVar, overload
 from ..jid import JID
 from ..protocol.elements.forms import FORM_TYPE, DataForm, FieldType, FormType, Item
 from ..protocol.elements.forms import Field as RawField
-from ..xml.codec import Codec, codec_for
+from ..xml import Codec, codec_for
 
 __all__ = [
     "Form",
