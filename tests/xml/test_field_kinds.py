@@ -204,7 +204,7 @@ def test_another_module_can_join_the_classes_of_an_open_child() -> None:
     assert content.description.get(Joined) == Joined(size=3)
 
 
-def test_open_children_are_asked_by_class() -> None:
+def test_payloads_are_found_by_their_class() -> None:
     payloads = xml.Payloads(
         [Nick(name="a"), xml.fromstring(NICK), xml.fromstring("<data xmlns='urn:example:avatar'>?</data>")]
     )
@@ -221,7 +221,7 @@ def test_open_children_are_asked_by_class() -> None:
     ("inner", "message"),
     [("<a/><b/>", "missing"), ("<description/><description xmlns='x'/>", "more than one")],
 )
-def test_open_children_are_counted(inner: str, message: str) -> None:
+def test_a_missing_or_a_second_open_child_is_refused(inner: str, message: str) -> None:
     with pytest.raises(ElementError, match=message):
         read(Content, inner, " creator='x'")
 
@@ -253,7 +253,7 @@ def test_a_known_name_counts_more_than_an_unknown_one() -> None:
         read(ReasonElement, "<x xmlns='urn:x'/>")
 
 
-def test_only_names_are_written() -> None:
+def test_a_value_that_is_not_a_name_is_not_written() -> None:
     for wrong, error in (("a b", ElementError), ("><", ElementError), (3, TypeError), (Mode.FAST, TypeError)):
         with pytest.raises(error):
             xml.serialise(ReasonElement(reason=wrong))  # type: ignore[arg-type]

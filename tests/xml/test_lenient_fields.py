@@ -143,7 +143,7 @@ def test_each_lenient_kind_keeps_what_it_cannot_read() -> None:
     assert read(Mixture, "<size>3</size>", " kind='room'") == Mixture(kind=Kind.ROOM, size=3)
 
 
-def test_a_bad_item_is_logged_once_and_later_ones_only_for_those_who_look(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_first_bad_item_is_a_warning_and_later_ones_are_debug_lines(caplog: pytest.LogCaptureFixture) -> None:
     @xml.element(NS, "list")
     class Fresh:
         items: tuple[Item, ...] = xml.children(lenient=True)
@@ -163,7 +163,7 @@ def test_the_last_of_many_bad_items_has_its_number() -> None:
         assert xml.malformed(listing)[-1].error.path.endswith("/item[2000]/@jid")
 
 
-def test_what_is_kept_does_not_keep_the_tree() -> None:
+def test_a_malformed_value_does_not_keep_the_tree_that_it_was_read_from() -> None:
     class Marked(ValueError):
         pass
 
@@ -227,7 +227,7 @@ CAPS_NS = "http://jabber.org/protocol/caps"
 
 
 @pytest.mark.parametrize("cls", [Caps, CheckedCaps])
-def test_what_was_given_is_written_even_if_it_is_the_default(cls: Any) -> None:
+def test_a_given_value_is_written_even_if_it_is_the_default(cls: Any) -> None:
     given = cls(node="n", hash="sha-1", weight=1, item=ROMEO, note="x", level=7)
     text = f"<c node='n' hash='sha-1' weight='1'>7<item xmlns='{NS}' jid='a@b'/><note>x</note></c>"
     assert xml.serialise(given, CAPS_NS) == text
@@ -256,7 +256,7 @@ def test_what_was_given_is_written_even_if_it_is_the_default(cls: Any) -> None:
     assert dataclasses.replace(left_out, node="m") == cls(node="m")
 
 
-def test_other_defaults_are_written_as_before() -> None:
+def test_a_value_unlike_the_default_is_written_and_none_is_not() -> None:
     assert xml.serialise(Caps(node="n", hash="sha-256", ext=None), CAPS_NS) == "<c node='n' hash='sha-256'/>"
     with pytest.raises(ElementError, match="not allowed"):
         Caps(node="n", weight=0)

@@ -1,4 +1,4 @@
-"""Codecs that a field asks for, and those of dates, times and offsets."""
+"""Codecs that a field names, and those of dates, times, offsets, durations and addresses."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def codec(of: Any) -> xml.Codec[Any]:
         (time, "16:00:00+23:59", time(16, tzinfo=timezone(timedelta(hours=23, minutes=59)))),
     ],
 )
-def test_both_ways(of: Any, text: str, value: object) -> None:
+def test_a_codec_reads_and_writes_a_value(of: Any, text: str, value: object) -> None:
     decoded = codec(of).decode(f" {text}\n")
     assert (decoded, type(decoded)) == (value, type(value))
     written = codec(of).encode(value)
@@ -86,7 +86,7 @@ def test_both_ways(of: Any, text: str, value: object) -> None:
         (JID, ["", " ", "\n", "@b", " a@ "]),
     ],
 )
-def test_what_is_no_value(of: Any, texts: list[str]) -> None:
+def test_a_malformed_text_is_a_value_error(of: Any, texts: list[str]) -> None:
     for text in texts:
         with pytest.raises(ValueError):  # noqa: PT011  (any message will do)
             codec(of).decode(text)
@@ -108,12 +108,12 @@ def test_what_is_no_value(of: Any, texts: list[str]) -> None:
         (xml.URI, "example.org", ValueError),
     ],
 )
-def test_what_is_not_written(of: Any, value: object, error: type[Exception]) -> None:
+def test_a_value_outside_the_codec_is_not_written(of: Any, value: object, error: type[Exception]) -> None:
     with pytest.raises(error):
         codec(of).encode(value)
 
 
-def test_a_lenient_codec_takes_what_is_no_value_for_none() -> None:
+def test_a_lenient_codec_reads_a_malformed_text_as_none() -> None:
     assert xml.lenient(int).decode("soon") is None
     assert xml.lenient(xml.integer(0, 9)).decode("10") is None
 

@@ -1,4 +1,4 @@
-"""A stream, a WebSocket, a bulk read, a store and a pickle read the same documents, and give the same bytes on."""
+"""A stream, a WebSocket, a bulk read, a store and a pickle read the same documents, and forward the same bytes."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Holder:
 
 
 def stanzas(*payloads: str, pieces: int, filler: int = 0) -> list[Message]:
-    """Messages with these payloads, read from a stream in pieces of this size; `filler` makes it worth a bulk read."""
+    """Return messages with these payloads, read from a stream in pieces of this size; `filler` causes a bulk read."""
     data = b"".join(f"<message id='{n}'>{payload}</message>".encode() for n, payload in enumerate(payloads))
     data += f"<message id='filler'><body>{'x' * filler}</body></message>".encode() if filler else b""
     framing = Framing()
@@ -60,7 +60,7 @@ def stanzas(*payloads: str, pieces: int, filler: int = 0) -> list[Message]:
 
 
 @pytest.mark.parametrize("payload", ACCEPTED)
-def test_what_the_stream_takes_every_way_takes(payload: str) -> None:
+def test_every_way_of_reading_accepts_what_the_stream_accepts(payload: str) -> None:
     (by_stream,) = stanzas(payload, pieces=1 << 20)
     (element,) = by_stream.payloads
     alone = xml.fromstring(payload)
@@ -72,7 +72,7 @@ def test_what_the_stream_takes_every_way_takes(payload: str) -> None:
 
 
 @pytest.mark.parametrize("payload", REFUSED)
-def test_what_breaks_namespaces_no_way_takes(payload: str) -> None:
+def test_no_way_of_reading_accepts_a_broken_namespace(payload: str) -> None:
     with pytest.raises(ElementError, match=r"not well-formed|not allowed"):
         xml.fromstring(payload)
     with pytest.raises(StreamError):

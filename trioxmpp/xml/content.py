@@ -1,8 +1,8 @@
 """Values of fields that hold XML of any kind: elements as they came, and payloads that become objects when asked for.
 
-An open child, such as the payload of a pubsub item, may be of any class, and of a class that a module declares which
-the author of the field never heard of. So the field keeps the element, and whoever knows a class asks for it:
-``item.payload.get(Nick)``. Each class gets its own view, made once; the element itself does not change.
+An open child, such as the payload of a pubsub item, may be an element of any module, also of one that is written later.
+So the field keeps the element, and a caller that knows a class asks for it: ``item.payload.get(Nick)``. Each class gets
+its own view, made once; the element itself does not change.
 """
 
 from __future__ import annotations
