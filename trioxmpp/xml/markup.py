@@ -62,6 +62,7 @@ _PARSER: Final = etree.XMLParser(
 _TAGS: Final = re.compile("<[^>]*>")
 _VALUES: Final = re.compile('"[^"]*"')
 _PREFIXES: Final = re.compile(r"[ </]([^ </:>=]+):")
+_DECLARED: Final = re.compile(" xmlns:([^=]+)=")
 _DECLARATIONS: Final = re.compile(r' xmlns:[^=]+="[^"]*"')
 _NO_NAMESPACE: Final = "{}*"
 _NOT_ELEMENTS: Final = (etree.Comment, etree.ProcessingInstruction, etree.Entity)
@@ -222,17 +223,23 @@ def serialise_element(element: Element, ns: str) -> str:
         text = etree.tostring(element, encoding="unicode", with_tail=False)
         if " xmlns:" not in text:
             return text
-        if not _has_prefixes(text):
-            # lxml also writes the prefixes of the elements around, such as that of the stream. How many it sees depends
-            # on how the element was read, and the text must not.
-            end = text.index(">")
-            return _DECLARATIONS.sub("", text[:end]) + text[end:]
+        # lxml also writes the prefixes of the elements around, such as that of the stream. How many it sees depends on
+        # how the element was read, and the text must not.
+        end = text.index(">")
+        without = _DECLARATIONS.sub("", text[:end]) + text[end:]
+        if not _may_have_prefixes(without, text[:end]) or not _has_prefixes(text):
+            return without
     # In two cases libxml2 would write something else than the tree means. It leaves out xmlns='' where an element
     # without a namespace stands below a default one, here or where the text is put. And where an element was moved
     # below one that declares its namespace, libxml2 uses the prefix of that one, even if an element in between declares
     # the prefix otherwise: a peer could choose the namespace in which an element that we forward is read. Without
     # prefixes, the text is also the same whichever way the element was read.
     return _write(element, ns)
+
+
+def _may_have_prefixes(text: str, start: str) -> bool:
+    """Whether the names in a text may have prefixes: a quick look, which also finds the prefixes in words."""
+    return " xmlns:" in text or any(f"{prefix}:" in text for prefix in _DECLARED.findall(start))
 
 
 def _has_prefixes(text: str) -> bool:
