@@ -75,12 +75,12 @@ class Views:
             if content.__class__ is cls:
                 return content
             if content.__class__ is not Element or content.tag == tag:
-                known = made.get((id(content), cls))
-                view = self._view(content, cls) if known is None else known[1]
+                kept = made.get((id(content), cls))
+                view = self._view(content, cls) if kept is None else kept[1]
                 if view is None:
                     continue
                 if not isinstance(view, ElementError):
-                    return view
+                    return view  # type: ignore[no-any-return]
                 if strict:
                     raise ElementError(str(view.args[0]), view.path)
         return None
