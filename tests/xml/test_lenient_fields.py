@@ -104,6 +104,13 @@ def test_a_bad_item_is_written_again(cls: Any) -> None:
     assert xml.malformed(xml.replace(listing, items=())) == ()
 
 
+def test_a_second_child_is_set_aside_where_the_field_is_lenient() -> None:
+    mixture = read(Mixture, f"<first>{GOOD}<item jid='c@d'/></first>")
+    assert mixture.first == ROMEO
+    assert [str(bad.error) for bad in xml.malformed(mixture)] == ["mixture/first/item: more than one"]
+    assert "c@d" in xml.serialise(mixture)
+
+
 def test_items_with_a_sole_attribute_are_set_aside_too() -> None:
     for _ in range(2):  # the second time from those that were read before
         features = read(Features, "<feature var='1'/><feature var='x'/><feature/><feature var='2'/>")
