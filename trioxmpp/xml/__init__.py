@@ -5,7 +5,7 @@ registered anywhere: a caller that wants an element as an object names the class
 """
 
 from ..record import replace
-from .codec import HEX, LANGUAGE, URI, Codec, integer, lenient
+from .codec import HEX, LANGUAGE, URI, Codec, codec_for, integer, lenient
 from .content import Payload, Payloads
 from .declaration import handwritten, serialise, tag_of
 from .fields import (
@@ -46,6 +46,7 @@ __all__ = [
     "child_text",
     "child_texts",
     "children",
+    "codec_for",
     "element",
     "equal",
     "escape",

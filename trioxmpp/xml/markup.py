@@ -12,7 +12,7 @@ import copyreg
 import re
 from collections.abc import Callable
 from itertools import chain
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from lxml import etree
 
@@ -121,8 +121,8 @@ def read_document(data: bytes, parser: etree.XMLParser[Element]) -> Element:
     return root
 
 
-def _is_fatal(entry: etree._LogEntry) -> bool:
-    return entry.level == etree.ErrorLevels.FATAL or entry.type in NAMESPACE_ERRORS
+def _is_fatal(entry: Any) -> bool:
+    return bool(entry.level == etree.ErrorLevels.FATAL or entry.type in NAMESPACE_ERRORS)
 
 
 def _read_noted(data: bytes) -> Element:
