@@ -1,4 +1,4 @@
-"""Records are what frozen dataclasses with slots are."""
+"""Records behave as frozen dataclasses with slots do."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ BOTH = pytest.mark.parametrize("cls", [Point, Twin])
 
 
 @BOTH
-def test_it_is_made_by_position_and_by_name(cls: type[Point]) -> None:
+def test_a_record_is_made_by_position_and_by_name(cls: type[Point]) -> None:
     point = cls(1, names=["a"])
     assert (point.x, point.y, point.names, point.secret, point.sum, cls.ORIGIN) == (1, 0, ["a"], "", 1, "0,0")
     assert cls(1).names is not cls(1).names
@@ -101,7 +101,7 @@ def test_wrong_arguments_are_type_errors(cls: type[Point], args: tuple[int, ...]
 
 
 @BOTH
-def test_it_cannot_be_changed(cls: type[Point]) -> None:
+def test_a_record_cannot_be_changed(cls: type[Point]) -> None:
     point = cls(1)
     with pytest.raises(dataclasses.FrozenInstanceError, match="cannot assign to field 'x'"):
         point.x = 2
@@ -113,7 +113,7 @@ def test_it_cannot_be_changed(cls: type[Point]) -> None:
 
 
 @BOTH
-def test_it_is_compared_and_hashed_by_its_fields(cls: type[Point]) -> None:
+def test_a_record_is_compared_and_hashed_by_its_fields(cls: type[Point]) -> None:
     assert cls(1, 2) == cls(1, 2) != cls(1, 3)
     assert cls(1, 2) != (1, 2, [], "")
     assert hash(cls(1, 2, (), "s")) == hash(cls(1, 2, (), "s"))
@@ -121,7 +121,7 @@ def test_it_is_compared_and_hashed_by_its_fields(cls: type[Point]) -> None:
         hash(cls(1, 2))
 
 
-def test_it_may_have_no_fields() -> None:
+def test_a_record_may_have_no_fields() -> None:
     assert Empty() == Empty()
     assert repr(Empty()) == "Empty()"
 
@@ -132,12 +132,12 @@ def test_two_records_with_the_same_fields_differ() -> None:
 
 
 @BOTH
-def test_its_repr_hides_what_is_secret(cls: type[Point]) -> None:
+def test_the_repr_hides_secret_fields(cls: type[Point]) -> None:
     assert repr(cls(1, secret="pencil")) == f"{cls.__name__}(x=1, y=0, names=[])"
 
 
 @BOTH
-def test_it_can_be_copied_pickled_and_matched(cls: type[Point]) -> None:
+def test_a_record_can_be_copied_pickled_and_matched(cls: type[Point]) -> None:
     point = cls(1, 2, ["a"], "pencil")
     assert pickle.loads(pickle.dumps(point)) == copy.copy(point) == copy.deepcopy(point) == point
     assert copy.deepcopy(point).names is not point.names
@@ -149,15 +149,15 @@ def test_it_can_be_copied_pickled_and_matched(cls: type[Point]) -> None:
 
 
 @BOTH
-def test_the_standard_library_takes_it_for_a_dataclass(cls: type[Point]) -> None:
+def test_the_standard_library_takes_a_record_for_a_dataclass(cls: type[Point]) -> None:
     point = cls(1, 2, ["a"])
     assert dataclasses.is_dataclass(cls)
-    assert [said.name for said in dataclasses.fields(point)] == ["x", "y", "names", "secret"]
+    assert [described.name for described in dataclasses.fields(point)] == ["x", "y", "names", "secret"]
     assert dataclasses.replace(point, y=3) == cls(1, 3, ["a"])
     assert dataclasses.asdict(point) == {"x": 1, "y": 2, "names": ["a"], "secret": ""}
     parameters = inspect.signature(cls).parameters
     assert list(parameters) == ["x", "y", "names", "secret"]
-    assert [name for name, said in parameters.items() if said.default is said.empty] == ["x"]
+    assert [name for name, parameter in parameters.items() if parameter.default is parameter.empty] == ["x"]
 
 
 def test_some_fields_can_be_replaced() -> None:
@@ -168,7 +168,7 @@ def test_some_fields_can_be_replaced() -> None:
         replace(point, z=3)
 
 
-def test_what_is_made_is_checked_each_time() -> None:
+def test_each_new_object_is_checked() -> None:
     for _ in "the first", "the second":
         assert Checked("a").value == "a"
         with pytest.raises(ValueError, match="empty"):
@@ -177,7 +177,7 @@ def test_what_is_made_is_checked_each_time() -> None:
         replace(Checked("a"), value="")
 
 
-def test_what_the_class_says_itself_is_left_alone() -> None:
+def test_methods_in_the_body_of_the_class_take_precedence() -> None:
     assert Odd(1, 2).value == 3
     assert Odd(1, 0) == Odd(3, 0) != Odd(2, 0)
     assert {Odd(1, 0), Odd(3, 0)} == {Odd(5, 0)}

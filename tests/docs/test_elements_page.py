@@ -1,4 +1,4 @@
-"""That what docs/elements.md shows is what happens."""
+"""The programs in docs/elements.md print the output that the page shows."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 
 PAGE = (Path(__file__).parent.parent.parent / "docs" / "elements.md").read_text()
-# A program, and what it prints: the indented block behind it.
+# A program, and its output: the indented block behind it.
 SHOWN = re.findall(r"^```python\n(.*?)^```\n\n((?:    [^\n]*\n)+)", PAGE, re.MULTILINE | re.DOTALL)
 
 
-def test_every_program_shows_what_it_prints() -> None:
+def test_every_program_has_its_output() -> None:
     assert len(SHOWN) == PAGE.count("```python") > 3
 
 
 @pytest.mark.parametrize(("program", "output"), SHOWN)
-def test_the_programs(program: str, output: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_program_prints_the_output_on_the_page(program: str, output: str, capsys: pytest.CaptureFixture[str]) -> None:
     exec(compile(program, "docs/elements.md", "exec"), {"__name__": "__page__"})
     assert capsys.readouterr().out == textwrap.dedent(output)

@@ -9,11 +9,12 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 from collections.abc import Mapping
-from datetime import datetime
-from typing import Self
+from datetime import datetime, timedelta
+from typing import Generic, Self, TypeVar
 
-from trioxmpp import JID, Client, xml
+from trioxmpp import JID, Client, Message, xml
 from trioxmpp.protocol.stanza import Get, Set
 
 NS = "https://example.org/weather"
@@ -50,6 +51,81 @@ class Place:
 @xml.element(NS, "village")
 class Village(Place):
     square: Place | Report | None = xml.child(default=None)
+
+
+class Reason(enum.Enum):
+    SUCCESS = "success"
+
+
+@xml.structure
+class Published:
+    id: str | None = xml.attr(default=None)
+    payload: xml.Payload | None = xml.any_child(default=None)
+
+
+@xml.element(NS, "item")
+class Item(Published):
+    pass
+
+
+@xml.element("urn:other", "item")
+class OtherItem(Published):
+    publisher: JID | None = xml.attr(default=None)
+
+
+ItemT = TypeVar("ItemT", bound=Published)
+
+
+@xml.structure
+class Items(Generic[ItemT]):
+    node: str = xml.attr()
+    items: tuple[ItemT, ...] = xml.children(lenient=True)
+
+
+@xml.element("urn:other", "items")
+class OtherItems(Items[OtherItem]):
+    pass
+
+
+@xml.element(NS, "forecast")
+class Forecast:
+    reason: Reason | str = xml.child_name()
+    content: xml.Payload = xml.any_child("description")
+    more: xml.Payloads = xml.any_children()
+    places: tuple[str, ...] = xml.child_texts("place")
+    always: tuple[JID, ...] | None = xml.child_texts("jid", inside="always", default=None)
+    first: str | None = xml.child_text(default=None)
+    index: int | None = xml.attr(inside="first", default=None)
+    lasts: timedelta = xml.child_text(inside="a/b", default=timedelta(0))
+    names: xml.Texts = xml.lang_text("name")
+    message: Message | None = xml.child(default=None)
+
+
+def new_kinds(items: OtherItems, forecast: Forecast, query: Query) -> None:
+    reveal_type(items.node)  # is: str
+    reveal_type(items.items)  # is: tuple[OtherItem, ...]
+    reveal_type(items.items[0].publisher)  # is: JID | None
+    reveal_type(items.items[0].payload)  # is: Payload | None
+    reveal_type(xml.parse(OtherItems, xml.fromstring("<a/>")).items)  # is: tuple[OtherItem, ...]
+    OtherItems(node="n", items=(OtherItem(id="1", payload=xml.Payload(query)),))
+    OtherItems(node="n", items=(Item(id="1"),))  # wrong
+    OtherItem(publisher="romeo@example.net")  # wrong
+    Forecast(reason=Reason.SUCCESS, content=xml.Payload(query), places=("Ulm",), names=xml.Texts({"de": "Ulm"}))
+    Forecast(reason="unknown", content=xml.Payload(query), lasts=timedelta(hours=1), message=Message(body="x"))
+    Forecast(content=xml.Payload(query))  # wrong
+    Forecast(reason="unknown")  # wrong
+    Forecast(reason=3, content=xml.Payload(query))  # wrong
+    Forecast(reason="unknown", content=xml.Payload(query), lasts=3)  # wrong
+    reveal_type(forecast.reason)  # is: Reason | str
+    reveal_type(forecast.content.get(Query))  # is: Query | None
+    reveal_type(forecast.more.get_all(Query))  # is: list[Query]
+    reveal_type(forecast.always)  # is: tuple[JID, ...] | None
+    reveal_type(forecast.index)  # is: int | None
+    reveal_type(forecast.lasts)  # is: timedelta
+    reveal_type(forecast.names.lookup("de"))  # is: str | None
+    reveal_type(forecast.message)  # is: Message | None
+    reveal_type(xml.replace(query, place="Bonn"))  # is: Query
+    reveal_type(xml.malformed(forecast)[0].error.path)  # is: str
 
 
 def constructors(now: datetime) -> None:
@@ -99,7 +175,12 @@ async def requests(client: Client, station: JID) -> None:
     reveal_type(await client.request(Query(place="Ulm"), to=station))  # is: Report
     reveal_type(await client.request(Forget()))  # is: None
     await client.request(Report(measured=datetime.now(), celsius=0))  # wrong
+    print(await client.request(Query(place="Ulm")))  # where any object will do
+    found: list[object] = [await client.request(Query(place="Ulm"), to=station)]
+    requests: list[Get[object]] = [Query(place="Ulm")]
+    del found, requests
     async with client.messages.subscribe() as inbox:
         async for message in inbox:
             reveal_type(message.get(Report))  # is: Report | None
+            reveal_type(message.get(Report, strict=True))  # is: Report | None
             reveal_type(message.get_all(Report))  # is: list[Report]

@@ -15,17 +15,17 @@ ROOT = Path(__file__).parent.parent.parent
 SAMPLES = [Path(__file__).parent / name for name in ("declared.py", "declared_forms.py")]
 EXPECTED = re.compile(r"# (?:is: (?P<type>.+)|(?P<wrong>wrong))$")
 
-# What is said of a line: its number, and the type that was revealed or "wrong".
-Said = set[tuple[int, str]]
+# The number of a line, and the type that was revealed there, or "wrong".
+Findings = set[tuple[int, str]]
 
 
-def expected(sample: Path) -> Said:
+def expected(sample: Path) -> Findings:
     lines = enumerate(sample.read_text().splitlines(), 1)
     return {(number, match["type"] or "wrong") for number, line in lines if (match := EXPECTED.search(line))}
 
 
 def plain(revealed: str) -> str:
-    """A type as people write it: without its module, in one spelling."""
+    """Return a type as people write it: without its module, in one spelling."""
     revealed = re.sub(r"\b(?:\w+\.)+(\w+)", r"\1", revealed)
     return re.sub(r"\bUnion\[(.+)\]$", lambda match: match[1].replace(", ", " | "), revealed)
 
@@ -37,8 +37,8 @@ def run(*command: str, cwd: Path = ROOT) -> str:
 
 
 def mypy(sample: Path, cache: Path) -> Iterator[tuple[int, str]]:
-    said = run("mypy", "--strict", "--follow-imports=silent", f"--cache-dir={cache}", str(sample))
-    for line in said.splitlines():
+    output = run("mypy", "--strict", "--follow-imports=silent", f"--cache-dir={cache}", str(sample))
+    for line in output.splitlines():
         if match := re.search(r"declared\w*\.py:(\d+): (error|note): (.*)", line):
             revealed = re.search(r'Revealed type is "(.*)"', match[3])
             if revealed is not None:
@@ -49,8 +49,8 @@ def mypy(sample: Path, cache: Path) -> Iterator[tuple[int, str]]:
 
 def pyright(sample: Path, elsewhere: Path) -> Iterator[tuple[int, str]]:
     (elsewhere / "pyrightconfig.json").write_text(json.dumps({"extraPaths": [str(ROOT)]}))
-    said = run("pyright", "--outputjson", "--pythonpath", sys.executable, str(sample), cwd=elsewhere)
-    for diagnostic in json.loads(said)["generalDiagnostics"]:
+    output = run("pyright", "--outputjson", "--pythonpath", sys.executable, str(sample), cwd=elsewhere)
+    for diagnostic in json.loads(output)["generalDiagnostics"]:
         number = diagnostic["range"]["start"]["line"] + 1
         revealed = re.search(r'Type of ".*" is "(.*)"', diagnostic["message"])
         if revealed is not None:

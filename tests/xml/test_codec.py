@@ -1,4 +1,4 @@
-"""Text to values and back."""
+"""Codecs of the standard types: text to values and back."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Name(str, enum.Enum):  # noqa: UP042  (its str() is another one)
         (Name, "a", Name.A),
     ],
 )
-def test_decode(cls: Any, text: str, value: object) -> None:
+def test_a_codec_reads_each_form_of_a_value(cls: Any, text: str, value: object) -> None:
     decoded = codec_for(cls).decode(text)
     assert decoded == value
     assert type(decoded) is type(value)
@@ -78,7 +78,7 @@ def test_decode(cls: Any, text: str, value: object) -> None:
         ("2017-01-01T00:59:60.5+01:00", datetime(2017, 1, 1, 0, 0, 0, 500000, tzinfo=UTC)),
     ],
 )
-def test_times(text: str, value: datetime) -> None:
+def test_a_date_and_time_is_read_in_utc(text: str, value: datetime) -> None:
     decoded = codec_for(datetime).decode(text)
     assert decoded == value
     assert decoded.tzinfo is UTC
@@ -113,7 +113,7 @@ def test_times(text: str, value: datetime) -> None:
         ),
     ],
 )
-def test_what_is_no_value(cls: Any, text: str) -> None:
+def test_a_malformed_text_is_a_value_error(cls: Any, text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  (any message will do)
         codec_for(cls).decode(text)
 
@@ -135,12 +135,12 @@ def test_what_is_no_value(cls: Any, text: str) -> None:
         (Name, Name.A, "a"),
     ],
 )
-def test_encode(cls: Any, value: object, text: str) -> None:
+def test_a_codec_writes_the_canonical_form(cls: Any, value: object, text: str) -> None:
     assert codec_for(cls).encode(value) == text
 
 
 @pytest.mark.parametrize("value", [datetime(2020, 1, 1), datetime.max.replace(tzinfo=timezone(timedelta(hours=-1)))])
-def test_times_that_cannot_be_said(value: datetime) -> None:
+def test_a_time_without_zone_or_out_of_range_is_not_written(value: datetime) -> None:
     with pytest.raises(ValueError, match=r"time zone|out of range"):
         codec_for(datetime).encode(value)
 
@@ -155,13 +155,13 @@ def test_values_of_another_class_are_refused(cls: Any, value: object) -> None:
 
 
 @pytest.mark.parametrize("cls", [object, list[int], int | str])
-def test_there_is_not_a_codec_for_everything(cls: Any) -> None:
+def test_a_class_without_a_codec_is_a_type_error(cls: Any) -> None:
     with pytest.raises(TypeError, match="no codec"):
         codec_for(cls)
 
 
 @given(st.integers() | st.booleans() | st.floats(allow_nan=False) | st.binary() | st.datetimes(timezones=st.just(UTC)))
-def test_values_survive(value: object) -> None:
+def test_a_value_survives_writing_and_reading(value: object) -> None:
     codec = codec_for(type(value))
     assert codec.decode(codec.encode(value)) == value
 

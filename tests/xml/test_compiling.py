@@ -1,4 +1,4 @@
-"""What a declared class costs when it is used for the first time."""
+"""The first use of a declared class compiles its functions, once."""
 
 from __future__ import annotations
 

@@ -97,20 +97,20 @@ def read(cls: type[Any], text: str) -> Any:
     return xml.parse(cls, xml.fromstring(text.replace(" ", f" xmlns='{NS}' ", 1)))
 
 
-def test_the_class_is_chosen_by_what_is_fixed() -> None:
+def test_fixed_attributes_choose_the_class() -> None:
     shapes = "<shape type='square' side='1'/><shape x='y'/><shape type='circle' radius='2'/>"
     drawing = read(Drawing, f"<drawing >{shapes}</drawing>")
     assert drawing.shapes == (Square(side=1.0), Shape(others={"x": "y"}), Circle(radius=2.0))
     assert xml.serialise(drawing, NS) == f"<drawing>{shapes.replace('1', '1.0').replace('2', '2.0')}</drawing>"
 
 
-def test_what_is_no_member_is_as_good_as_unknown() -> None:
+def test_an_element_outside_the_family_counts_as_unknown() -> None:
     circles = read(Circles, "<circles ><shape type='star'/><shape type='circle' radius='2'/></circles>")
     assert circles.circles == (Circle(radius=2.0),)
     assert [other.get("type") for other in circles.others] == ["star"]
 
 
-def test_a_family_that_is_not_inside_anything() -> None:
+def test_parse_any_chooses_the_class_of_an_element() -> None:
     element = xml.fromstring(f"<shape xmlns='{NS}' type='square' side='1'/>")
     assert xml.parse_any(element, Shape, Circle, Square) == Square(side=1.0)
     assert xml.parse_any(element, Circle, Shape) == Shape(others={"type": "square", "side": "1"})
@@ -121,13 +121,13 @@ def test_a_family_that_is_not_inside_anything() -> None:
     assert caught.value.path == "shape/@type"
 
 
-def test_self_is_the_class_at_hand() -> None:
+def test_self_means_the_declared_class() -> None:
     fir = read(Fir, "<fir ><fir cones='3'/><tree/></fir>")
     assert fir == Fir(trees=(Fir(cones=3),))
     assert fir.described() == f"{fir!r}!"
 
 
-def test_what_fields_say_together_is_checked_by_the_class() -> None:
+def test_the_class_checks_several_fields_together() -> None:
     with pytest.raises(ValueError, match="too heavy"):
         Fir(cones=10, trees=(Fir(),))
     with pytest.raises(ElementError, match="too heavy") as caught:
@@ -135,7 +135,7 @@ def test_what_fields_say_together_is_checked_by_the_class() -> None:
     assert caught.value.path == "fir/fir[1]"
 
 
-def test_a_generic_class_is_one_once_its_variable_is_known() -> None:
+def test_a_generic_class_can_be_read_when_its_type_variable_is_known() -> None:
     @xml.element(NS, "circles")
     class Known(Listing[Circle]):
         pass
@@ -146,19 +146,19 @@ def test_a_generic_class_is_one_once_its_variable_is_known() -> None:
         read(Listing, "<listing />")
 
 
-def test_what_answers_a_request_is_found_by_its_name_and_through_generic_bases() -> None:
+def test_the_response_type_is_found_by_name_and_through_generic_bases() -> None:
     assert response_type(AskLater) == (Answer, False)
     assert response_type(AskShape) == (Shape, True)
 
 
-def test_validators_refuse_what_is_read_and_what_is_given() -> None:
+def test_validators_check_values_that_are_read_and_values_that_are_given() -> None:
     for wrong in (lambda: Circle(radius=-1.0), lambda: read(Circle, "<shape type='circle' radius='-1'/>")):
         with pytest.raises(ElementError, match=r"-1\.0 is not allowed") as caught:
             wrong()
         assert caught.value.path == "shape/@radius"
 
 
-def test_objects_with_a_rest_are_values_too() -> None:
+def test_objects_with_a_rest_field_are_values() -> None:
     secret = read(Secret, "<secret token='s3cret' a='b'><x xmlns='urn:x'>t</x></secret>")
     for again in (pickle.loads(pickle.dumps(secret)), copy.deepcopy(secret), copy.copy(secret)):
         assert again == secret
@@ -180,7 +180,7 @@ def test_an_attribute_is_not_written_twice_and_has_a_name(attributes: dict[str, 
         xml.serialise(Secret(token="x", attributes=attributes))
 
 
-def test_what_was_read_does_not_keep_the_tree() -> None:
+def test_an_object_does_not_keep_the_tree_that_it_was_read_from() -> None:
     root = xml.fromstring(f"<a><secret xmlns='{NS}' token='t'><x/></secret></a>")
     secret = xml.parse(Secret, root[0])
     (kept,) = secret.elements
@@ -202,6 +202,6 @@ def test_languages_are_inherited() -> None:
     assert xml.parse(Dish, message[1]).names == xml.Texts([("de", ""), ("de", "")])
 
 
-def test_an_error_survives_pickling_and_its_path_too() -> None:
+def test_an_error_and_its_path_survive_pickling() -> None:
     error = pickle.loads(pickle.dumps(ElementError("missing", "query/@place")))
     assert (str(error), error.path) == ("query/@place: missing", "query/@place")

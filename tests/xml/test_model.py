@@ -1,4 +1,4 @@
-"""Declared classes: what they read, what they refuse, what they write."""
+"""Declared classes: reading, refusing and writing elements."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Sky(enum.Enum):
 
 @xml.element(NS, "query")
 class Query(Get["Report"]):
-    """Asks a station what the weather is like at `place`."""
+    """Asks a station for the weather at `place`."""
 
     place: str = xml.attr()
 
@@ -89,7 +89,7 @@ def read(cls: type[Any], text: str) -> Any:
     return xml.parse(cls, xml.fromstring(text))
 
 
-def test_reading() -> None:
+def test_an_element_is_read_as_an_object() -> None:
     report = read(
         Report,
         f"""<report xmlns='{NS}' measured='2002-09-10T23:08:25Z' sky='clouded' unknown='x'>
@@ -125,7 +125,7 @@ def test_reading() -> None:
         (Bare(name=""), "jabber:client", "<bare xmlns=''><name></name></bare>"),
     ],
 )
-def test_writing(payload: object, ns: str, text: str) -> None:
+def test_an_object_is_written_as_an_element(payload: object, ns: str, text: str) -> None:
     assert xml.serialise(payload, ns) == text
 
 
@@ -191,7 +191,7 @@ EVERYTHING = f"<everything xmlns='{NS}' on='1'><data/><twice>2</twice>%s</everyt
         (Everything, EVERYTHING % "<item jid='a'/><report/>", "everything/report[1]/@measured", "missing"),
     ],
 )
-def test_errors_say_where(cls: type[Any], text: str, path: str, message: str) -> None:
+def test_an_error_names_the_place(cls: type[Any], text: str, path: str, message: str) -> None:
     with pytest.raises(ElementError) as caught:
         read(cls, text)
     assert caught.value.path == path
@@ -202,9 +202,9 @@ def test_errors_say_where(cls: type[Any], text: str, path: str, message: str) ->
 
 LEGAL = st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufffe\uffff") | st.sampled_from("\t\n\r<&'")
 TEXTS = st.text(LEGAL, max_size=12)
-# White space alone among children is no text.
+# White space alone among children does not count as text.
 TEXTS_AMONG_CHILDREN = TEXTS.filter(lambda text: not text or text.strip(" \t\r\n"))
-# Of no time zone but UTC: others are equal, but do not come back.
+# Only in UTC: other time zones are read as UTC.
 TIMES = st.datetimes(timezones=st.just(UTC))
 JIDS = st.sampled_from([JID.parse("romeo@example.org/orchard"), JID.parse("example.org")])
 FLOATS = st.floats(allow_nan=False)
@@ -247,7 +247,7 @@ def test_objects_survive(payload: Any, ns: str) -> None:
     parent = xml.fromstring(f"<parent xmlns='{ns}'>{xml.serialise(payload, ns)}</parent>")
     again = xml.parse(type(payload), parent[0])
     if isinstance(payload, Everything) and payload.lang is not None:
-        # What is said in no language of its own is said in that of the element.
+        # A text without a language is in that of the element.
         payload = dataclasses.replace(payload, bodies={lang or "fr": text for lang, text in payload.bodies.items()})
     assert again == payload
     assert hash(again) == hash(payload)
@@ -271,21 +271,23 @@ def texts_of(annotation: Any, **options: Any) -> type[Any]:
         (int | None, {"default": None}, None, [None, 0]),
     ],
 )
-def test_no_text(annotation: Any, options: dict[str, Any], empty: object, values: list[object]) -> None:
+def test_empty_text_is_the_empty_value_or_the_default(
+    annotation: Any, options: dict[str, Any], empty: object, values: list[object]
+) -> None:
     cls = texts_of(annotation, **options)
     assert read(cls, f"<text xmlns='{NS}'/>").text == empty
     for value in values:
         assert read(cls, xml.serialise(cls(text=value))).text == value
 
 
-def test_text_is_what_stands_directly_in_the_element() -> None:
+def test_the_text_is_that_directly_in_the_element() -> None:
     cls = texts_of(str)
     assert read(cls, f"<text xmlns='{NS}'>a<b>c</b>d</text>").text == "ad"
     assert read(cls, f"<text xmlns='{NS}'>\n<b>c</b>\n</text>").text == ""
     assert read(Bare, "<bare><name>a<b>c</b>d</name></bare>").name == "ad"
 
 
-def test_the_rest_is_what_no_field_takes() -> None:
+def test_the_rest_is_all_that_no_field_takes() -> None:
     everything = read(Everything, EVERYTHING % "<y xmlns='urn:y'>t</y>  <flagged/><z/>")
     assert [element.tag for element in everything.others] == ["{urn:y}y", f"{{{NS}}}z"]
     assert everything == read(Everything, EVERYTHING % "<flagged/><y xmlns='urn:y'>t</y><z/>")
@@ -306,12 +308,12 @@ def test_the_rest_is_what_no_field_takes() -> None:
         (None, TypeError, "NoneType does not describe an element"),
     ],
 )
-def test_what_cannot_be_written(payload: object, error: type[Exception], message: str) -> None:
+def test_a_value_that_cannot_be_written_is_an_error(payload: object, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         xml.serialise(payload)
 
 
-def test_a_request_keeps_what_it_is_answered_with() -> None:
+def test_a_request_knows_the_class_of_its_answer() -> None:
     @xml.element(NS, "ask")
     class Ask(Get[Report]):
         pass
@@ -332,7 +334,7 @@ def test_objects_are_frozen_and_slotted_values() -> None:
     assert repr(query) == "Query(place='Ulm')"
 
 
-def test_the_constructor_takes_keywords_only_and_all_that_is_required() -> None:
+def test_the_constructor_takes_keywords_only_and_demands_required_fields() -> None:
     with pytest.raises(TypeError):
         Query()  # type: ignore[call-arg]
     with pytest.raises(TypeError):
@@ -357,7 +359,7 @@ def test_a_subclass_describes_nothing_until_it_is_declared() -> None:
     assert read(LongQuery, xml.serialise(query)) == query
 
 
-def test_find() -> None:
+def test_find_returns_the_first_child_that_the_class_describes() -> None:
     parent = xml.fromstring(f"<a><query/><query xmlns='{NS}' place='Ulm'/><query xmlns='{NS}'/></a>")
     assert xml.find(parent, Query) == Query(place="Ulm")
     assert xml.find(parent, Report) is None
@@ -395,14 +397,14 @@ def declare(**fields: tuple[Any, Any]) -> type[Any]:
         ({"a": (..., xml.attr())}, "X.a", "needs an annotation"),
     ],
 )
-def test_a_declaration_that_makes_no_sense_is_refused_at_once(fields: Any, path: str, message: str) -> None:
+def test_a_contradictory_declaration_is_refused_at_once(fields: Any, path: str, message: str) -> None:
     with pytest.raises(ElementError, match=message) as caught:
         declare(**fields)
     assert caught.value.path == path
 
 
-def test_what_cannot_be_known_yet_is_refused_when_it_is_needed() -> None:
-    """Not as an ElementError: whoever reads what others send would take it for their mistake."""
+def test_an_unknown_name_in_an_annotation_is_a_type_error_on_first_use() -> None:
+    """An ElementError would blame the peer that sent the element."""
     for cls in (declare(a=("NoSuchClass", xml.child())), declare(a=("NoSuchClass | None", xml.child(default=None)))):
         for _ in range(2):  # the second time as well
             with pytest.raises(TypeError, match="X makes no sense: name 'NoSuchClass' is not defined"):
@@ -412,12 +414,12 @@ def test_what_cannot_be_known_yet_is_refused_when_it_is_needed() -> None:
 
 
 @pytest.mark.parametrize("name", ["", "a b", "p:a", "1a", "-a", "<", "a'"])
-def test_elements_have_names(name: str) -> None:
+def test_an_element_needs_an_xml_name(name: str) -> None:
     with pytest.raises(ElementError, match="is not an XML name"):
         xml.element(NS, name)
 
 
-def test_the_class_of_children_can_be_said_aside() -> None:
+def test_the_class_of_children_can_be_an_argument() -> None:
     cls = declare(one=(Any, xml.child(Query)), many=(Any, xml.children(Item)))
     value = cls(one=Query(place="a"), many=(Item(jid=JID.parse("b")),))
     assert read(cls, xml.serialise(value)) == value

@@ -1,7 +1,7 @@
-"""Declarations are enough for all that RFC 6120 and RFC 6121 define: stanzas and errors, by the examples there are.
+"""Declarations can describe all that RFC 6120 and RFC 6121 define: stanzas and their errors.
 
-The library reads the children of stanzas itself, since it reads them late, or never; here they are elements as any
-other, and what comes of both is the same.
+The library reads the children of stanzas by hand, since it reads them late or never. Here they are declared like any
+other element, and both ways must give the same result for every example.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Error:
 
 
 class Common:
-    """What all three have: their payloads are whatever is left."""
+    """The fields of all three; their payloads are the rest."""
 
     to: JID | None
     from_: JID | None
@@ -139,5 +139,5 @@ def test_a_declaration_reads_what_the_library_reads() -> None:
     check_each(EXAMPLES, reads_the_same)
 
 
-def test_what_a_declaration_writes_means_the_same() -> None:
+def test_a_declaration_writes_an_element_with_the_same_meaning() -> None:
     check_each(EXAMPLES, means_the_same_when_written)

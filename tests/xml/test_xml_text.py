@@ -1,4 +1,4 @@
-"""Characters, and elements as they come."""
+"""Characters, documents, and elements written into other elements."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def test_illegal_characters_are_named(escape: object, char: str) -> None:
 
 
 @pytest.mark.parametrize("char", ["\x7f", "\x85", "\u2028", "\ud7ff", "\ue000", "\ufffd", "\U00010000", "\U0010ffff"])
-def test_the_edges_of_what_is_legal(char: str) -> None:
+def test_the_first_and_last_legal_characters_are_written(char: str) -> None:
     assert xml.escape(char) == xml.escape_attr(char) == char
 
 
-def test_what_needs_no_escape_is_the_same_object() -> None:
+def test_a_text_that_needs_no_escape_is_the_same_object() -> None:
     text = "Art thou not Romeo, and a Montague?"
     assert xml.escape(text) is text
     assert xml.escape_attr(text) is text
@@ -80,7 +80,7 @@ def test_fromstring_takes_both_kinds_of_string() -> None:
     assert xml.fromstring("<?xml version='1.0'?><a/>").tag == "a"
 
 
-def test_namespaces_in_use_that_are_no_uris() -> None:
+def test_a_namespace_need_not_be_a_uri() -> None:
     for ns in ("vcard-temp", "eu.siacs.conversations.axolotl", "jabber:x:data"):
         assert xml.fromstring(f"<a xmlns='{ns}'/>").tag == f"{{{ns}}}a"
 
@@ -102,19 +102,19 @@ def test_namespaces_in_use_that_are_no_uris() -> None:
         ("<a><b>t</b></a>", "<a><b>u</b></a>", False),
     ],
 )
-def test_equal(one: str, other: str, same: bool) -> None:
+def test_equal_compares_the_meaning_of_elements(one: str, other: str, same: bool) -> None:
     assert xml.equal(xml.fromstring(one), xml.fromstring(other)) is same
     assert xml.equal(xml.fromstring(other), xml.fromstring(one)) is same
 
 
-def test_tails_are_no_part_of_an_element() -> None:
+def test_the_tail_of_an_element_does_not_count() -> None:
     parent = xml.fromstring("<a><b/>tail</a>")
     assert xml.equal(parent[0], xml.fromstring("<b/>"))
     assert xml.serialise(parent[0], "") == "<b/>"
 
 
 def inside(element: xml.Element, ns: str) -> xml.Element:
-    """The element after it was written into a parent with this default namespace, and read again."""
+    """Return the element after it was written into a parent with this default namespace, and read again."""
     return xml.fromstring(f"<parent xmlns='{ns}'>{xml.serialise(element, ns)}</parent>")[0]
 
 
@@ -146,7 +146,7 @@ def test_built_elements_keep_their_namespaces() -> None:
 
 
 @pytest.mark.parametrize("below", ["<q:b/>", "<c q:x='1'/>", "<c xmlns='w'><q:b/></c>"])
-def test_a_peer_does_not_choose_the_namespace_of_what_is_forwarded(below: str) -> None:
+def test_a_peer_does_not_choose_the_namespace_of_a_forwarded_element(below: str) -> None:
     """lxml 6.1 on its own writes the moved ``{u}b`` with a prefix that means ``v`` there."""
     wrapper = xml.fromstring("<p:forwarded xmlns:p='u'/>")
     wrapper.append(xml.fromstring(f"<p:message xmlns:p='v' xmlns:q='u'>{below}</p:message>"))
@@ -167,7 +167,7 @@ NSMAPS = st.dictionaries(st.sampled_from([None, "p", "q", "ns0"]), st.sampled_fr
 
 @st.composite
 def elements(draw: st.DrawFn, depth: int = 3) -> xml.Element:
-    """Trees as programs build them: of elements that were made elsewhere, with prefixes of their own."""
+    """Build trees of elements that were made elsewhere, with prefixes of their own, as programs do."""
     tag = draw(NAMES.filter(lambda name: "XML" not in name))
     nsmap = draw(NSMAPS)
     if not tag.startswith("{"):
@@ -189,7 +189,7 @@ def test_any_element_survives(element: xml.Element, ns: str) -> None:
 
 
 @pytest.mark.parametrize("node", [etree.Comment("c"), etree.ProcessingInstruction("p", "i"), etree.Entity("e")])
-def test_what_xmpp_forbids_is_not_written(node: xml.Element) -> None:
+def test_a_node_that_xmpp_forbids_is_not_written(node: xml.Element) -> None:
     element = etree.Element("{u}a")
     etree.SubElement(element, "{u}b").append(node)
     with pytest.raises(ValueError, match="not allowed in XMPP"):

@@ -21,12 +21,12 @@ from lxml import etree
 
 from .. import xml
 from ..errors import StreamCondition, StreamError
+from ..xml.markup import ILLEGAL
 from .shown import shown
 
 __all__ = [
     "DOCUMENTS",
     "LIMIT_ERRORS",
-    "NOT_XML",
     "LimitExceeded",
     "Parser",
     "check_declaration",
@@ -49,9 +49,6 @@ _EVENTS: Final[tuple[Literal["start", "end", "comment", "pi"], ...]] = ("start",
 DOCUMENTS: Final[etree.XMLParser[xml.Element]] = etree.XMLParser(
     encoding="utf-8", resolve_entities="internal", no_network=True, huge_tree=False, collect_ids=False
 )
-
-#: A character that XML 1.0 does not allow.
-NOT_XML: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 _NAMESPACE_ERRORS: Final[dict[int, StreamCondition]] = {
     etree.ErrorTypes.NS_ERR_XML_NAMESPACE: StreamCondition.BAD_NAMESPACE_PREFIX,
@@ -182,7 +179,7 @@ def check_references(text: bytes) -> None:
                 raise refuse(StreamCondition.RESTRICTED_XML, f"the entity {entity.decode(errors='replace')!r:.80}")
         else:
             code = int(decimal) if decimal else int(hexadecimal, 16)
-            if code > 0x10FFFF or NOT_XML.match(chr(code)):
+            if code > 0x10FFFF or ILLEGAL.match(chr(code)):
                 raise refuse(StreamCondition.NOT_WELL_FORMED, "a reference to a character that is not allowed in XML")
         position = text.find(b"&", reference.end())
 

@@ -26,8 +26,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from ..errors import ElementError, StreamCondition, StreamError
-from ..xml.markup import read_document
-from .pullparser import DOCUMENTS, NOT_XML, check_references, refuse
+from ..xml.markup import ILLEGAL, read_document
+from .pullparser import DOCUMENTS, check_references, refuse
 from .streamevents import Skipped
 
 __all__ = ["LONGEST_TAG", "Skipper"]
@@ -172,7 +172,7 @@ class Skipper:
             text, sound = exc.object[: exc.start].decode(), max(exc.start - begun, 0)
         else:
             sound = len(data)
-        illegal = NOT_XML.search(text)
+        illegal = ILLEGAL.search(text)
         if illegal is None:
             return sound, error
         error = refuse(StreamCondition.NOT_WELL_FORMED, "a character that is not allowed in XML")

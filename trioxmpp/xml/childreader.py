@@ -143,7 +143,7 @@ class ChildrenReader:
                 self._refuse_second(f"{field.variable} is not nothing", field.path)
                 self._source.add(3, f"{field.variable} = child")
             else:
-                self._read_child(field, index, node.path)
+                self._read_child(field, index, node)
             keyword = "elif"
 
     def _cases(self, fields: list[PlannedField], node: Node) -> list[tuple[str, PlannedField | Node, int]]:
@@ -169,8 +169,9 @@ class ChildrenReader:
         cases += [(0, f"tag == {wrapper.tag!r}", wrapper, 0) for wrapper in node.wrappers]
         return [case[1:] for case in sorted(cases, key=lambda case: case[0])]
 
-    def _read_child(self, field: PlannedField, index: int, parent: str) -> None:
-        add, target, path = self._source.add, f"v_{field.field}", f"{parent}/{field.name}"
+    def _read_child(self, field: PlannedField, index: int, node: Node) -> None:
+        add, target, parent = self._source.add, f"v_{field.field}", node.path
+        path = f"{parent}/{field.name}"
         match field.kind:
             case Kind.CHILD | Kind.CHILDREN:
                 self._read_nested(field, index, parent)
@@ -179,13 +180,8 @@ class ChildrenReader:
                 add(3, f"{target} = text_of(child)")
             case Kind.CHILD_TEXTS:
                 add(3, f"{target}.append(text_of(child))")
-            case Kind.CHILD_NAME if index:
-                add(3, f"{target} = tag.rpartition('}}')[2]")
             case Kind.CHILD_NAME:
-                # A known name counts more than an unknown one in front of it.
-                self._refuse_second(f"{target} is not None and {target}.__class__ is not str", path)
-                names = {tag_from(field.ns, name): value for name, value in field.names.items()}
-                add(3, f"{target} = {self._source.bind(names)}[tag]")
+                self._read_name(field, node, is_unknown=bool(index))
             case Kind.FLAG:
                 self._refuse_second(target, path)
                 add(3, f"{target} = True")
@@ -205,9 +201,11 @@ class ChildrenReader:
     def _read_nested(self, field: PlannedField, index: int, parent: str) -> None:
         add, target, nested = self._source.add, f"v_{field.field}", self._source.bind(field.nested[index])
         is_many = field.kind is Kind.CHILDREN
-        if not is_many:
-            self._refuse_second(f"{target} is not None", f"{parent}/{field.keys[index].rpartition('}')[2]}")
+        path = f"{parent}/{field.keys[index].rpartition('}')[2]}"
         add(3, "try:")
+        if not is_many:
+            add(4, f"if {target} is not None:")
+            add(5, f"raise ElementError('more than one', {path.removeprefix(f'{parent}/')!r})")
         add(4, f"{target}.append({nested}.load(child))" if is_many else f"{target} = {nested}.load(child)")
         add(3, "except ElementError as exc:")
         if not field.is_lenient:
@@ -218,6 +216,19 @@ class ChildrenReader:
         number = f"len({target}) + 1 + (len(unread.get({field.field!r}, ())) if unread else 0)"
         add(4, f"inside(exc, {parent!r}, child, {number})" if is_many else f"inside(exc, {parent!r}, None)")
         add(4, f"unread = aside(unread, declaration, {field.field!r}, copied(child), exc, exc.path)")
+
+    def _read_name(self, field: PlannedField, node: Node, *, is_unknown: bool) -> None:
+        """Take the name of a child. A known name replaces an unknown one in front of it, which goes to the rest."""
+        add, target = self._source.add, f"v_{field.field}"
+        if is_unknown:
+            add(3, f"{target}, unknown = tag.rpartition('}}')[2], child")
+            return
+        self._refuse_second(f"{target} is not None and {target}.__class__ is not str", f"{node.path}/{field.name}")
+        for rest in [other for other in node.fields if other.kind is Kind.REST and field.is_open]:
+            add(3, f"if {target} is not None:")
+            add(4, f"v_{rest.field}.append(copied(unknown))")
+        names = {tag_from(field.ns, name): value for name, value in field.names.items()}
+        add(3, f"{target} = {self._source.bind(names)}[tag]")
 
     def _refuse_second(self, condition: str, path: str) -> None:
         self._source.add(3, f"if {condition}:")

@@ -1,8 +1,8 @@
 """Values of fields that hold XML of any kind: elements as they came, and payloads that become objects when asked for.
 
-An open child, such as the payload of a pubsub item, may be of any class, and of a class that a module declares which
-the author of the field never heard of. So the field keeps the element, and whoever knows a class asks for it:
-``item.payload.get(Nick)``. Each class gets its own view, made once; the element itself does not change.
+An open child, such as the payload of a pubsub item, may be an element of any module, also of one that is written later.
+So the field keeps the element, and a caller that knows a class asks for it: ``item.payload.get(Nick)``. Each class gets
+its own view, made once; the element itself does not change.
 """
 
 from __future__ import annotations
@@ -64,35 +64,46 @@ class Views:
     def __reduce__(self) -> tuple[type[Views], tuple[()]]:
         return Views, ()  # a copy makes its own
 
-    def get(self, content: Any, cls: type[T], *, strict: bool = False) -> T | None:
-        """Return `content`, an element or an object, as `cls`.
+    def first(self, contents: Iterable[Any], cls: type[T], *, strict: bool = False) -> T | None:
+        """Return the first of `contents`, elements or objects, that `cls` describes, as `cls`; None if none does.
 
-        The result is None if `cls` does not describe it, or if it is malformed and not `strict`; that is logged.
-        Raises ElementError if it is malformed and `strict`, TypeError if `cls` describes no element.
+        A malformed one is logged and left out, or with `strict` raised as ElementError. Raises TypeError if `cls`
+        describes no element.
         """
+        tag, made = declaration_of(cls).tag, self._made
+        for content in contents:
+            if content.__class__ is cls:
+                return content
+            if content.__class__ is not Element or content.tag == tag:
+                kept = made.get((id(content), cls))
+                view = self._view(content, cls) if kept is None else kept[1]
+                if view is None:
+                    continue
+                if not isinstance(view, ElementError):
+                    return view  # type: ignore[no-any-return]
+                if strict:
+                    raise ElementError(str(view.args[0]), view.path)
+        return None
+
+    def all(self, contents: Iterable[Any], cls: type[T], *, strict: bool = False) -> list[T]:
+        """Return all of `contents` that `cls` describes, in order; see `first`."""
+        found = [self.first((content,), cls, strict=strict) for content in contents]
+        return [view for view in found if view is not None]
+
+    def _view(self, content: Any, cls: type[Any]) -> Any:
+        """Return `content` as `cls`, or the ElementError if it is malformed, or None if `cls` does not describe it."""
         declaration = declaration_of(cls)
-        if isinstance(content, Element):
-            if content.tag != declaration.tag:
-                return None
-        elif type(content) is cls:
-            return content
-        key = id(content), cls
-        if key not in self._made:
-            element = _as_element(content, declaration.tag)
-            if element is None or not declaration.matches(element):
-                return None
-            try:
-                self._made[key] = content, declaration.load(element)
-            except ElementError as exc:
-                exc.__traceback__ = exc.__cause__ = exc.__context__ = None
-                self._made[key] = content, exc
-                report(declaration, "", exc)
-        view = self._made[key][1]
-        if isinstance(view, ElementError):
-            if strict:
-                raise ElementError(str(view.args[0]), view.path)
+        element = _as_element(content, declaration.tag)
+        if element is None or not declaration.matches(element):
             return None
-        return view  # type: ignore[no-any-return]
+        try:
+            view = declaration.load(element)
+        except ElementError as exc:
+            exc.__traceback__ = exc.__cause__ = exc.__context__ = None
+            report(declaration, "", exc)
+            view = exc
+        self._made[id(content), cls] = content, view
+        return view
 
 
 def _as_element(content: Any, tag: str) -> Element | None:
@@ -149,7 +160,7 @@ class Payload:
         if views is None:
             views = Views()
             object.__setattr__(self, "_views", views)
-        return views.get(self.content, cls, strict=strict)
+        return views.first((self.content,), cls, strict=strict)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Payload):

@@ -12,7 +12,7 @@ import copyreg
 import re
 from collections.abc import Callable
 from itertools import chain
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from lxml import etree
 
@@ -59,10 +59,11 @@ NAMESPACE_ERRORS: Final = frozenset(
 _PARSER: Final = etree.XMLParser(
     encoding="utf-8", no_network=True, huge_tree=False, resolve_entities=False, collect_ids=False
 )
-# May find some in text as well, which only means to take the longer way.
-_PREFIXES: Final = re.compile(r" xmlns:([^=]+)=")
-# In a start tag as lxml writes it, where no value holds a quotation mark.
-_DECLARATIONS: Final = re.compile(r' xmlns:([^=]+)="[^"]*"')
+_TAGS: Final = re.compile("<[^>]*>")
+_VALUES: Final = re.compile('"[^"]*"')
+_PREFIXES: Final = re.compile(r"[ </]([^ </:>=]+):")
+_DECLARED: Final = re.compile(" xmlns:([^=]+)=")
+_DECLARATIONS: Final = re.compile(r' xmlns:[^=]+="[^"]*"')
 _NO_NAMESPACE: Final = "{}*"
 _NOT_ELEMENTS: Final = (etree.Comment, etree.ProcessingInstruction, etree.Entity)
 
@@ -110,12 +111,51 @@ def read_document(data: bytes, parser: etree.XMLParser[Element]) -> Element:
     try:
         root = etree.fromstring(data, parser)
     except etree.XMLSyntaxError as exc:
-        raise ElementError(f"not well-formed: {exc.msg}") from None
+        # lxml refuses a whole document for a namespace that is not a URI. A stream does not.
+        if not len(parser.error_log) or any(map(_is_fatal, parser.error_log)):
+            raise ElementError(f"not well-formed: {exc.msg}") from None
+        return _read_noted(data)
     if len(parser.error_log):
-        for entry in parser.error_log:
-            if entry.level == etree.ErrorLevels.FATAL or entry.type in NAMESPACE_ERRORS:
-                raise ElementError(f"not well-formed: {entry.message}")
+        for entry in filter(_is_fatal, parser.error_log):
+            raise ElementError(f"not well-formed: {entry.message}")
     return root
+
+
+def _is_fatal(entry: Any) -> bool:
+    return bool(entry.level == etree.ErrorLevels.FATAL or entry.type in NAMESPACE_ERRORS)
+
+
+def _read_noted(data: bytes) -> Element:
+    """Read a document about which libxml2 notes what is harmless, as a stream would.
+
+    libxml2 logs no more than 100 errors, so one that matters might not be in the log. A parser that has stopped for it
+    does not report the comment behind the document, and a prefix that is not bound is still part of the name.
+    """
+    parser = etree.XMLPullParser(
+        ("start", "end", "comment", "pi"),
+        encoding="utf-8",
+        resolve_entities="internal",
+        no_network=True,
+        huge_tree=False,
+        collect_ids=False,
+    )
+    try:
+        parser.feed(data)
+        parser.feed(b"<!---->")
+    except etree.XMLSyntaxError as exc:
+        raise ElementError(f"not well-formed: {exc.msg}") from None
+    *events, (last, _) = parser.read_events()
+    if last != "comment" or any(map(_is_fatal, parser.feed_error_log)):
+        raise ElementError("not well-formed")
+    for event, node in events:
+        if event not in ("start", "end"):
+            raise ElementError("comments and processing instructions are not allowed")
+        if any(":" in str(name).rpartition("}")[2] for name in (node.tag, *node.attrib)):
+            raise ElementError("not well-formed: a prefix is not bound to a namespace")
+    root = events[0][1]
+    if root.getroottree().docinfo.internalDTD is not None:
+        raise ElementError("a document type declaration is not allowed")
+    return copied(root)  # since the parser still owns the original
 
 
 def fromstring(text: str | bytes) -> Element:
@@ -181,30 +221,32 @@ def serialise_element(element: Element, ns: str) -> str:
         is_qualified = False
     if is_qualified:
         text = etree.tostring(element, encoding="unicode", with_tail=False)
-        if " xmlns:" in text:
-            text = _without_strays(text)
-        prefixes = _PREFIXES.findall(text) if " xmlns:" in text else ()
-        if len(set(prefixes)) == len(prefixes):
+        if " xmlns:" not in text:
             return text
+        # lxml also writes the prefixes of the elements around, such as that of the stream. How many it sees depends on
+        # how the element was read, and the text must not.
+        end = text.index(">")
+        without = _DECLARATIONS.sub("", text[:end]) + text[end:]
+        if not _may_have_prefixes(without, text[:end]) or not _has_prefixes(text):
+            return without
     # In two cases libxml2 would write something else than the tree means. It leaves out xmlns='' where an element
     # without a namespace stands below a default one, here or where the text is put. And where an element was moved
     # below one that declares its namespace, libxml2 uses the prefix of that one, even if an element in between declares
-    # the prefix otherwise: a peer could choose the namespace in which an element that we forward is read.
+    # the prefix otherwise: a peer could choose the namespace in which an element that we forward is read. Without
+    # prefixes, the text is also the same whichever way the element was read.
     return _write(element, ns)
 
 
-def _without_strays(text: str) -> str:
-    """Leave out prefixes that the element only inherited, such as that of the stream, and does not use.
+def _may_have_prefixes(text: str, start: str) -> bool:
+    """Whether the names in a text may have prefixes: a quick look, which also finds the prefixes in words."""
+    return " xmlns:" in text or any(f"{prefix}:" in text for prefix in _DECLARED.findall(start))
 
-    How many elements around it lxml sees depends on how it was read; the text must not.
-    """
-    end = text.index(">")
 
-    def kept(match: re.Match[str]) -> str:
-        prefix = match[1] + ":"
-        return match[0] if f"<{prefix}" in text or f" {prefix}" in text else ""
-
-    return _DECLARATIONS.sub(kept, text[:end]) + text[end:]
+def _has_prefixes(text: str) -> bool:
+    """Whether a name in a text that lxml wrote has a prefix, other than ``xml``."""
+    # Neither < nor > nor a quotation mark stands for itself in what lxml writes.
+    names = _VALUES.sub("", "".join(_TAGS.findall(text)))
+    return any(prefix not in ("xml", "xmlns") for prefix in _PREFIXES.findall(names))
 
 
 def _write(element: Element, default: str) -> str:

@@ -131,7 +131,7 @@ def _checked(validate: Callable[[Any], object], value: Any, path: str) -> None:
 def _converted(cls: type[Any], value: Any, path: str) -> Any:
     """Make a value of this class. A string is not taken for the sequence of its characters."""
     try:
-        if isinstance(value, str | bytes):
+        if isinstance(value, str | bytes) and cls is not Payload:
             raise TypeError(f"expected a {'mapping' if cls is Texts else 'sequence'}, got {type(value).__name__}")
         return cls(value)
     except (TypeError, ValueError) as exc:
@@ -209,6 +209,8 @@ def _replace(self: Any, /, **changes: Any) -> Any:
     unread = {name: values for name, values in (getattr(self, UNREAD, None) or {}).items() if name not in changes}
     if unread:
         object.__setattr__(made, UNREAD, unread)
+    if not changes and hasattr(self, MIXED):
+        object.__setattr__(made, MIXED, getattr(self, MIXED))
     return made
 
 

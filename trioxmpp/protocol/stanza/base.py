@@ -101,17 +101,15 @@ class Stanza:
         that is forwarded keeps what `cls` does not know. A malformed payload is logged; with `strict` the first payload
         that `cls` describes counts, and if it is malformed this raises ElementError.
         """
-        views = self._views = self._views or Views()
-        for payload in self.payloads:
-            if (view := views.get(payload, cls, strict=strict)) is not None:
-                return view
-        return None
+        if self._views is None:
+            self._views = Views()
+        return self._views.first(self.payloads, cls, strict=strict)
 
     def get_all(self, cls: type[P], *, strict: bool = False) -> list[P]:
         """Return all well-formed payloads that `cls` describes, in order; see `get`."""
-        views = self._views = self._views or Views()
-        found = [views.get(payload, cls, strict=strict) for payload in self.payloads]
-        return [view for view in found if view is not None]
+        if self._views is None:
+            self._views = Views()
+        return self._views.all(self.payloads, cls, strict=strict)
 
     def validate(self) -> None:
         """Check that this stanza may be sent and can be written; addresses given as strings become JIDs.
