@@ -19,6 +19,7 @@ from typing import Final
 from .. import xml
 from ..errors import StreamCondition, StreamError
 from . import ns
+from .dictionary import names_of_thread, run_apart
 from .limits import Limits
 from .pullparser import LimitExceeded, check_declaration, find_offence, may_offend, refuse
 from .skipping import Skipper
@@ -104,7 +105,7 @@ class Framing:
 
         What was complete before the error is returned. The elements belong to the caller.
         """
-        self._read(data, all_of_it=True)
+        self._read_bounded(data, all_of_it=True)
         events, self._handed_out = self._handed_out, []
         return events, self._error
 
@@ -114,7 +115,7 @@ class Framing:
         For negotiation: what follows ``<proceed/>`` is TLS and no longer XML; what follows ``<success/>`` is another
         stream. The next call returns an error that comes after the event.
         """
-        rest = data if self._handed_out else self._read(data, all_of_it=False)
+        rest = data if self._handed_out else self._read_bounded(data, all_of_it=False)
         if self._handed_out:
             return self._handed_out.pop(0), rest, None
         return None, b"", self._error
@@ -124,7 +125,20 @@ class Framing:
         if self.between:
             self._parser.release_buffers()
 
-    def _read(self, data: bytes, all_of_it: bool) -> bytes:
+    def _read_bounded(self, data: bytes, all_of_it: bool) -> bytes:
+        """Read as `_read` does; apart, if the names that libxml2 remembers are too many."""
+        if names_of_thread().exhausted(data):
+            return run_apart(self._read_apart, data, all_of_it)
+        return self._read(data, all_of_it, in_bulk=all_of_it)
+
+    def _read_apart(self, data: bytes, all_of_it: bool) -> bytes:
+        # A parser keeps the dictionary of the thread in which it was made; the one for bulk belongs to the process.
+        self.release_buffers()
+        rest = self._read(data, all_of_it, in_bulk=False)
+        self.release_buffers()
+        return rest
+
+    def _read(self, data: bytes, all_of_it: bool, *, in_bulk: bool) -> bytes:
         """Read piece after piece, until one completed an event or to the end; return the bytes that were not read."""
         parser = self._parser
         if self._error is not None or parser.ended:
@@ -135,7 +149,7 @@ class Framing:
             data = bytes(self._rest + data)
             self._rest.clear()
         position, end = 0, len(data)
-        self._in_bulk = all_of_it
+        self._in_bulk = in_bulk
         try:
             while position < end and not parser.ended and (all_of_it or not parser.events):
                 position = self._step(data, position, all_of_it)

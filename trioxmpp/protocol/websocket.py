@@ -16,6 +16,7 @@ from .. import xml
 from ..errors import ElementError, StreamCondition, StreamError
 from ..xml.markup import read_document
 from . import ns
+from .dictionary import names_of_thread
 from .framing import FIRST_LEVEL_NAMESPACES, FOOTER, Framing, header
 from .limits import Limits
 from .pullparser import DOCUMENTS, refuse
@@ -102,9 +103,10 @@ class DocumentFraming:
         return element
 
     def _read(self, data: bytes) -> Event | None:
-        usual = self._read_usual(data)
-        if usual is not None:
-            return usual
+        if not names_of_thread().exhausted(data):  # else the framing reads it apart
+            usual = self._read_usual(data)
+            if usual is not None:
+                return usual
         data = data.strip(_SPACE)
         if not data:
             return None
