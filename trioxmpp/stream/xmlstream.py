@@ -29,8 +29,8 @@ logger = logging.getLogger(__name__)
 FEATURES = f"{{{ns.STREAM}}}features"
 STREAM_ERROR = f"{{{ns.STREAM}}}error"
 
-# The namespaces of what a negotiation cannot do without.
-_NEEDED = tuple(f"{{{namespace}}}" for namespace in (ns.STREAM, ns.TLS, ns.SASL, ns.SASL2, ns.SM))
+# The namespaces of what a negotiation cannot pass over; that of RFC 7395 would be the end of another kind of stream.
+_NEEDED = tuple(f"{{{namespace}}}" for namespace in (ns.STREAM, ns.TLS, ns.SASL, ns.SASL2, ns.SM, ns.FRAMING))
 
 #: Seconds that any element may take, and octets that must come of a longer one each second.
 ELEMENT_TIME = 900.0
