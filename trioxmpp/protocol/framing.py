@@ -19,7 +19,6 @@ from typing import Final
 from .. import xml
 from ..errors import StreamCondition, StreamError
 from . import ns
-from .dictionary import names_of_thread, run_apart
 from .limits import Limits
 from .pullparser import LimitExceeded, check_declaration, find_offence, may_offend, refuse
 from .skipping import Skipper
@@ -73,6 +72,7 @@ class Framing:
         self._parser = StreamParser(self._limits, namespaces)
         self._handed_out: list[Event] = []  # by the parser, but not by us
         self._error: StreamError | None = None
+        self._isolated = False
         self._in_bulk = False  # whether to try to read much at once
         self._declared = False  # whether there was an XML declaration
         self._rest = bytearray()  # the piece that is not complete yet
@@ -105,7 +105,7 @@ class Framing:
 
         What was complete before the error is returned. The elements belong to the caller.
         """
-        self._read_bounded(data, all_of_it=True)
+        self._read(data, all_of_it=True)
         events, self._handed_out = self._handed_out, []
         return events, self._error
 
@@ -115,30 +115,24 @@ class Framing:
         For negotiation: what follows ``<proceed/>`` is TLS and no longer XML; what follows ``<success/>`` is another
         stream. The next call returns an error that comes after the event.
         """
-        rest = data if self._handed_out else self._read_bounded(data, all_of_it=False)
+        rest = data if self._handed_out else self._read(data, all_of_it=False)
         if self._handed_out:
             return self._handed_out.pop(0), rest, None
         return None, b"", self._error
+
+    def isolate(self) -> None:
+        """From now on keep no parser from one call to the next, and use none that others use, too.
+
+        So each call can be made in a thread of its own, and what libxml2 keeps for that thread goes with it.
+        """
+        self._isolated = True
 
     def release_buffers(self) -> None:
         """Free some 10 kB of memory that can be had again. For a stream on which nothing has come for a while."""
         if self.between:
             self._parser.release_buffers()
 
-    def _read_bounded(self, data: bytes, all_of_it: bool) -> bytes:
-        """Read as `_read` does; apart, if the names that libxml2 remembers are too many."""
-        if names_of_thread().exhausted(data):
-            return run_apart(self._read_apart, data, all_of_it)
-        return self._read(data, all_of_it, in_bulk=all_of_it)
-
-    def _read_apart(self, data: bytes, all_of_it: bool) -> bytes:
-        # A parser keeps the dictionary of the thread in which it was made; the one for bulk belongs to the process.
-        self.release_buffers()
-        rest = self._read(data, all_of_it, in_bulk=False)
-        self.release_buffers()
-        return rest
-
-    def _read(self, data: bytes, all_of_it: bool, *, in_bulk: bool) -> bytes:
+    def _read(self, data: bytes, all_of_it: bool) -> bytes:
         """Read piece after piece, until one completed an event or to the end; return the bytes that were not read."""
         parser = self._parser
         if self._error is not None or parser.ended:
@@ -149,7 +143,9 @@ class Framing:
             data = bytes(self._rest + data)
             self._rest.clear()
         position, end = 0, len(data)
-        self._in_bulk = in_bulk
+        self._in_bulk = all_of_it and not self._isolated
+        if self._isolated:
+            self.release_buffers()
         try:
             while position < end and not parser.ended and (all_of_it or not parser.events):
                 position = self._step(data, position, all_of_it)
@@ -160,6 +156,8 @@ class Framing:
             self._error = exc.with_traceback(None)  # it is kept, and its traceback would keep frames
             self._fed.clear()
         self._handed_out += parser.hand_out()
+        if self._isolated:
+            self.release_buffers()
         return data[position:] + nul + beyond
 
     def _step(self, data: bytes, position: int, all_of_it: bool) -> int:

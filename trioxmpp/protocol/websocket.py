@@ -16,7 +16,6 @@ from .. import xml
 from ..errors import ElementError, StreamCondition, StreamError
 from ..xml.markup import read_document
 from . import ns
-from .dictionary import names_of_thread
 from .framing import FIRST_LEVEL_NAMESPACES, FOOTER, Framing, header
 from .limits import Limits
 from .pullparser import DOCUMENTS, refuse
@@ -81,6 +80,11 @@ class DocumentFraming:
                 self._error = exc.with_traceback(None)  # it is kept, and its traceback would keep frames
         return None, b"", self._error
 
+    def isolate(self) -> None:
+        """See `Framing.isolate`."""
+        self._fast_path_limit = 0
+        self._framing.isolate()
+
     def release_buffers(self) -> None:
         """See `Framing.release_buffers`."""
         self._framing.release_buffers()
@@ -103,10 +107,9 @@ class DocumentFraming:
         return element
 
     def _read(self, data: bytes) -> Event | None:
-        if not names_of_thread().exhausted(data):  # else the framing reads it apart
-            usual = self._read_usual(data)
-            if usual is not None:
-                return usual
+        usual = self._read_usual(data)
+        if usual is not None:
+            return usual
         data = data.strip(_SPACE)
         if not data:
             return None

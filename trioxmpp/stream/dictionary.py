@@ -6,8 +6,8 @@ octet and a half for each octet that it sends.
 
 Names cannot be refused: only the application knows which of them mean something. But a dictionary can be thrown
 away. `Names` estimates what has been put into the dictionary of a thread. An honest peer never comes near `MOST`. When
-that much is in it, each further read is parsed in a thread of its own (`run_apart`), which takes a tenth of a
-millisecond, and whose dictionary goes when the stanzas of that read have gone.
+that much is in it, each further read is parsed in a thread of its own (`read_bounded`). That takes a tenth of a
+millisecond, and the dictionary of that thread goes when the stanzas of the read have gone.
 
 To look at every name would cost as much as to parse. So one read of `SAMPLED` is looked at. Which one depends on a
 keyed hash (that of Python's `bytes`), so that a peer cannot know it.
@@ -20,7 +20,9 @@ import threading
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
-__all__ = ["MOST", "SAMPLED", "Names", "names_of_thread", "run_apart"]
+from .encoding import Inbound
+
+__all__ = ["MOST", "SAMPLED", "Names", "read_bounded"]
 
 T = TypeVar("T")
 
@@ -73,12 +75,15 @@ class _Local(threading.local):
 _local: Final = _Local()
 
 
-def names_of_thread() -> Names:
-    """Return the estimate for the dictionary of this thread."""
-    return _local.names
+def read_bounded(inbound: Inbound, read: Callable[[bytes], T], data: bytes) -> T:
+    """Return ``read(data)``, where `read` is a method of `inbound`; read apart if this thread has too many names."""
+    if not _local.names.exhausted(data):
+        return read(data)
+    inbound.isolate()
+    return _run_apart(read, data)
 
 
-def run_apart(function: Callable[..., T], *args: Any) -> T:
+def _run_apart(function: Callable[..., T], *args: Any) -> T:
     """Call a function in a thread of its own, wait for it, and return what it returns, or raise what it raises."""
     outcome: list[T] = []
     failure: list[BaseException] = []
