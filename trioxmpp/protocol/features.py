@@ -1,4 +1,4 @@
-"""What a server offers: ``<stream:features/>`` (RFC 6120 §4.3.2)."""
+"""Stream features: what a server offers at the beginning of a stream, ``<stream:features/>`` (RFC 6120 §4.3.2)."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ __all__ = ["StreamFeatures", "parse_features"]
 
 @record
 class StreamFeatures:
-    """The features that we know, and `has` for the others. Their order means nothing."""
+    """The features that the library uses, and the tags of all. Their order means nothing."""
 
     starttls: bool = False
     starttls_required: bool = False
     mechanisms: tuple[str, ...] = ()
     channel_bindings: tuple[str, ...] | None = None
-    """The types of channel binding for those mechanisms (XEP-0440); None: the server does not tell."""
+    """The types of channel binding for those mechanisms (XEP-0440); None if the server announces none."""
     sasl2: SASL2Offer | None = None
-    """Logging in by XEP-0388."""
+    """The offer of SASL2 (XEP-0388)."""
     bind: bool = False
     session_required: bool = False
-    """A legacy session is to be established: offered, and not ``<optional/>``."""
+    """Whether a legacy session must be established (RFC 3921 §3): it is offered, and not ``<optional/>``."""
     sm: bool = False
     csi: bool = False
-    """The server wants to know whether anybody is looking (XEP-0352)."""
+    """Whether the server takes client state indications (XEP-0352)."""
     tags: frozenset[str] = frozenset()
-    """The tags of everything that is offered."""
+    """The tags of all features, as ``{namespace}name``."""
 
     def has(self, tag: str) -> bool:
-        """Whether a feature ``{namespace}name`` is offered."""
+        """Tell whether the feature with this tag, ``{namespace}name``, is offered."""
         return tag in self.tags
 
 
@@ -49,7 +49,7 @@ class _Mechanism:
 
 @xml.element(ns.SASL, "mechanisms")
 class _Mechanisms:
-    each: tuple[_Mechanism, ...] = xml.children()
+    mechanisms: tuple[_Mechanism, ...] = xml.children()
 
 
 @xml.element(ns.BIND, "bind")
@@ -64,7 +64,7 @@ class _Session:
 
 @xml.element(ns.STREAM, "features")
 class _Features:
-    """All of them may come twice: a server that says so twice says nothing else."""
+    """Each feature may come twice, which means what it means once."""
 
     starttls: tuple[_StartTLS, ...] = xml.children()
     mechanisms: tuple[_Mechanisms, ...] = xml.children()
@@ -74,13 +74,13 @@ class _Features:
 
 
 def parse_features(element: xml.Element) -> StreamFeatures:
-    """What is offered. Never raises: what cannot be understood is not offered."""
+    """Return the features. Never raises: a feature that cannot be read is not offered."""
     tags = frozenset(str(child.tag) for child in element)
     try:
         offered = xml.parse(_Features, element)
     except ElementError:
         return StreamFeatures(tags=tags)
-    names = [mechanism.name.strip() for mechanisms in offered.mechanisms for mechanism in mechanisms.each]
+    names = [mechanism.name.strip() for mechanisms in offered.mechanisms for mechanism in mechanisms.mechanisms]
     return StreamFeatures(
         starttls=bool(offered.starttls),
         starttls_required=any(starttls.required for starttls in offered.starttls),
@@ -96,8 +96,9 @@ def parse_features(element: xml.Element) -> StreamFeatures:
 
 
 def _channel_bindings(element: xml.Element) -> tuple[str, ...] | None:
+    """Return the types of XEP-0440 §2, or None if the server announces none."""
     announced = element.find(f"{{{ns.SASL_BINDINGS}}}sasl-channel-binding")
     if announced is None:
         return None
     types = announced.findall(f"{{{ns.SASL_BINDINGS}}}channel-binding")
-    return tuple(name for each in types if (name := each.get("type")))
+    return tuple(name for type_ in types if (name := type_.get("type")))

@@ -72,6 +72,7 @@ class Framing:
         self._parser = StreamParser(self._limits, namespaces)
         self._handed_out: list[Event] = []  # by the parser, but not by us
         self._error: StreamError | None = None
+        self._isolated = False
         self._in_bulk = False  # whether to try to read much at once
         self._declared = False  # whether there was an XML declaration
         self._rest = bytearray()  # the piece that is not complete yet
@@ -119,6 +120,13 @@ class Framing:
             return self._handed_out.pop(0), rest, None
         return None, b"", self._error
 
+    def isolate(self) -> None:
+        """From now on keep no parser from one call to the next, and use none that others use, too.
+
+        So each call can be made in a thread of its own, and what libxml2 keeps for that thread goes with it.
+        """
+        self._isolated = True
+
     def release_buffers(self) -> None:
         """Free some 10 kB of memory that can be had again. For a stream on which nothing has come for a while."""
         if self.between:
@@ -135,7 +143,9 @@ class Framing:
             data = bytes(self._rest + data)
             self._rest.clear()
         position, end = 0, len(data)
-        self._in_bulk = all_of_it
+        self._in_bulk = all_of_it and not self._isolated
+        if self._isolated:
+            self.release_buffers()
         try:
             while position < end and not parser.ended and (all_of_it or not parser.events):
                 position = self._step(data, position, all_of_it)
@@ -146,6 +156,8 @@ class Framing:
             self._error = exc.with_traceback(None)  # it is kept, and its traceback would keep frames
             self._fed.clear()
         self._handed_out += parser.hand_out()
+        if self._isolated:
+            self.release_buffers()
         return data[position:] + nul + beyond
 
     def _step(self, data: bytes, position: int, all_of_it: bool) -> int:

@@ -1,7 +1,8 @@
 """XEP-0198: Stream Management, as a value with methods.
 
-`StreamManagement` is one end of a session: the counter of what we handled, what the peer says it handled, and what is
-still in flight in between. It knows neither clock nor wire; whoever owns it tells it what happened.
+`StreamManagement` is one end of a session. It has the counter of the stanzas that we handled, the counter that the peer
+reported last, and the stanzas that are still in flight. It knows neither clock nor transport: the session tells it what
+happened. Around it stand the elements of the protocol, to be written and to be read.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ class HandledCountTooHigh(StreamError):
 
 @record
 class Enabled:
-    """What the server granted: ``<enabled/>``."""
+    """The grant of the server, ``<enabled/>`` (XEP-0198 §3)."""
 
     id: str | None = None
     resumable: bool = False
@@ -77,43 +78,43 @@ class Enabled:
 
 @record
 class Failed:
-    """What the server refused: ``<failed/>``. `h` is what it had handled of the old session, if it still knows."""
+    """The refusal of the server, ``<failed/>``. `h` is its counter of the old session, if it still has it (§5)."""
 
     condition: str
     h: int | None = None
 
 
 class StreamManagement(Generic[T]):
-    """Both counters of one session, and what is still in flight."""
+    """Both counters of one session, and the stanzas that are still in flight."""
 
     __slots__ = ("base", "granted", "handled", "unacked")
 
     def __init__(self, granted: Enabled = Enabled(), handled: int = 0, base: int = 0) -> None:
         self.granted = granted
         self.handled = handled
-        """The h that we report: the stanzas that we have taken care of, modulo 2**32."""
+        """The h that we report: the number of stanzas that we have handled, modulo 2**32."""
         self.base = base
         """The last h that the peer reported."""
         self.unacked: deque[T] = deque()
-        """What we sent and the peer did not acknowledge yet, oldest first."""
+        """The stanzas that we sent and that the peer has not acknowledged, oldest first."""
 
     @property
     def resumable(self) -> bool:
-        """Whether the server will let us resume: it said so and gave an id to do it with (XEP-0198 §3)."""
+        """Whether the server lets us resume: it granted that, with an id to do it with (XEP-0198 §3)."""
         return self.granted.resumable and self.granted.id is not None
 
     def received(self) -> None:
-        """A stanza was processed; the next acknowledgement covers it."""
+        """Count a stanza that was handled; the next acknowledgement covers it."""
         self.handled = (self.handled + 1) % MODULUS
 
     def sent(self, item: T) -> None:
-        """A stanza is about to be offered to the transport. To be called *before* it is."""
+        """Note a stanza that is sent. To be called *before* its bytes are offered to the transport."""
         self.unacked.append(item)
 
     def acked(self, h: int) -> list[T]:
-        """The peer says that it handled `h` stanzas; return those that this settles, oldest first.
+        """Take the counter that the peer reports; return the stanzas that it acknowledges, oldest first.
 
-        Raises HandledCountTooHigh, and changes nothing, if that is more than we sent.
+        Raises HandledCountTooHigh, and changes nothing, if `h` is more than we sent.
         """
         count = (h - self.base) % MODULUS
         if count > len(self.unacked):
@@ -122,7 +123,7 @@ class StreamManagement(Generic[T]):
         return [self.unacked.popleft() for _ in range(count)]
 
     def in_flight(self) -> Iterable[T]:
-        """What has to be sent again after a resumption, in the original order (XEP-0198 §5)."""
+        """Return the stanzas to send again after a resumption, in the original order (XEP-0198 §5)."""
         return tuple(self.unacked)
 
 
@@ -133,7 +134,7 @@ def _decode_count(text: str) -> int:
 
 
 def _location(text: str) -> tuple[str, int | None] | None:
-    """Host and port of the server's preferred place to resume at: ``host``, ``host:port``, ``[v6]``, ``[v6]:port``."""
+    """Read where the server prefers a resumption: ``host``, ``host:port``, ``[v6]`` or ``[v6]:port``."""
     if text.startswith("["):
         host, closed, rest = text[1:].partition("]")
         if not closed or (rest and not rest.startswith(":")):
@@ -153,7 +154,7 @@ _COUNT = xml.Codec(_decode_count, str, is_plain=True)
 
 @xml.element(ns.SM, "enable")
 class Enable:
-    """Please manage the stream."""
+    """The request to manage the stream (XEP-0198 §3)."""
 
     resume: bool = xml.attr(default=False)
     max: int | None = xml.attr(default=None)
@@ -161,7 +162,7 @@ class Enable:
 
 @xml.element(ns.SM, "enabled")
 class _Enabled:
-    """What cannot be read is not granted."""
+    """An attribute that cannot be read grants nothing."""
 
     id: str | None = xml.attr(default=None)
     resume: bool = xml.attr(default=False, codec=FLAG)
@@ -171,7 +172,7 @@ class _Enabled:
 
 @xml.element(ns.SM, "resume")
 class Resume:
-    """Please go on with that session; we have handled `h` of its stanzas."""
+    """The request to resume the session `previd`, of which we have handled `h` stanzas (XEP-0198 §5)."""
 
     h: int = xml.attr(codec=_COUNT)
     previd: str = xml.attr()
@@ -205,41 +206,41 @@ REQUEST = xml.serialise(_Request())
 
 
 def enable(*, resume: bool, max: int | None = None) -> str:
-    """The request to manage the stream, resumable or not, for at least `max` seconds without a link."""
+    """Write the request to manage the stream. If it is resumable, the server keeps it `max` seconds without a link."""
     return xml.serialise(Enable(resume=resume, max=max if resume else None))
 
 
 def resume(previd: str, h: int) -> str:
-    """The request to resume the session that the server calls `previd`."""
+    """Write the request to resume the session that the server calls `previd`."""
     return xml.serialise(Resume(h=h, previd=previd))
 
 
 def ack(h: int) -> str:
-    """The answer to ``<r/>``: we handled `h` stanzas."""
+    """Write the answer to ``<r/>``: we handled `h` stanzas."""
     return xml.serialise(_Ack(h=h))
 
 
 def parse_ack(element: xml.Element) -> int:
-    """The h of ``<a/>``. Raises ElementError."""
+    """Return the h of ``<a/>``. Raises ElementError."""
     return xml.parse(_Ack, element).h
 
 
 def parse_enabled(element: xml.Element) -> Enabled:
-    """What ``<enabled/>`` grants. What cannot be read is not granted."""
-    said = xml.parse(_Enabled, element)
-    return Enabled(id=said.id or None, resumable=said.resume, max=said.max, location=said.location)
+    """Return the grant. An attribute that cannot be read grants nothing."""
+    parsed = xml.parse(_Enabled, element)
+    return Enabled(id=parsed.id or None, resumable=parsed.resume, max=parsed.max, location=parsed.location)
 
 
 def parse_resumed(element: xml.Element) -> tuple[str | None, int]:
-    """The previd and the h of ``<resumed/>``. Raises ElementError."""
-    said = xml.parse(_Resumed, element)
-    return said.previd, said.h
+    """Return the previd and the h of ``<resumed/>``. Raises ElementError."""
+    parsed = xml.parse(_Resumed, element)
+    return parsed.previd, parsed.h
 
 
 def parse_failed(element: xml.Element) -> Failed:
-    """Why the server refused, by ``<failed/>``. Never raises: a refusal is a refusal however it is spelt."""
-    said = xml.parse(_Failed, element)
-    for other in said.others:
+    """Return the refusal. Never raises: a refusal with an unknown condition is a refusal."""
+    parsed = xml.parse(_Failed, element)
+    for other in parsed.others:
         for condition in other.iter(f"{{{ns.STANZA_ERRORS}}}*"):
-            return Failed(str(condition.tag).rpartition("}")[2], said.h)
-    return Failed("undefined-condition", said.h)
+            return Failed(str(condition.tag).rpartition("}")[2], parsed.h)
+    return Failed("undefined-condition", parsed.h)

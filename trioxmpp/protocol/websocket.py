@@ -80,6 +80,11 @@ class DocumentFraming:
                 self._error = exc.with_traceback(None)  # it is kept, and its traceback would keep frames
         return None, b"", self._error
 
+    def isolate(self) -> None:
+        """See `Framing.isolate`."""
+        self._fast_path_limit = 0
+        self._framing.isolate()
+
     def release_buffers(self) -> None:
         """See `Framing.release_buffers`."""
         self._framing.release_buffers()

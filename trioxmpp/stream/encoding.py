@@ -36,6 +36,10 @@ class Inbound(Protocol):
         """Return one event, the rest of `data`, and the stream error that stopped us, if any."""
         ...
 
+    def isolate(self) -> None:
+        """From now on keep no parser from one call to the next; see `framing.Framing.isolate`."""
+        ...
+
     def release_buffers(self) -> None:
         """Free memory that can be had again. For a stream on which nothing has come for a while."""
         ...

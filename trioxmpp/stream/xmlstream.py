@@ -20,6 +20,7 @@ from ..protocol.features import StreamFeatures, parse_features
 from ..protocol.limits import Limits
 from ..protocol.streamevents import Event, Skipped, StreamFooter, StreamHeader
 from ..transport.base import Transport
+from .dictionary import read_bounded
 from .encoding import encoding_of
 
 __all__ = ["XmlStream"]
@@ -29,8 +30,8 @@ logger = logging.getLogger(__name__)
 FEATURES = f"{{{ns.STREAM}}}features"
 STREAM_ERROR = f"{{{ns.STREAM}}}error"
 
-# The namespaces of what a negotiation cannot do without.
-_NEEDED = tuple(f"{{{namespace}}}" for namespace in (ns.STREAM, ns.TLS, ns.SASL, ns.SASL2, ns.SM))
+# The namespaces of what a negotiation cannot pass over; that of RFC 7395 would be the end of another kind of stream.
+_NEEDED = tuple(f"{{{namespace}}}" for namespace in (ns.STREAM, ns.TLS, ns.SASL, ns.SASL2, ns.SM, ns.FRAMING))
 
 #: Seconds that any element may take, and octets that must come of a longer one each second.
 ELEMENT_TIME = 900.0
@@ -182,7 +183,7 @@ class XmlStream:
             raise self._error
         was_incomplete = bool(self._inbound.incomplete)
         data = await self._read()
-        events, self._error = self._inbound.feed(data)
+        events, self._error = read_bounded(self._inbound, self._inbound.feed, data)
         if events:
             self.elements_received += len(events)
             self.footer_received = isinstance(events[-1], StreamFooter)
@@ -231,7 +232,7 @@ class XmlStream:
     async def _receive_event(self) -> Event:
         while True:
             data = await self._read()
-            event, self._unread, error = self._inbound.feed_one(data)
+            event, self._unread, error = read_bounded(self._inbound, self._inbound.feed_one, data)
             if event is not None:
                 return event
             if error is not None and self.header is None and data.startswith(b"HTTP/"):
