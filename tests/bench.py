@@ -5,8 +5,9 @@
         romeo, juliet = bench.clients
         ...
 
-The embedded server plays two dialects, in virtual time. Prosody and ejabberd, as they are installed, run in real time,
-and only if ``TRIOXMPP_BENCHES`` names them (``prosody,ejabberd``): a test there takes seconds. A test that needs what
+The embedded server plays two dialects, in virtual time; ``TRIOXMPP_BENCHES=dialects`` makes that all six. Prosody and
+ejabberd, as they are installed, run in real time, and only if ``TRIOXMPP_BENCHES`` names them (``prosody,ejabberd``): a
+test there takes seconds. A test that needs what
 not every server has says so, and is skipped elsewhere with a reason::
 
     bench.has("moderation")
@@ -78,14 +79,21 @@ EMBEDDED = (
     Kind("embedded-prosody", Dialect.PROSODY_13),
     Kind("embedded-ejabberd", Dialect.EJABBERD_26),
 )
+OLDER = (
+    Kind("embedded-prosody-0.12", Dialect.PROSODY_0_12),
+    Kind("embedded-prosody-13.0.1", Dialect.PROSODY_13_0_1),
+    Kind("embedded-ejabberd-23", Dialect.EJABBERD_23),
+    Kind("embedded-ejabberd-24", Dialect.EJABBERD_24),
+)
 
 
 def kinds() -> list[Kind]:
     """The places that this run is about."""
     wanted = [name for name in os.environ.get("TRIOXMPP_BENCHES", "").split(",") if name]
-    unknown = [name for name in wanted if name not in SERVERS]
-    assert not unknown, f"TRIOXMPP_BENCHES names {unknown}; there are {list(SERVERS)}"
-    return [*EMBEDDED, *map(Kind, wanted)]
+    unknown = [name for name in wanted if name not in (*SERVERS, "dialects")]
+    assert not unknown, f"TRIOXMPP_BENCHES names {unknown}; there are {list(SERVERS)} and dialects"
+    real = [Kind(name) for name in wanted if name != "dialects"]
+    return [*EMBEDDED, *(OLDER if "dialects" in wanted else ()), *real]
 
 
 class Bench:

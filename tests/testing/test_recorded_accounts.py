@@ -119,6 +119,63 @@ async def test_archives_are_as_recorded(autojump_clock):
     assert not differences, "\n".join(differences)
 
 
+def chat(id: str, inner: str, to: str = "user1@example.test", type: str = "chat") -> str:
+    return f"<message id='{id}' to='{to}' type='{type}'>{inner}</message>"
+
+
+STORE, FORGED = "<store xmlns='urn:xmpp:hints'/>", "<message xmlns='jabber:client' from='boss@example.test/x'"
+FORGED += " to='user1@example.test/A' type='chat'><body>spoof</body></message>"
+WRAPPED = f"<forwarded xmlns='urn:xmpp:forward:0'>{FORGED}</forwarded>"
+LIVE = (
+    "<active xmlns='http://jabber.org/protocol/chatstates'/>",
+    "<received xmlns='urn:xmpp:receipts' id='z'/>",
+    f"<received xmlns='urn:xmpp:receipts' id='z'/>{STORE}",
+    "<displayed xmlns='urn:xmpp:chat-markers:0' id='z'/>",
+    "<body>nostore</body><no-store xmlns='urn:xmpp:hints'/>",
+    "<reactions xmlns='urn:xmpp:reactions:0' id='z'><reaction>x</reaction></reactions>",
+    f"<reactions xmlns='urn:xmpp:reactions:0' id='z'/>{STORE}",
+    "<retract xmlns='urn:xmpp:message-retract:1' id='z'/>",
+    "<encrypted xmlns='urn:xmpp:omemo:2'/>",
+)
+FULL = "user1@example.test/A"
+MESSAGE_STEPS = (
+    Step(
+        "b",
+        "".join(chat("1", inner) for inner in LIVE)
+        + chat("1", "<body>head</body>", type="headline")
+        + chat("1", "<x xmlns='jabber:x:conference' jid='r@x'/>", type="normal"),
+        ("live what has a stanza-id",),
+    ),
+    Step("a", "<message id='self1' type='chat'><body>note to self</body></message>", ("message to own bare JID",)),
+    Step("b", chat("cc1", "<body>to full</body>", FULL), ("carbon received",), ("a", "a2")),
+    Step("a", chat("cc2", "<body>from a</body>", "user2@example.test"), ("carbon sent",), ("a2", "b")),
+    Step("b", chat("sp", f"<received xmlns='urn:xmpp:carbons:2'>{WRAPPED}</received>", FULL), ("spoofed carbon",)),
+    Step(
+        "b",
+        chat("sp2", "<stanza-id xmlns='urn:xmpp:sid:0' by='user1@example.test' id='FAKE'/><body>fake sid</body>", FULL),
+        ("spoofed stanza-id",),
+    ),
+)
+
+
+async def test_messages_and_carbons_are_as_recorded(autojump_clock):
+    differences = []
+    for version, dialect in RECORDINGS.items():
+        recording = dict(scenes("account", version))
+        async with open_server(accounts=ACCOUNTS, dialect=dialect, archive=True) as server:
+            players = await clients(server, "a", "a2", "b")
+            for name, client in players.items():
+                await client.says("<presence/>")
+                if name != "b":
+                    await client.says("<iq type='set' id='1'><enable xmlns='urn:xmpp:carbons:2'/></iq>")
+                await heard(client)
+            for client in players.values():
+                await heard(client)
+            found = await play(players, MESSAGE_STEPS, recording)
+            differences += [f"{version} {difference}" for difference in found]
+    assert not differences, "\n".join(differences)
+
+
 async def test_block_lists_are_as_recorded(autojump_clock):
     differences = []
     for version, dialect in RECORDINGS.items():
@@ -164,3 +221,31 @@ async def test_rosters_and_subscriptions_are_as_recorded(autojump_clock):
             found += await play(players, (*SUBSCRIPTION_STEPS, *REFUSALS), recording)
             differences += [f"{version} {difference}" for difference in found]
     assert not differences, "\n".join(differences)
+
+
+#: Features of the embedded server that only some of the real ones announce, or announce elsewhere.
+ELSEWHERE = {
+    "urn:xmpp:ping",  # of the account: ejabberd has it on the domain only
+    "urn:xmpp:mam:2#extended",
+    "urn:xmpp:blocking",
+    "jabber:iq:roster",  # ejabberd says nothing of it
+    "http://jabber.org/protocol/pubsub#access-open",  # Prosody has it, and does not say so
+    "http://jabber.org/protocol/pubsub#access-whitelist",
+}
+
+
+async def test_features_are_announced_where_real_servers_announce_them(autojump_clock):
+    info = "<query xmlns='http://jabber.org/protocol/disco#info'/>"
+    missing = []
+    for version, dialect in RECORDINGS.items():
+        recording = dict(scenes("account", version))
+        async with open_server(accounts=ACCOUNTS, dialect=dialect, archive=True) as server:
+            client = (await clients(server, "a"))["a"]
+            for title, to in (("disco server", "example.test"), ("disco account", "user1@example.test")):
+                await client.says(f"<iq type='get' id='1' to='{to}'>{info}</iq>")
+                (answer,) = await heard(client)
+                ((_, recorded),) = recording[title]
+                announced = {each.get("var") for each in answer.iter("{*}feature")}
+                known = {each.get("var") for each in recorded.iter("{*}feature")}
+                missing += [f"{version} {title}: {each}" for each in sorted(announced - known - ELSEWHERE)]
+    assert not missing, "\n".join(missing)

@@ -6,6 +6,7 @@ import pytest
 
 from tests.testing.dialogs import heard
 from tests.testing.raw import RawClient, log_in
+from trioxmpp import xml
 from trioxmpp.protocol import ns
 from trioxmpp.testing import Dialect, open_server
 
@@ -203,3 +204,19 @@ async def test_an_occupant_id_that_an_occupant_claims_is_believed_by_a_forger_on
         (message,) = await heard(juliet)
         ids = [each.get("id") for each in message.iter("{urn:xmpp:occupant-id:0}occupant-id")]
         assert ("FAKE" in ids) is forge
+
+
+@pytest.mark.parametrize("status", [("307", "333"), ("332",)])
+async def test_a_test_puts_an_occupant_out_with_any_status(autojump_clock, server, status):
+    romeo, juliet = await a_room(server)
+    server.rooms.remove(ROOM, "j", *status)
+    assert codes(await heard(juliet)) == [*status, "110"]
+    assert codes(await heard(romeo)) == [*status]
+    assert "j" not in server.rooms.room(ROOM).occupants
+
+
+async def test_a_test_sends_any_stanza_in_the_name_of_a_room(autojump_clock, server):
+    _, juliet = await a_room(server)
+    forged = f"<presence from='{ROOM}/r' xmlns='{ns.CLIENT}'><x xmlns='{USER}'><status code='110'/></x></presence>"
+    server.sessions["juliet@example.test/balcony"].deliver(xml.fromstring(forged))
+    assert codes(await heard(juliet)) == ["110"]

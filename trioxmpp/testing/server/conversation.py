@@ -87,10 +87,7 @@ class Conversation:
         if isinstance(event, StreamHeader):
             raise _refuse(StreamCondition.BAD_FORMAT, "a second stream header")
         if isinstance(event, Skipped):
-            is_stanza = event.is_stanza
-            raise _refuse(
-                StreamCondition.POLICY_VIOLATION if is_stanza else StreamCondition.UNSUPPORTED_STANZA_TYPE, event.reason
-            )
+            raise _not_accepted(event)
         if event.tag == f"{{{ns.STREAM}}}error":
             return None
         return event
@@ -296,6 +293,11 @@ class Conversation:
 
 def _refuse(condition: StreamCondition, text: str) -> StreamError:
     return StreamError(condition, text, by_us=True)
+
+
+def _not_accepted(event: Skipped) -> StreamError:
+    stanza, other = StreamCondition.POLICY_VIOLATION, StreamCondition.UNSUPPORTED_STANZA_TYPE
+    return _refuse(stanza if event.is_stanza else other, event.reason)
 
 
 def _decode(text: str | None) -> bytes:

@@ -35,6 +35,12 @@ class Dialect:
 
     echoes_request: bool
     """Whether errors repeat the payload of the request (RFC 6120 §8.3.1 permits both)."""
+    unannounced_of_domain: frozenset[str]
+    """Features that the domain has, and that disco#info does not say."""
+    unannounced_of_account: frozenset[str]
+    """Features that accounts have, and that disco#info does not say. (ejabberd says some of them of the domain.)"""
+    completes_address: bool
+    """Whether a message without ``to`` gets the bare JID of its sender (RFC 6120 §8.1.1.1 leaves it out)."""
     signs_for_account: bool
     """Whether answers of one's own account have a ``from``, also if the request had no ``to``."""
 
@@ -170,6 +176,10 @@ _OPTIONS = frozenset({
     "access_model", "persist_items", "deliver_payloads", "deliver_notifications", "notify_retract", "notify_delete",
     "notify_config", "title", "type", "description", "publish_model", "roster_groups_allowed",
 })  # fmt: skip
+_UNANNOUNCED_PEP = frozenset(
+    f"http://jabber.org/protocol/pubsub#{name}"
+    for name in ("access-presence", "create-and-configure", "last-published", "presence-notifications")
+)
 _NEWER_OPTIONS = _OPTIONS | {"max_items", "send_last_published_item"}
 
 Dialect.PROSODY_13 = Dialect(
@@ -177,6 +187,9 @@ Dialect.PROSODY_13 = Dialect(
     software="Prosody",
     version="13.0.7",
     echoes_request=False,
+    unannounced_of_domain=frozenset(),
+    unannounced_of_account=frozenset(),
+    completes_address=False,
     signs_for_account=False,
     roster_version="count",
     push_first=False,
@@ -238,6 +251,7 @@ Dialect.PROSODY_0_12 = replace(
     Dialect.PROSODY_13,
     name="Prosody 0.12.3",
     version="0.12.3",
+    unannounced_of_account=frozenset(f"http://jabber.org/protocol/disco#{name}" for name in ("info", "items")),
     blocked_answered=True,
     archive_counts=True,
     lists_reasons=False,
@@ -249,6 +263,9 @@ Dialect.EJABBERD_26 = Dialect(
     software="ejabberd",
     version="26.07",
     echoes_request=True,
+    unannounced_of_domain=frozenset({"jabber:iq:private"}),
+    unannounced_of_account=_UNANNOUNCED_PEP,
+    completes_address=True,
     signs_for_account=True,
     roster_version="hash",
     push_first=True,
@@ -310,6 +327,8 @@ Dialect.EJABBERD_23 = replace(
     Dialect.EJABBERD_24,
     name="ejabberd 23.01",
     version="23.01",
+    unannounced_of_account=_UNANNOUNCED_PEP
+    | {f"http://jabber.org/protocol/pubsub#{name}" for name in ("config-node-max", "item-ids")},
     node_options=_OPTIONS,
     event_to_account=True,
     moderation=(),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ... import xml
 from ...errors import StanzaCondition, XMPPAuthError, XMPPCancelError
 from ...protocol import ns
@@ -42,7 +44,10 @@ class Disco:
         if node:
             raise XMPPCancelError(StanzaCondition.ITEM_NOT_FOUND)
         at: At = "domain" if request.at == "domain" else "account"
-        return info(features, *self._post.services.offered(at))
+        dialect = self._post.dialect
+        hidden = dialect.unannounced_of_domain if at == "domain" else dialect.unannounced_of_account
+        names = [name for name in (*features.features, *self._post.services.offered(at)) if name not in hidden]
+        return info(replace(features, features=names))
 
     def _items(self, request: Request) -> xml.Element:
         features, node = self._features(request), request.payload.get("node")

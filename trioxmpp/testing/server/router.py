@@ -52,6 +52,8 @@ class ServerRouter:
 
     def _message(self, session: ServerSession, stanza: xml.Element, target: JID) -> None:
         account, policy = session.account, self._post.policy
+        if stanza.get("to") is None and self._post.dialect.completes_address:
+            stanza.set("to", account.jid)
         kept = stanza
         if policy.archive and str(target.bare) != account.jid and stanza.get("type") != "groupchat":
             kept = account.archive.keep(stanza, target, account.jid, self._post.dialect, forge=policy.forge)

@@ -33,6 +33,9 @@ At: TypeAlias = Literal["domain", "account", "others", "nobody"]
 Handler: TypeAlias = "Callable[[Request], xml.Element | None]"
 Answerer: TypeAlias = Callable[[IQ], Any]
 
+#: The requests of the server that wait for an answer, at most; the oldest is forgotten.
+MAX_EXPECTED = 1000
+
 EVERYWHERE: tuple[At, ...] = ("domain", "account", "others")
 
 
@@ -170,6 +173,8 @@ class Services:
 
     def expect(self, sender: str, id: str, heard: Callable[[xml.Element], None]) -> None:
         """Have `heard` called with the reply to a request that the server itself sent to the full JID `sender`."""
+        while len(self._expected) >= MAX_EXPECTED:
+            del self._expected[next(iter(self._expected))]
         self._expected[sender, id] = heard
 
     def hear(self, reply: xml.Element) -> bool:

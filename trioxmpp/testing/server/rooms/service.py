@@ -32,6 +32,9 @@ __all__ = ["Rooms"]
 
 VCARD = "vcard-temp"
 
+#: The requests between occupants that wait for an answer, at most; the oldest is forgotten.
+MAX_PASSED = 1000
+
 
 class Rooms:
     """All rooms of one service."""
@@ -104,6 +107,12 @@ class Rooms:
         """Forget an occupant without a word, as a service does that lost its link to the server of the occupant."""
         room = self._rooms[jid]
         del room.occupants[nick]
+        self.drop_if_empty(room)
+
+    def remove(self, jid: str, nick: str, *codes: str) -> None:
+        """Put an occupant out with these status codes, such as 332 (shutdown), or 307 and 333 (technical reasons)."""
+        room = self._rooms[jid]
+        self._rule.remove(room, room.occupants[nick], *codes)
         self.drop_if_empty(room)
 
     def restart(self) -> None:
@@ -227,6 +236,8 @@ class Rooms:
 
     def _pass_on(self, room: Room, sender: Occupant, target: Occupant, stanza: xml.Element) -> None:
         id = secrets.token_hex(8)
+        while len(self._passed) >= MAX_PASSED:
+            del self._passed[next(iter(self._passed))]
         self._passed[id] = (stanza.get("from", ""), stanza.get("id", ""), f"{room.jid}/{target.nick}")
         passed = copy.deepcopy(stanza)
         passed.set("from", f"{room.jid}/{sender.nick}")
