@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 import trio
+from trioxmpp.stream.negotiate import Terms, bind, negotiate
 
 from trioxmpp import JID, Credentials, StreamCondition, StreamError, StreamNegotiationFailure, TLSFailure, XmlStream
 from trioxmpp.protocol import ns
-from trioxmpp.stream.negotiate import Terms, bind, negotiate
 from trioxmpp.testing import ScriptedPeer
 from trioxmpp.transport.tcp import StreamTransport
 
