@@ -39,7 +39,7 @@ PHRASES = {
     "whoever: name the role": r"\bwh(?:o|om)(?:so)?ever\b",
     "a relative clause without a noun at the start of a sentence": _BEGIN + r"(?:Who(?:m|se)?|What) [^?]*?(?:[.!:]|$)",
     "a relative clause without a noun behind a preposition": r"\b(?:for|from|by|to|of|with|than|but) who\b",
-    "a negated noun": r"(?<!there )\b(?:is|are|was|were|be) none\b(?! of\b)",
+    "a negated noun": r"(?<!there )(?<!there will )(?<!there may )\b(?:is|are|was|were|be) none\b(?! of\b)",
     "so many, so much as a measure: say how many": r"\bso many\b",
     "be it: say or, or whether": r"\bbe it\b",
     "in the same breath: say inline, or in one round trip": r"\bin the same breath\b",

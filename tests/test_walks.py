@@ -38,9 +38,9 @@ def test_each_walk_goes_through_the_floors(figures: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("walk", "figure", "limit"),
     [
-        pytest.param("inbound", "moves", 24, marks=pytest.mark.xfail(reason="37 now")),
-        pytest.param("outbound", "moves", 36, marks=pytest.mark.xfail(reason="58 now")),
-        pytest.param("login", "files", 50, marks=pytest.mark.xfail(reason="67 now")),
+        pytest.param("inbound", "moves", 24, marks=pytest.mark.xfail(reason="about 40 now")),
+        pytest.param("outbound", "moves", 36, marks=pytest.mark.xfail(reason="about 85 now")),
+        pytest.param("login", "files", 50, marks=pytest.mark.xfail(reason="74 now")),
     ],
 )
 def test_a_walk_is_short(figures: dict[str, Any], walk: str, figure: str, limit: int) -> None:

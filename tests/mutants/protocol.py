@@ -97,25 +97,7 @@ MUTANTS = [
         "if False:",
         ("protocol/test_stanza.py", "protocol/test_stanza_written.py"),
     ),
-    Mutant(
-        "attributes of a stanza are not escaped",
-        "from_, to, id, lang = map(xml.escape_attr, (from_, to, id, lang))",
-        "pass",
-        ("protocol/test_stanza_written.py", "protocol/test_stanza.py"),
-    ),
     # --- stream errors
-    Mutant(
-        "the host of see-other-host is not read",
-        "if condition is StreamCondition.SEE_OTHER_HOST and inside:",
-        "if False:",
-        ("protocol/test_streamerror.py",),
-    ),
-    Mutant(
-        "a text that XML cannot carry is written into a stream error",
-        'xml.escape(_NOT_XML.sub("\\ufffd", error.text or ""))',
-        'xml.escape(error.text or "")',
-        ("protocol/test_streamerror.py",),
-    ),
     # --- framing
     Mutant(
         "a stanza has no limit of octets",
@@ -148,24 +130,6 @@ MUTANTS = [
         ("protocol/test_framing.py",),
     ),
     Mutant(
-        "any namespace may be the stream's",
-        "if name.namespace != ns.STREAM:",
-        "if False:",
-        ("protocol/test_framing.py",),
-    ),
-    Mutant(
-        "any version of XMPP is spoken",
-        r"""
-        version = root.get("version")
-        if version is not None and not re.fullmatch(r"0*1(\.[0-9]+)?", version):
-        """,
-        """
-        version = root.get("version")
-        if False:
-        """,
-        ("protocol/test_framing.py",),
-    ),
-    Mutant(
         "the parser is never renewed",
         "if self._weight > _HEAVY or self._logged > _LOG_ENTRIES:",
         "if False:",
@@ -178,12 +142,6 @@ MUTANTS = [
         ("protocol/test_framing.py", "protocol/test_framing_cuts.py"),
     ),
     # --- WebSocket
-    Mutant(
-        "a message of two elements is read",
-        "element = events[0] if len(events) == 1 and self._framing.between else None",
-        "element = events[0] if events else None",
-        ("protocol/test_websocket_framing.py",),
-    ),
     Mutant(
         "a stanza does not say its language over WebSocket",
         'if lang is not None and start in _STANZAS and b"xml:lang" not in declared:',

@@ -14,13 +14,13 @@ MUTANTS = [
     ),
     Mutant(
         "stanzas are counted when they are parsed",
-        """        while not self._take(await self._incarnation.xmlstream.receive()):
+        """        while not self._take(await self._link.xmlstream.receive()):
             pass
 """,
         """        while True:
-            events = await self._incarnation.xmlstream.receive()
+            events = await self._link.xmlstream.receive()
             if self.core.session.sm is not None:
-                parsed = [event for event in events if getattr(event, "tag", None) in _STANZAS]
+                parsed = [event for event in events if getattr(event, "tag", None) in ns.STANZA_TAGS]
                 self.core.session.sm.handled = (self.core.session.sm.handled + len(parsed)) % 2**32
                 self.core.session.sm.received = lambda: None
             if self._take(events):

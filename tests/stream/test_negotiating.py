@@ -7,17 +7,18 @@ from contextlib import asynccontextmanager
 
 import pytest
 import trio
-from trioxmpp.stream.negotiate import Terms, bind, negotiate
+from trioxmpp.stream.negotiate import bind, negotiate
 
 from trioxmpp import JID, Credentials, StreamCondition, StreamError, StreamNegotiationFailure, TLSFailure, XmlStream
 from trioxmpp.protocol import ns
+from trioxmpp.stream.negotiation.negotiate import NegotiationOptions, bind, negotiate
 from trioxmpp.testing import ScriptedPeer
 from trioxmpp.transport.tcp import StreamTransport
 
 STARTTLS = f"<starttls xmlns='{ns.TLS}'/>"
 PROCEED = f"<proceed xmlns='{ns.TLS}'/>"
 PLAIN = f"<mechanisms xmlns='{ns.SASL}'><mechanism>PLAIN</mechanism></mechanisms>"
-TERMS = Terms(JID.parse("romeo@example.test"), Credentials("romeo", "secret", allow_plain=True))
+TERMS = NegotiationOptions(JID.parse("romeo@example.test"), Credentials("romeo", "secret", allow_plain=True))
 
 
 class Secure(StreamTransport):

@@ -1,5 +1,6 @@
 """Slots and subscriptions of messages and presences: who gets which stanza."""
 
+import gc
 import itertools
 import sys
 from contextlib import AsyncExitStack
@@ -341,11 +342,14 @@ def calls(function, *args):
         nonlocal count
         count += event in ("call", "c_call")
 
+    gc.collect()
+    gc.disable()  # what it calls back is not our work
     sys.setprofile(profile)
     try:
         function(*args)
     finally:
         sys.setprofile(None)
+        gc.enable()
     return count
 
 
