@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 
 import pytest
 import trio
-from trioxmpp.stream.negotiate import bind, negotiate
 
 from trioxmpp import JID, Credentials, StreamCondition, StreamError, StreamNegotiationFailure, TLSFailure, XmlStream
 from trioxmpp.protocol import ns

@@ -22,7 +22,7 @@ from ..stream.stanzastream import StanzaStream
 from .disco import Disco
 from .events import Event, Suspended
 from .journal.durable import DurableMessage
-from .journal.journal import Restored
+from .journal.journal import Restored, SessionJournal
 from .notes import Notebook, Notes
 from .offers import DEFAULT_IDENTITY, Offers
 from .session import Session
@@ -57,6 +57,12 @@ class Client:
         self.presences = stream.presences
         self.on_message = stream.on_message_received
         self.on_presence = stream.on_presence_received
+        self.iq_handler = stream.iq_handler
+        """``with`` block during which a handler answers requests; see `StanzaStream.register_iq_request_handler`."""
+        self.on_iq = stream.on_iq
+        """Decorator that registers a handler for requests."""
+        self.iq_requests = stream.iq_requests
+        """``async with`` block that gives an inbox of requests, each to be answered by ``request.reply(...)``."""
         self.on_event: Signal[Event] = Signal() if events is None else events
         self._jid = jid
         self._supervisor = supervisor
@@ -191,14 +197,17 @@ class Client:
         Without a link that may take until there is one again. Cancelling touches no stanza.
         """
         await trio.lowlevel.checkpoint()
-        journal = None if self._supervisor is None else self._supervisor.journal
-        if journal is not None:
+        if (journal := self._journal) is not None:
             await journal.outbox.wait_reconciled()
         for token in self.stream.core.session.unsettled():
             if not token.state.is_final:
                 await token.wait()
 
     # --- what outlives the process: needs connect(store=...)
+
+    @property
+    def _journal(self) -> SessionJournal | None:
+        return None if self._supervisor is None else self._supervisor.journal
 
     async def post(self, message: Message) -> DurableMessage:
         """Have `message` sent, and survive: it is written down before this returns, and kept until the server has it.
@@ -215,7 +224,7 @@ class Client:
         """
         from ..protocol.elements.stanza_ids import OriginId  # few need it
 
-        journal = None if self._supervisor is None else self._supervisor.journal
+        journal = self._journal
         if journal is None:
             raise RuntimeError("what is posted must survive: connect(store=...) says where to keep it")
         message.validate()
@@ -227,14 +236,12 @@ class Client:
     @property
     def posted(self) -> tuple[DurableMessage, ...]:
         """What was posted, here or by processes before, and the server does not have yet, in order."""
-        journal = None if self._supervisor is None else self._supervisor.journal
-        return () if journal is None else journal.outbox.posted
+        return () if self._journal is None else self._journal.outbox.posted
 
     @property
     def restored(self) -> Restored | None:
         """What the store held when we connected; None if that was nothing."""
-        journal = None if self._supervisor is None else self._supervisor.journal
-        return None if journal is None else journal.restored
+        return None if self._journal is None else self._journal.restored
 
     async def suspend(self) -> None:
         """Leave the session to another process: write all down, and drop the link without a word.
@@ -402,23 +409,3 @@ class Client:
     def own_account(self, sender: JID) -> bool:
         """Return whether `sender` is the bare JID of our account, in whose name the server pushes (RFC 6121 §2.1.6)."""
         return sender == self.jid.bare
-
-    # --- requests to us
-
-    def iq_handler(
-        self, type_: IQType, payload_cls: type[Any], handler: Handler, *, with_send_reply: bool = False
-    ) -> AbstractContextManager[None]:
-        """``with`` block during which `handler` answers requests; see `StanzaStream.register_iq_request_handler`."""
-        return self.stream.iq_handler(type_, payload_cls, handler, with_send_reply=with_send_reply)
-
-    def on_iq(
-        self, type_: IQType, payload_cls: type[Any], *, with_send_reply: bool = False
-    ) -> Callable[[Handler], Handler]:
-        """Decorator that registers a handler for requests."""
-        return self.stream.on_iq(type_, payload_cls, with_send_reply=with_send_reply)
-
-    def iq_requests(
-        self, type_: IQType, payload_cls: type[Any], *, capacity: float = DEFAULT_CAPACITY
-    ) -> Subscription[Request]:
-        """``async with`` block that gives an inbox of requests, each to be answered by ``request.reply(...)``."""
-        return self.stream.iq_requests(type_, payload_cls, capacity=capacity)

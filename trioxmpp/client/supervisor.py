@@ -12,22 +12,18 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 import trio
 
-from ..errors import DestructionRequested, SessionLost, StreamNegotiationFailure
-from ..jid import JID
+from ..errors import DestructionRequested, SessionLost
 from ..protocol import ns
-from ..protocol.elements.csi import Inactive
-from ..protocol.sm import Enable, Enabled, Failed
 from ..stream.bare import bare
 from ..stream.core import StreamCore
 from ..stream.link import Link
-from ..stream.negotiation.negotiate import bind
 from ..stream.negotiation.resumption import ResumptionRefused
-from ..stream.negotiation.sasl2 import InlineRequests, LoggedIn
 from ..stream.signal import Signal
+from .arrival import Arrival, LinkMaker, drop
 from .clientstate import ClientStateIndication
 from .dial import Connected, Dialler
 from .events import Destroyed, Established, Event, Resumed
@@ -47,15 +43,6 @@ GRACE = 2.0
 
 #: Messages that nothing wants yet wait this many seconds from the first session on.
 UNCLAIMED_FOR = 60.0
-
-
-class Arrival(NamedTuple):
-    """A link, and the session on it."""
-
-    link: Link
-    jid: JID
-    login: LoggedIn
-    adopted: bool
 
 
 class SessionOver(Exception):
@@ -101,14 +88,14 @@ class Supervisor:
         """Around the application's block."""
         self.reconnector = Reconnector(core, dialler, reconnect)
         self.client_state = ClientStateIndication()
+        self._maker = LinkMaker(
+            core, dialler, journal, self.reconnector, sm, inline, self.client_state, self._session_ends
+        )
         self._steps = Steps(self.emit)
         self._dialler = dialler
-        self._sm = sm
         self._reconnect = reconnect
-        self._inline = inline
         self._events = events
         self._task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
-        self._links: trio.Nursery | None = None
         self._loops = trio.CancelScope()
         self._background = trio.CancelScope()
         self._left = trio.Event()
@@ -129,7 +116,7 @@ class Supervisor:
 
         What fails before that is raised; what fails later cancels `body`, and is kept as `failure`.
         """
-        self._links, self._task_status = websockets, task_status
+        self._websockets, self._task_status = websockets, task_status
         with self._background:
             try:
                 with self._loops:
@@ -184,7 +171,7 @@ class Supervisor:
 
     async def forget_token(self) -> None:
         """See `Client.forget_token`."""
-        await invalidate_token(self._dialler, self._save_login)
+        await invalidate_token(self._dialler, self._maker.save_login)
 
     def each_session(self, step: Step, prepare: Prepare) -> AbstractAsyncContextManager[None]:
         """See `Client.each_session`."""
@@ -251,7 +238,7 @@ class Supervisor:
                 raise SessionOver(cause, decision=decision)
             await self.reconnector.wait(decision)
             try:
-                return await self._resume(session, await self._dial())
+                return await self._resume(session, await self._maker.dial(self._websockets))
             except ConnectionError as exc:
                 cause = None if self._was_closed else exc
         raise SessionOver(None)
@@ -259,18 +246,24 @@ class Supervisor:
     async def _resume(self, session: Session, connected: Connected) -> Link:
         """Resume `session` on a stream that is authenticated. Raises SessionOver if the server refuses."""
         try:
-            link = await self._resumed_on(connected)
+            link = await self._maker.resume(connected)
         except ResumptionRefused as refusal:
             if connected.xmlstream.closed:
                 raise SessionOver(refusal, decision=self._failed(refusal)) from None
             raise SessionOver(refusal, connected=connected) from None
         except BaseException:
-            await _drop(connected)
+            await drop(connected)
             raise
         self.reconnector.linked(resumed=True)
         self.client_state.resumed(connected.login.features, link)
         session.start_soon(self._went_on, session)
         return link
+
+    async def _settle(self, connected: Connected) -> Arrival:
+        if self._was_closed:
+            await drop(connected)
+            raise ConnectionAbortedError("the stream was closed")
+        return await self._maker.settle(connected, may_adopt=self.first is None)
 
     @property
     def _was_closed(self) -> bool:
@@ -284,88 +277,19 @@ class Supervisor:
         """
         connected = None if over is None else over.connected
         if over is not None and over.cause is not None and self._cannot_renew:
-            await _drop(connected)
+            await drop(connected)
             self._lost(over.cause)
         decision = None if over is None else over.decision
         while True:
             if decision is not None:
                 await self.reconnector.wait(decision)
             try:
-                connected = connected or await self._dial()
-                return await self._settle_down(connected)
+                connected = connected or await self._maker.dial(self._websockets)
+                return await self._settle(connected)
             except ConnectionError as exc:
                 if self._was_closed:
                     return None
                 connected, decision = None, self._failed(exc)
-
-    async def _settle_down(self, connected: Connected) -> Arrival:
-        """Adopt the session of another process, or bind a new one."""
-        xmlstream, login = connected
-        try:
-            if self._was_closed:
-                raise ConnectionAbortedError("the stream was closed")
-            if self.core.session.resumable and self.first is None and self.journal is not None:
-                try:
-                    link = await self._resumed_on(connected)
-                    assert self.journal.jid is not None
-                    self.core.router.bound_as(self.journal.jid)
-                    return Arrival(link, self.journal.jid, login, adopted=True)
-                except ResumptionRefused:
-                    self.journal.not_resumed()
-                    if xmlstream.closed:
-                        raise
-            jid = login.results.jid
-            if jid is None:
-                jid = await self._dialler.within_deadline(bind, xmlstream, login.features, self._dialler.resource)
-            self.core.router.bound_as(jid)
-            managed = login.results.managed
-            link = self.core.bound(xmlstream, managed if isinstance(managed, Enabled) else None)
-            return Arrival(link, jid, login, adopted=False)
-        except BaseException:
-            await _drop(connected)
-            raise
-
-    async def _resumed_on(self, connected: Connected) -> Link:
-        """Resume the session of now, by the answer that came with the login, or else by asking.
-
-        Raises ResumptionRefused, with the session destroyed, if the server refuses.
-        """
-        xmlstream, login = connected
-        answer = login.results.resumption
-        try:
-            if not self.core.session.resumable:
-                raise ConnectionAbortedError("the session was given up while it was being resumed")
-            if answer is None and (not login.features.sm or login.results.jid is not None):
-                raise ResumptionRefused("the server does not offer stream management any more")
-            link = await self._dialler.within_deadline(self.core.resumed, xmlstream, answer)
-        except ResumptionRefused as refusal:
-            if self.core.session.sm is not None:
-                self._session_ends(refusal)
-                self.core.destroy(refusal, unacked=refusal.unacked)
-            raise
-        if link is None:
-            raise ConnectionAbortedError("the stream was stopped")
-        return link
-
-    async def _dial(self) -> Connected:
-        assert self._links is not None
-        management = self.core.session.sm
-        location = None if management is None else management.granted.location
-        return await self.reconnector.dial(self._links, location, self._inline_requests(), self._save_login)
-
-    def _inline_requests(self) -> InlineRequests:
-        """What to ask for along with the next login."""
-        policy = self._sm
-        resume = policy is not None and policy.resume and policy.max != 0
-        return InlineRequests(
-            bind=self._dialler.resource is None,
-            enable=None if policy is None else Enable(resume=resume, max=policy.max if resume else None),
-            features=(*self._inline, *(() if self.client_state.active else (Inactive(),))),
-        )
-
-    async def _save_login(self) -> None:
-        if self.journal is not None:
-            await self.journal.save_token(self.core.session, self._dialler.login)
 
     # --- the beginning of a session, and of each further link
 
@@ -379,7 +303,7 @@ class Supervisor:
                 await self.journal.logged_in(self.core.session, self._dialler.login)
         else:
             try:
-                await self._enable_sm(login)
+                await self._maker.enable_sm(login)
             except ConnectionError as exc:
                 arrival.link.fail(exc)  # no effect if the link has failed already
                 return
@@ -405,17 +329,6 @@ class Supervisor:
         self._reconcile(session)
         session.start_soon(self._drop_unclaimed)
         await self._steps.prepare(session, (Step.JOIN, Step.CATCH_UP))
-
-    async def _enable_sm(self, login: LoggedIn) -> None:
-        answer = login.results.managed
-        if isinstance(answer, Failed):
-            logger.warning("going on without stream management: it was refused: %s", answer.condition)
-        if self._sm is None or not login.features.sm or answer is not None:
-            return
-        try:
-            await self._dialler.within_deadline(self.core.start_sm, self._sm.resume, self._sm.max)
-        except StreamNegotiationFailure as exc:
-            logger.warning("going on without stream management: %s", exc)
 
     async def _went_on(self, session: Session) -> None:
         """The session was resumed, and its new link lives."""
@@ -505,10 +418,3 @@ class Supervisor:
         """Leave what the store has: the server may still know the session."""
         if self.journal is not None:
             await self.journal.keep(self.core.session, self._dialler.login)
-
-
-async def _drop(connected: Connected | None) -> None:
-    """Close a stream that will not be used."""
-    if connected is not None:
-        with trio.CancelScope(shield=True):
-            await connected.xmlstream.aclose()
