@@ -22,7 +22,7 @@ from .pullparser import DOCUMENTS, copy_of
 __all__ = ["BULK", "read_bulk"]
 
 #: The octets from which on a run is worth a document of its own.
-BULK: Final = 1024
+BULK: Final = 512
 
 _CLOSING: Final = tuple(f"</{name}>".encode() for name in ns.STANZA_NAMES)
 _SPACE: Final = " \t\r\n"

@@ -13,7 +13,7 @@ from ..record import record
 
 __all__ = ["MAX_DEPTH", "Limits"]
 
-#: The greatest depth that libxml2 reads when it is not told to be careless.
+#: The greatest depth that libxml2 reads without `huge_tree`. Reading in bulk relies on it.
 MAX_DEPTH: Final = 256
 
 

@@ -58,9 +58,9 @@ class XmlStream:
         self.domain = domain
         self.lang = lang
         self.header: StreamHeader | None = None
-        """What the server said in its header."""
+        """The stream header of the server; None before it has come."""
         self.closed = False
-        """Whether nothing can be said any more: the link is broken, or given up, or a stanza was cut in half."""
+        """Whether nothing can be sent any more: the link is broken or given up, or a stanza was cut in half."""
         self.features_due = False
         """Whether the server may say once more what it offers, though nobody waits for it."""
         self.footer_received = False
@@ -200,7 +200,7 @@ class XmlStream:
         return bool(self._unread)
 
     async def say_goodbye(self, error: StreamError | None = None) -> None:
-        """End our side of the stream, with `error` if one is given, if anything can be said at all.
+        """End our side of the stream, with `error` if one is given, if anything can be sent at all.
 
         Never raises ConnectionError, and takes `GOODBYE_TIMEOUT` at most.
         """
