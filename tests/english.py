@@ -81,7 +81,7 @@ def words_of_python(source: str) -> Iterator[tuple[int, str]]:
         yield began, " ".join(comment)
     for node in ast.walk(ast.parse(source)):
         match node:
-            case ast.Constant(value=str(text)):
+            case ast.Constant(value=str(text)) if len(text.split()) > 1:  # one word alone is a protocol's or a key
                 yield node.lineno, _unfolded(text)
             case ast.Name(id="said", ctx=ast.Store()) | ast.arg(arg="said"):
                 yield node.lineno, SAID

@@ -548,16 +548,6 @@ MUTANTS = [
         "pass",
         ("stream/test_failure.py", "stream/test_close.py", "stream/test_start_stop.py", "stream/test_checkpoints.py"),
     ),
-    Mutant(
-        "events before an error in one read are lost",
-        "events, self._error = self._inbound.feed(data)",
-        """
-        events, error = self._inbound.feed(data)
-        if error is not None:
-            raise error
-        """,
-        ("stream/test_failure.py",),
-    ),
     # --- negotiation
     Mutant(
         "TLS that was taken away is not missed",
