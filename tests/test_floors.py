@@ -92,10 +92,8 @@ MAX_FILE, MAX_CLASS, MAX_FUNCTION = 400, 250, 40
 BREACHES: set[tuple[str, str]] = set()
 TOO_LARGE = {
     "trioxmpp/client/connect.py: connect",
-    "trioxmpp/client/supervisor.py",
     "trioxmpp/client/supervisor.py: Supervisor",
     "trioxmpp/stream/core.py: StreamCore",
-    "trioxmpp/testing/server.py: open_server",
 }
 CIRCLES: set[frozenset[str]] = set()
 
@@ -191,7 +189,7 @@ def test_no_breach_is_excused_that_is_mended() -> None:
         ("xep", "trioxmpp.xml.attr", True),
         ("xep", "trioxmpp.xml.reader", False),
         ("xep", "trioxmpp.jid.JID", True),
-        ("xep", "trioxmpp.record.record", False),
+        ("xep", "trioxmpp.record.record", True),
         ("xep", "trioxmpp.stream.token", False),
         ("xep", "trioxmpp.transport", False),
         ("xep", "trioxmpp.Message", False),
