@@ -30,7 +30,6 @@ NOT_YET_EDITED = {
     "tests/mutants",
     "tests/protocol",
     "tests/stream",
-    "tests/testing",
     "tests/transport",
     "tests/xml",
     "trioxmpp/cli",
@@ -48,8 +47,6 @@ NOT_YET_EDITED = {
     "trioxmpp/stream/inbound",
     "trioxmpp/stream/negotiation",
     "trioxmpp/stream/outbound",
-    "trioxmpp/testing",
-    "trioxmpp/testing/servers",
     "trioxmpp/transport",
     "trioxmpp/xml",
 }

@@ -95,7 +95,6 @@ TOO_LARGE = {
     "trioxmpp/client/supervisor.py",
     "trioxmpp/client/supervisor.py: Supervisor",
     "trioxmpp/stream/core.py: StreamCore",
-    "trioxmpp/testing/server.py: open_server",
 }
 CIRCLES: set[frozenset[str]] = set()
 

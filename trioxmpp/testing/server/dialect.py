@@ -47,7 +47,7 @@ class Dialect:
     # --- roster and presence (RFC 6121)
 
     roster_version: Literal["count", "hash"]
-    """What roster versions are made of. With "hash" an answer has a version only if the request had one."""
+    """The kind of roster versions. With "hash" an answer has a version only if the request had one."""
     push_first: bool
     """Whether a push (roster, block list) comes before the result of the request that caused it."""
     push_addressed: bool

@@ -12,8 +12,8 @@ import trio
 from ...errors import StreamCondition, StreamError
 from ...protocol import ns
 from ...protocol.framing import FOOTER, Event, Framing, stream_error
-from ..faults import Direction, Faults, FaultyStream
-from ..memory import MemoryStream
+from ..virtual.faults import Direction, Faults, FaultyStream
+from ..virtual.memory import MemoryStream
 from .websockets import open_gateway
 
 __all__ = ["Link"]

@@ -19,8 +19,8 @@ from ...protocol.stanza import IQ
 from ...transport.base import Transport
 from ...transport.endpoint import Endpoint
 from ...transport.tcp import StreamTransport
-from ..faults import Faults
-from ..memory import MemoryStream, memory_link
+from ..virtual.faults import Faults
+from ..virtual.memory import MemoryStream, memory_link
 from .account import Account
 from .conversation import Conversation
 from .dialect import Dialect
@@ -81,7 +81,7 @@ class Server:
         self.services = Services(nursery, dialect)
         """The door for services; see `answer`."""
         self.features = self.services.features
-        """What disco#info says: ``server.features.domain`` and ``server.features.account``."""
+        """The answers of disco#info: ``server.features.domain`` and ``server.features.account``."""
         self.post = Post(domain, self.accounts, self.sessions, policy, dialect, self.services)
         """The way to the users of the domain, for services."""
         parts = Parts(self.post, policy.history, self.remove_account)
