@@ -22,6 +22,7 @@ from ...transport.tcp import StreamTransport
 from ..virtual.faults import Faults
 from ..virtual.memory import MemoryStream, memory_link
 from .account import Account
+from .components import Components
 from .conversation import Conversation
 from .dialect import Dialect
 from .link import Link
@@ -84,6 +85,8 @@ class Server:
         """The answers of disco#info: ``server.features.domain`` and ``server.features.account``."""
         self.post = Post(domain, self.accounts, self.sessions, policy, dialect, self.services)
         """The way to the users of the domain, for services."""
+        self.components = Components(self.post)
+        """The domains of components, and their links."""
         parts = Parts(self.post, policy.history, self.remove_account)
         self.rooms, self.upload, self.commands = parts.rooms, parts.upload, parts.commands
         """Its rooms and its upload service, which `serve` begins, and its ad-hoc commands."""
@@ -127,6 +130,10 @@ class Server:
         first.roster.add(second.jid)
         second.roster.add(first.jid)
 
+    def add_component(self, domain: str, secret: str) -> None:
+        """Let a component with this secret speak for a domain (XEP-0114)."""
+        self.components.add(domain, secret)
+
     # --- endpoints
 
     async def endpoint(self, *, capacity: float = float("inf")) -> trio.abc.Stream:
@@ -138,20 +145,34 @@ class Server:
         return await self.link(capacity=capacity)
 
     async def link(
-        self, *, capacity: float = float("inf"), direct_tls: bool = False, websocket: bool = False
+        self,
+        *,
+        capacity: float = float("inf"),
+        direct_tls: bool = False,
+        websocket: bool = False,
+        component: bool = False,
     ) -> MemoryStream:
         """Return the client's end of a new link in memory, as `endpoint` does.
 
-        The server expects TLS on it at once if `direct_tls`, and then a WebSocket handshake if `websocket`.
+        The server expects TLS on it at once if `direct_tls`, and then a WebSocket handshake if `websocket`; or the
+        stream of a component.
         """
         await trio.lowlevel.checkpoint()
         if self.down:
             raise ConnectionRefusedError("the server is down")
         ours, theirs = memory_link(capacity)
         starttls = "none" if direct_tls or websocket else self.policy.starttls or "none"
-        serve = partial(self._serve, ours, starttls, direct_tls=direct_tls, websocket=websocket)
+        kind = {"direct_tls": direct_tls, "websocket": websocket}
+        serve = partial(self._serve, ours, starttls, component=component, **kind)
         self._nursery.start_soon(serve)
         return theirs
+
+    async def component_endpoint(self) -> trio.abc.Stream:
+        """Return a new link in memory for a component (XEP-0114); see `add_component`.
+
+        Raises ConnectionRefusedError while the server is down.
+        """
+        return await self.link(component=True)
 
     async def websocket_endpoint(self, *, capacity: float = float("inf")) -> Transport:
         """Return a new WebSocket in memory (RFC 7395): ``connect(..., endpoint=server.websocket_endpoint)``.
@@ -278,7 +299,9 @@ class Server:
         handler = partial(self._serve, starttls=starttls, direct_tls=direct_tls, websocket=websocket)
         await trio.serve_listeners(handler, listeners, handler_nursery=self._nursery, task_status=task_status)
 
-    async def _serve(self, stream: MemoryStream | trio.SocketStream, starttls: StartTLS, **kind: bool) -> None:
+    async def _serve(
+        self, stream: MemoryStream | trio.SocketStream, starttls: StartTLS, *, component: bool = False, **kind: bool
+    ) -> None:
         faults = self._plans.popleft() if self._plans else self.faults
         link = Link(stream, faults, on_lost=self._link_lost, park=self._parked.append, **kind)
         self.links.append(link)
@@ -287,7 +310,8 @@ class Server:
             return
         self.link_count += 1
         self._changes.unpark_all()
-        await link.run(Conversation(self, link, starttls).run)
+        conversation = partial(self.components.converse, link) if component else Conversation(self, link, starttls).run
+        await link.run(conversation)
 
     def _link_lost(self, link: Link) -> None:
         if link.closed:
