@@ -22,6 +22,7 @@ from ...transport.tcp import StreamTransport
 from ..virtual.faults import Faults
 from ..virtual.memory import MemoryStream, memory_link
 from .account import Account
+from .certificates import Authority
 from .components import Components
 from .conversation import Conversation
 from .dialect import Dialect
@@ -211,7 +212,7 @@ class Server:
 
         `addresses` are those of a client certificate, for a login by EXTERNAL.
         """
-        return self._listening.authority.client_context(*addresses)
+        return self.authority.client_context(*addresses)
 
     def tls_context(self) -> ssl.SSLContext:
         """Return the server's context, with the certificate that `Policy.certificate` asks for."""
@@ -220,6 +221,11 @@ class Server:
     def end_point(self) -> bytes | None:
         """Return the channel binding of that certificate (``tls-server-end-point``, RFC 5929)."""
         return self._listening.end_point()
+
+    @property
+    def authority(self) -> Authority:
+        """The issuer of its certificates."""
+        return self._listening.authority
 
     # --- faults of the server
 
