@@ -29,7 +29,8 @@ import trio
 import trio.testing
 
 import trioxmpp
-from trioxmpp import Client
+from trioxmpp import Client, Presence, PresenceType
+from trioxmpp.protocol.elements.roster import RosterQuery
 from trioxmpp.testing import Dialect, Server, open_server
 from trioxmpp.testing.servers import SERVERS, RealServer
 
@@ -129,6 +130,20 @@ class Bench:
     def room(self) -> str:
         """The JID of a room that does not exist yet."""
         return f"room{next(self._rooms)}-{self.names[0]}@conference.{self.domain}"
+
+    async def add_contacts(self, one: int, other: int) -> None:
+        """Let two accounts see each other's presence, in the way of users: requests, approvals, presence of both."""
+        for number in (one, other):
+            await self.clients[number].request(RosterQuery())
+            await self.clients[number].send(Presence())
+        for asker, asked in ((one, other), (other, one)):
+            requester, approver = self.clients[asker], self.clients[asked]
+            async with approver.presences.subscribe(PresenceType.SUBSCRIBE) as requests:
+                await requester.send(Presence(to=self.jid(asked), type=PresenceType.SUBSCRIBE))
+                await requests.receive()
+            async with requester.presences.subscribe(PresenceType.SUBSCRIBED) as answers:
+                await approver.send(Presence(to=self.jid(asker), type=PresenceType.SUBSCRIBED))
+                await answers.receive()
 
     def connect(self, number: int, resource: str = "bench", **options: Any) -> AbstractAsyncContextManager[Client]:
         """`trioxmpp.connect` for an account, to be entered by the test."""

@@ -7,6 +7,7 @@ import trio
 
 from tests.bench import Bench, on_every_bench
 from trioxmpp import Message, MessageType, Presence
+from trioxmpp.protocol.elements.roster import RosterQuery
 
 
 @on_every_bench(accounts=2)
@@ -31,6 +32,19 @@ async def test_a_second_client_of_an_account_sees_the_first(bench: Bench) -> Non
             seen.add(str(presence.from_))
             if seen == {str(first.jid), str(second.jid)}:
                 break
+
+
+@on_every_bench(accounts=2)
+async def test_contacts_see_each_other_on_every_server(bench: Bench) -> None:
+    await bench.add_contacts(0, 1)
+    romeo, juliet = bench.clients
+    async with juliet.presences.subscribe(from_=romeo.jid) as inbox:
+        await romeo.send(Presence(status="here"))
+        async for presence in inbox:
+            if presence.status == "here":
+                break
+    roster = await romeo.request(RosterQuery())
+    assert [(str(item.jid), str(item.subscription)) for item in roster.items] == [(bench.jid(1), "both")]
 
 
 @on_every_bench(accounts=1)

@@ -47,8 +47,6 @@ NOT_YET_EDITED = {
     "trioxmpp/stream/inbound",
     "trioxmpp/stream/negotiation",
     "trioxmpp/stream/outbound",
-    "trioxmpp/testing/server",
-    "trioxmpp/testing/server/rooms",
     "trioxmpp/transport",
     "trioxmpp/xml",
 }

@@ -27,8 +27,8 @@ from trioxmpp.cli.doctor.target import Target
 from trioxmpp.cli.output import Plain
 from trioxmpp.protocol import ns
 from trioxmpp.testing import ScriptedPeer
-from trioxmpp.testing.clock import hold_clock_for_threads
 from trioxmpp.testing.network import Network
+from trioxmpp.testing.virtual.clock import hold_clock_for_threads
 
 DOMAIN = "example.test"
 STARTTLS = f"<starttls xmlns='{ns.TLS}'><required/></starttls>"

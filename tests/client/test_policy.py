@@ -178,7 +178,7 @@ def test_a_person_is_asked_so_often_and_no_more():
         ("b.example:9222", "xmpp://b.example:9222"),
         ("192.0.2.7:5222", "xmpp://192.0.2.7:5222"),
         ("[2001:db8::7]:5222", "xmpp://[2001:db8::7]:5222"),
-        ("2001:db8::7", "xmpp://[2001:db8::7]:5222"),
+        ("2001:db8::7", None),  # ambiguous: RFC 6120 §4.9.3.19 wants brackets
         ("", None),
         ("b.example:0", None),
         ("b.example/path", None),

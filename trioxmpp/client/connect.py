@@ -127,6 +127,7 @@ async def connect(
                     yield client
                 if supervisor.ended is None:  # what was suspended, or closed by the application, has nothing to finish
                     await _finish(client, close_timeout)
+                await trio.lowlevel.checkpoint()  # a body that the end of the client has cancelled notices it now
         finally:
             if journal is not None:
                 with trio.CancelScope(shield=True):

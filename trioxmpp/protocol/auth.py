@@ -136,10 +136,10 @@ class SASLExchange:
     def __init__(self, attempt: SASLAttempt) -> None:
         self.outgoing: str | None = None
         self.derivation: Derivation | None = None
-        self._attempt = attempt
+        self.attempt = attempt
         self._mechanism = attempt.mechanism
         self._sent: list[bytes] = []
-        self._finished = False
+        self.finished = False
         self._failed = False
         self._proved = False
         try:
@@ -154,11 +154,11 @@ class SASLExchange:
     @property
     def unproven(self) -> str | None:
         """Why the login may be weaker than the server wants it, unless the server has proved its offer (XEP-0474)."""
-        return None if self._proved else self._attempt.unproven
+        return None if self._proved else self.attempt.unproven
 
     def hide(self, text: str) -> str:
         """Return a text of the server without our secrets, in whatever encoding it repeats them."""
-        text = self._attempt.credentials.hide(text)
+        text = self.attempt.credentials.hide(text)
         for message in self._sent:
             text = hide_message(message, text)
         return text
@@ -179,14 +179,14 @@ class SASLExchange:
     def _take(self, element: xml.Element) -> bool:
         match self._read(element):
             case Challenge(data=data):
-                self._advance(data)
-                if self._finished:
+                self.advance(data)
+                if self.finished:
                     self.outgoing = self._response(None)  # the last message came as a challenge, and was right
                 return False
             case Success(data=data):
-                if not self._finished:
-                    self._advance(data)
-                if not self._finished:
+                if not self.finished:
+                    self.advance(data)
+                if not self.finished:
                     raise AuthenticationFailure("the server let us in before it had proved who it is")
                 return True
             case refusal:
@@ -197,18 +197,18 @@ class SASLExchange:
     def derived(self, key: bytes) -> None:
         """Take the key that `derivation` asked for."""
         self.derivation = None
-        self._advance(key)
+        self.advance(key)
 
     def _annotate(self, failure: AuthenticationFailure) -> None:
-        failure.offered, failure.tried = self._attempt.offered, (self._attempt.name,)
+        failure.offered, failure.tried = self.attempt.offered, (self.attempt.name,)
 
-    def _advance(self, message: bytes | None) -> None:
-        if self._finished:
+    def advance(self, message: bytes | None) -> None:
+        if self.finished:
             raise AuthenticationFailure("the server sends another message after the last one")
         try:
             answer = self._mechanism.send(message)
         except StopIteration as end:
-            self._finished = True
+            self.finished = True
             self._proved = bool(end.value)
             return
         if isinstance(answer, Derivation):
@@ -225,7 +225,7 @@ class SASLExchange:
         reason = f"{condition}: {text}" if text else condition
         return AuthenticationFailure(f"the server refused the login ({reason}); {advice}", condition)
 
-    def _unexpected(self, element: xml.Element) -> AuthenticationFailure:
+    def unexpected(self, element: xml.Element) -> AuthenticationFailure:
         tag = printable(self.hide(str(element.tag)), 200)
         return AuthenticationFailure(f"the server answered the login with {tag}")
 
@@ -240,7 +240,7 @@ class SASLExchange:
     def _read(self, element: xml.Element) -> Challenge | Success | Failure:
         known: tuple[type[Challenge | Success | Failure], ...] = (Challenge, Success, Failure)
         if str(element.tag) not in map(xml.tag_of, known):
-            raise self._unexpected(element)
+            raise self.unexpected(element)
         try:
             return xml.parse_any(element, *known)
         except ElementError:

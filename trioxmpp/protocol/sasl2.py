@@ -293,15 +293,15 @@ class SASL2Exchange(SASLExchange):
     def _take(self, element: xml.Element) -> bool:
         match self._parse(element):
             case Continue() as request:
-                if not self._finished:
-                    self._advance(request.data)
-                if not self._finished:
+                if not self.finished:
+                    self.advance(request.data)
+                if not self.finished:
                     raise AuthenticationFailure(
                         "the server wants more than the credentials before it has proved itself"
                     )
                 self._begin_task(request)
             case TaskData(salt=Salt() as salt) if self._task is not None:
-                self.derivation = derivation(self._task, self._attempt.credentials, salt)
+                self.derivation = derivation(self._task, self.attempt.credentials, salt)
             case TaskData():
                 raise AuthenticationFailure("the server sends data for a task that has not begun, or malformed data")
             case _:
@@ -340,7 +340,7 @@ class SASL2Exchange(SASLExchange):
     def _parse(self, element: xml.Element) -> _Answer:
         reader = _READERS.get(str(element.tag))
         if reader is None:
-            raise self._unexpected(element)
+            raise self.unexpected(element)
         try:
             return xml.parse(reader, element)
         except ElementError as exc:

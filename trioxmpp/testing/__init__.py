@@ -21,11 +21,7 @@ minutes of outage take a millisecond. Certificates need `trustme`: ``pip install
 Real servers are in `trioxmpp.testing.servers`.
 """
 
-from .cancelling import cancelled_after
-from .clock import hold_clock_for_threads
-from .faults import Direction, Faults, FaultyStream
 from .inject import inject
-from .memory import MemoryStream, memory_link
 from .peer import ScriptedPeer, ScriptedServer, open_peer_pair
 from .script import Script
 from .server import (
@@ -46,6 +42,10 @@ from .server import (
     open_server,
     open_websockets,
 )
+from .virtual.cancelling import cancelled_after
+from .virtual.clock import hold_clock_for_threads
+from .virtual.faults import Direction, Faults, FaultyStream
+from .virtual.memory import MemoryStream, memory_link
 
 __all__ = [
     "Accepted",

@@ -11,8 +11,8 @@ from typing import Any
 
 import trio
 
-from .memory import memory_link
 from .server.server import Server
+from .virtual.memory import memory_link
 
 __all__ = ["LatentEndpoint", "Network"]
 

@@ -17,11 +17,11 @@ from ..protocol.framing import header
 from ..stream.bare import bare
 from ..stream.xmlstream import XmlStream
 from ..transport.tcp import StreamTransport
-from .clock import hold_clock_for_threads
-from .memory import memory_link
 from .script import Script, describe
 from .server.authentication import exchange
 from .transcript import parse_script
+from .virtual.clock import hold_clock_for_threads
+from .virtual.memory import memory_link
 
 __all__ = ["ScriptedPeer", "ScriptedServer", "open_peer_pair"]
 

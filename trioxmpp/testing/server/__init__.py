@@ -2,7 +2,8 @@
 
 `server` holds the `Server` and its block. From there the way of a stanza is: `link` (one connection) to `conversation`
 (login, binding, stream management) to `router` (where the stanza goes) to `session` (the client that receives it).
-What the server answers itself is in one file per subject.
+Each subject that the server itself answers has a file; rooms have several, which begin with
+``room``.
 """
 
 from .account import Account

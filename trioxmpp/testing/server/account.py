@@ -33,7 +33,7 @@ class Account:
         self.blocked: list[str] = []
         """The addresses that it does not hear from (XEP-0191), in the order in which they were blocked."""
         self.private: dict[str, xml.Element] = {}
-        """What its clients store (XEP-0049), by tag."""
+        """The elements that its clients store (XEP-0049), by tag."""
         self.vcard: xml.Element | None = None
         """Its vCard (XEP-0054)."""
         self.tokens: dict[tuple[str, str], list[str]] = {}

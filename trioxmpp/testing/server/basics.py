@@ -1,4 +1,4 @@
-"""What every server answers: ping (XEP-0199), its version (XEP-0092), the time (XEP-0202), an old session, carbons."""
+"""Requests that every server answers: ping (XEP-0199), version (XEP-0092), time (XEP-0202), carbons (XEP-0280)."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ Forms: TypeAlias = list[dict[str, list[str]]]
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What a command says next. Without a form that is to be filled in, or with `done`, it is complete."""
+    """The next step of a command. Without a form that is to be filled in, or with `done`, it is complete."""
 
     form: xml.Element | None = None
     note: str | None = None

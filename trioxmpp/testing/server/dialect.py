@@ -47,7 +47,7 @@ class Dialect:
     # --- roster and presence (RFC 6121)
 
     roster_version: Literal["count", "hash"]
-    """What roster versions are made of. With "hash" an answer has a version only if the request had one."""
+    """The kind of roster versions. With "hash" an answer has a version only if the request had one."""
     push_first: bool
     """Whether a push (roster, block list) comes before the result of the request that caused it."""
     push_addressed: bool
@@ -131,6 +131,13 @@ class Dialect:
     """Whether registration has a data form beside its fields."""
     upload_needs_token: bool
     """Whether an upload needs a bearer token, and its URL is percent-encoded."""
+
+    # --- components (XEP-0114)
+
+    several_components: bool
+    """Whether a domain may have several components; otherwise the second one gets *conflict*."""
+    newest_component: bool
+    """Whether the newest of them gets the stanzas; otherwise the oldest."""
 
     # --- rooms (XEP-0045)
 
@@ -227,6 +234,8 @@ Dialect.PROSODY_13 = Dialect(
     unknown_command_not_found=False,
     registration_form=True,
     upload_needs_token=True,
+    several_components=False,
+    newest_component=True,
     errors_have_by=True,
     actor_jid=True,
     actor_of_changes=True,
@@ -303,6 +312,8 @@ Dialect.EJABBERD_26 = Dialect(
     unknown_command_not_found=True,
     registration_form=False,
     upload_needs_token=False,
+    several_components=True,
+    newest_component=True,
     errors_have_by=False,
     actor_jid=False,
     actor_of_changes=False,
@@ -327,6 +338,7 @@ Dialect.EJABBERD_23 = replace(
     Dialect.EJABBERD_24,
     name="ejabberd 23.01",
     version="23.01",
+    newest_component=False,
     unannounced_of_account=_UNANNOUNCED_PEP
     | {f"http://jabber.org/protocol/pubsub#{name}" for name in ("config-node-max", "item-ids")},
     node_options=_OPTIONS,

@@ -12,8 +12,9 @@ import trio
 from ...errors import StreamCondition, StreamError
 from ...protocol import ns
 from ...protocol.framing import FOOTER, Event, Framing, stream_error
-from ..faults import Direction, Faults, FaultyStream
-from ..memory import MemoryStream
+from ..virtual.faults import Direction, Faults, FaultyStream
+from ..virtual.memory import MemoryStream
+from .component_stream import ComponentStream
 from .websockets import open_gateway
 
 __all__ = ["Link"]
@@ -184,6 +185,12 @@ class Link:
         """Put a WebSocket on the link. Raises `trio.BrokenResourceError` if the client does not ask for one."""
         assert self._nursery is not None
         self._top.put_on(await open_gateway(self._nursery, self.tls or self._wire))
+
+    def start_component(self) -> ComponentStream:
+        """Read and write the stream of a component (XEP-0114) from now on; return that stream."""
+        stream = ComponentStream(self.tls or self._wire)
+        self._top.put_on(stream)
+        return stream
 
     async def receive(self) -> Event:
         """Return the next event. Raises StreamError if it is not XMPP, BrokenResourceError if the link breaks."""

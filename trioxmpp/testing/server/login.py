@@ -14,7 +14,7 @@ __all__ = ["features", "offer", "setting"]
 
 
 def offer(policy: Policy, link: Link, account: Account | None = None) -> MechanismOffer:
-    """What the server offers on that link, to the owner of `account` if it is known whose it is."""
+    """Return the offer on that link, to the owner of `account` if the client gave its account."""
     names = (name for name in policy.mechanisms if link.secure or not _needs_tls(name))
     able = tuple(name for name in names if account is None or account.can(name))
     return MechanismOffer(able, policy.channel_bindings if any(map(_binds, able)) else None)

@@ -31,7 +31,7 @@ _EXTENDED = ("before-id", "after-id", "ids")
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What a client asks an archive."""
+    """A query of a client to an archive."""
 
     fields: dict[str, list[str]]
     size: int | None

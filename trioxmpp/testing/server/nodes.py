@@ -18,7 +18,7 @@ EVENT = f"{PUBSUB}#event"
 PUBSUB_OWNER = f"{PUBSUB}#owner"
 PUBSUB_ERRORS = f"{PUBSUB}#errors"
 
-#: What ``max_items=max`` means (XEP-0060 §16.4.4).
+#: The meaning of ``max_items=max`` (XEP-0060 §16.4.4).
 MAX_ITEMS = 256
 
 DEFAULTS = {

@@ -1,4 +1,4 @@
-"""Who hears of an event: the ``+notify`` of clients (XEP-0163 §4.3, XEP-0115), and what a new presence is told.
+"""The recipients of events: the ``+notify`` of clients (XEP-0163 §4.3, XEP-0115), and the last items for new presences.
 
 A client says in its disco#info which nodes it wants to hear of, and its presence has the hash of that answer. So the
 server asks the client once for each hash, as real servers do, and remembers the features.
@@ -28,7 +28,7 @@ MAX_HASHES = 1000
 
 
 class Interests:
-    """What clients want to hear of."""
+    """The nodes of which clients want events."""
 
     def __init__(self, post: Post, learnt: Callable[[ServerSession, Iterable[str]], None]) -> None:
         self._post = post

@@ -9,7 +9,7 @@ from typing import Unpack
 import trio
 
 from ...stream.bare import bare
-from ..clock import hold_clock_for_threads
+from ..virtual.clock import hold_clock_for_threads
 from .dialect import Dialect
 from .policy import Policy, PolicyOptions
 from .server import Server
@@ -42,7 +42,7 @@ async def open_server(
     attributes of its `Policy`, which may be changed later, too.
 
     Nothing listens on a network until `Server.listen` is called. Leaving the block ends everything at once, without
-    farewell. What the body raises leaves as it is. Under a `trio.testing.MockClock`, time stands still while a thread
+    farewell. Exceptions of the body leave unchanged. Under a `trio.testing.MockClock`, time stands still while a thread
     is at work (`hold_clock_for_threads`).
     """
     hold_clock_for_threads()

@@ -87,7 +87,7 @@ class Post:
         if target.local is None:
             self._to_server(name, stanza)
         elif account is None and name == "iq" and target.is_bare:
-            self._answer(stanza, "nobody", None)
+            self._answer(stanza, "unknown", None)
         elif account is None:
             self.refuse(stanza, StanzaCondition.SERVICE_UNAVAILABLE)
         elif account.blocks(stanza.get("from", "")) and stanza.get("type") not in ("error", "result"):

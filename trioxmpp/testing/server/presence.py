@@ -27,7 +27,7 @@ SUBSCRIPTION_TYPES = ("subscribe", "subscribed", "unsubscribe", "unsubscribed")
 
 
 class Presences:
-    """Who sees whom."""
+    """Decides which users see whose presence."""
 
     def __init__(self, post: Post, pushes: RosterPushes, pep: Pep) -> None:
         self._post = post

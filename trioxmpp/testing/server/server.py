@@ -19,9 +19,11 @@ from ...protocol.stanza import IQ
 from ...transport.base import Transport
 from ...transport.endpoint import Endpoint
 from ...transport.tcp import StreamTransport
-from ..faults import Faults
-from ..memory import MemoryStream, memory_link
+from ..virtual.faults import Faults
+from ..virtual.memory import MemoryStream, memory_link
 from .account import Account
+from .certificates import Authority
+from .components import Components
 from .conversation import Conversation
 from .dialect import Dialect
 from .link import Link
@@ -81,9 +83,11 @@ class Server:
         self.services = Services(nursery, dialect)
         """The door for services; see `answer`."""
         self.features = self.services.features
-        """What disco#info says: ``server.features.domain`` and ``server.features.account``."""
+        """The answers of disco#info: ``server.features.domain`` and ``server.features.account``."""
         self.post = Post(domain, self.accounts, self.sessions, policy, dialect, self.services)
         """The way to the users of the domain, for services."""
+        self.components = Components(self.post)
+        """The domains of components, and their links."""
         parts = Parts(self.post, policy.history, self.remove_account)
         self.rooms, self.upload, self.commands = parts.rooms, parts.upload, parts.commands
         """Its rooms and its upload service, which `serve` begins, and its ad-hoc commands."""
@@ -127,6 +131,10 @@ class Server:
         first.roster.add(second.jid)
         second.roster.add(first.jid)
 
+    def add_component(self, domain: str, secret: str) -> None:
+        """Let a component with this secret speak for a domain (XEP-0114)."""
+        self.components.add(domain, secret)
+
     # --- endpoints
 
     async def endpoint(self, *, capacity: float = float("inf")) -> trio.abc.Stream:
@@ -138,20 +146,34 @@ class Server:
         return await self.link(capacity=capacity)
 
     async def link(
-        self, *, capacity: float = float("inf"), direct_tls: bool = False, websocket: bool = False
+        self,
+        *,
+        capacity: float = float("inf"),
+        direct_tls: bool = False,
+        websocket: bool = False,
+        component: bool = False,
     ) -> MemoryStream:
         """Return the client's end of a new link in memory, as `endpoint` does.
 
-        The server expects TLS on it at once if `direct_tls`, and then a WebSocket handshake if `websocket`.
+        The server expects TLS on it at once if `direct_tls`, and then a WebSocket handshake if `websocket`; or the
+        stream of a component.
         """
         await trio.lowlevel.checkpoint()
         if self.down:
             raise ConnectionRefusedError("the server is down")
         ours, theirs = memory_link(capacity)
         starttls = "none" if direct_tls or websocket else self.policy.starttls or "none"
-        serve = partial(self._serve, ours, starttls, direct_tls=direct_tls, websocket=websocket)
+        kind = {"direct_tls": direct_tls, "websocket": websocket}
+        serve = partial(self._serve, ours, starttls, component=component, **kind)
         self._nursery.start_soon(serve)
         return theirs
+
+    async def component_endpoint(self) -> trio.abc.Stream:
+        """Return a new link in memory for a component (XEP-0114); see `add_component`.
+
+        Raises ConnectionRefusedError while the server is down.
+        """
+        return await self.link(component=True)
 
     async def websocket_endpoint(self, *, capacity: float = float("inf")) -> Transport:
         """Return a new WebSocket in memory (RFC 7395): ``connect(..., endpoint=server.websocket_endpoint)``.
@@ -190,7 +212,7 @@ class Server:
 
         `addresses` are those of a client certificate, for a login by EXTERNAL.
         """
-        return self._listening.authority.client_context(*addresses)
+        return self.authority.client_context(*addresses)
 
     def tls_context(self) -> ssl.SSLContext:
         """Return the server's context, with the certificate that `Policy.certificate` asks for."""
@@ -199,6 +221,11 @@ class Server:
     def end_point(self) -> bytes | None:
         """Return the channel binding of that certificate (``tls-server-end-point``, RFC 5929)."""
         return self._listening.end_point()
+
+    @property
+    def authority(self) -> Authority:
+        """The issuer of its certificates."""
+        return self._listening.authority
 
     # --- faults of the server
 
@@ -278,7 +305,9 @@ class Server:
         handler = partial(self._serve, starttls=starttls, direct_tls=direct_tls, websocket=websocket)
         await trio.serve_listeners(handler, listeners, handler_nursery=self._nursery, task_status=task_status)
 
-    async def _serve(self, stream: MemoryStream | trio.SocketStream, starttls: StartTLS, **kind: bool) -> None:
+    async def _serve(
+        self, stream: MemoryStream | trio.SocketStream, starttls: StartTLS, *, component: bool = False, **kind: bool
+    ) -> None:
         faults = self._plans.popleft() if self._plans else self.faults
         link = Link(stream, faults, on_lost=self._link_lost, park=self._parked.append, **kind)
         self.links.append(link)
@@ -287,7 +316,8 @@ class Server:
             return
         self.link_count += 1
         self._changes.unpark_all()
-        await link.run(Conversation(self, link, starttls).run)
+        conversation = partial(self.components.converse, link) if component else Conversation(self, link, starttls).run
+        await link.run(conversation)
 
     def _link_lost(self, link: Link) -> None:
         if link.closed:

@@ -27,7 +27,7 @@ from .stanzas import child_tag, error_for, result_for
 
 __all__ = ["At", "Features", "Request", "Services"]
 
-At: TypeAlias = Literal["domain", "account", "others", "nobody"]
+At: TypeAlias = Literal["domain", "account", "others", "unknown"]
 """The addressee of a request: the server, the sender's own account, that of another user, or none that exists."""
 
 Handler: TypeAlias = "Callable[[Request], xml.Element | None]"
@@ -41,7 +41,7 @@ EVERYWHERE: tuple[At, ...] = ("domain", "account", "others")
 
 @dataclass(slots=True)
 class Features:
-    """What disco#info (XEP-0030) says of one address. Tests may change it at any time."""
+    """The answer of disco#info (XEP-0030) for one address. Tests may change it at any time."""
 
     identities: list[tuple[str, str, str | None]]
     """Category, type and name of each identity."""
@@ -54,13 +54,13 @@ class Features:
 
 
 class AddressFeatures:
-    """What disco says of the two kinds of addresses of a domain."""
+    """The answers of disco#info for the two kinds of addresses of a domain."""
 
     def __init__(self, software: str) -> None:
         self.domain = Features([("server", "im", software)])
-        """What it says of the server."""
+        """The answer for the server."""
         self.account = Features([("account", "registered", None)])
-        """What it says of each account."""
+        """The answer for each account."""
 
 
 class Request:
@@ -120,7 +120,7 @@ class Services:
 
     def __init__(self, nursery: trio.Nursery, dialect: Dialect) -> None:
         self.features = AddressFeatures(dialect.software)
-        """What disco says of the server and of each account."""
+        """The answers of disco#info for the server and for each account."""
         self._nursery = nursery
         self._handlers: dict[tuple[At, str, str], Handler] = {}
         self._offers: list[tuple[At, Callable[[], list[str]]]] = []

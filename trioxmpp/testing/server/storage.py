@@ -1,4 +1,4 @@
-"""What an account keeps on the server for its clients: private XML (XEP-0049) and its vCard (XEP-0054)."""
+"""Data that an account keeps on the server for its clients: private XML (XEP-0049) and its vCard (XEP-0054)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Storage:
         services.features.domain.features += [PRIVATE, VCARD]
         services.add("get", f"{{{PRIVATE}}}query", self._private, "account")
         services.add("set", f"{{{PRIVATE}}}query", self._store_private, "account")
-        services.add("get", f"{{{VCARD}}}vCard", self._vcard, "account", "others", "nobody")
+        services.add("get", f"{{{VCARD}}}vCard", self._vcard, "account", "others", "unknown")
         services.add("set", f"{{{VCARD}}}vCard", self._store_vcard, "account")
 
     def _private(self, request: Request) -> xml.Element:

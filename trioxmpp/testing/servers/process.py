@@ -15,6 +15,9 @@ import trio
 
 __all__ = ["Child", "unprivileged"]
 
+#: The id of the user without rights (Linux Standard Base).
+UNPRIVILEGED = 65534
+
 
 class Child:
     """A command in a directory of its own, running or not; as `owner`, if the parent is root."""
@@ -70,4 +73,4 @@ class Child:
 
 def unprivileged() -> pwd.struct_passwd | None:
     """Return the user to run servers as instead of root; None if the parent is not root."""
-    return pwd.getpwnam("nobody") if os.geteuid() == 0 else None
+    return pwd.getpwuid(UNPRIVILEGED) if os.geteuid() == 0 else None

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 import trio
 
 from ...stream.bare import bare
-from ..faults import Direction
+from ..virtual.faults import Direction
 
 __all__ = ["Relay", "open_relay"]
 

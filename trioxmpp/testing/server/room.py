@@ -1,4 +1,4 @@
-"""What a room knows: its configuration, affiliations, occupants, subject and history (XEP-0045 §5, §10).
+"""The state of a room: its configuration, affiliations, occupants, subject and history (XEP-0045 §5, §10).
 
 An affiliation belongs to an account and lasts; a role belongs to a stay. An occupant is an account in the room under
 one nick, with one or more clients. Its id (XEP-0421) is the same whenever the account comes back.
@@ -11,8 +11,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from .... import xml
-from ..archive import Archive
+from ... import xml
+from .archive import Archive
 
 __all__ = ["ADMIN", "MUC", "OWNER", "USER", "Affiliation", "Occupant", "Role", "Room"]
 
@@ -94,7 +94,7 @@ class Room:
     @property
     def anonymous(self) -> bool:
         """Whether only moderators see the real JIDs of occupants."""
-        return self.config["whois"] != "anyone"
+        return self.config["whois"] == "moderators"
 
     def affiliation(self, account: str) -> Affiliation:
         """Return the affiliation of an account."""

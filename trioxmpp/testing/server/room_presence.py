@@ -11,11 +11,11 @@ import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from .... import xml
-from ....protocol import ns
-from ..post import Post
-from ..stanzas import build, new_stanza
+from ... import xml
+from ...protocol import ns
+from .post import Post
 from .room import MUC, USER, Occupant, Room
+from .stanzas import build, new_stanza
 
 __all__ = ["OCCUPANT_ID", "Actor", "Announcer"]
 

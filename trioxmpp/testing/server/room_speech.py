@@ -1,24 +1,24 @@
 """Speaking in a room: messages to all, private ones, the subject, invitations, requests for voice.
 
 A room adds who speaks (the occupant's address and id) and its own archive id, and takes away what only it may say: an
-occupant id, if it gives any. What else an occupant claims, it passes on; see `Dialect`.
+occupant id, if it gives any. It passes on all else that an occupant claims; see `Dialect`.
 """
 
 from __future__ import annotations
 
 import copy
 
-from .... import xml
-from ....errors import ErrorType, JIDError, StanzaCondition
-from ....jid import JID
-from ....protocol import ns
-from ..forms import form, read_form
-from ..policy import Policy
-from ..post import Post
-from ..stanzas import build, delay, error_for, new_stanza, now
-from .announcing import OCCUPANT_ID, Announcer, forwarded_message
-from .entering import Entrance
+from ... import xml
+from ...errors import ErrorType, JIDError, StanzaCondition
+from ...jid import JID
+from ...protocol import ns
+from .forms import form, read_form
+from .policy import Policy
+from .post import Post
 from .room import MUC, USER, Occupant, Room, Subject
+from .room_entrance import Entrance
+from .room_presence import OCCUPANT_ID, Announcer, forwarded_message
+from .stanzas import build, delay, error_for, new_stanza, now
 
 __all__ = ["Speech"]
 

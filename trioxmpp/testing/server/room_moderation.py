@@ -7,15 +7,15 @@ from dataclasses import replace
 
 from lxml import etree
 
-from .... import xml
-from ....errors import StanzaCondition, XMPPAuthError, XMPPCancelError, XMPPModifyError
-from ....protocol import ns
-from ..dialect import Dialect
-from ..services import Request
-from ..stanzas import build, new_stanza
-from .announcing import OCCUPANT_ID
+from ... import xml
+from ...errors import StanzaCondition, XMPPAuthError, XMPPCancelError, XMPPModifyError
+from ...protocol import ns
+from .dialect import Dialect
 from .room import Occupant, Room
-from .speaking import Speech
+from .room_presence import OCCUPANT_ID
+from .room_speech import Speech
+from .services import Request
+from .stanzas import build, new_stanza
 
 __all__ = ["MODERATE_0", "MODERATE_1", "moderate"]
 

@@ -6,15 +6,15 @@ import copy
 import datetime
 from typing import Protocol
 
-from .... import xml
-from ....errors import ErrorType, StanzaCondition
-from ....jid import JID
-from ....protocol import ns
-from ..dialect import Dialect
-from ..post import Post
-from ..stanzas import build, delay, error_for, new_stanza
-from .announcing import OCCUPANT_ID, Announcer
+from ... import xml
+from ...errors import ErrorType, StanzaCondition
+from ...jid import JID
+from ...protocol import ns
+from .dialect import Dialect
+from .post import Post
 from .room import MUC, Occupant, Room
+from .room_presence import OCCUPANT_ID, Announcer
+from .stanzas import build, delay, error_for, new_stanza
 
 __all__ = ["Entrance"]
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from .... import xml
-from ....errors import StanzaCondition, XMPPAuthError, XMPPCancelError, XMPPModifyError
-from ..forms import form, read_form
-from ..services import Request
-from ..stanzas import build
+from ... import xml
+from ...errors import StanzaCondition, XMPPAuthError, XMPPCancelError, XMPPModifyError
+from .forms import form, read_form
 from .room import MUC, Room
+from .services import Request
+from .stanzas import build
 
 __all__ = ["NICKS", "register", "registration"]
 

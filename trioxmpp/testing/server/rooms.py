@@ -10,23 +10,23 @@ import copy
 import secrets
 from collections.abc import Callable
 
-from .... import xml
-from ....errors import ErrorType, JIDError, StanzaCondition, XMPPCancelError, XMPPError
-from ....jid import JID
-from ....protocol import ns
-from ..disco import DISCO_ITEMS, info
-from ..forms import form
-from ..mam import MAM, answer_query, query_form
-from ..post import Post
-from ..services import Features, Request
-from ..stanzas import NAMES, build, child_tag, error_for
-from .announcing import OCCUPANT_ID, Announcer
-from .entering import Entrance
-from .moderating import FASTEN, MODERATE_1, moderate
-from .registering import NICKS, register, registration
+from ... import xml
+from ...errors import ErrorType, JIDError, StanzaCondition, XMPPCancelError, XMPPError
+from ...jid import JID
+from ...protocol import ns
+from .disco import DISCO_ITEMS, info
+from .forms import form
+from .mam import MAM, answer_query, query_form
+from .post import Post
 from .room import ADMIN, MUC, OWNER, Occupant, Room
-from .ruling import Rule
-from .speaking import Speech
+from .room_entrance import Entrance
+from .room_moderation import FASTEN, MODERATE_1, moderate
+from .room_nicks import NICKS, register, registration
+from .room_presence import OCCUPANT_ID, Announcer
+from .room_rule import Rule
+from .room_speech import Speech
+from .services import Features, Request
+from .stanzas import NAMES, build, child_tag, error_for
 
 __all__ = ["Rooms"]
 

@@ -1,21 +1,21 @@
-"""What moderators, admins and owners do: roles, affiliations, configuration, the end of a room (XEP-0045 §8 to §10)."""
+"""Requests of moderators, admins and owners: roles, affiliations, configuration, destruction (XEP-0045 §8 to §10)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import get_args
 
-from .... import xml
-from ....errors import JIDError, StanzaCondition, XMPPAuthError, XMPPCancelError, XMPPModifyError
-from ....jid import JID
-from ....protocol import ns
-from ..forms import form, read_form
-from ..post import Post
-from ..services import Request
-from ..stanzas import build, new_stanza
-from .announcing import Actor, Announcer
+from ... import xml
+from ...errors import JIDError, StanzaCondition, XMPPAuthError, XMPPCancelError, XMPPModifyError
+from ...jid import JID
+from ...protocol import ns
+from .forms import form, read_form
+from .post import Post
 from .room import ADMIN, MUC, OWNER, USER, Affiliation, Occupant, Role, Room
-from .speaking import Speech
+from .room_presence import Actor, Announcer
+from .room_speech import Speech
+from .services import Request
+from .stanzas import build, new_stanza
 
 __all__ = ["Rule"]
 
