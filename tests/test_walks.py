@@ -54,7 +54,6 @@ def test_few_variables_say_where_a_client_stands(figures: dict[str, Any]) -> Non
     assert len(variables) <= 5
 
 
-@pytest.mark.xfail(reason="see NOT_YET in tests/test_private_names.py")
 def test_only_friends_reach_for_private_names() -> None:
     assert not NOT_YET
 

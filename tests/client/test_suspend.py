@@ -265,12 +265,16 @@ async def test_the_store_of_another_account_is_refused(autojump_clock, road, sto
 
 
 @pytest.mark.parametrize("text", ["<message", "", "text", "<query xmlns='jabber:iq:roster'/>", "<iq type='who'/>"])
-async def test_a_stanza_that_is_none_is_damage(autojump_clock, road, text):
-    ticket = StoredSession(JID.parse(ROMEO), 0.0, id="id", stanzas=(StoredStanza(1, text, sent=1),))
-    with pytest.raises(StoreError, match="damaged"):
-        async with road.connect(store=MemoryStore(ticket)):
-            pytest.fail("connected")
-    assert road.server.link_count == 0
+async def test_a_stored_stanza_that_cannot_be_read_is_set_aside(autojump_clock, road, text, caplog):
+    good = "<message to='juliet@example.test' id='good'><body>good</body></message>"
+    stanzas = (StoredStanza(1, text, sent=1, durable=True), StoredStanza(2, good, durable=True))
+    store = MemoryStore(StoredSession(JID.parse(ROMEO), 0.0, stanzas=stanzas))
+    async with road.connect(store=store) as client:
+        for posted in client.posted:
+            await posted
+    assert "set aside stanza 1 of the store" in caplog.text
+    assert road.server.log[-1].stanza.get("id") == "good"
+    assert store.ticket is None or not store.ticket.stanzas
 
 
 class FullDisk(MemoryStore):

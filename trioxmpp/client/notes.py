@@ -13,6 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 import trio
 
 from ..errors import StoreError
+from .store.memory import MemoryStore
 
 __all__ = ["MAX_ACCOUNT", "MAX_NOTE", "NoteStore", "Notebook", "Notes"]
 
@@ -36,31 +37,11 @@ class NoteStore(Protocol):
         """Write these notes; None deletes one."""
 
 
-class _MemoryNotes:
-    """Notes of a client without a store."""
-
-    def __init__(self) -> None:
-        self._kinds: dict[str, dict[str, str]] = {}
-
-    async def read_notes(self, kind: str) -> dict[str, str]:
-        await trio.lowlevel.checkpoint()
-        return dict(self._kinds.get(kind, {}))
-
-    async def write_notes(self, kind: str, changes: Mapping[str, str | None]) -> None:
-        await trio.lowlevel.checkpoint()
-        notes = self._kinds.setdefault(kind, {})
-        for key, text in changes.items():
-            if text is None:
-                notes.pop(key, None)
-            else:
-                notes[key] = text
-
-
 class Notebook:
     """All notes of one client, by kind."""
 
     def __init__(self, store: object) -> None:
-        self._store: NoteStore = store if isinstance(store, NoteStore) else _MemoryNotes()
+        self._store: NoteStore = store if isinstance(store, NoteStore) else MemoryStore()
         self._sizes: dict[str, dict[str, int]] = {}
         self._turn = trio.Lock()
 

@@ -203,6 +203,7 @@ class SASLExchange:
         failure.offered, failure.tried = self.attempt.offered, (self.attempt.name,)
 
     def advance(self, message: bytes | None) -> None:
+        """Give the mechanism a message of the server, or a key that it asked for. Raises AuthenticationFailure."""
         if self.finished:
             raise AuthenticationFailure("the server sends another message after the last one")
         try:
@@ -226,6 +227,7 @@ class SASLExchange:
         return AuthenticationFailure(f"the server refused the login ({reason}); {advice}", condition)
 
     def unexpected(self, element: xml.Element) -> AuthenticationFailure:
+        """Return the error for an element that has no place in the exchange."""
         tag = printable(self.hide(str(element.tag)), 200)
         return AuthenticationFailure(f"the server answered the login with {tag}")
 

@@ -8,6 +8,7 @@ enqueued, since one that was posted later must not overtake it.
 from __future__ import annotations
 
 import itertools
+import logging
 import time
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -24,6 +25,8 @@ from ..store.storedsession import StoredStanza
 from .durable import PostedMessage
 
 __all__ = ["JournalEntry", "OutboxChange", "OutboxJournal", "stored_stanza"]
+
+logger = logging.getLogger(__name__)
 
 #: In how many sessions at most the archive is asked: the query itself may be what ends them.
 MAX_SESSIONS_ASKED = 3
@@ -76,6 +79,8 @@ class OutboxJournal:
         self._entries: dict[int, JournalEntry] = {}
         self._of_token: dict[OutgoingStanza, JournalEntry] = {}
         self._change = OutboxChange({}, set())
+        self._set_aside: set[int] = set()
+        """The numbers of stored stanzas that cannot be read."""
         self._numbers = itertools.count(1)
         self._last_sent = 0
         self._times_asked = 0
@@ -206,7 +211,13 @@ class OutboxJournal:
         everything = sorted(stanzas, key=lambda stored: (stored.sent is None, stored.sent, stored.number))
         first_unconfirmed = min((stored.number for stored in everything if stored.doubtful), default=None)
         for stored in everything:
-            entry = JournalEntry(stored.number, stored_stanza(stored.xml))
+            try:
+                entry = JournalEntry(stored.number, stored_stanza(stored.xml))
+            except StoreError as exc:
+                # The other stanzas are of use without it; and a store that one entry spoils would be spoilt for ever.
+                logger.error("set aside stanza %d of the store: %s", stored.number, exc)
+                self._set_aside.add(stored.number)
+                continue
             entry.recorded = True
             if stored.durable:
                 entry.posted = PostedMessage(entry.stanza)
@@ -230,7 +241,8 @@ class OutboxJournal:
                     token.become(StanzaState.SENT)
                 self._follow(entry, token, session)
         self._change.put.clear()
-        self._numbers = itertools.count(max(self._entries, default=0) + 1)
+        self._change.drop.update(self._set_aside)
+        self._numbers = itertools.count(max((stored.number for stored in everything), default=0) + 1)
         self._last_sent = max((entry.sent or 0 for entry in self._entries.values()), default=0)
 
     def take_change(self, *, durable_only: bool) -> OutboxChange:

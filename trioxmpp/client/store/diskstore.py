@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar, TypeVarTuple
 
@@ -59,6 +59,14 @@ class DiskStore(ABC):
         """Delete everything. If cancelled, it is deleted all the same."""
         await self._run(self._clear)
 
+    async def read_notes(self, kind: str) -> dict[str, str]:
+        """Return all notes of one kind. Raises StoreError. Cancelling lets them be read."""
+        return await self._run(self._read_notes, kind)
+
+    async def write_notes(self, kind: str, changes: Mapping[str, str | None]) -> None:
+        """Write these notes, all or none; None deletes one. If cancelled, they are written all the same."""
+        await self._run(self._write_notes, kind, changes)
+
     async def aclose(self) -> None:
         """Let go of it. If cancelled, it is let go all the same."""
         await self._run(self._close)
@@ -74,6 +82,12 @@ class DiskStore(ABC):
 
     @abstractmethod
     def _clear(self) -> None: ...
+
+    @abstractmethod
+    def _read_notes(self, kind: str) -> dict[str, str]: ...
+
+    @abstractmethod
+    def _write_notes(self, kind: str, changes: Mapping[str, str | None]) -> None: ...
 
     @abstractmethod
     def _close(self) -> None: ...

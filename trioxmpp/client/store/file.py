@@ -8,16 +8,15 @@ place in one step, when the changes have become much longer than what they amoun
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import stat
-import zlib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from ...errors import StoreError
 from .diskstore import DiskStore
-from .storedsession import VERSION, Change, StoredSession, StoredSessionState, dumps
+from .lines import line_of, lock, open_regular, parse_line, replace_file, write_all
+from .notefile import NoteFile
+from .storedsession import VERSION, Change, StoredSession, StoredSessionState
 
 __all__ = ["FileStore"]
 
@@ -40,6 +39,7 @@ class FileStore(DiskStore):
         self._state: StoredSessionState | None = None
         self._size = 0
         self._first_size = 0
+        self._notes = NoteFile(self.path.with_name(self.path.name + ".notes"), sync=sync)
 
     def _load(self) -> StoredSession | None:
         self._close()
@@ -57,9 +57,9 @@ class FileStore(DiskStore):
         lines = data.split(b"\n")
         good, version = 0, VERSION
         for number, line in enumerate(lines[:-1]):
-            said = _parse(line)
+            said = parse_line(line)
             if said is None:
-                if any(_parse(later) is not None for later in lines[number + 1 : -1]):
+                if any(parse_line(later) is not None for later in lines[number + 1 : -1]):
                     raise StoreError(f"{self.path} is damaged: line {number + 1} is not what was written")
                 break
             if number == 0:
@@ -77,26 +77,12 @@ class FileStore(DiskStore):
             return None
         if version < VERSION:
             self._save(self._state.ticket)  # who knows only the old form must not take the new lines for it
-        else:
-            _hide(fd)
         return self._state.ticket
 
     def _save(self, ticket: StoredSession) -> None:
         self._state = StoredSessionState(ticket)
-        line = _line(ticket.to_json())
-        fresh = self.path.with_name(self.path.name + ".new")
-        fresh.unlink(missing_ok=True)  # of a process that was killed
-        fd = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | _CLOEXEC, 0o600)
-        try:
-            _lock(fd)
-            _write(fd, line)
-            self._flush(fd)
-            os.replace(fresh, self.path)
-        except BaseException:
-            os.close(fd)
-            raise
-        if self._sync:
-            _sync_directory(self.path.parent)
+        line = line_of(ticket.to_json())
+        fd = replace_file(self.path, line, sync=self._sync, locked=True)
         old, self._fd = self._fd, fd
         self._size = self._first_size = len(line)
         if old is not None:
@@ -109,9 +95,9 @@ class FileStore(DiskStore):
         if self._size > max(COMPACT_FROM, COMPACT_RATIO * self._first_size):
             self._save(self._state.ticket)
             return
-        line = _line(change.to_json())
+        line = line_of(change.to_json())
         try:
-            _write(self._fd, line)
+            write_all(self._fd, line)
             self._flush(self._fd)
         except OSError:
             # Half a line in the middle would be damage; there must be none when the next one is written.
@@ -127,7 +113,14 @@ class FileStore(DiskStore):
             os.ftruncate(self._fd, 0)
             self._flush(self._fd)
 
+    def _read_notes(self, kind: str) -> dict[str, str]:
+        return self._notes.read(kind)
+
+    def _write_notes(self, kind: str, changes: Mapping[str, str | None]) -> None:
+        self._notes.write(kind, changes)
+
     def _close(self) -> None:
+        self._notes.close()
         fd, self._fd, self._state = self._fd, None, None
         if fd is None:
             return
@@ -140,68 +133,14 @@ class FileStore(DiskStore):
             os.fsync(fd)
 
 
-_CLOEXEC = getattr(os, "O_CLOEXEC", 0)
-
-
 def _open_and_lock(path: Path) -> int:
     while True:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | _CLOEXEC, 0o600)
+        fd = open_regular(path)
         try:
-            _lock(fd)
+            lock(fd)
             if os.path.exists(path) and os.path.samestat(os.fstat(fd), os.stat(path)):
                 return fd
         except BaseException:
             os.close(fd)
             raise
-        os.close(fd)  # somebody else has put another in its place meanwhile
-
-
-def _hide(fd: int) -> None:
-    """Keep other users out, should somebody have let them in meanwhile."""
-    if os.name == "posix" and stat.S_IMODE(os.fstat(fd).st_mode) & 0o077:
-        os.fchmod(fd, 0o600)
-
-
-def _lock(fd: int) -> None:
-    """Keep other processes out until `fd` is closed, be it by `kill -9`."""
-    try:
-        import fcntl
-    except ImportError:
-        return  # where there is none, nobody is kept out
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as exc:
-        raise StoreError("the stored session is in use by somebody else") from exc
-
-
-def _line(fields: dict[str, Any]) -> bytes:
-    text = dumps(fields).encode()
-    return b"%08x %s\n" % (zlib.crc32(text), text)
-
-
-def _parse(line: bytes) -> Any:
-    """What a line says, or None if it is not as it was written."""
-    checksum, _, text = line.partition(b" ")
-    if checksum != b"%08x" % zlib.crc32(text):
-        return None
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _write(fd: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
-
-
-def _sync_directory(path: Path) -> None:
-    try:
-        fd = os.open(path, os.O_RDONLY)
-    except OSError:
-        return  # there are systems where a directory cannot be opened; they need no such thing
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+        os.close(fd)  # another process has put another file in its place meanwhile

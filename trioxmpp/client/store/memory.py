@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import trio
 
 from .storedsession import Change, StoredSession, StoredSessionState
@@ -14,6 +16,7 @@ class MemoryStore:
 
     def __init__(self, ticket: StoredSession | None = None) -> None:
         self._state = None if ticket is None else StoredSessionState(ticket)
+        self._notes: dict[str, dict[str, str]] = {}
 
     @property
     def ticket(self) -> StoredSession | None:
@@ -40,6 +43,21 @@ class MemoryStore:
         """Forget all."""
         await trio.lowlevel.checkpoint()
         self._state = None
+
+    async def read_notes(self, kind: str) -> dict[str, str]:
+        """Return all notes of one kind."""
+        await trio.lowlevel.checkpoint()
+        return dict(self._notes.get(kind, {}))
+
+    async def write_notes(self, kind: str, changes: Mapping[str, str | None]) -> None:
+        """Write these notes; None deletes one."""
+        await trio.lowlevel.checkpoint()
+        notes = self._notes.setdefault(kind, {})
+        for key, text in changes.items():
+            if text is None:
+                notes.pop(key, None)
+            else:
+                notes[key] = text
 
     async def aclose(self) -> None:
         """Nothing to do: who has the store may go on with it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,8 @@ _SCHEMA = (
     """CREATE TABLE IF NOT EXISTS trioxmpp_stanza (
     number INTEGER PRIMARY KEY, xml TEXT NOT NULL, sent INTEGER, durable INTEGER NOT NULL,
     doubtful INTEGER NOT NULL DEFAULT 0)""",
+    """CREATE TABLE IF NOT EXISTS trioxmpp_note (
+    kind TEXT NOT NULL, key TEXT NOT NULL, note TEXT NOT NULL, PRIMARY KEY (kind, key))""",
     """CREATE TABLE IF NOT EXISTS trioxmpp_login (
     one INTEGER PRIMARY KEY CHECK (one = 1), login TEXT NOT NULL)""",
 )
@@ -67,7 +69,7 @@ class SQLiteStore(DiskStore):
             self._close()
             if "locked" not in str(exc):
                 raise
-            raise StoreError("the stored session is in use by somebody else") from exc
+            raise StoreError("the stored session is in use by another process") from exc
         except BaseException:
             self._close()
             raise
@@ -108,6 +110,19 @@ class SQLiteStore(DiskStore):
             connection.execute("DELETE FROM trioxmpp_session")
             connection.execute("DELETE FROM trioxmpp_stanza")
             connection.execute("DELETE FROM trioxmpp_login")
+
+    def _read_notes(self, kind: str) -> dict[str, str]:
+        assert self._open is not None
+        rows = self._open.execute("SELECT key, note FROM trioxmpp_note WHERE kind = ?", (kind,))
+        return {key.decode(): note.decode() for key, note in rows}
+
+    def _write_notes(self, kind: str, changes: Mapping[str, str | None]) -> None:
+        with self._transaction() as connection:
+            for key, note in changes.items():
+                if note is None:
+                    connection.execute("DELETE FROM trioxmpp_note WHERE kind = ? AND key = ?", (kind, key))
+                else:
+                    connection.execute("INSERT OR REPLACE INTO trioxmpp_note VALUES (?, ?, ?)", (kind, key, note))
 
     def _close(self) -> None:
         connection, self._open, self._ticket = self._open, None, None

@@ -1,0 +1,129 @@
+"""Notes of services: small values that outlive the process, in every store, crash-safe and bounded."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+import trio
+
+from trioxmpp import FileStore, MemoryStore, SQLiteStore, StoreError
+from trioxmpp.client.notes import MAX_ACCOUNT, MAX_NOTE, Notebook
+
+
+@pytest.fixture(params=["memory", "file", "sqlite"])
+def reopen(request, tmp_path):
+    """Return the same store as another process would open it."""
+    memory = MemoryStore()
+
+    def opened():
+        match request.param:
+            case "memory":
+                return memory
+            case "file":
+                return FileStore(tmp_path / "session")
+        return SQLiteStore(tmp_path / "session.db")
+
+    return opened
+
+
+async def test_notes_outlive_the_process_and_the_session(reopen):
+    store = reopen()
+    await store.load()
+    await store.write_notes("roster", {"ver": "7", "gone": "x"})
+    await store.write_notes("roster", {"gone": None, "é": "ü"})
+    await store.write_notes("caps", {"hash": "{}"})
+    await store.clear()  # the session is over
+    await store.aclose()
+    store = reopen()
+    await store.load()
+    assert await store.read_notes("roster") == {"ver": "7", "é": "ü"}
+    assert await store.read_notes("caps") == {"hash": "{}"}
+    assert await store.read_notes("nothing") == {}
+    await store.aclose()
+
+
+async def test_a_client_keeps_notes_between_connections(autojump_clock, road):
+    store = MemoryStore()
+    async with road.connect(store=store) as client:
+        await client.notes("roster").write({"ver": {"n": [1, "two"]}, "old": 1})
+        await client.notes("roster").write({"old": None})
+    async with road.connect(store=store) as client:
+        assert await client.notes("roster").read() == {"ver": {"n": [1, "two"]}}
+
+
+async def test_without_a_store_notes_last_as_long_as_the_client(autojump_clock, road):
+    async with road.connect() as client:
+        await client.notes("roster").write({"ver": 7})
+        assert await client.notes("roster").read() == {"ver": 7}
+    async with road.connect() as client:
+        assert await client.notes("roster").read() == {}
+
+
+async def test_a_note_too_large_is_refused_and_nothing_of_it_is_written():
+    notes = Notebook(None).of_kind("kind")
+    await notes.write({"a": 1})
+    with pytest.raises(StoreError, match=f"more than {MAX_NOTE} octets"):
+        await notes.write({"a": 2, "b": "x" * MAX_NOTE})
+    assert await notes.read() == {"a": 1}
+
+
+async def test_the_notes_of_an_account_are_bounded():
+    book = Notebook(None)
+    size = MAX_NOTE - 100
+    with pytest.raises(StoreError, match="the notes of this account"):
+        for number in range(MAX_ACCOUNT // size + 2):
+            await book.of_kind(f"kind {number % 3}").write({str(number): "x" * size})
+    await book.of_kind("kind 0").write({"0": None})
+    await book.of_kind("kind 0").write({"0": "fits"})
+
+
+async def test_a_line_that_a_crash_left_is_cut_off_and_a_damaged_one_is_set_aside(tmp_path):
+    path = tmp_path / "session"
+    store = FileStore(path)
+    await store.load()
+    for number in range(3):
+        await store.write_notes("kind", {str(number): "x"})
+    await store.aclose()
+    notes = tmp_path / "session.notes"
+    lines = notes.read_bytes().split(b"\n")
+    notes.write_bytes(lines[0] + b"\n" + b"0" * len(lines[1]) + b"\n" + lines[2] + b"\n" + lines[2][:10])
+    store = FileStore(path)
+    await store.load()
+    assert await store.read_notes("kind") == {"0": "x", "2": "x"}
+    await store.write_notes("kind", {"3": "x"})
+    await store.aclose()
+    store = FileStore(path)
+    await store.load()
+    assert await store.read_notes("kind") == {"0": "x", "2": "x", "3": "x"}
+    await store.aclose()
+
+
+async def test_the_file_of_notes_does_not_grow_for_ever(tmp_path):
+    store = FileStore(tmp_path / "session", sync=False)
+    await store.load()
+    for number in range(3000):
+        await store.write_notes("kind", {"key": f"{number} {'x' * 100}"})
+    assert (tmp_path / "session.notes").stat().st_size < 100_000
+    assert (await store.read_notes("kind"))["key"].startswith("2999 ")
+    await store.aclose()
+
+
+async def test_a_store_refuses_what_is_no_regular_file_of_its_own(tmp_path):
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    with trio.fail_after(5), pytest.raises(StoreError, match="not a regular file"):
+        await FileStore(fifo).load()
+    with pytest.raises(StoreError, match="not a regular file"):
+        await FileStore("/dev/zero").load()
+    if os.geteuid() == 0:
+        theirs = tmp_path / "theirs"
+        theirs.write_bytes(b"")
+        os.chown(theirs, 65534, 65534)
+        with pytest.raises(StoreError, match="another user"):
+            await FileStore(theirs).load()
+    huge = tmp_path / "huge"
+    with huge.open("wb") as file:
+        file.truncate(1 << 30)
+    with pytest.raises(StoreError, match="octets"):
+        await FileStore(huge).load()
