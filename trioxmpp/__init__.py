@@ -49,6 +49,7 @@ from .errors import (
     XMPPWaitError,
 )
 from .jid import JID
+from .protocol.limits import Limits
 from .protocol.sasl import Credentials
 from .protocol.stanza import IQ, Get, IQType, Message, MessageType, Presence, PresenceShow, PresenceType, Set
 from .stream.liveness import Liveness
@@ -81,6 +82,7 @@ __all__ = [
     "IQType",
     "InboxOverflow",
     "JIDError",
+    "Limits",
     "Liveness",
     "Login",
     "MemoryStore",

@@ -94,7 +94,7 @@ def test_a_stream_from_header_to_footer() -> None:
     events, error = framing.feed(HEADER + b" \r\n" + MORE + b"\t<r xmlns='urn:xmpp:sm:3'/>" + FOOTER + b"junk <")
     assert error is None
     head, message, request, footer = events
-    assert head == StreamHeader(to="example.org", from_="romeo@example.org", id="x1", version="1.0", lang="en")
+    assert head == StreamHeader(to="example.org", from_="romeo@example.org", id="x1", version="1.0", lang=None)
     assert isinstance(message, etree._Element)
     assert message.tag == "{jabber:client}message"
     assert message.findtext("{jabber:client}body") == "hi"

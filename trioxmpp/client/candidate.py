@@ -19,6 +19,7 @@ from ..errors import (
     StreamNegotiationFailure,
     TLSFailure,
 )
+from ..protocol.limits import Limits
 from ..record import field, record
 from ..stream.negotiation.negotiate import NegotiationOptions, Opened, log_in, secure
 from ..stream.negotiation.sasl2 import LoggedIn
@@ -48,6 +49,8 @@ class ConnectAttempt:
     nursery: trio.Nursery
     deadline: float
     sessions: TLSSessionCache
+    lang: str | None = None
+    limits: Limits = Limits()
     attempts: list[Attempt] = field(default_factory=list)
     """What has led nowhere so far."""
 
@@ -85,7 +88,9 @@ class Candidate:
     async def _open(self) -> None:
         self._xmlstream = None
         self._at(Stage.CONNECTING)
-        xmlstream = self._xmlstream = XmlStream(await self._connect(), self._attempt.domain)
+        xmlstream = self._xmlstream = XmlStream(
+            await self._connect(), self._attempt.domain, lang=self._attempt.lang, limits=self._attempt.limits
+        )
         try:
             self._opened = await secure(xmlstream, self._attempt.options, self._attempt.tls, self._at)
         except BaseException as exc:
@@ -136,6 +141,7 @@ class Candidate:
                 address=self._address,
                 proxy=self._attempt.proxy,
                 report=self._at,
+                max_message=self._attempt.limits.ceiling,
                 session_reuse=self._resumption,
             )
         link = await self.endpoint()

@@ -46,6 +46,11 @@ class Cause(enum.Enum):
         return self in _HOPELESS
 
     @property
+    def is_transient(self) -> bool:
+        """Whether the same attempt may succeed a little later, without anyone changing anything."""
+        return self in _TRANSIENT
+
+    @property
     def is_refusal(self) -> bool:
         """Whether the server was reached, and ended the stream for what we are or do."""
         return self in _REFUSALS
@@ -68,6 +73,7 @@ class Cause(enum.Enum):
 
 
 _HOPELESS = frozenset({Cause.AUTH, Cause.CONFLICT, Cause.MISTAKE})
+_TRANSIENT = frozenset({Cause.DNS, Cause.TCP, Cause.SILENCE, Cause.AUTH_LATER, Cause.SHUTDOWN})
 _REFUSALS = frozenset({Cause.POLICY, Cause.STREAM_ERROR, Cause.SEE_OTHER_HOST})
 
 _BY_CONDITION = {

@@ -12,6 +12,7 @@ import trio
 from ..jid import JID
 from ..protocol.elements.disco import Identity
 from ..protocol.elements.version import Version
+from ..protocol.limits import Limits
 from ..protocol.sasl import Credentials
 from ..stream.bare import bare, reraise
 from ..stream.liveness import Liveness
@@ -50,6 +51,8 @@ async def connect(
     reconnect: ReconnectPolicy | None = ReconnectPolicy(),
     store: SessionStore | None = None,
     inline: Iterable[Any] = (),
+    lang: str | None = None,
+    limits: Limits = Limits(),
     identity: Identity = DEFAULT_IDENTITY,
     software: Version | None = None,
     services: Iterable[Service] = (),
@@ -60,35 +63,46 @@ async def connect(
 ) -> AsyncIterator[Client]:
     """A block during which we are connected as `jid`; gives a `Client`.
 
-    `jid` is our address; with a resource, the server is asked for that one. `credentials` in place of `password` say
-    more (`Credentials`), or are a function, async or not, that returns them (a prompt, a keyring, a vault): it is
-    called when a login needs them anew. `endpoint` says where to connect to: ``xmpp://host:5222`` (STARTTLS),
-    ``xmpps://host:5223`` (direct TLS), ``wss://host/path`` (WebSocket; its certificate is for the host), an async
-    function that returns a `trio.abc.Stream` (a tunnel, a test server), or a sequence of them, the best first; None
-    looks it up in the DNS (RFC 6120 §3.2, XEP-0368). What there is to be tried is raced, each a quarter of a second
-    after the one before, until one says what it offers; only then, and only there, we log in. `tls` is an SSL context;
-    the default trusts what the system trusts, demands TLS 1.2, and always checks the certificate against the domain of
-    `jid`. `allow_plaintext` permits a link without TLS: for tests, Tor, local sockets. `sm` is how XEP-0198 is used
-    (None: not), `liveness` how much silence is tolerated, `reconnect` how a broken link is repaired (None: it is not,
-    the block ends). `store` is where the session is written down, so that another process can go on with it
-    (`SessionStore`): if there is one in it, it is resumed, and ``client.restored`` tells what came of that; and how to
-    log in without a password, if the server gives tokens for that.
-    `inline` holds elements of features that each session shall begin with, where the server can do that along with the
-    login (XEP-0386): ``carbons.Enable()``, say. `identity` and
-    `software` are what others learn of us (XEP-0030, XEP-0092); None for `software` tells a name and nothing else.
-    `services` are called with the client and entered, in order, before the body.
-    `proxy` is a way out, for whatever is not a function: ``socks5://user:password@host:1080``, or ``http://`` for
-    one that knows CONNECT. It looks up the names of hosts; only SRV records are asked for here, and not even these if
-    there is an `endpoint`. `resolver`, one of dnspython's, is asked for them in place of the system's name servers.
+    Who we are, and where:
+
+    - `jid` is our address; with a resource, the server is asked for that one.
+    - `password`, or `credentials`: a `Credentials`, or a function, async or not, that returns one (a prompt, a keyring,
+      a vault). The function is called when a login needs them anew.
+    - `endpoint` is where to connect to: ``xmpp://host:5222`` (STARTTLS), ``xmpps://host:5223`` (direct TLS),
+      ``wss://host/path`` (WebSocket; its certificate is for the host), an async function that returns a
+      `trio.abc.Stream` (a tunnel, a test server), or a sequence of these, the best first. None asks the DNS (RFC 6120
+      §3.2, XEP-0368). All endpoints are raced, each a quarter of a second after the one before, until one says what it
+      offers; the login goes there alone.
+    - `tls` is an SSL context. The default trusts what the system trusts and demands TLS 1.2; the certificate is always
+      checked against the domain of `jid`. `allow_plaintext` permits a link without TLS: for tests, Tor, local sockets.
+    - `proxy` is a way out: ``socks5://user:password@host:1080``, or ``http://`` for a proxy that knows CONNECT. It
+      looks up the names of hosts; only SRV records are asked for here, and none if there is an `endpoint`. `resolver`, one of
+      dnspython's, is asked in place of the system's name servers.
+
+    How the session lives:
+
+    - `sm` is how stream management (XEP-0198) is used; None does without it. `liveness` is how much silence is
+      tolerated. `reconnect` is how a broken link is repaired; None ends the block with the first break.
+    - `store` is where the session is written down, so that another process can go on with it (`SessionStore`), and how
+      to log in without the password, if the server gives tokens. A session that is in it is resumed;
+      ``client.restored`` tells what came of that.
+    - `services` are called with the client and entered, in order, before the body. They set up the first session
+      together, in the steps of `Client.each_session`.
+    - `inline` holds elements of features that each session shall begin with, where the server can do that along with
+      the login (XEP-0386): ``carbons.Enable()``, say.
+    - `lang` is the language of texts that name none (RFC 6120 §4.7.4). `limits` says how large the parts of an inbound
+      stanza may be: a stanza that exceeds a limit is passed over, and the stream lives on.
+    - `identity` and `software` are what others learn of us (XEP-0030, XEP-0092). None for `software` tells the name of
+      the identity and nothing else.
 
     Connecting takes `connect_timeout` seconds at most, over all endpoints and steps. Leaving the block waits until
     everything is sent and, with stream management, acknowledged, and closes the stream properly, in `close_timeout`
     seconds at most; leaving it by an exception, or by cancellation, takes no more than two.
 
     Raises, always as one bare exception: `AuthenticationFailure`, `TLSFailure`, other `StreamNegotiationFailure`,
-    `ConnectError` when nothing let us in; from the block `SessionLost`, `StreamError` (say, *conflict*: somebody
-    else has our resource) and whatever else ended the session for good, in which case the body is cancelled. What
-    the body raises leaves as it is. Cancelling while connecting leaves nothing behind.
+    `ConnectError` when nothing let us in; from the block `SessionLost`, `StreamError` (*conflict*, say: another client
+    has taken our resource) and whatever else ended the session for good, in which case the body is cancelled. What the
+    body raises leaves as it is. Cancelling while connecting leaves nothing behind.
     """
     address = JID.parse(jid) if isinstance(jid, str) else jid
     dialler = Dialler(
@@ -100,6 +114,8 @@ async def connect(
         timeout=connect_timeout,
         proxy=proxy,
         resolver=resolver,
+        lang=lang,
+        limits=limits,
     )
     async with open_journal(store, address) as journal:
         restored = None if journal is None else await journal.load()
@@ -182,8 +198,10 @@ async def serve(
     """Stay connected as `jid` until cancelled: ``client = await nursery.start(serve, jid, password)``.
 
     Takes the options of `connect`, reports the `Client` when there is a session, and raises what the block of
-    `connect` would. Cancelling it ends the session, in two seconds at most.
+    `connect` would. By default a first connection that fails for a transient cause is tried again, too: a bot may start
+    before its network. Cancelling ends the session, in two seconds at most.
     """
+    options.setdefault("reconnect", ReconnectPolicy(first=True))
     async with connect(jid, password, **options) as client:
         task_status.started(client)
         await trio.sleep_forever()

@@ -20,6 +20,7 @@ from ..errors import (
     TLSFailure,
 )
 from ..jid import JID
+from ..protocol.limits import Limits
 from ..protocol.loginstate import FastToken, LoginState
 from ..protocol.sasl import Credentials, Strength
 from ..record import replace
@@ -64,6 +65,8 @@ class Dialler:
         timeout: float,
         proxy: str | Proxy | None = None,
         resolver: Resolver | None = None,
+        lang: str | None = None,
+        limits: Limits = Limits(),
     ) -> None:
         self.domain = jid.domain
         self.resource = jid.resource
@@ -74,6 +77,8 @@ class Dialler:
         self._timeout = timeout
         self._proxy = Proxy.parse(proxy) if isinstance(proxy, str) else proxy
         self._resolver = resolver
+        self._lang = lang
+        self._limits = limits
         self._last: Endpoint | Dial | None = None
         self._sessions = TLSSessionCache()
         self._is_unconfirmed = False
@@ -152,7 +157,15 @@ class Dialler:
         if self.memory.strength is Strength.BOUND:
             self._sessions.forget_old()
         attempt = ConnectAttempt(
-            self.domain, self._options, self._tls, self._proxy, nursery, self._deadline, self._sessions
+            self.domain,
+            self._options,
+            self._tls,
+            self._proxy,
+            nursery,
+            self._deadline,
+            self._sessions,
+            self._lang,
+            self._limits,
         )
         with trio.move_on_at(self._deadline):
             while True:

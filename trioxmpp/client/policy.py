@@ -91,6 +91,9 @@ class ReconnectPolicy:
     seconds, or up to twice as long, before each further attempt. Where it sends us elsewhere (*see-other-host*), it is
     followed at once, `redirects` times at most. `ask_again` tells how often a function for credentials is asked again
     at once, if those that it gave are refused during a repair: for functions that ask a person.
+
+    `first` retries the first connection, too, if it fails for a transient cause: no network, no server, silence. It is
+    off for `connect`, whose caller can decide, and on for `serve`: a bot in a container starts before its network.
     """
 
     renew: bool = True
@@ -101,6 +104,7 @@ class ReconnectPolicy:
     cool_down: float = 300.0
     redirects: int = 3
     ask_again: int = 0
+    first: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.initial <= self.maximum:

@@ -122,7 +122,8 @@ class Reconnector:
         self._redirection = redirection(cause) if self._dialler.may_follow else None
         decision = (self._policy or ReconnectPolicy()).decide(kind, self._backoff)
         goes_on_elsewhere = self._redirection is not None and decision == Wait(0.0)
-        if not (is_first and goes_on_elsewhere) and (is_first or self._policy is None):
+        first_is_retried = self._policy is not None and self._policy.first and kind.is_transient
+        if not (goes_on_elsewhere or first_is_retried) if is_first else self._policy is None:
             decision = GiveUp("nothing is retried")
         delay = None if isinstance(decision, GiveUp) else _seconds(decision)
         retry_at = None if delay is None else now + delay

@@ -214,6 +214,9 @@ class Supervisor:
                 try:
                     with self.core.handlers_in(nursery), inside:
                         yield session
+                except SessionOver:
+                    await self._steps.leave(session)  # blocks end before Destroyed is told
+                    raise
                 finally:
                     nursery.cancel_scope.cancel(reason="the session is over")
                     if session.ended is not None:

@@ -353,7 +353,7 @@ def _unclosed(piece: bytes, quote: bytes) -> bytes:
     return quote
 
 
-def header(*, to: str | None, from_: str | None = None, lang: str | None = "en", id: str | None = None) -> bytes:
+def header(*, to: str | None, from_: str | None = None, lang: str | None = None, id: str | None = None) -> bytes:
     """Write the XML declaration and the opening tag of a stream (RFC 6120 §4.7).
 
     A value that is None is left out; `id` is for servers. Raises ValueError for characters that XML cannot carry.

@@ -137,7 +137,7 @@ class DocumentFraming:
         return StreamFooter()
 
 
-def open_(*, to: str | None, from_: str | None = None, lang: str | None = "en", id: str | None = None) -> bytes:
+def open_(*, to: str | None, from_: str | None = None, lang: str | None = None, id: str | None = None) -> bytes:
     """Write ``<open/>`` (RFC 7395 §3.4).
 
     A value that is None is left out; `id` is for servers. Raises ValueError for characters that XML cannot carry.

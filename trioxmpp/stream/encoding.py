@@ -52,11 +52,11 @@ class StreamEncoding(Protocol):
         """Return the framing for a stream that begins, or begins again."""
         ...
 
-    def header(self, *, to: str, from_: str | None, lang: str) -> bytes:
+    def header(self, *, to: str, from_: str | None, lang: str | None) -> bytes:
         """Return what begins a stream."""
         ...
 
-    def encode(self, pieces: Sequence[bytes], lang: str) -> Sequence[bytes]:
+    def encode(self, pieces: Sequence[bytes], lang: str | None) -> Sequence[bytes]:
         """Return what the transport sends for `pieces`, one or more, in a stream whose language is `lang`."""
         ...
 
@@ -68,11 +68,11 @@ class TCPEncoding:
         """See `StreamEncoding.inbound`."""
         return Framing(limits)
 
-    def header(self, *, to: str, from_: str | None, lang: str) -> bytes:
+    def header(self, *, to: str, from_: str | None, lang: str | None) -> bytes:
         """See `StreamEncoding.header`."""
         return framing.header(to=to, from_=from_, lang=lang)
 
-    def encode(self, pieces: Sequence[bytes], lang: str) -> Sequence[bytes]:
+    def encode(self, pieces: Sequence[bytes], lang: str | None) -> Sequence[bytes]:
         """See `StreamEncoding.encode`."""
         return (b"".join(pieces),)
 
@@ -84,11 +84,11 @@ class WebSocketEncoding:
         """See `StreamEncoding.inbound`."""
         return DocumentFraming(limits)
 
-    def header(self, *, to: str, from_: str | None, lang: str) -> bytes:
+    def header(self, *, to: str, from_: str | None, lang: str | None) -> bytes:
         """See `StreamEncoding.header`."""
         return websocket.open_(to=to, from_=from_, lang=lang)
 
-    def encode(self, pieces: Sequence[bytes], lang: str) -> Sequence[bytes]:
+    def encode(self, pieces: Sequence[bytes], lang: str | None) -> Sequence[bytes]:
         """See `StreamEncoding.encode`."""
         return [websocket.document(piece, lang=lang) for piece in pieces]
 

@@ -53,7 +53,9 @@ class XmlStream:
     `StanzaStream` alone calls `receive`, and its writer alone calls `send`. `limits` bound what the server may send.
     """
 
-    def __init__(self, transport: Transport, domain: str, *, lang: str = "en", limits: Limits | None = None) -> None:
+    def __init__(
+        self, transport: Transport, domain: str, *, lang: str | None = None, limits: Limits | None = None
+    ) -> None:
         self.transport = transport
         self.domain = domain
         self.lang = lang

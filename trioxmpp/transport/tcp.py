@@ -271,6 +271,7 @@ async def open_transport(
     proxy: Proxy | None = None,
     report: Callable[[Stage], None] = ignore_stage,
     session_reuse: SessionReuse | None = None,
+    max_message: int = 64 << 20,
 ) -> Transport:
     """Connect to `endpoint`. With ``xmpps``, TLS begins, too; its certificate must be for `domain`, not the host.
 
@@ -283,6 +284,7 @@ async def open_transport(
 
     `address` is one address of the host, to connect to that alone. A `proxy` gets the name of the host, and looks it
     up. `report` is told how far the attempt has come. `session_reuse` lets TLS go on with a session.
+    `max_message` is how many characters a message of a WebSocket may have.
 
     Raises OSError (TLSFailure, ConnectionRefusedError, `socket.gaierror` and ConnectError among them), and ValueError
     for a WebSocket without a nursery. Has no deadline of its own. Cancelling leaves nothing open.
@@ -304,7 +306,7 @@ async def open_transport(
         from .websocket import open_websocket
 
         report(Stage.STREAM)
-        return await open_websocket(nursery, transport, endpoint)
+        return await open_websocket(nursery, transport, endpoint, max_message=max_message)
     except BaseException:
         await transport.aclose()
         raise
