@@ -76,8 +76,8 @@ async def connect(
     - `tls` is an SSL context. The default trusts what the system trusts and demands TLS 1.2; the certificate is always
       checked against the domain of `jid`. `allow_plaintext` permits a link without TLS: for tests, Tor, local sockets.
     - `proxy` is a way out: ``socks5://user:password@host:1080``, or ``http://`` for a proxy that knows CONNECT. It
-      looks up the names of hosts; only SRV records are asked for here, and none if there is an `endpoint`. `resolver`, one of
-      dnspython's, is asked in place of the system's name servers.
+      looks up the names of hosts; only SRV records are asked for here, and none if there is an `endpoint`. `resolver`,
+      one of dnspython's, is asked in place of the system's name servers.
 
     How the session lives:
 

@@ -15,10 +15,11 @@ import trio
 from ... import xml
 from ...errors import StreamCondition, StreamError
 from ...jid import JID
-from ...protocol.stanza import IQ
+from ...protocol.stanza import IQ, Message, Presence
 from ...transport.base import Transport
 from ...transport.endpoint import Endpoint
 from ...transport.tcp import StreamTransport
+from ..transcript import parse_script
 from ..virtual.faults import Faults
 from ..virtual.memory import MemoryStream, memory_link
 from .account import Account
@@ -108,6 +109,15 @@ class Server:
         to the domain, to the sender's own account, to the accounts of others.
         """
         self.services.answer(payload_cls, function, at)
+
+    def send(self, *stanzas: Message | Presence | IQ | str) -> None:
+        """Bring these stanzas to their ``to``, in order, in the name of their ``from``: the server's, or another's.
+
+        A string is XML, with any number of stanzas. Addresses that are not online get what they would get of a stanza.
+        """
+        for stanza in stanzas:
+            for element in parse_script(stanza if isinstance(stanza, str) else stanza.serialise()):
+                self.post.send(element)
 
     # --- accounts
 
