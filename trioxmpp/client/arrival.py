@@ -70,7 +70,7 @@ class LinkMaker:
         return await self._reconnector.dial(websockets, location, self._inline_requests(), self.save_login)
 
     def _inline_requests(self) -> InlineRequests:
-        """What to ask for along with the next login."""
+        """Return the requests to make along with the next login."""
         policy = self._sm
         resume = policy is not None and policy.resume and policy.max != 0
         return InlineRequests(

@@ -40,7 +40,7 @@ Dial = Callable[[], Awaitable[trio.abc.Stream | Transport]]
 
 @record
 class ConnectAttempt:
-    """What all candidates of one attempt to connect have in common. WebSockets live in its `nursery`."""
+    """The settings that all candidates of one attempt to connect share. WebSockets live in its `nursery`."""
 
     domain: str
     options: NegotiationOptions
@@ -52,10 +52,10 @@ class ConnectAttempt:
     lang: str | None = None
     limits: Limits = Limits()
     attempts: list[Attempt] = field(default_factory=list)
-    """What has led nowhere so far."""
+    """The failures so far."""
 
     def note(self, endpoint: str, address: str | None, stage: Stage, error: BaseException, silence: str) -> None:
-        """One more that has led nowhere, if it was not cancelled by whoever won; `silence` is what being late means."""
+        """Note a failure, unless the winner has cancelled this candidate. `silence` is the error text of a timeout."""
         if isinstance(error, FAILURES):
             self.attempts.append(Attempt(endpoint, address, stage, error))
         elif not isinstance(error, Exception) and trio.current_time() >= self.deadline:
@@ -63,7 +63,7 @@ class ConnectAttempt:
 
 
 class Candidate:
-    """An address to log in at. `run` gets to the stream features, which everybody may see, and not farther."""
+    """An address to log in at. `run` gets to the stream features and no farther: the login is for one candidate."""
 
     def __init__(self, attempt: ConnectAttempt, endpoint: Endpoint | Dial, address: str | None = None) -> None:
         self.endpoint = endpoint
@@ -183,7 +183,7 @@ class Candidate:
         return None if is_known else self._address
 
 
-#: What there is to be tried: something that is known already, or has to be looked for.
+#: A candidate that is known already, or a search for candidates.
 CandidateSource: TypeAlias = Candidate | Search[Candidate]
 
 

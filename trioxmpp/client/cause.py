@@ -33,7 +33,7 @@ class Cause(enum.Enum):
     TLS = "the link could not be secured"
     AUTH = "the login was refused"
     AUTH_LATER = "the server cannot check a login just now"
-    CONFLICT = "somebody else has taken our place"
+    CONFLICT = "another client has taken our resource"
     POLICY = "the server does not let us in, or does not like what we do"
     STREAM_ERROR = "the stream was ended with an error"
     SHUTDOWN = "the server is going down"
@@ -42,12 +42,12 @@ class Cause(enum.Enum):
 
     @property
     def is_hopeless(self) -> bool:
-        """Whether to try the same again cannot help, or would only throw somebody else out."""
+        """Whether another attempt cannot help, or would only throw another client out."""
         return self in _HOPELESS
 
     @property
     def is_transient(self) -> bool:
-        """Whether the same attempt may succeed a little later, without anyone changing anything."""
+        """Whether the same attempt may succeed a little later by itself."""
         return self in _TRANSIENT
 
     @property
@@ -117,7 +117,7 @@ def redirection(cause: BaseException) -> Endpoint | None:
     errors = [attempt.error for attempt in cause.attempts] if isinstance(cause, ConnectError) else [cause]
     for exc in errors:
         if isinstance(exc, StreamError) and exc.condition is StreamCondition.SEE_OTHER_HOST and not exc.by_us:
-            # Never the text of an error: over TCP it can be somebody else's, as long as there is no TLS.
+            # Never the text of an error: over TCP an attacker may have written it, as long as there is no TLS.
             return _host(exc.text or "") if exc.uri is None else _websocket(exc.uri)
     return None
 

@@ -1,4 +1,4 @@
-"""What an application holds: sends stanzas, makes requests, and gets what arrives."""
+"""The object that an application holds: it sends stanzas, makes requests, and gets stanzas that arrive."""
 
 from __future__ import annotations
 
@@ -68,9 +68,9 @@ class Client:
         self._standing: Standing = supervisor or StreamByHand(stream.core, jid)
         self._notebook = notebook or Notebook(None)
         self.offers = offers or Offers(DEFAULT_IDENTITY, Version(name="trioxmpp"))
-        """What we are and offer: ``with client.offers(feature):``."""
+        """Our features and identities: ``with client.offers(feature):``."""
         self.disco = Disco(self._wait_session)
-        """What others are and offer, remembered."""
+        """The features and identities of others, remembered."""
 
     # --- where it stands
 
@@ -234,20 +234,20 @@ class Client:
 
     @property
     def posted(self) -> tuple[DurableMessage, ...]:
-        """What was posted, here or by processes before, and the server does not have yet, in order."""
+        """The posted messages, of this process and of earlier ones, that the server does not have yet, in order."""
         return () if self._journal is None else self._journal.outbox.posted
 
     @property
     def restored(self) -> Restored | None:
-        """What the store held when we connected; None if that was nothing."""
+        """The session that the store held when we connected; None if there was no session in it."""
         return None if self._journal is None else self._journal.restored
 
     async def suspend(self) -> None:
         """Leave the session to another process: write all down, and drop the link without a word.
 
-        What is not acknowledged yet, and what is still queued, goes with it. The client is of no more use here; what
-        it raises from now on says so. Without a session that can be resumed, only what was posted stays. RuntimeError
-        without ``connect(store=...)``. If cancelled, it is suspended all the same.
+        Stanzas that are not acknowledged yet, and those that are still queued, go with it. The client is of no more use
+        here; what it raises from now on says so. Without a session that can be resumed, only what was posted stays.
+        RuntimeError without ``connect(store=...)``. If cancelled, it is suspended all the same.
         """
         if self._supervisor is None or self._supervisor.journal is None:
             raise RuntimeError("there is nowhere to leave the session: connect(store=...) says where")
@@ -276,7 +276,7 @@ class Client:
         The session goes on. A repair of its link uses the credentials again, and asks for no other token. The server is
         told on a link of its own, in `connect_timeout` seconds at most; nothing is said if there is no token. When this
         returns, the token is of no use any more. If it raises ConnectionError, or is cancelled, it is forgotten here,
-        but the server may not have heard of it: at worst the token is good until it expires, for whoever holds it.
+        but the server may not have heard of it: at worst the token is good until it expires, for its holder.
         `StoreError` if the store cannot be told; RuntimeError on a client that `connect` has not made.
         """
         if self._supervisor is None:
@@ -312,7 +312,7 @@ class Client:
         in order; the application waits for `Step.PRESENCE`. A session that is resumed keeps what was set up: nothing
         runs. For one that another process began (``session.adopted``) all runs.
 
-        What `prepare` raises for the session of now leaves the block. Later it is told as a `Trouble` event, and
+        An exception of `prepare` in the session of now leaves the block. Later it is told as a `Trouble` event, and
         `prepare` is tried again, with growing delays, while the session lasts. Without a session nothing runs before
         there is one. Cancelling cancels what is being prepared.
         """
@@ -371,7 +371,7 @@ class Client:
         """``with`` block during which these functions see each inbound message and presence at `stage`.
 
         A function returns the stanza, or another one, or None if it took the stanza for itself. An exception in it
-        drops the stanza and is logged (see `Stage` for the order). What a function takes counts as handled.
+        drops the stanza and is logged (see `Stage` for the order). A stanza that a function takes counts as handled.
         """
         with ExitStack() as stack:
             if message is not None:

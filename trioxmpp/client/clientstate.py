@@ -11,7 +11,10 @@ __all__ = ["ClientStateIndication"]
 
 
 class ClientStateIndication:
-    """What the application wants, and what the server believes. Every link begins as active (XEP-0352 §5.2)."""
+    """The state that the application wants, and the one that the server knows.
+
+    A link begins as active (XEP-0352 §5.2).
+    """
 
     def __init__(self) -> None:
         self.active = True

@@ -63,7 +63,7 @@ async def connect(
 ) -> AsyncIterator[Client]:
     """A block during which we are connected as `jid`; gives a `Client`.
 
-    Who we are, and where:
+    Our account, and the way to its server:
 
     - `jid` is our address; with a resource, the server is asked for that one.
     - `password`, or `credentials`: a `Credentials`, or a function, async or not, that returns one (a prompt, a keyring,
@@ -101,8 +101,8 @@ async def connect(
 
     Raises, always as one bare exception: `AuthenticationFailure`, `TLSFailure`, other `StreamNegotiationFailure`,
     `ConnectError` when nothing let us in; from the block `SessionLost`, `StreamError` (*conflict*, say: another client
-    has taken our resource) and whatever else ended the session for good, in which case the body is cancelled. What the
-    body raises leaves as it is. Cancelling while connecting leaves nothing behind.
+    has taken our resource) and whatever else ended the session for good, in which case the body is cancelled. An
+    exception of the body leaves as it is. Cancelling while connecting leaves nothing behind.
     """
     address = JID.parse(jid) if isinstance(jid, str) else jid
     dialler = Dialler(
@@ -152,7 +152,7 @@ async def connect(
 
 @asynccontextmanager
 async def _supervised(supervisor: Supervisor) -> AsyncIterator[None]:
-    """A block during which the supervisor runs in the background. What ends the client ends the block, bare."""
+    """A block with the supervisor in the background. An error that ends the client leaves the block bare."""
     with bare() as inside:
         async with trio.open_nursery() as nursery:
             await nursery.start(supervisor.run, nursery)

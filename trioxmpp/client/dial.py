@@ -93,7 +93,7 @@ class Dialler:
 
     @property
     def login(self) -> Login:
-        """What another process needs to get in like us."""
+        """The state that another process needs to log in as quickly and as safely as this one."""
         memory = self.memory
         endpoint = self._last if isinstance(self._last, Endpoint) else None
         is_found = endpoint is not None and self._endpoints is None
@@ -106,14 +106,14 @@ class Dialler:
         # A function is not asked for this: it is taken to be for the same account as before.
         memory.fast_token = login.token_for(credentials) if isinstance(credentials, Credentials) else login.token
         self._is_unconfirmed = True
-        # Where we were sent, or found the way to, is as good as what is found anew, unless TLS may be left out here;
-        # where only somebody told us to go, he may have had his reasons, and the certificate there another name.
+        # An endpoint that was looked up, or that the server sent us to, is as good as one that is looked up anew,
+        # unless TLS may be left out here. One that an application gave may have a certificate for another name.
         if endpoint in self._endpoints if self._endpoints is not None else login.found and self.may_follow:
             self._last = endpoint
 
     @property
     def memory(self) -> LoginState:
-        """What is kept in mind from login to login."""
+        """The state that is kept from login to login."""
         return self._options.memory
 
     @property
@@ -191,9 +191,9 @@ class Dialler:
         raise self._too_late()
 
     async def _first(self, race: Race[Candidate], fallbacks: list[CandidateSource]) -> Connected | None:
-        """Log in with the first that lets us; None if nobody does.
+        """Log in at the first candidate that lets us; return None if none does.
 
-        The `fallbacks` is for when all have failed, or half of the time has passed: a firewall seldom says a word.
+        The `fallbacks` are for when all have failed, or half of the time has passed: a firewall is often silent.
         """
         while True:
             winner, remaining = None, self._deadline - trio.current_time()
@@ -205,7 +205,7 @@ class Dialler:
                 race.add(fallbacks.pop())
                 continue
             remaining = self._deadline - trio.current_time()
-            # Who falls silent in the middle of a login leaves the others their share of the time.
+            # A server that stalls during login must leave time for the other candidates.
             try:
                 reached = await winner.log_in(remaining / 2 if fallbacks or not race.is_over else remaining)
             except AuthenticationFailure:

@@ -1,4 +1,4 @@
-"""What others are and offer: service discovery (XEP-0030), asked once, remembered, and bounded.
+"""The features and identities of others: service discovery (XEP-0030), asked once, remembered, and bounded.
 
 Tasks that ask the same at the same time share one request. A server, or a stranger whose address one asks about, cannot
 fill the memory: entries are bounded in number and octets, and only a few questions are open at a time.

@@ -1,4 +1,4 @@
-"""What happens to a client's session."""
+"""The events of a client."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Suspended:
     """The link is broken, because of `cause`. Resumed or Destroyed will follow.
 
     The next attempt to get a new one is number `attempt` since a link lasted; it begins `delay` seconds after the last
-    one failed, at `retry_at` on trio's clock. Both are None if there is to be none.
+    one failed, at `retry_at` on trio's clock. Both are None if there will be no attempt.
     """
 
     cause: Exception
@@ -37,7 +37,7 @@ class Suspended:
 
     @property
     def kind(self) -> Cause:
-        """What kind of cause it is."""
+        """The kind of the cause."""
         return Cause.of(self.cause)
 
 

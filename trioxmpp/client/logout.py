@@ -13,7 +13,7 @@ from .dial import Dialler
 
 __all__ = ["invalidate_token"]
 
-#: What a server answers to a token that is not valid any more (RFC 6120 §6.5).
+#: The conditions by which a server refuses a token that is not valid any more (RFC 6120 §6.5).
 _REFUSED = {"account-disabled", "credentials-expired", "not-authorized"}
 
 

@@ -24,7 +24,7 @@ MAX_ACCOUNT = 16 << 20
 
 @runtime_checkable
 class NoteStore(Protocol):
-    """What a `SessionStore` has besides, if it can keep notes: texts by kind and key.
+    """The second half of a `SessionStore` that can keep notes: texts by kind and key.
 
     When `write_notes` returns, all of it has to be safe; what was interrupted must have happened as a whole or not at
     all. Whatever goes wrong is raised as `StoreError`.

@@ -1,4 +1,4 @@
-"""What we are and offer, as others learn it by service discovery (XEP-0030).
+"""Our features and identities, as others learn them by service discovery (XEP-0030).
 
 Services and applications enter features, identities and forms for as long as a block of theirs runs. The ledger answers
 disco#info and disco#items from the first session on; and, since every client should, it answers a ping (XEP-0199), and
@@ -89,7 +89,7 @@ class Offers:
 
     @property
     def info(self) -> Info:
-        """What disco#info says of us now, without a node."""
+        """The answer to disco#info now, without a node."""
         return Info.of(sorted(self._features), self._identities, forms=self._forms)
 
     def remember(self, node: str) -> None:

@@ -1,4 +1,4 @@
-"""What the user decides about sessions and their repair, and what follows from it: without a clock, without a wire."""
+"""The settings of the user for sessions and their repair, and the decisions that follow: no clock, no wire."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class SMPolicy:
 
 @record
 class Wait:
-    """Try again in so many seconds."""
+    """Try again in `seconds`."""
 
     seconds: float
 
@@ -50,7 +50,7 @@ Decision: TypeAlias = Wait | AskCredentials | GiveUp
 
 @record
 class BackoffState:
-    """What was tried to get a link since one last lasted, and what became of it."""
+    """The attempts to get a link since one last lasted, and their outcome."""
 
     number: int = 1
     """Of the attempt that comes next."""
@@ -111,7 +111,7 @@ class ReconnectPolicy:
             raise ValueError("0 < initial <= maximum: without a delay, a server that is down would be stormed")
 
     def decide(self, cause: Cause, outage: BackoffState, rng: random.Random | None = None) -> Decision:
-        """What to do after `cause`, if `outage` tells what was done so far: the same for the same draws of `rng`."""
+        """Return what to do after `cause`, given the attempts so far: the same for the same draws of `rng`."""
         draw = (rng or random).uniform
         if cause is Cause.AUTH and outage.asked < self.ask_again:
             return AskCredentials()

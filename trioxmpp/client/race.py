@@ -16,7 +16,7 @@ __all__ = ["FAILURES", "STAGGER", "Race", "Runner", "Search"]
 #: Seconds after which the next one begins if the one before neither failed nor arrived (RFC 8305 §5).
 STAGGER = 0.25
 
-#: What ends one way, and not the race.
+#: Errors that end one runner, and not the race.
 FAILURES = (OSError, trio.BrokenResourceError, trio.ClosedResourceError)
 
 
@@ -36,7 +36,7 @@ R = TypeVar("R", bound=Runner)
 
 
 class Search(Generic[R]):
-    """What finds ways, the best first, or one of `FAILURES`; it takes their place in the order until then."""
+    """A lookup for runners, the best first; it holds their place in the order until it completes, or fails."""
 
     def __init__(self, look: Callable[[], Awaitable[Sequence[R | Search[R]]]]) -> None:
         self.look: Final = look
@@ -47,7 +47,7 @@ class Race(Generic[R]):
 
     def __init__(self, entries: Sequence[R | Search[R]]) -> None:
         self._entries = list(entries)
-        """Who is left, on the way or not."""
+        """The runners and lookups that are left, begun or not."""
         self._began: dict[R | Search[R], float] = {}
         self._changed = trio.Event()
         self._won: list[R] = []
@@ -55,7 +55,7 @@ class Race(Generic[R]):
 
     @property
     def is_over(self) -> bool:
-        """Whether nobody is left who could win."""
+        """Whether no runner is left that could win."""
         return not self._entries
 
     def add(self, entry: R | Search[R]) -> None:
@@ -63,10 +63,10 @@ class Race(Generic[R]):
         self._entries.append(entry)
 
     async def next_winner(self) -> R | None:
-        """Who gets there first; None if nobody does, and all have failed.
+        """Return the first runner that arrives; None if all have failed.
 
         The others are cancelled then. When this is called again because the winner was no good after all, they begin
-        anew. What a runner raises that is not one of `FAILURES` comes out. Cancelling closes whoever had won.
+        anew. An error of a runner that is not one of `FAILURES` comes out. Cancelling closes the winner.
         """
         self._won = []
         self._began = {}
@@ -103,7 +103,7 @@ class Race(Generic[R]):
                 return
 
     def _next(self) -> tuple[R | Search[R] | None, float]:
-        """Who begins now; else None, and for how long it stays like that if nothing happens.
+        """Return the runner that begins now; else None, and for how long that holds if nothing happens.
 
         A search that has just begun holds up who comes after it, but for no longer than a runner would.
         """

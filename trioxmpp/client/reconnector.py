@@ -41,7 +41,7 @@ class ResumptionProgress:
 
     def __init__(self) -> None:
         self._base: int | None = None
-        """What the server had acknowledged when the session was resumed last."""
+        """The count that the server had acknowledged when the session was resumed last."""
         self._in_vain = 0
         self._unanswered = 0
         self._requests = 0

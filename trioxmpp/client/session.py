@@ -36,7 +36,7 @@ class Session:
     that process has set up, and this one does not. `begun` holds the namespaces of the features that the session began
     with, since they were requested inline with the login (XEP-0386).
 
-    What is enqueued or requested here belongs to this session: once it is over, everything raises `SessionLost`.
+    A stanza that is enqueued here belongs to this session: once it is over, everything raises `SessionLost`.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Session:
 
     @property
     def failure(self) -> Exception | None:
-        """What the first task of this session raised that failed; None if none did."""
+        """The exception of the first task of this session that failed; None if none did."""
         return self._failure
 
     @property
@@ -92,8 +92,8 @@ class Session:
     def start_soon(self, function: Callable[..., Awaitable[object]], *args: Any) -> None:
         """Start a task that ends with the session.
 
-        What it raises ends the client, and leaves the block of `connect` bare. A ConnectionError that the end of the
-        session brought about is ignored. Raises RuntimeError if the stream of this session is run by hand.
+        An exception in it ends the client, and leaves the block of `connect` bare. A ConnectionError that the end of
+        the session brought about is ignored. Raises RuntimeError if the stream of this session is run by hand.
         """
         if self._nursery is None:
             raise RuntimeError("connect() gives a session tasks; the stream of this one is run by hand")
@@ -197,7 +197,7 @@ class Session:
     def expect_iq(self, payload: Get[Any] | Set[Any], on_reply: Callable[[IQ], None]) -> StanzaToken:
         """Enqueue a request to our own account, without waiting; `on_reply` is called with the reply.
 
-        What is enqueued from now on is sent behind it. A session that ends answers nothing.
+        Stanzas that are enqueued from now on are sent behind it. A session that ends answers nothing.
         """
         iq = IQ(type=payload.IQ_TYPE, payload=payload, id=new_id())
         self._state.replies.expect(None, cast(str, iq.id), self._core.router.local_jid, on_reply)

@@ -17,7 +17,7 @@ __all__ = ["Standing", "StreamByHand"]
 
 
 class Standing(Protocol):
-    """What a `Client` asks about its session. `connect` has a `Supervisor` for it."""
+    """The owner of the session of a `Client`. For `connect` that is a `Supervisor`."""
 
     changed: trio.lowlevel.ParkingLot
 

@@ -83,7 +83,7 @@ class Supervisor:
         self.changed = trio.lowlevel.ParkingLot()
         """Tasks wait here for either of these to change."""
         self.failure: Exception | None = None
-        """What ended the client, if nobody asked for its end."""
+        """The error that ended the client; None if it was closed."""
         self.body = trio.CancelScope()
         """Around the application's block."""
         self.reconnector = Reconnector(core, dialler, reconnect)
@@ -114,7 +114,7 @@ class Supervisor:
     ) -> None:
         """Live through sessions until closed. Reports that it has started when services may be entered.
 
-        What fails before that is raised; what fails later cancels `body`, and is kept as `failure`.
+        An error before that is raised; a later one cancels `body`, and is kept as `failure`.
         """
         self._websockets, self._task_status = websockets, task_status
         with self._background:

@@ -1,1 +1,1 @@
-"""What outlives the process: durable messages, and the session while it lives, written into a store."""
+"""Things that outlive the process: durable messages, and the session while it lives, written into a store."""

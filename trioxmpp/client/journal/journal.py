@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 @record
 class Restored:
-    """What a process found in its store.
+    """The session that a process found in its store.
 
     `resumed` tells whether the session of the process before goes on. `tokens` follow the stanzas that the server had
     not acknowledged to it, in order: if the session goes on, they are under way; if not, they are settled, and the
@@ -52,7 +52,7 @@ class Restored:
 
 
 class SessionJournal:
-    """What there is to be written down of one client, and what of it has been."""
+    """Writes down the session of one client, and remembers what the store knows."""
 
     def __init__(self, store: SessionStore, jid: JID) -> None:
         self.outbox = OutboxJournal()
@@ -66,7 +66,7 @@ class SessionJournal:
         self._turn = trio.Lock()
         self._login = Login()
         """The state of logins as it is to be written down."""
-        # What has been written down, and when.
+        # The summary that was written down last, and when.
         self._written: SessionSummary | None = None
         self._saved = 0.0
 

@@ -57,7 +57,7 @@ class JournalEntry:
 
     @property
     def written(self) -> Message | Presence | IQ:
-        """What was written to a link, if that is known, else what was enqueued: filters come in between."""
+        """The stanza as it was written to a link, if that is known, else as it was enqueued, before the filters."""
         return stored_stanza(self.data.decode()) if self.data else self.stanza
 
     def forget_sending(self) -> None:
@@ -66,7 +66,7 @@ class JournalEntry:
 
 
 class OutboxChange(NamedTuple):
-    """What the store does not know yet: entries that are new or changed, and the numbers of those that are gone."""
+    """Changes that the store does not know yet: new and changed entries, and the numbers of those that are gone."""
 
     put: dict[int, JournalEntry]
     drop: set[int]

@@ -1,9 +1,9 @@
-"""Messages of which nobody knows whether the server has them: its archive is asked before they are sent again.
+"""Unconfirmed messages: the archive is asked whether the server has them, before they are sent again.
 
-The archive (XEP-0313) keeps what we have sent with the id that we gave it. It is asked for what was exchanged since the
-first of these messages was sent, less some time for clocks that differ, and in the end for the newest page, in case
-they differ by more. What is in it will not be sent again. What it does not have, or has not shown within some pages and
-seconds, is: at least once.
+The archive (XEP-0313) keeps each message that we sent, with the id that we gave it. It is asked for the messages since
+the first unconfirmed one was sent, less some time for clocks that differ; and in the end for the newest page, in case
+they differ by more. A message that is found will not be sent again. One that the archive does not have, or has not
+shown within some pages and seconds, is sent again: at least once.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 #: Seconds, while there is a link, after which what is in doubt is sent again, whatever the archive may have to say.
 PATIENCE = 30.0
 
-#: So many messages are asked for at once, in so many pages at most. Servers may have their own idea of a page.
+#: Messages that are asked for at once, and pages that are read at most. Servers may give smaller pages.
 PAGE = 100
 PAGES = 20
 
@@ -128,7 +128,7 @@ class _ArchiveLookup:
     def _take(self, message: Message) -> Message | None:
         """A filter for inbound messages: take what comes out of the archive, and nothing else."""
         if message.from_ is not None and message.from_ != self._ours:
-            return message  # anybody can send what looks like a result
+            return message  # any stranger can send something that looks like a result
         result = message.get(Result)
         if result is None or result.queryid != self._queryid:
             return message
@@ -140,7 +140,7 @@ class _ArchiveLookup:
         return None
 
     def _keys(self, message: Message) -> Iterator[tuple[object, ...]]:
-        """What two messages have in common if they are the same: an id, the recipient, and the text.
+        """Return keys that are equal if two messages are the same: of an id, the recipient, and the text.
 
         Compare the body too: ids chosen by the application may repeat.
         """

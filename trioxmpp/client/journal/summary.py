@@ -1,4 +1,4 @@
-"""What is written down of a session beside its stanzas, and of the login: small enough to be compared each time."""
+"""The part of a session that is written down beside its stanzas: small enough to be compared each time."""
 
 from __future__ import annotations
 

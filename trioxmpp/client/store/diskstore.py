@@ -1,4 +1,4 @@
-"""What stores on a disk have in common: a thread does the work, one thing at a time."""
+"""The common part of stores on a disk: a thread does the work, one call at a time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Ts = TypeVarTuple("Ts")
 
 
 class _Worker:
-    """Calls blocking functions in a thread. What was begun ends, though who waits for it be cancelled meanwhile."""
+    """Calls blocking functions in a thread. A call that has begun ends, even if its caller is cancelled meanwhile."""
 
     def __init__(self, what: str, errors: tuple[type[Exception], ...]) -> None:
         self._what = what
@@ -28,7 +28,7 @@ class _Worker:
         self._turn = trio.Lock()
 
     async def __call__(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
-        """Call `function`, after all that was called before. What the disk raises becomes a `StoreError`."""
+        """Call `function`, after all earlier calls. An error of the disk becomes a `StoreError`."""
         async with self._turn:
             try:
                 return await trio.to_thread.run_sync(function, *args)
@@ -37,14 +37,17 @@ class _Worker:
 
 
 class DiskStore(ABC):
-    """Keeps a session at `path`; what it does there, it does in a thread. `errors` are what the disk may raise."""
+    """Keeps a session at `path`, by calls in a thread. `errors` are the exceptions that the disk may raise."""
 
     def __init__(self, path: str | os.PathLike[str], errors: tuple[type[Exception], ...]) -> None:
         self.path = Path(path)
         self._run = _Worker(f"cannot keep the session in {self.path}", errors)
 
     async def load(self) -> StoredSession | None:
-        """What was written last. Raises StoreError if it is damaged, newer, or in use. Cancelling lets it be read."""
+        """Return the session that was written last.
+
+        Raises StoreError if it is damaged, newer, or in use. Cancelling lets it be read.
+        """
         return await self._run(self._load)
 
     async def save(self, ticket: StoredSession) -> None:
@@ -52,7 +55,7 @@ class DiskStore(ABC):
         await self._run(self._save, ticket)
 
     async def update(self, change: Change) -> None:
-        """Write what has changed. If cancelled, it is written all the same."""
+        """Write a change. If cancelled, it is written all the same."""
         await self._run(self._update, change)
 
     async def clear(self) -> None:
@@ -68,7 +71,7 @@ class DiskStore(ABC):
         await self._run(self._write_notes, kind, changes)
 
     async def aclose(self) -> None:
-        """Let go of it. If cancelled, it is let go all the same."""
+        """Close the store. If cancelled, it is closed all the same."""
         await self._run(self._close)
 
     @abstractmethod

@@ -1,8 +1,8 @@
 """A session in a file: the ticket in its first line, and a line for each change since.
 
-A change costs a line, however much is waiting, and one fsync. A line is good if its checksum is: what a crash left of
-the last one is cut off, for nobody was told that it was written. The file is written anew, into another that takes its
-place in one step, when the changes have become much longer than what they amount to.
+A change costs a line, however many stanzas wait, and one fsync. A line is good if its checksum is: what a crash left of
+the last one is cut off, since no caller was told that it was written. The file is rewritten, into another that takes
+its place in one step, when the changes have become much longer than their sum.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from .storedsession import VERSION, Change, StoredSession, StoredSessionState
 
 __all__ = ["FileStore"]
 
-#: The file is written anew when it has more octets than this, and than so many times what was in it at first.
+#: The file is rewritten when it has more octets than this, and than this many times the octets of its first line.
 COMPACT_FROM = 65536
 COMPACT_RATIO = 4
 
 
 class FileStore(DiskStore):
-    """Keeps a session in the file at `path`, which nobody else may read, and which one process has at a time.
+    """Keeps a session in the file at `path`, which no other user may read, and which one process has at a time.
 
-    What it has written survives the death of the process and, unless `sync` is False, that of the machine. A file that
-    is empty in the end goes.
+    A change that was written survives the death of the process and, unless `sync` is False, that of the machine. A file
+    that is empty in the end is deleted.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, sync: bool = True) -> None:
@@ -57,17 +57,17 @@ class FileStore(DiskStore):
         lines = data.split(b"\n")
         good, version = 0, VERSION
         for number, line in enumerate(lines[:-1]):
-            said = parse_line(line)
-            if said is None:
+            value = parse_line(line)
+            if value is None:
                 if any(parse_line(later) is not None for later in lines[number + 1 : -1]):
                     raise StoreError(f"{self.path} is damaged: line {number + 1} is not what was written")
                 break
             if number == 0:
-                self._state, version = StoredSessionState(StoredSession.from_json(said)), said["version"]
+                self._state, version = StoredSessionState(StoredSession.from_json(value)), value["version"]
                 self._first_size = len(line) + 1
             else:
                 assert self._state is not None
-                self._state.write(Change.from_json(said))
+                self._state.write(Change.from_json(value))
             good += len(line) + 1
         if good == 0 and data:
             raise StoreError(f"{self.path} is damaged, or no session at all")
@@ -100,7 +100,7 @@ class FileStore(DiskStore):
             write_all(self._fd, line)
             self._flush(self._fd)
         except OSError:
-            # Half a line in the middle would be damage; there must be none when the next one is written.
+            # Half a line must not stand before the next one: in the middle it would be damage.
             with contextlib.suppress(OSError):
                 os.ftruncate(self._fd, self._size)
             raise

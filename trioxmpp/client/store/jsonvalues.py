@@ -1,4 +1,4 @@
-"""What JSON said, if it is what was written there; else ValueError, which does not repeat it: it may be a secret."""
+"""Checked reads of stored JSON. Errors never quote the value, which may be a secret."""
 
 from __future__ import annotations
 
@@ -10,52 +10,52 @@ __all__ = ["counter", "flag", "listed", "optional", "real", "text", "whole"]
 T = TypeVar("T")
 
 
-def text(said: Any) -> str:
-    """A text that can be written again."""
+def text(value: Any) -> str:
+    """Return a text that can be written again. Raises ValueError otherwise, as all of these functions do."""
     try:
-        if isinstance(said, str):
-            said.encode()
-            return said
+        if isinstance(value, str):
+            value.encode()
+            return value
     except UnicodeEncodeError:
-        pass  # half a character: JSON can say it, and nothing else can
-    raise ValueError("what should be a text is none")
+        pass  # half a surrogate pair: JSON can carry it, and UTF-8 cannot
+    raise ValueError("a text was expected")
 
 
-def whole(said: Any) -> int:
-    """A number of something."""
-    if type(said) is not int or not 0 <= said < 2**53:  # True is an int, too; and JSON has no larger ones
-        raise ValueError("what should be a whole number is none")
-    return said
+def whole(value: Any) -> int:
+    """Return a whole number of 0 or more."""
+    if type(value) is not int or not 0 <= value < 2**53:  # True is an int, too; and JSON has no larger ones
+        raise ValueError("a whole number was expected")
+    return value
 
 
-def counter(said: Any) -> int:
-    """One that begins at 0 again behind 2**32 - 1."""
-    if whole(said) >= 2**32:
-        raise ValueError("what should be a counter is none")
-    return int(said)
+def counter(value: Any) -> int:
+    """Return a count that begins at 0 again behind 2**32 - 1."""
+    if whole(value) >= 2**32:
+        raise ValueError("a counter was expected")
+    return int(value)
 
 
-def real(said: Any) -> float:
-    """A number."""
-    if type(said) not in (int, float) or not -(2**53) < said < 2**53:  # nor is NaN
-        raise ValueError("what should be a number is none")
-    return float(said)
+def real(value: Any) -> float:
+    """Return a number."""
+    if type(value) not in (int, float) or not -(2**53) < value < 2**53:  # NaN is not, either
+        raise ValueError("a number was expected")
+    return float(value)
 
 
-def flag(said: Any) -> bool:
-    """Yes or no."""
-    if not isinstance(said, bool):
-        raise ValueError("what should be true or false is neither")
-    return said
+def flag(value: Any) -> bool:
+    """Return a boolean."""
+    if not isinstance(value, bool):
+        raise ValueError("true or false was expected")
+    return value
 
 
-def listed(read: Callable[[Any], T], said: Any) -> tuple[T, ...]:
-    """A list of the same."""
-    if not isinstance(said, list):
-        raise ValueError("what should be a list is none")
-    return tuple(map(read, said))
+def listed(read: Callable[[Any], T], value: Any) -> tuple[T, ...]:
+    """Return the items of a list, each read by `read`."""
+    if not isinstance(value, list):
+        raise ValueError("a list was expected")
+    return tuple(map(read, value))
 
 
-def optional(read: Callable[[Any], T], said: Any) -> T | None:
-    """It, or nothing."""
-    return None if said is None else read(said)
+def optional(read: Callable[[Any], T], value: Any) -> T | None:
+    """Return the value, read by `read`, or None."""
+    return None if value is None else read(value)

@@ -1,4 +1,4 @@
-"""What is written down of logins, so that another process gets in as quickly as this one would, and as safely."""
+"""The state of logins that is written down, so that another process logs in as quickly and as safely as this one."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ __all__ = ["Login"]
 
 @record
 class Login:
-    """What the last login has left behind. It outlives the session.
+    """The state that the last login has left behind. It outlives the session.
 
     `strength` is the best that a login ever had: nothing weaker will do. `token` logs in without the password
-    (XEP-0484), and so is as good as one, for whoever says that he is `agent`. `offer` is what the server offered, so
-    that it need not be awaited. `endpoint` is where that was; `found` tells whether it was looked up, and not given by
-    whoever connected.
+    (XEP-0484): for a client that presents itself as `agent` it is as good as the password. `offer` is the offer of the
+    server, so that the next login need not await it. `endpoint` is where that was; `found` tells whether it was looked
+    up, and not given by the application.
 
     There is no password in it, nor a key that was derived from one.
     """
@@ -57,22 +57,22 @@ class Login:
         }
 
     @classmethod
-    def from_json(cls, said: Any) -> Login:
+    def from_json(cls, value: Any) -> Login:
         """The other way round. Raises ValueError, KeyError or TypeError for what is damaged, and tells no secret."""
         return cls(
-            strength=optional(_strength, said["strength"]),
-            agent=optional(text, said["agent"]),
-            token=optional(_token, said["token"]),
-            offer=optional(_offer, said["offer"]),
-            endpoint=optional(_endpoint, said["endpoint"]),
-            found=flag(said["found"]),
+            strength=optional(_strength, value["strength"]),
+            agent=optional(text, value["agent"]),
+            token=optional(_token, value["token"]),
+            offer=optional(_offer, value["offer"]),
+            endpoint=optional(_endpoint, value["endpoint"]),
+            found=flag(value["found"]),
         )
 
 
-def _strength(said: Any) -> Strength:
-    if said not in Strength.__members__:
-        raise ValueError("what should be the strength of a login is none")
-    return Strength[said]
+def _strength(value: Any) -> Strength:
+    if value not in Strength.__members__:
+        raise ValueError("the strength of a login was expected")
+    return Strength[value]
 
 
 def _token_to_json(token: FastToken) -> dict[str, Any]:
@@ -85,26 +85,26 @@ def _token_to_json(token: FastToken) -> dict[str, Any]:
     }
 
 
-def _token(said: Any) -> FastToken | None:
-    mechanism = text(said["mechanism"])
+def _token(value: Any) -> FastToken | None:
+    mechanism = text(value["mechanism"])
     token = FastToken(
         mechanism=mechanism,
-        authcid=text(said["authcid"]),
-        token=text(said["token"]),
-        expiry=optional(lambda expiry: decode_datetime(text(expiry)), said["expiry"]),
-        count=whole(said["count"]),
+        authcid=text(value["authcid"]),
+        token=text(value["token"]),
+        expiry=optional(lambda expiry: decode_datetime(text(expiry)), value["expiry"]),
+        count=whole(value["count"]),
     )
     return token if mechanism in BINDINGS else None  # another trioxmpp may know more of them
 
 
-def _offer(said: Any) -> SASL2Offer:
-    return xml.parse(SASL2Offer, xml.fromstring(text(said)))
+def _offer(value: Any) -> SASL2Offer:
+    return xml.parse(SASL2Offer, xml.fromstring(text(value)))
 
 
 def _endpoint_to_json(endpoint: Endpoint) -> list[Any]:
     return [endpoint.scheme, endpoint.host, endpoint.port, endpoint.path]  # not every one is as good as its URL
 
 
-def _endpoint(said: Any) -> Endpoint:
-    scheme, host, port, path = said
+def _endpoint(value: Any) -> Endpoint:
+    scheme, host, port, path = value
     return Endpoint(text(scheme), text(host), whole(port), text(path))

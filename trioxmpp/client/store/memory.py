@@ -1,4 +1,4 @@
-"""A store that lasts as long as the process: for tests, and for who goes on with a session in the same one."""
+"""A store that lasts as long as the process: for tests, and for an application that goes on in the same process."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class MemoryStore:
 
     @property
     def ticket(self) -> StoredSession | None:
-        """What is written down now."""
+        """The session that is written down now."""
         return None if self._state is None else self._state.ticket
 
     async def load(self) -> StoredSession | None:
-        """What was written down last."""
+        """Return the session that was written down last."""
         await trio.lowlevel.checkpoint()
         return self.ticket
 

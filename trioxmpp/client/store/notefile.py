@@ -1,7 +1,7 @@
 """The notes of services in a file beside that of the session: a line for each change, checksummed as there.
 
-A note is small and the session's file is rewritten often, so the two are apart. What a crash left of a last line is cut
-off. A line that is damaged is set aside, since the other notes are of use without it. The file is rewritten, into
+A note is small and the session's file is rewritten often, so the two are apart. The rest of a line that a crash cut is
+dropped. A line that is damaged is set aside, since the other notes are of use without it. The file is rewritten, into
 another that takes its place in one step, when the changes have become much longer than the notes.
 """
 

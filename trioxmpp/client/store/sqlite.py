@@ -35,7 +35,7 @@ _SCHEMA = (
 
 
 class SQLiteStore(DiskStore):
-    """Keeps a session in the database at `path`, which one process has at a time, and nobody else may read.
+    """Keeps a session in the database at `path`, which one process has at a time, and no other user may read.
 
     Each change is one transaction, in a thread. It survives the death of the process and of the machine.
     """
@@ -150,10 +150,10 @@ def _prepare(connection: sqlite3.Connection) -> None:
 
 
 def _read(connection: sqlite3.Connection) -> StoredSession | None:
-    said = connection.execute("SELECT ticket FROM trioxmpp_session").fetchone()
-    if said is None:
+    value = connection.execute("SELECT ticket FROM trioxmpp_session").fetchone()
+    if value is None:
         return None
-    head = StoredSession.from_json(_parse(said[0]))
+    head = StoredSession.from_json(_parse(value[0]))
     login = connection.execute("SELECT login FROM trioxmpp_login").fetchone()
     rows = connection.execute("SELECT number, xml, sent, durable, doubtful FROM trioxmpp_stanza ORDER BY number")
     try:
@@ -166,9 +166,9 @@ def _read(connection: sqlite3.Connection) -> StoredSession | None:
         raise StoreError(f"the stored session is damaged: {exc!r}") from exc
 
 
-def _parse(said: Any) -> Any:
+def _parse(value: Any) -> Any:
     try:
-        return json.loads(said)
+        return json.loads(value)
     except (TypeError, ValueError, RecursionError) as exc:
         raise StoreError(f"the stored session is damaged: {type(exc).__name__}") from None
 
@@ -182,8 +182,8 @@ def _stanza(row: tuple[Any, ...]) -> StoredStanza:
     return StoredStanza(whole(number), _text(markup), optional(whole, sent), bool(durable), bool(doubtful))
 
 
-def _text(said: Any) -> str:
+def _text(value: Any) -> str:
     try:
-        return text(said.decode())
+        return text(value.decode())
     except (AttributeError, UnicodeDecodeError):
-        raise ValueError("what should be a text is none") from None
+        raise ValueError("a text was expected") from None

@@ -1,4 +1,4 @@
-"""What is written down of a session, of logins, and of what changes: values, and their form in JSON."""
+"""The values that are written down of a session and of logins, and their form in JSON."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .login import Login
 
 __all__ = ["VERSION", "Change", "PendingRequest", "SessionStore", "StoredSession", "StoredSessionState", "StoredStanza"]
 
-#: Of the form. Who finds a higher one leaves it alone: it was written by a later trioxmpp. Version 1 had no `Login`.
+#: The version of the form. A higher one was written by a later trioxmpp, and is left alone. Version 1 had no `Login`.
 VERSION = 2
 
 
@@ -23,7 +23,8 @@ class StoredStanza:
 
     `number` tells the order in which they were enqueued, `sent` that in which they were sent, and when: in microseconds
     since the epoch (None: not yet). Of one that was sent, `xml` is what was written, else what was enqueued. A
-    `durable` one outlives its session. A `doubtful` one has: nobody knows whether the server of that session had it.
+    `durable` one outlives its session. A `doubtful` one has, and it is not known whether the
+    server of that session had it.
     """
 
     number: int
@@ -47,8 +48,8 @@ class StoredSession:
 
     `jid` is the full JID that was bound, `id` the server's name for the session (None: there is nothing to resume, but
     durable stanzas may wait), `handled` how many stanzas we may say that we handled, `base` how many of ours the server
-    said that it did. `saved` is when this was written, in seconds since the epoch; the server keeps the session for
-    `max` seconds from the loss of the link on, if it said so.
+    value that it did. `saved` is when this was written, in seconds since the epoch; the server keeps the session for
+    `max` seconds from the loss of the link on, if it value so.
     """
 
     jid: JID
@@ -69,7 +70,7 @@ class StoredSession:
 
     @property
     def expires(self) -> float | None:
-        """When, at the earliest, the server gives the session up, if it said: the link broke after `saved`."""
+        """When, at the earliest, the server gives the session up, if it value: the link broke after `saved`."""
         return None if self.max is None else self.saved + self.max
 
     def to_json(self) -> dict[str, Any]:
@@ -89,10 +90,10 @@ class StoredSession:
         }
 
     @classmethod
-    def from_json(cls, said: Any) -> StoredSession:
+    def from_json(cls, value: Any) -> StoredSession:
         """The other way round. Raises StoreError for what is damaged, or was written by a later version."""
         try:
-            version = said["version"]
+            version = value["version"]
             if not isinstance(version, int) or version < 1:
                 raise ValueError(f"version {version!r}")
             if version > VERSION:
@@ -101,16 +102,16 @@ class StoredSession:
                     "update it, or let the store be cleared by the program that wrote it"
                 )
             return cls(
-                jid=JID.parse(text(said["jid"])),
-                saved=real(said["saved"]),
-                id=optional(text, said["id"]),
-                handled=counter(said["handled"]),
-                base=counter(said["base"]),
-                max=optional(whole, said["max"]),
-                location=optional(_location, said["location"]),
-                stanzas=listed(_stanza_from_json, said["stanzas"]),
-                requests=listed(_request_from_json, said["requests"]),
-                login=Login() if version == 1 else Login.from_json(said["login"]),
+                jid=JID.parse(text(value["jid"])),
+                saved=real(value["saved"]),
+                id=optional(text, value["id"]),
+                handled=counter(value["handled"]),
+                base=counter(value["base"]),
+                max=optional(whole, value["max"]),
+                location=optional(_location, value["location"]),
+                stanzas=listed(_stanza_from_json, value["stanzas"]),
+                requests=listed(_request_from_json, value["requests"]),
+                login=Login() if version == 1 else Login.from_json(value["login"]),
             )
         except (KeyError, IndexError, TypeError, ValueError) as exc:
             raise StoreError(f"the stored session is damaged: {exc!r}") from exc
@@ -118,7 +119,7 @@ class StoredSession:
 
 @record
 class Change:
-    """What is new since the last time: to be written down as one, or not at all.
+    """The changes since the last time: to be written down as one, or not at all.
 
     Doing it again changes nothing. `put` are stanzas that came, or were sent, `drop` the numbers of those that went;
     `requests` and `login` are None if they are as they were.
@@ -146,16 +147,16 @@ class Change:
         return fields
 
     @classmethod
-    def from_json(cls, said: Any) -> Change:
+    def from_json(cls, value: Any) -> Change:
         """The other way round. Raises StoreError for what is damaged."""
         try:
-            requests, login = said.get("requests"), said.get("login")
+            requests, login = value.get("requests"), value.get("login")
             return cls(
-                saved=real(said["saved"]),
-                handled=counter(said["handled"]),
-                base=counter(said["base"]),
-                put=listed(_stanza_from_json, said.get("put", [])),
-                drop=listed(whole, said.get("drop", [])),
+                saved=real(value["saved"]),
+                handled=counter(value["handled"]),
+                base=counter(value["base"]),
+                put=listed(_stanza_from_json, value.get("put", [])),
+                drop=listed(whole, value.get("drop", [])),
                 requests=None if requests is None else listed(_request_from_json, requests),
                 login=None if login is None else Login.from_json(login),
             )
@@ -186,7 +187,7 @@ class StoredSessionState:
 
     @property
     def ticket(self) -> StoredSession:
-        """What is written in it now."""
+        """The session as it is now."""
         last = self._last or self._ticket
         return replace(
             self._ticket,
@@ -209,13 +210,13 @@ class SessionStore(Protocol):
     """
 
     async def load(self) -> StoredSession | None:
-        """What was written down last; None if that is nothing. Called first, and once."""
+        """Return the session that was written down last; None if there is none. Called first, and once."""
 
     async def save(self, ticket: StoredSession) -> None:
         """Write down `ticket` in place of all there is."""
 
     async def update(self, change: Change) -> None:
-        """Write down what has changed: once for each batch of stanzas, so it had better be quick."""
+        """Write down a change: once for each batch of stanzas, so it should be quick."""
 
     async def clear(self) -> None:
         """Forget all that is written down."""
@@ -233,8 +234,8 @@ def _stanza_to_json(stanza: StoredStanza) -> list[Any]:
     return [stanza.number, stanza.xml, stanza.sent, stanza.durable, stanza.doubtful]
 
 
-def _stanza_from_json(said: Any) -> StoredStanza:
-    number, markup, sent, durable, doubtful = said if len(said) == 5 else (*said, False)  # version 1 knew no doubt
+def _stanza_from_json(value: Any) -> StoredStanza:
+    number, markup, sent, durable, doubtful = value if len(value) == 5 else (*value, False)  # version 1 knew no doubt
     return StoredStanza(whole(number), text(markup), optional(whole, sent), flag(durable), flag(doubtful))
 
 
@@ -242,11 +243,11 @@ def _requests_to_json(requests: tuple[PendingRequest, ...]) -> list[Any]:
     return [[request.id, None if request.to is None else str(request.to)] for request in requests]
 
 
-def _request_from_json(said: Any) -> PendingRequest:
-    id_, to = said
+def _request_from_json(value: Any) -> PendingRequest:
+    id_, to = value
     return PendingRequest(text(id_), None if to is None else JID.parse(text(to)))
 
 
-def _location(said: Any) -> tuple[str, int | None]:
-    host, port = said
+def _location(value: Any) -> tuple[str, int | None]:
+    host, port = value
     return text(host), optional(whole, port)
