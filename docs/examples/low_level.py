@@ -24,7 +24,8 @@ async def log_in(jid: JID, password: str, endpoint: str) -> tuple[XmlStream, Str
     transport = await open_transport(Endpoint.parse(endpoint), domain=jid.domain, tls=tls)
     xmlstream = XmlStream(transport, jid.domain)
     try:
-        return xmlstream, await negotiate(xmlstream, NegotiationOptions(jid.bare, Credentials.of(jid, password)), tls)
+        login = await negotiate(xmlstream, NegotiationOptions(jid.bare, Credentials.of(jid, password)), tls)
+        return xmlstream, login.features
     except BaseException:
         with trio.CancelScope(shield=True):
             await xmlstream.aclose()

@@ -7,6 +7,8 @@ import trio
 
 from tests.e2e.ways import Meeting, every_way, every_way_of_tls, not_offered
 from trioxmpp import Message, MessageType, Presence, PresenceType
+from trioxmpp.protocol.elements.carbons import Enable
+from trioxmpp.xep.carbons import Direction, open_carbons
 
 CARBONS, CSI, BIND2 = b"urn:xmpp:carbons:2", b"urn:xmpp:csi:0", b"urn:xmpp:bind:0"
 
@@ -21,23 +23,23 @@ def meeting(real_server, way, nursery) -> Meeting:
 async def test_copies_of_what_our_other_clients_send(meeting, guests):
     user = next(guests)  # whose other sessions of other tests are not there
     async with (
-        meeting.connect(user, meeting.watched(), resource="one", carbons=True) as one,
+        meeting.connect(user, meeting.watched(), resource="one", inline=[Enable()]) as one,
         meeting.connect(user, resource="two") as two,
         meeting.connect("juliet") as juliet,
-        one.messages.subscribe() as inbox,
+        open_carbons(one) as copies,
     ):
         await one.send(Presence())
         await two.send(Message(to=juliet.jid, type=MessageType.CHAT, body="for her alone"))
         with trio.fail_after(20):
-            copy = await anext(inbox)
-        assert copy.from_ == one.jid.bare
+            copy = await anext(copies)
+        assert (copy.direction, copy.message.body) == (Direction.SENT, "for her alone")
         assert b"for her alone" in meeting.link.by("them")
 
 
 @every_way_of_tls
 @pytest.mark.cell("Sessions", "carbons along with the login (Bind 2)")
 async def test_carbons_are_a_part_of_the_login(meeting):
-    async with meeting.connect("romeo", meeting.watched(), resource=None, carbons=True):
+    async with meeting.connect("romeo", meeting.watched(), resource=None, inline=[Enable()]):
         link = meeting.link
         if BIND2 not in link.by("them"):
             not_offered("Bind 2")

@@ -51,7 +51,8 @@ class ByHand:
         endpoint = Endpoint.parse(self.relay.endpoint)
         xmlstream = XmlStream(await open_transport(endpoint, domain=self.venue.domain, tls=None), self.venue.domain)
         credentials = Credentials.of(self.jid, self.venue.password(self.user))
-        return xmlstream, await negotiate(xmlstream, NegotiationOptions(self.jid.bare, credentials), self.venue.tls)
+        options = NegotiationOptions(self.jid.bare, credentials)
+        return xmlstream, (await negotiate(xmlstream, options, self.venue.tls)).features
 
     async def bind_and_run(self, xmlstream, features) -> None:
         assert await bind(xmlstream, features, self.jid.resource) == self.jid

@@ -6,20 +6,11 @@ import pytest
 import trio
 
 from trioxmpp import Client, Message, MessageType, Presence, Resumed, Suspended
-from trioxmpp.protocol import ns
+from trioxmpp.xep.carbons import Direction, open_carbons
 
 #: Keeps presence back while nobody is looking. The embedded server takes note, and keeps nothing; Prosody lets all go
 #: when something important follows, and takes its own <r/> behind each stanza for that.
 PATIENT = "ejabberd"
-
-
-def copied(message: Message) -> tuple[str, str | None] | None:
-    """Whether it was sent or received by another of ours, and what it says; None for no copy."""
-    for how in ("sent", "received"):
-        for payload in message.payloads:
-            if payload.tag == f"{{{ns.CARBONS}}}{how}":
-                return how, payload.findtext(f".//{{{ns.CLIENT}}}body")
-    return None
 
 
 async def test_copies_come_to_every_session_that_wants_them(venue):
@@ -27,9 +18,9 @@ async def test_copies_come_to_every_session_that_wants_them(venue):
     async with (
         venue.relay() as wire,
         venue.connect(user, "phone") as phone,
-        venue.connect(user, "desk", carbons=True, endpoint=wire.endpoint) as desk,
+        venue.connect(user, "desk", endpoint=wire.endpoint) as desk,
         venue.connect() as juliet,
-        desk.messages.subscribe(MessageType.CHAT, from_=None) as inbox,
+        open_carbons(desk) as copies,
         desk.events() as events,
     ):
         await phone.send(Presence())  # or they are not for it
@@ -39,9 +30,9 @@ async def test_copies_come_to_every_session_that_wants_them(venue):
             await juliet.send(Message(to=phone.jid, type=MessageType.CHAT, body=question))
             await phone.send(Message(to=juliet.jid, type=MessageType.CHAT, body=answer))
             with trio.fail_after(20):
-                messages = [await anext(inbox) for _ in range(2)]
-            assert {copied(message) for message in messages} == {("received", question), ("sent", answer)}
-            assert {str(message.from_) for message in messages} == {str(desk.jid.bare)}
+                carbons = [await anext(copies) for _ in range(2)]
+            told = {(carbon.direction, carbon.message.body) for carbon in carbons}
+            assert told == {(Direction.RECEIVED, question), (Direction.SENT, answer)}
 
         await are_copied("Art thou not Romeo?", "Neither, fair saint.")
         wire.reset()

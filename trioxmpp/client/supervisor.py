@@ -392,7 +392,8 @@ class Supervisor:
         if self._told is session:
             self._told = None
             assert session.ended is not None
-            self.emit(Destroyed(session.ended, self.core.undelivered))
+            if self.failure is not None or not self._was_closed:  # an application that closes the client knows
+                self.emit(Destroyed(session.ended, self.core.undelivered))
 
     def _lost(self, cause: Exception) -> NoReturn:
         raise SessionLost(f"the session is lost: {cause}", self.core.undelivered) from cause
