@@ -98,7 +98,7 @@ async def _answer(xmlstream: XmlStream, exchange: SASLExchange) -> xml.Element:
 
 
 def _report(unproven: str | None, memory: LoginState) -> None:
-    """Log that a login may be weaker than the server wants it: once at WARNING, as an old server repeats it."""
+    """Log that a login may be weaker than the server wants it: once at INFO, since an old server repeats it."""
     if unproven is not None:
-        level = logging.DEBUG if memory.unproven == unproven else logging.WARNING
+        level = logging.DEBUG if memory.unproven == unproven else logging.INFO
         logger.log(level, "logged in without channel binding, and the server did not prove its offer: %s", unproven)
