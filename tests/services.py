@@ -2,18 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import trio.testing
 
 import trioxmpp
-from trioxmpp import Client, xml
+from trioxmpp import Client, MemoryStore, xml
+from trioxmpp.errors import StoreError
 from trioxmpp.protocol import ns
 from trioxmpp.testing import Server
 from trioxmpp.testing.transcript import parse_script
 
-__all__ = ["answer_to", "connect", "forge", "sent"]
+__all__ = ["NoteKeeper", "answer_to", "connect", "forge", "sent"]
+
+
+class NoteKeeper(MemoryStore):
+    """A store in memory that keeps notes as well. `failing`: it refuses to write them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kinds: dict[str, dict[str, str]] = {}
+        self.failing = False
+
+    async def read_notes(self, kind: str) -> dict[str, str]:
+        await trio.lowlevel.checkpoint()
+        return dict(self.kinds.get(kind, {}))
+
+    async def write_notes(self, kind: str, changes: Mapping[str, str | None]) -> None:
+        await trio.lowlevel.checkpoint()
+        if self.failing:
+            raise StoreError("the disk is full")
+        notes = self.kinds.setdefault(kind, {})
+        for key, text in changes.items():
+            if text is None:
+                notes.pop(key, None)
+            else:
+                notes[key] = text
 
 
 def connect(server: Server, name: str = "romeo", **options: Any) -> AbstractAsyncContextManager[Client]:

@@ -123,7 +123,7 @@ async def test_a_report_goes_along_with_the_block(server, autojump_clock):
 
 
 @pytest.mark.item("D9.2")
-async def test_what_an_entry_covers(server, autojump_clock):
+async def test_an_entry_covers_itself_and_what_lies_below_it(server, autojump_clock):
     cases = [
         ("tybalt@example.net/sword", {"tybalt@example.net/sword"}),
         ("tybalt@example.net", {"tybalt@example.net/sword", "tybalt@example.net/bed", "tybalt@example.net"}),

@@ -118,7 +118,7 @@ class Blocklist:
                 await self._changed.park()
 
     async def fetch(self, session: Session) -> None:
-        """Read the list in a new session. What was pushed meanwhile is newer than the answer, or in it already."""
+        """Read the list in a new session. A push that comes meanwhile is newer than the answer, or in it."""
         self._early = []
         try:
             answer = await session.request(BlocklistQuery())
