@@ -270,7 +270,7 @@ class Roster:
                 event.set()
 
     def _reached(self, version: str | None) -> None:
-        # What is not kept as a whole has no version: the next session has to read all of it.
+        # A roster that is not kept as a whole has no version: the next session has to read all of it.
         self.version = None if self._is_full else version
         self._remembered.reached(self.version)
         self._changed.unpark_all()
