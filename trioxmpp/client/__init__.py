@@ -9,6 +9,7 @@ from ..stream.inbound.requests import Request
 from ..stream.inbound.stages import Stage
 from ..stream.outbound.token import StanzaState, StanzaToken
 from ..stream.signal import Signal
+from .background import supervised
 from .client import Client
 from .connect import Service, connect, serve
 from .disco import Disco
@@ -18,7 +19,6 @@ from .offers import Offers
 from .policy import ReconnectPolicy, SMPolicy
 from .session import Session
 from .steps import Step
-from .supervised import supervised
 
 __all__ = [
     "Client",

@@ -76,13 +76,12 @@ class Client:
 
     @property
     def jid(self) -> JID:
-        """Our full JID, as the server bound it."""
-        session = self.session
-        if session is not None and self._supervisor is not None:
-            self._jid = session.jid
-        if self._jid is None:
+        """Our full JID, as the server bound it for the newest session, also while services set that up."""
+        bound = None if self._supervisor is None else self._supervisor.jid
+        jid = bound or self._jid
+        if jid is None:
             raise RuntimeError("this client was not told its address")
-        return self._jid
+        return jid
 
     @property
     def session(self) -> Session | None:

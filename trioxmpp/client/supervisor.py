@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 import trio
 
 from ..errors import DestructionRequested, SessionLost
+from ..jid import JID
 from ..protocol import ns
 from ..stream.bare import bare
 from ..stream.core import StreamCore
@@ -99,6 +100,8 @@ class Supervisor:
         self._loops = trio.CancelScope()
         self._background = trio.CancelScope()
         self._left = trio.Event()
+        self.jid: JID | None = None
+        """The full JID of the newest session, also while it is set up."""
         self.first: Session | None = None
         """The first session, from the moment in which services may be entered."""
         self._services_entered = trio.Event()
@@ -210,6 +213,7 @@ class Supervisor:
                     begun=arrival.login.results.begun,
                     nursery=nursery,
                 )
+                self.jid = session.jid
                 session.start_soon(self._begin, session, arrival)
                 try:
                     with self.core.handlers_in(nursery), inside:

@@ -1,1 +1,1 @@
-"""People's words: contacts, presence, rooms, conversations. What extensions add up to for an application that chats."""
+"""The words of people: contacts, presence, rooms, conversations. Each module puts extensions together for them."""

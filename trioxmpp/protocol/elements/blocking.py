@@ -24,13 +24,16 @@ class Item:
 
 
 @xml.structure
-class _Items:
-    items: tuple[Item, ...] = xml.children(lenient=True)
+class _Change:
+    # Strict: an <unblock/> whose only item is skipped would mean all addresses.
+    items: tuple[Item, ...] = xml.children()
 
 
 @xml.element(NS, "blocklist")
-class Blocklist(_Items):
+class Blocklist:
     """The addresses that the account blocks (§3.2)."""
+
+    items: tuple[Item, ...] = xml.children(lenient=True)
 
 
 @xml.element(NS, "blocklist")
@@ -39,12 +42,12 @@ class BlocklistQuery(Get[Blocklist]):
 
 
 @xml.element(NS, "block")
-class Block(_Items, Set[None]):
+class Block(_Change, Set[None]):
     """Blocks addresses (§3.3), or is the push that reports it."""
 
 
 @xml.element(NS, "unblock")
-class Unblock(_Items, Set[None]):
+class Unblock(_Change, Set[None]):
     """Unblocks addresses (§3.4), or without items all of them (§3.5); or is the push that reports it."""
 
 

@@ -40,15 +40,12 @@ class Item:
     groups: tuple[str, ...] = xml.child_texts("group")
 
 
-@xml.structure
-class _Items:
+@xml.element(NS, "query")
+class Roster:
+    """The contacts of the account and the version of the list (§2.1.4)."""
+
     ver: str | None = xml.attr(default=None)
     items: tuple[Item, ...] = xml.children(lenient=True)
-
-
-@xml.element(NS, "query")
-class Roster(_Items):
-    """The contacts of the account and the version of the list (§2.1.4)."""
 
 
 @xml.element(NS, "query")
@@ -59,5 +56,11 @@ class RosterQuery(Get[Roster | None]):
 
 
 @xml.element(NS, "query")
-class RosterSet(_Items, Set[None]):
-    """Adds, changes or removes one contact (§2.3 to §2.5), or is the push that reports this (§2.1.6)."""
+class RosterSet(Set[None]):
+    """Adds, changes or removes one contact (§2.3 to §2.5), or is the push that reports this (§2.1.6).
+
+    A malformed item is not passed over: it would hide that the set has more than one.
+    """
+
+    ver: str | None = xml.attr(default=None)
+    items: tuple[Item, ...] = xml.children()

@@ -38,8 +38,11 @@ class Contacts:
     def _get(self, request: Request) -> xml.Element | None:
         account = _asked(request)
         _session(request).wants_roster = True
-        known, version = request.payload.get("ver"), account.roster.version(self._dialect.roster_version)
-        if known is not None and known == version:
+        known = request.payload.get("ver")
+        version: str | None = account.roster.version(self._dialect.roster_version)
+        if not self._post.policy.roster_versions:
+            version = None
+        elif known is not None and known == version:
             return None  # the client has it (RFC 6121 §2.6.3)
         shown = None if known is None and self._dialect.roster_version == "hash" else version
         return build(ROSTER, "query", *(item.element() for item in account.roster), ver=shown)

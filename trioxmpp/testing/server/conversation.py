@@ -107,7 +107,9 @@ class Conversation:
         session = f"<session xmlns='{ns.SESSION}'/>" if self._host.policy.session_required else ""
         sm = f"<sm xmlns='{ns.SM}'/>" if self._host.policy.sm else ""
         csi = f"<csi xmlns='{ns.CSI}'/>" if self._host.policy.csi else ""
-        return f"<bind xmlns='{ns.BIND}'/>{session}{sm}{csi}"
+        versions = "<ver xmlns='urn:xmpp:features:rosterver'/>" if self._host.policy.roster_versions else ""
+        approvals = "<sub xmlns='urn:xmpp:features:pre-approval'/>" if self._host.dialect.preapproval else ""
+        return f"<bind xmlns='{ns.BIND}'/>{session}{sm}{csi}{versions}{approvals}"
 
     # --- login
 

@@ -52,6 +52,8 @@ class Dialect:
     """Whether a push (roster, block list) comes before the result of the request that caused it."""
     push_addressed: bool
     """Whether roster pushes have ``from`` and ``to``."""
+    preapproval: bool
+    """Whether the stream feature for approvals before a request is announced (RFC 6121 §3.4)."""
     full_jid_contacts: bool
     """Whether a full JID is accepted as a contact."""
     unavailable_on_subscribe: bool
@@ -201,6 +203,7 @@ Dialect.PROSODY_13 = Dialect(
     roster_version="count",
     push_first=False,
     push_addressed=False,
+    preapproval=True,
     full_jid_contacts=False,
     unavailable_on_subscribe=True,
     presence_addressed=False,
@@ -279,6 +282,7 @@ Dialect.EJABBERD_26 = Dialect(
     roster_version="hash",
     push_first=True,
     push_addressed=True,
+    preapproval=True,
     full_jid_contacts=True,
     unavailable_on_subscribe=False,
     presence_addressed=True,
@@ -333,7 +337,9 @@ Dialect.EJABBERD_26 = Dialect(
     room_archive_sids=True,
     moderation=("urn:xmpp:message-moderate:0", "urn:xmpp:message-moderate:1"),
 )
-Dialect.EJABBERD_24 = replace(Dialect.EJABBERD_26, name="ejabberd 24.12", version="24.12", occupant_ids=False)
+Dialect.EJABBERD_24 = replace(
+    Dialect.EJABBERD_26, name="ejabberd 24.12", version="24.12", preapproval=False, occupant_ids=False
+)
 Dialect.EJABBERD_23 = replace(
     Dialect.EJABBERD_24,
     name="ejabberd 23.01",

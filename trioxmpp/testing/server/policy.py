@@ -46,6 +46,8 @@ class Policy:
     """Whether a failed resumption has the count of the session, if it has expired."""
     ack_requests: bool = True
     """Whether the server asks for an acknowledgement behind every burst of stanzas."""
+    roster_versions: bool = True
+    """Whether roster versions are offered (RFC 6121 §2.6)."""
     archive: Literal["silent"] | bool = False
     """Whether messages are archived, and queries answered (XEP-0313). "silent": archived, but queries get no answer."""
     registration: bool = False
@@ -78,6 +80,7 @@ class PolicyOptions(TypedDict, total=False):
     session_required: bool
     resume_h_in_failed: bool
     ack_requests: bool
+    roster_versions: bool
     archive: Literal["silent"] | bool
     registration: bool
     location: str | None

@@ -23,7 +23,8 @@ class RosterPushes:
         """Tell the sessions of `account` that asked for the roster of a change of `item` (RFC 6121 §2.1.6)."""
         account.roster.changed()
         element = build(ROSTER, "item", jid=item.jid, subscription="remove") if removed else item.element()
-        query = build(ROSTER, "query", element, ver=account.roster.version(self._dialect.roster_version))
+        version = account.roster.version(self._dialect.roster_version) if self._post.policy.roster_versions else None
+        query = build(ROSTER, "query", element, ver=version)
         push = new_stanza("iq", type="set", id=secrets.token_hex(6))
         push.append(query)
         interested = [session for session in self._post.sessions.of(account) if session.wants_roster]
