@@ -229,12 +229,12 @@ def serialise_element(element: Element, ns: str) -> str:
         without = _DECLARATIONS.sub("", text[:end]) + text[end:]
         if not _may_have_prefixes(without, text[:end]) or not _has_prefixes(text):
             return without
-    # In two cases libxml2 would write something else than the tree means. It leaves out xmlns='' where an element
+    # In two cases libxml2 would write something else than the tree means. It leaves out xmlns="" where an element
     # without a namespace stands below a default one, here or where the text is put. And where an element was moved
     # below one that declares its namespace, libxml2 uses the prefix of that one, even if an element in between declares
     # the prefix otherwise: a peer could choose the namespace in which an element that we forward is read. Without
-    # prefixes, the text is also the same whichever way the element was read.
-    return _write(element, ns)
+    # prefixes, the text is also the same whichever way the element was read. So it is in all else as libxml2 writes it.
+    return _write(element, "" if str(element.tag).startswith("{") else ns)
 
 
 def _may_have_prefixes(text: str, start: str) -> bool:
@@ -253,14 +253,22 @@ def _write(element: Element, default: str) -> str:
     """Write an element with each namespace declared as the default one."""
     ns, _, name = str(element.tag).rpartition("}")
     ns = ns[1:]
-    start = f"<{name}" if ns == default else f"<{name} xmlns='{escape_attr(ns)}'"
+    start = f"<{name}" if ns == default else f"<{name} xmlns={_quoted(ns)}"
     for index, (key, value) in enumerate(element.attrib.items()):
-        start += f"{attribute(str(key), index)}='{escape_attr(str(value))}'"
+        start += f"{attribute(str(key), index)}={_quoted(str(value))}"
     inner = [escape(element.text or "")]
     for child in element:
         inner += _write(child, ns), escape(child.tail or "")
     content = "".join(inner)
     return f"{start}>{content}</{name}>" if content else f"{start}/>"
+
+
+def _quoted(value: str) -> str:
+    """Return the value of an attribute in double quotes, as libxml2 writes it."""
+    if is_plain(value) and '"' not in value:
+        return f'"{value}"'
+    text = _escape_markup(value).replace('"', "&quot;").replace("\t", "&#9;").replace("\n", "&#10;")
+    return f'"{text}"'
 
 
 def attribute(key: str, index: int) -> str:
