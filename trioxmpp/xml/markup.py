@@ -28,6 +28,7 @@ __all__ = [
     "escape",
     "escape_attr",
     "fromstring",
+    "is_legal",
     "is_mixed",
     "is_plain",
     "language_of",
@@ -77,6 +78,12 @@ def is_plain(text: str) -> bool:
     return str.isprintable(text) and "&" not in text and "<" not in text and ">" not in text and "'" not in text
 
 
+def is_legal(text: str) -> bool:
+    """Whether XML can carry the characters of a text (XML 1.0 §2.2). TypeError if `text` is not a string."""
+    # Printable characters are legal, and to look for others is faster than the search. Most other texts have lines.
+    return str.isprintable(text) or text.replace("\n", "").isprintable() or ILLEGAL.search(text) is None
+
+
 def escape(text: str) -> str:
     """Return `text` as the content of an element.
 
@@ -96,8 +103,7 @@ def escape_attr(text: str) -> str:
 
 
 def _escape_markup(text: str) -> str:
-    illegal = ILLEGAL.search(text)
-    if illegal is not None:
+    if not is_legal(text) and (illegal := ILLEGAL.search(text)) is not None:
         raise ValueError(f"U+{ord(illegal.group()):04X} is not allowed in XML (at index {illegal.start()})")
     # A parser turns a bare "\r" into "\n", and any white space of an attribute into a space.
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\r", "&#13;")

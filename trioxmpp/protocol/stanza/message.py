@@ -114,12 +114,13 @@ class Message(Stanza):
         return Message(to=self.from_, from_=self.to, id=self.id, type=MessageType.ERROR, error=error)
 
     def _all_texts(self) -> str:
-        text = (self.id or "") + (self.lang or "") + (self._thread or "")
-        if self._parent_thread is not None:
-            text += self._parent_thread
-        for texts in (self._bodies, self._subjects):
-            if texts:
-                text += "".join(texts.values()) + "".join(texts)
+        text = self.id or ""
+        for lang, body in self._bodies.items():
+            text += lang + body
+        for lang, subject in self._subjects.items():
+            text += lang + subject
+        if self.lang or self._thread or self._parent_thread:
+            text += (self.lang or "") + (self._thread or "") + (self._parent_thread or "")
         return text
 
     def _named_texts(self) -> Iterator[tuple[str, Any]]:
