@@ -70,9 +70,9 @@ class Message(Stanza):
         """The text in the language of the message, else the one without a language, else the first one, else None."""
         if self._element is not None:
             # Usually there is one body, and the application needs no other child: do not read the others.
-            texts = [inner_text(child) for child in self._element.iterchildren(_BODY)]
-            if len(texts) < 2:
-                return texts[0] if texts else None
+            bodies = [*self._element.iterchildren(_BODY)]
+            if len(bodies) < 2:
+                return inner_text(bodies[0]) if bodies else None
         return preferred(self.bodies, self.lang)
 
     @body.setter
