@@ -18,7 +18,7 @@ parentheses span the target proves nothing.
 ``bare limit`` is a trio loop with lxml's pull parser and code written by hand for just this traffic, which checks
 nothing: what Python and lxml allow; over WebSocket, with trio-websocket beneath it, and a document for each message.
 ``parser alone`` and ``parser, by hand`` are the same without a network. ``mix`` is what a client of today gets
-(traffic.py). ``trioxmpp`` hands stanzas to callbacks, ``trioxmpp inbox`` to ``async for``. A peer that cannot be
+(traffic.py). ``trioxmpp`` hands stanzas to callbacks, ``trioxmpp async for`` to tasks. A peer that cannot be
 installed, or speaks no WebSocket, is left out, with a note. ``build/bench.json`` has every single number.
 """
 

@@ -28,7 +28,7 @@ from .harness import (
 from .results import Results
 
 #: The same library, with its other way to hand stanzas over.
-INBOX = Kind("trioxmpp inbox", (*OWN.command,))
+INBOX = Kind("trioxmpp async for", (*OWN.command,))
 
 #: In how many turns a client is measured within a round. One for which a lap is long has but one.
 TURNS = 3
@@ -48,13 +48,15 @@ class Scenario:
     def run(self, server: Server, client: Client, laps: dict[str, Path], number: int) -> Measurement:
         """Do it about `number` times: whole laps, or hundreds."""
         if self.lap:
-            return blast(server, client, laps[self.lap], max(1, round(number / traffic.LAP)), traffic.LAP)
+            size = traffic.size(self.lap)
+            return blast(server, client, laps[self.lap], max(1, round(number / size)), size)
         hundreds = max(1, round(number / 100)) * 100
         return ask(server, client, self.task, hundreds, messages=hundreds if self.task == "out" else None)
 
 
 SCENARIOS = (
     Scenario("inbound", "inbound, plain chat", PLAIN_TCP, lap="plain"),
+    Scenario("inbound-new", "inbound, chat, new senders", PLAIN_TCP, lap="new"),
     Scenario("inbound-mix", "inbound, mix", PLAIN_TCP, lap="mix"),
     Scenario("inbound-mix-sm", "inbound, mix, SM, <r/> every 5", MANAGED, lap="mix-sm"),
     Scenario("outbound", "outbound", PLAIN_TCP, task="out"),

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 LAP = 1000
+#: Of a lap in which each sender is new: more than any client remembers.
+NEW_SENDERS = 10_000
 #: A managed stream's server asks for an acknowledgement after so many stanzas.
 ACK_EVERY = 5
 
@@ -26,6 +28,13 @@ def plain() -> Iterator[str]:
         yield f"{start}<body>{_text(rng, 8)}</body></message>"
 
 
+def new_senders() -> Iterator[str]:
+    """Chat, each message from an account and a resource that has not been heard of for a whole lap."""
+    for index, rng in _numbered(NEW_SENDERS):
+        sender = f"tybalt{index * 7919:x}@bench{index % 97}.example/{_id(rng)}"
+        yield f"<message from='{sender}' to='{ME}' type='chat' id='n{index}'><body>{_text(rng, 8)}</body></message>"
+
+
 def mix() -> Iterator[str]:
     """What a client of today gets; of ten, five chats, two groupchats, two presences, and one message of an archive."""
     for index, rng in _numbered():
@@ -41,11 +50,11 @@ def mix() -> Iterator[str]:
 
 
 def write(folder: Path) -> dict[str, Path]:
-    """Write the laps: ``plain``, ``mix``, and ``mix-sm`` with the requests of a managed stream in between."""
+    """Write the laps: ``plain``, ``new``, ``mix``, and ``mix-sm`` with the requests of a managed stream in between."""
     stanzas = list(mix())
     request = "<r xmlns='urn:xmpp:sm:3'/>"
     managed = [stanza + (request if index % ACK_EVERY == ACK_EVERY - 1 else "") for index, stanza in enumerate(stanzas)]
-    laps = {"plain": list(plain()), "mix": stanzas, "mix-sm": managed}
+    laps = {"plain": list(plain()), "new": list(new_senders()), "mix": stanzas, "mix-sm": managed}
     paths = {}
     for name, lap in laps.items():
         paths[name] = folder / f"{name}.xml"
@@ -53,9 +62,14 @@ def write(folder: Path) -> dict[str, Path]:
     return paths
 
 
-def _numbered() -> Iterator[tuple[int, random.Random]]:
+def size(lap: str) -> int:
+    """How many stanzas a lap has."""
+    return NEW_SENDERS if lap == "new" else LAP
+
+
+def _numbered(number: int = LAP) -> Iterator[tuple[int, random.Random]]:
     rng = random.Random(1597)
-    return ((index, rng) for index in range(LAP))
+    return ((index, rng) for index in range(number))
 
 
 def _text(rng: random.Random, words: int) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
+from trioxmpp import xml
 from trioxmpp.errors import StreamCondition
 from trioxmpp.protocol.framing import FOOTER, Framing, Limits, header
 
@@ -21,10 +21,7 @@ Outcome = tuple[list[str], StreamCondition | None]
 
 def canonical(events: Iterable[object]) -> list[str]:
     """Events in a form that compares by structure, and does not show what the tree around an element declares."""
-    return [
-        etree.tostring(copy.copy(event), encoding="unicode") if isinstance(event, etree._Element) else repr(event)
-        for event in events
-    ]
+    return [xml.serialise(event) if isinstance(event, etree._Element) else repr(event) for event in events]
 
 
 def read(chunks: Iterable[bytes], limits: Limits | None = None) -> Outcome:

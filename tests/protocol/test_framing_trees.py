@@ -17,7 +17,8 @@ PAYLOAD = (
     b"<x xmlns='urn:x' xml:lang='de'><a:b xmlns:a='urn:a' a:c='1'><d xmlns=''/></a:b>"
     b"<forwarded xmlns='urn:f'><message xmlns='jabber:client'><body>b</body></message></forwarded></x>"
 )
-CHAT = b"<message from='juliet@example.org' type='chat'><body>hi</body><e/>" + PAYLOAD + b"</message>"
+OWN = b"""<e/><e a='"' b="'&lt;&amp;&gt;">'"&gt;<f xmlns=''>g</f></e>"""
+CHAT = b"<message from='juliet@example.org' type='chat'><body>hi</body>" + OWN + PAYLOAD + b"</message>"
 KNOWN = b"<message/><presence/><iq/>"
 
 

@@ -153,6 +153,15 @@ def test_a_peer_does_not_choose_the_namespace_of_a_forwarded_element(below: str)
     assert xml.equal(inside(wrapper, "jabber:client"), wrapper)
 
 
+@given(TEXTS, TEXTS, st.sampled_from(["", "urn:a", "urn:b"]))
+def test_a_prefix_leaves_no_trace_in_what_is_written(text: str, value: str, ns: str) -> None:
+    """The same element is written as the same characters, with a prefix in the original and without one."""
+    attribute, content = xml.escape_attr(value), xml.escape(text)
+    plain = f"<a xmlns='urn:a' b='{attribute}'>{content}<c/></a>"
+    prefixed = f"<p:a xmlns:p='urn:a' b='{attribute}'>{content}<p:c/></p:a>"
+    assert xml.serialise(xml.fromstring(prefixed), ns) == xml.serialise(xml.fromstring(plain), ns)
+
+
 def test_a_child_is_written_with_the_namespaces_of_its_parents() -> None:
     parent = xml.fromstring("<a xmlns='u' xmlns:p='v'><b><p:c/></b><d xmlns=''/></a>")
     for child in parent:

@@ -19,6 +19,7 @@ from typing import Final
 from .. import xml
 from ..errors import StreamCondition, StreamError
 from . import ns
+from .bulk import BULK
 from .limits import Limits
 from .pullparser import LimitExceeded, check_declaration, find_offence, may_offend, refuse
 from .skipping import Skipper
@@ -205,7 +206,7 @@ class Framing:
         """Read first-level elements that are whole, if there is a fast way; return the position of the rest."""
         if self._in_bulk:
             self._in_bulk = False  # one attempt for each read: more would be slow
-            if octets := self._parser.feed_bulk(data[position:]):
+            if len(data) - position >= BULK and (octets := self._parser.feed_bulk(data[position:])):
                 return position + octets
         return self._feed_stanzas(data, position, all_of_it)
 

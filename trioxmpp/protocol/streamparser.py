@@ -242,7 +242,8 @@ class StreamParser:
 
     def _check_log(self) -> None:
         assert self._parser is not None
-        self._logged = check_log(self._parser, self._logged)
+        if len(self._parser.feed_error_log) != self._logged:
+            self._logged = check_log(self._parser, self._logged)
 
     def _close(self) -> None:
         """Take the closing tag of the stream."""

@@ -25,26 +25,22 @@ class Signal(Generic[*Ts]):
     """
 
     def __init__(self) -> None:
-        self._listeners: tuple[Callable[[*Ts], object], ...] = ()
+        self.listeners: tuple[Callable[[*Ts], object], ...] = ()
+        """The functions that are connected, in order. Only the signal changes it."""
         self._inboxes: dict[Inbox[Any], Callable[[*Ts], object]] = {}
-
-    @property
-    def is_heard(self) -> bool:
-        """Whether anything listens."""
-        return bool(self._listeners)
 
     def connect(self, listener: Callable[[*Ts], object]) -> Callable[[*Ts], object]:
         """Call `listener` from now on. Returns it, so that this serves as a decorator. TypeError if it is async."""
         if inspect.iscoroutinefunction(listener):
             raise TypeError("a listener is a plain function; use subscribe() to hear of it in a task")
-        self._listeners = (*self._listeners, listener)
+        self.listeners = (*self.listeners, listener)
         return listener
 
     def disconnect(self, listener: Callable[[*Ts], object]) -> None:
         """Call `listener` no more. ValueError if it is not connected."""
-        listeners = list(self._listeners)
+        listeners = list(self.listeners)
         listeners.remove(listener)
-        self._listeners = tuple(listeners)
+        self.listeners = tuple(listeners)
 
     @contextmanager
     def context_connect(self, listener: Callable[[*Ts], object]) -> Iterator[None]:
@@ -77,7 +73,7 @@ class Signal(Generic[*Ts]):
 
     def emit(self, *args: *Ts) -> None:
         """Call the listeners that are connected now."""
-        for listener in self._listeners:
+        for listener in self.listeners:
             try:
                 listener(*args)
             except Exception:

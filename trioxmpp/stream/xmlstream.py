@@ -183,13 +183,12 @@ class XmlStream:
         if self._error is not None:
             await trio.lowlevel.checkpoint()
             raise self._error
-        was_incomplete = bool(self._inbound.incomplete)
         data = await self._read()
         events, self._error = read_bounded(self._inbound, self._inbound.feed, data)
         if events:
             self.elements_received += len(events)
             self.footer_received = isinstance(events[-1], StreamFooter)
-        if events or not was_incomplete:
+        if events or self._inbound.incomplete <= len(data):  # else an element goes on that began in an earlier read
             self._begun = self.transport.heard
         return events
 

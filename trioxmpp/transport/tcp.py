@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from itertools import zip_longest
 from typing import Any
 
@@ -35,15 +35,12 @@ CLOSE_NOTIFY_TIMEOUT = 1.0
 MAX_ADDRESSES = 32
 
 
-@contextmanager
-def _as_connection_error() -> Iterator[None]:
-    try:
-        yield
-    except trio.BrokenResourceError as exc:
-        reason = str(exc.__cause__ or exc)
-        raise ConnectionResetError("the connection is broken" + (f": {reason}" if reason else "")) from exc
-    except trio.ClosedResourceError as exc:
-        raise ConnectionAbortedError("the connection was closed by us") from exc
+def _connection_error(exc: trio.BrokenResourceError | trio.ClosedResourceError) -> ConnectionError:
+    """Return the ConnectionError that an error of trio stands for."""
+    if isinstance(exc, trio.ClosedResourceError):
+        return ConnectionAbortedError("the connection was closed by us")
+    reason = str(exc.__cause__ or exc)
+    return ConnectionResetError("the connection is broken" + (f": {reason}" if reason else ""))
 
 
 class _UntilEnd(trio.abc.Stream):
@@ -144,26 +141,26 @@ class StreamTransport:
         self._check(self._unwritable)
         if more:
             data = b"".join((data, *more))
-        with _as_connection_error():
-            try:
-                await self._stream.send_all(data)
-            except trio.BusyResourceError:
-                raise  # this call wrote nothing; the other one goes on
-            except BaseException:
-                # Over plain TCP, trio would accept more, and write it behind the part that was written.
-                self._unwritable = "a write was cut short, so nothing can follow it"
-                raise
+        try:
+            await self._stream.send_all(data)
+        except trio.BusyResourceError:
+            raise  # this call wrote nothing; the other one goes on
+        except BaseException as exc:
+            # Over plain TCP, trio would accept more, and write it behind the part that was written.
+            self._unwritable = "a write was cut short, so nothing can follow it"
+            if isinstance(exc, (trio.BrokenResourceError, trio.ClosedResourceError)):
+                raise _connection_error(exc) from exc
+            raise
 
     async def receive(self) -> bytes:
         """See `Transport.receive`."""
         self._check()
-        with _as_connection_error():
-            try:
-                data = bytes(await self._stream.receive_some(READ_SIZE))
-            except trio.BrokenResourceError:
-                if self._below is None or not self._below.ended:
-                    raise
-                data = b""
+        try:
+            data = bytes(await self._stream.receive_some(READ_SIZE))
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as exc:
+            if isinstance(exc, trio.ClosedResourceError) or self._below is None or not self._below.ended:
+                raise _connection_error(exc) from exc
+            data = b""
         if data:
             self.heard = trio.current_time()
         return data

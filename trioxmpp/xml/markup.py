@@ -28,6 +28,7 @@ __all__ = [
     "escape",
     "escape_attr",
     "fromstring",
+    "is_legal",
     "is_mixed",
     "is_plain",
     "language_of",
@@ -77,6 +78,12 @@ def is_plain(text: str) -> bool:
     return str.isprintable(text) and "&" not in text and "<" not in text and ">" not in text and "'" not in text
 
 
+def is_legal(text: str) -> bool:
+    """Whether XML can carry the characters of a text (XML 1.0 §2.2). TypeError if `text` is not a string."""
+    # Printable characters are legal, and to look for others is faster than the search. Most other texts have lines.
+    return str.isprintable(text) or text.replace("\n", "").isprintable() or ILLEGAL.search(text) is None
+
+
 def escape(text: str) -> str:
     """Return `text` as the content of an element.
 
@@ -96,8 +103,7 @@ def escape_attr(text: str) -> str:
 
 
 def _escape_markup(text: str) -> str:
-    illegal = ILLEGAL.search(text)
-    if illegal is not None:
+    if not is_legal(text) and (illegal := ILLEGAL.search(text)) is not None:
         raise ValueError(f"U+{ord(illegal.group()):04X} is not allowed in XML (at index {illegal.start()})")
     # A parser turns a bare "\r" into "\n", and any white space of an attribute into a space.
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\r", "&#13;")
@@ -229,12 +235,12 @@ def serialise_element(element: Element, ns: str) -> str:
         without = _DECLARATIONS.sub("", text[:end]) + text[end:]
         if not _may_have_prefixes(without, text[:end]) or not _has_prefixes(text):
             return without
-    # In two cases libxml2 would write something else than the tree means. It leaves out xmlns='' where an element
+    # In two cases libxml2 would write something else than the tree means. It leaves out xmlns="" where an element
     # without a namespace stands below a default one, here or where the text is put. And where an element was moved
     # below one that declares its namespace, libxml2 uses the prefix of that one, even if an element in between declares
     # the prefix otherwise: a peer could choose the namespace in which an element that we forward is read. Without
-    # prefixes, the text is also the same whichever way the element was read.
-    return _write(element, ns)
+    # prefixes, the text is also the same whichever way the element was read. So it is in all else as libxml2 writes it.
+    return _write(element, "" if str(element.tag).startswith("{") else ns)
 
 
 def _may_have_prefixes(text: str, start: str) -> bool:
@@ -253,14 +259,22 @@ def _write(element: Element, default: str) -> str:
     """Write an element with each namespace declared as the default one."""
     ns, _, name = str(element.tag).rpartition("}")
     ns = ns[1:]
-    start = f"<{name}" if ns == default else f"<{name} xmlns='{escape_attr(ns)}'"
+    start = f"<{name}" if ns == default else f"<{name} xmlns={_quoted(ns)}"
     for index, (key, value) in enumerate(element.attrib.items()):
-        start += f"{attribute(str(key), index)}='{escape_attr(str(value))}'"
+        start += f"{attribute(str(key), index)}={_quoted(str(value))}"
     inner = [escape(element.text or "")]
     for child in element:
         inner += _write(child, ns), escape(child.tail or "")
     content = "".join(inner)
     return f"{start}>{content}</{name}>" if content else f"{start}/>"
+
+
+def _quoted(value: str) -> str:
+    """Return the value of an attribute in double quotes, as libxml2 writes it."""
+    if is_plain(value) and '"' not in value:
+        return f'"{value}"'
+    text = _escape_markup(value).replace('"', "&quot;").replace("\t", "&#9;").replace("\n", "&#10;")
+    return f'"{text}"'
 
 
 def attribute(key: str, index: int) -> str:

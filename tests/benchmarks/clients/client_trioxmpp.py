@@ -35,6 +35,8 @@ class Worker:
         self._client = client
         self._nursery = nursery
         self._count = 0
+        self.presences: Any = ()
+        """The inbox of presences, if they wait in one."""
         self.seen: object = None
 
     def on_message(self, message: Message) -> None:
@@ -50,9 +52,16 @@ class Worker:
 
     def _command(self, words: list[str]) -> None:
         if words[0] == "end":
-            self._done(str(self._count - 1))
+            self._nursery.start_soon(self._end)
         else:
             self._nursery.start_soon(getattr(self, words[0]), int(words[1]))
+            self._count = 0
+
+    async def _end(self) -> None:
+        """Report when all that came before was taken: the task that takes presences may be behind."""
+        while len(self.presences):
+            await trio.lowlevel.checkpoint()
+        self._done(str(self._count - 1))
         self._count = 0
 
     def _done(self, text: str) -> None:
@@ -90,6 +99,7 @@ async def serve() -> None:
         if task.OPTION == "inbox":
             messages = await _enter(nursery, client.messages.subscribe(capacity=10_000_000))
             presences = await _enter(nursery, client.presences.subscribe(capacity=10_000_000))
+            worker.presences = presences
             nursery.start_soon(_consume, messages, worker.on_message)
             nursery.start_soon(_consume, presences, worker.on_presence)
         else:

@@ -16,7 +16,7 @@ from ... import xml
 from ...errors import XMPPError
 from ...jid import JID
 from ...xml.content import Views
-from ...xml.markup import is_plain
+from ...xml.markup import is_legal, is_plain
 from .. import ns
 from ..conditions import parse_error, serialise_error
 from .checks import address, check_class, check_payloads, check_text, payload_list
@@ -122,27 +122,23 @@ class Stanza:
         kind: Any = self.type  # type: ignore[attr-defined]
         if not isinstance(kind, self.TYPES):
             raise TypeError(f"type must be {self.TYPES.__name__}, not {kind!r}")
-        if self.to.__class__ is not JID:
+        if self.to is not None and self.to.__class__ is not JID:
             self.to = address("to", self.to)
-        if self.from_.__class__ is not JID:
+        if self.from_ is not None and self.from_.__class__ is not JID:
             self.from_ = address("from_", self.from_)
         if (kind._value_ == "error") != (self._error is not None):
             raise ValueError("a stanza carries an error if, and only if, its type is ERROR (RFC 6120 §8.3.1)")
-        self._check_texts()
+        try:
+            legal = is_legal(self._all_texts())  # one look at all is much cheaper than one at each
+        except TypeError:
+            legal = False
+        if not legal:
+            for field, text in self._named_texts():
+                check_text(field, text)
         # Payloads are frozen, so they need not be written twice.
         self._written = check_payloads(self._payloads) if self._payloads else None
         if self._error is not None:
             serialise_error(self._error)
-
-    def _check_texts(self) -> None:
-        """Look once at all texts: what is printable can be written, and nearly all are. Else look at each."""
-        try:
-            is_printable = self._all_texts().isprintable()
-        except TypeError:
-            is_printable = False
-        if not is_printable:
-            for field, text in self._named_texts():
-                check_text(field, text)
 
     def _all_texts(self) -> str:
         """All texts in one. TypeError if one is not a str."""

@@ -41,6 +41,8 @@ def texts_by_language(field: str, value: str | Mapping[str, str] | None) -> dict
 
 def payload_list(value: Iterable[Any]) -> list[Any]:
     """Return the payloads of a stanza as a list of its own."""
+    if value.__class__ is list or value.__class__ is tuple:  # nearly always, and to ask for more takes longer
+        return [*value]
     if isinstance(value, str) or not isinstance(value, Iterable) or isinstance(value, xml.Element):
         _refuse("payloads", value, "an iterable of elements")
     return [*value]

@@ -70,9 +70,9 @@ class Message(Stanza):
         """The text in the language of the message, else the one without a language, else the first one, else None."""
         if self._element is not None:
             # Usually there is one body, and the application needs no other child: do not read the others.
-            texts = [inner_text(child) for child in self._element.iterchildren(_BODY)]
-            if len(texts) < 2:
-                return texts[0] if texts else None
+            bodies = [*self._element.iterchildren(_BODY)]
+            if len(bodies) < 2:
+                return inner_text(bodies[0]) if bodies else None
         return preferred(self.bodies, self.lang)
 
     @body.setter
@@ -114,12 +114,13 @@ class Message(Stanza):
         return Message(to=self.from_, from_=self.to, id=self.id, type=MessageType.ERROR, error=error)
 
     def _all_texts(self) -> str:
-        text = (self.id or "") + (self.lang or "") + (self._thread or "")
-        if self._parent_thread is not None:
-            text += self._parent_thread
-        for texts in (self._bodies, self._subjects):
-            if texts:
-                text += "".join(texts.values()) + "".join(texts)
+        text = self.id or ""
+        for lang, body in self._bodies.items():
+            text += lang + body
+        for lang, subject in self._subjects.items():
+            text += lang + subject
+        if self.lang or self._thread or self._parent_thread:
+            text += (self.lang or "") + (self._thread or "") + (self._parent_thread or "")
         return text
 
     def _named_texts(self) -> Iterator[tuple[str, Any]]:

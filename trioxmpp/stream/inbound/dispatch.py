@@ -33,34 +33,23 @@ Slot = tuple[enum.Enum | None, JID | None, bool]
 Interest = tuple[enum.Enum | None, JID | None]
 
 
-def candidate_slots(type_: enum.Enum, sender: JID | None) -> Iterator[Slot]:
+def candidate_slots(type_: enum.Enum, sender: JID | None) -> list[Slot]:
     """Return the slots that fit a stanza, the most specific first. A match of the sender beats a match of the type."""
+    slots: list[Slot] = [(type_, None, False), (None, None, False)]
     if sender is not None:
-        if sender.is_bare:
-            yield (type_, sender, False)
-            yield (type_, sender, True)
-            yield (None, sender, False)
-            yield (None, sender, True)
-        else:
-            bare = sender.bare
-            yield (type_, sender, False)
-            yield (type_, bare, True)
-            yield (None, sender, False)
-            yield (None, bare, True)
-    yield (type_, None, False)
-    yield (None, None, False)
+        bare = sender.bare
+        return [(type_, sender, False), (type_, bare, True), (None, sender, False), (None, bare, True), *slots]
+    return slots
 
 
-def matching_interests(type_: enum.Enum, sender: JID | None) -> Iterator[Interest]:
+def matching_interests(type_: enum.Enum, sender: JID | None) -> list[Interest]:
     """Return the interests that fit a stanza. A bare JID stands for all its resources."""
-    yield (type_, None)
-    yield (None, None)
+    interests: list[Interest] = [(type_, None), (None, None)]
     if sender is not None:
-        yield (type_, sender)
-        yield (None, sender)
+        interests += (type_, sender), (None, sender)
         if not sender.is_bare:
-            yield (type_, sender.bare)
-            yield (None, sender.bare)
+            interests += (type_, sender.bare), (None, sender.bare)
+    return interests
 
 
 class UnclaimedStanzas(Generic[T]):
@@ -113,9 +102,10 @@ class Dispatcher(Generic[S]):
         self._unclaimed: UnclaimedStanzas[S] | None = None
         # By the tag of a payload; None: whatever the payloads are.
         self._callbacks: dict[str | None, dict[Slot, Callable[[S], object]]] = {}
-        self._of_a_sender = 0  # how many callbacks are for one sender
+        self._callbacks_for_sender = 0  # how many callbacks are for one sender
         # The inboxes in the order in which they were subscribed.
         self._subscriptions: dict[str | None, dict[Interest, dict[Inbox[S], None]]] = {}
+        self._subscriptions_for_sender = 0
         self._by_payload = 0  # how many of all these are for a payload
 
     def register_callback(
@@ -141,7 +131,7 @@ class Dispatcher(Generic[S]):
         if slot in slots:
             raise ValueError(f"only one listener allowed for {type_!r} from {from_!r}")
         slots[slot] = callback
-        self._of_a_sender += slot[1] is not None
+        self._callbacks_for_sender += slot[1] is not None
         self._by_payload += tag is not None
         self._redispatch()
 
@@ -159,7 +149,7 @@ class Dispatcher(Generic[S]):
         del slots[slot]
         if not slots:
             del self._callbacks[tag]
-        self._of_a_sender -= slot[1] is not None
+        self._callbacks_for_sender -= slot[1] is not None
         self._by_payload -= tag is not None
 
     @contextmanager
@@ -226,6 +216,7 @@ class Dispatcher(Generic[S]):
             by_interest = self._subscriptions.setdefault(tag, {})
             for interest in interests:
                 by_interest.setdefault(interest, {})[inbox] = None
+            self._subscriptions_for_sender += sender is not None
             self._by_payload += tag is not None
             self._redispatch()
 
@@ -238,6 +229,7 @@ class Dispatcher(Generic[S]):
                     del by_interest[interest]
             if not by_interest:
                 del self._subscriptions[tag]
+            self._subscriptions_for_sender -= sender is not None
             self._by_payload -= tag is not None
 
         if ack == "manual":
@@ -271,11 +263,13 @@ class Dispatcher(Generic[S]):
             sender = local_jid.bare
         tags: tuple[str | None, ...] = (*_tags_of(stanza), None) if self._by_payload else (None,)
         if self._subscriptions:
+            # The hash of an address costs more than the rest: look for senders only if there is a subscription to one.
+            interests = matching_interests(stanza.type, sender if self._subscriptions_for_sender else None)
             for tag in tags:
                 by_interest = self._subscriptions.get(tag)
                 if by_interest is None:
                     continue
-                for interest in matching_interests(stanza.type, sender):
+                for interest in interests:
                     for inbox in by_interest.get(interest, ()):
                         if receipt is not None and isinstance(inbox, ManualAckInbox):
                             inbox.put_with_receipt(stanza, receipt.share())
@@ -290,7 +284,7 @@ class Dispatcher(Generic[S]):
             callbacks = self._callbacks.get(tag)
             if callbacks is None:
                 continue
-            for slot in candidate_slots(stanza.type, sender if self._of_a_sender else None):
+            for slot in candidate_slots(stanza.type, sender if self._callbacks_for_sender else None):
                 callback = callbacks.get(slot)
                 if callback is not None:
                     try:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from ... import xml
 from ...errors import ElementError, ErroneousStanza, StreamCondition, StreamError
 from ...protocol import framing, ns, sm
-from ...protocol.stanza import parse_skipped, parse_stanza
+from ...protocol.stanza import IQ, Message, Presence, parse_skipped, parse_stanza
 from ...protocol.streamevents import Event, Skipped, StreamFooter, StreamHeader
 from ..link import Link
 from ..outbound.writer import Writer
@@ -53,12 +53,14 @@ class Reader:
         for event in events:
             if self._link.stopped:
                 return True
-            if self._process(event):
+            if isinstance(event, xml.Element) and event.tag in ns.STANZA_TAGS:
+                self._stanza(event)
+            elif self._process(event):
                 return True
         return False
 
     def _process(self, event: Event) -> bool:
-        """Act on one event; True if it was the server's footer, and we are done."""
+        """Act on an event other than a stanza; True if it was the server's footer, and we are done."""
         if isinstance(event, StreamFooter):
             if not self._link.closing:
                 raise ConnectionAbortedError("the server closed the stream")
@@ -67,8 +69,6 @@ class Reader:
             raise StreamError(StreamCondition.BAD_FORMAT, "a second stream header", by_us=True)
         if isinstance(event, Skipped):
             self._skipped(event)
-        elif event.tag in ns.STANZA_TAGS:
-            self._stanza(event)
         elif event.tag in self._nonzas:
             try:
                 self._nonzas[event.tag](event)
@@ -93,32 +93,32 @@ class Reader:
             self._notices.element(event.tag, event.reason)
 
     def _stanza(self, element: xml.Element | Skipped) -> None:
-        management = self._session.sm
-        if management is None:
-            self._route(element)
-            return
-        if self._writer.footer_written:
-            return  # our last <a/> does not cover it: the server keeps it, and would deliver it twice
-        if not self._session.handled.arrived(management):
-            return  # the server repeats a stanza that the application still has
+        """Take a stanza where it belongs, and count it as handled."""
+        stanza = self._parsed(element)
+        session, management = self._session, self._session.sm
+        if management is not None:
+            if self._writer.footer_written:
+                return  # our last <a/> does not cover it: the server keeps it, and would deliver it twice
+            if not session.handled.arrived(management):
+                return  # the server repeats a stanza that the application still has
         try:
-            self._route(element)
+            if not isinstance(stanza, ErroneousStanza):
+                self._router.route(stanza, session)
+            elif stanza.partial is not None or not isinstance(element, Skipped):
+                self._router.refuse(stanza, session)
         finally:
-            self._session.handled.processed()
+            if management is not None:
+                session.handled.processed()
 
-    def _route(self, element: xml.Element | Skipped) -> None:
+    def _parsed(self, element: xml.Element | Skipped) -> Message | Presence | IQ | ErroneousStanza:
         if isinstance(element, Skipped):
-            problem = parse_skipped(element)
-            if problem.partial is not None:
-                self._router.refuse(problem, self._session)
-            return
+            return parse_skipped(element)
         try:
             stanza = parse_stanza(element)
         except ErroneousStanza as problem:
-            self._router.refuse(problem, self._session)
-            return
+            return problem
         assert stanza is not None
-        self._router.route(stanza, self._session)
+        return stanza
 
     def _request(self, element: xml.Element) -> None:
         if self._session.sm is None:

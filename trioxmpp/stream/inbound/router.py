@@ -76,9 +76,9 @@ class Router:
             result = self.service_inbound_message_filter.filter(result)
         if result is not None and self.app_inbound_message_filter.chain:
             result = self.app_inbound_message_filter.filter(result)
-        if result is None or (self.claims and self.claims.take_message(result)):
+        if result is None or (self.claims.messages and self.claims.take_message(result)):
             return
-        if self.on_message_received.is_heard:
+        if self.on_message_received.listeners:
             self.on_message_received.emit(result)
         self.messages.dispatch(result, session.handled)
 
@@ -90,9 +90,9 @@ class Router:
             result = self.service_inbound_presence_filter.filter(result)
         if result is not None and self.app_inbound_presence_filter.chain:
             result = self.app_inbound_presence_filter.filter(result)
-        if result is None or (self.claims and self.claims.take_presence(result)):
+        if result is None or (self.claims.messages and self.claims.take_presence(result)):
             return
-        if self.on_presence_received.is_heard:
+        if self.on_presence_received.listeners:
             self.on_presence_received.emit(result)
         self.presences.dispatch(result, session.handled)
 

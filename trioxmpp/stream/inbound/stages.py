@@ -83,14 +83,12 @@ class Claims:
     """Bare JIDs whose stanzas all go to one service: a room's, say. One dictionary look-up for each stanza."""
 
     def __init__(self) -> None:
-        self._messages: dict[JID, Callable[[Message], object]] = {}
+        self.messages: dict[JID, Callable[[Message], object]] = {}
+        """Where the messages of each JID that is claimed go. Only `claim` changes it."""
         self._presences: dict[JID, Callable[[Presence], object]] = {}
 
     def __contains__(self, jid: JID) -> bool:
-        return jid.bare in self._messages
-
-    def __bool__(self) -> bool:
-        return bool(self._messages)
+        return jid.bare in self.messages
 
     @contextmanager
     def claim(
@@ -98,19 +96,19 @@ class Claims:
     ) -> Iterator[None]:
         """All messages and presences from `jid` go to these functions while the block runs. ValueError if claimed."""
         jid = jid.bare
-        if jid in self._messages:
+        if jid in self.messages:
             raise ValueError(f"{jid} is claimed already")
-        self._messages[jid], self._presences[jid] = on_message, on_presence
+        self.messages[jid], self._presences[jid] = on_message, on_presence
         try:
             yield
         finally:
-            del self._messages[jid], self._presences[jid]
+            del self.messages[jid], self._presences[jid]
 
     def take_message(self, message: Message) -> bool:
         """Hand `message` to the service that claimed its sender; return whether there is one."""
         if message.from_ is None:
             return False
-        return _call(self._messages.get(message.from_.bare), message)
+        return _call(self.messages.get(message.from_.bare), message)
 
     def take_presence(self, presence: Presence) -> bool:
         """Hand `presence` to the service that claimed its sender; return whether there is one."""

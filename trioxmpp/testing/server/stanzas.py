@@ -19,13 +19,8 @@ NAMES = {f"{{{ns.CLIENT}}}{name}": name for name in ("message", "presence", "iq"
 
 
 def text_of(element: xml.Element) -> str:
-    """Return the element as it is written into a stream.
-
-    It does not repeat the declarations of the stream header. Only the first occurrence of each is removed, which is
-    the element's own; a payload that uses the prefix ``stream`` finds it in the stream header.
-    """
-    text = etree.tostring(element, encoding="unicode", with_tail=False)
-    return text.replace(f' xmlns:stream="{ns.STREAM}"', "", 1).replace(f' xmlns="{ns.CLIENT}"', "", 1)
+    """Return the element as it is written into a stream, of whose header it does not repeat the default namespace."""
+    return xml.serialise(element).replace(f' xmlns="{ns.CLIENT}"', "", 1)
 
 
 def child_tag(element: xml.Element) -> str | None:
