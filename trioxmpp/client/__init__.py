@@ -9,7 +9,7 @@ from ..stream.inbound.requests import Request
 from ..stream.inbound.stages import Stage
 from ..stream.outbound.token import StanzaState, StanzaToken
 from ..stream.signal import Signal
-from .archive import ArchivePage, archive_page, is_archive_result
+from .archive import ArchivePage, archive_page, is_archive_result, sent_by_archive
 from .client import Client
 from .connect import Service, connect, serve
 from .disco import Disco
@@ -48,6 +48,7 @@ __all__ = [
     "archive_page",
     "connect",
     "is_archive_result",
+    "sent_by_archive",
     "serve",
     "supervised",
 ]

@@ -27,7 +27,7 @@ from ..stream.ids import new_id
 from ..stream.inbound.stages import Stage
 from .session import Session
 
-__all__ = ["PAGE", "PATIENCE", "ArchivePage", "archive_page", "is_archive_result"]
+__all__ = ["PAGE", "PATIENCE", "ArchivePage", "archive_page", "is_archive_result", "sent_by_archive"]
 
 logger = logging.getLogger(__name__)
 
@@ -85,6 +85,14 @@ def is_archive_result(message: Message) -> bool:
     return False
 
 
+def sent_by_archive(message: Message, archive: JID, ours: JID) -> bool:
+    """Return whether an `archive` itself sent `message`; `ours` is the bare JID of our account.
+
+    A message without a sender is from the server in the name of our account (RFC 6120 §8.1.2.1).
+    """
+    return message.from_ == archive or (message.from_ is None and archive == ours)
+
+
 class _Collector:
     """Takes the results of one query out of the stream, and drops what only looks like a result."""
 
@@ -97,7 +105,7 @@ class _Collector:
         on_result: Callable[[Result], object] | None,
     ) -> None:
         self._archive = archive
-        self._is_own = archive == ours
+        self._ours = ours
         self._queryid = queryid
         self._limit = limit
         self._on_result = on_result
@@ -106,9 +114,7 @@ class _Collector:
 
     def take(self, message: Message) -> Message | None:
         """At `Stage.ARCHIVE`: keep a result of this query, pass on everything else."""
-        if message.from_ != self._archive and not (self._is_own and message.from_ is None):
-            return message
-        if not is_archive_result(message):
+        if not is_archive_result(message) or not sent_by_archive(message, self._archive, self._ours):
             return message
         result = message.get(Result)
         if result is None:

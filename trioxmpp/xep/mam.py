@@ -68,10 +68,7 @@ class Pages:
 
     async def _read(self, edge: str | None, with_: JID | None, start: datetime | None, end: datetime | None) -> None:
         for _ in range(self._limit):
-            if self._backwards:
-                question = Page(max=self._size, before=edge or "")
-            else:
-                question = Page(max=self._size, after=edge)
+            question = Page(max=self._size, before=edge or "") if self._backwards else Page(max=self._size, after=edge)
             await self._client.wait_established()
             session = self._client.session
             if session is None:
