@@ -26,26 +26,24 @@ async def test_only_the_archive_is_believed(autojump_clock, road, inbox):
         queryid = queries(road.server)[0].get("queryid")
         true = result(queryid, message(ROMEO, TO, ids[0], "0"))
         lies = [
-            ("juliet@example.test/balcony", true, 1),
-            ("juliet@example.test", true, 1),
-            ("example.test", true, 1),
-            (ROMEO, true, 1),
-            ("romeo@example.test", result("another", message(ROMEO, TO, ids[0], "0")), 1),
-            (None, result("", message(ROMEO, TO, ids[0], "0")), 1),
-            ("romeo@example.test", result(queryid, message("romeo@example.com/orchard", TO, ids[0], "0")), 0),
-            ("romeo@example.test", result(queryid, message(None, TO, ids[0], "0")), 0),
-            ("romeo@example.test", result(queryid, message("@@@", TO, ids[0], "0")), 0),
-            ("romeo@example.test", result(queryid, ""), 0),
-            ("romeo@example.test", f"<result xmlns='{MAM}' queryid='{queryid}'/>", 1),
+            ("juliet@example.test/balcony", true),
+            ("juliet@example.test", true),
+            ("example.test", true),
+            (ROMEO, true),
+            ("romeo@example.test", result("another", message(ROMEO, TO, ids[0], "0"))),
+            (None, result("", message(ROMEO, TO, ids[0], "0"))),
+            ("romeo@example.test", result(queryid, message("romeo@example.com/orchard", TO, ids[0], "0"))),
+            ("romeo@example.test", result(queryid, message(None, TO, ids[0], "0"))),
+            ("romeo@example.test", result(queryid, message("@@@", TO, ids[0], "0"))),
+            ("romeo@example.test", result(queryid, "")),
+            ("romeo@example.test", f"<result xmlns='{MAM}' queryid='{queryid}'/>"),
         ]
-        for from_, lie, shown in lies:
+        for from_, lie in lies:
             sender = "" if from_ is None else f" from='{from_}'"
             road.session().deliver(xml.fromstring(f"<message xmlns='jabber:client'{sender}>{lie}</message>"))
             await settle()
             assert not posted.settled, (from_, lie)
-            assert len(messages) == shown, (from_, lie)
-            if shown:
-                await anext(messages)
+            assert not len(messages), (from_, lie)
         road.session().deliver(xml.fromstring(f"<message xmlns='jabber:client'>{true}</message>"))
         await settle()
         assert posted.delivered

@@ -116,11 +116,18 @@ def test_what_is_forwarded_and_no_message(inner: str) -> None:
     assert xml.parse(Forwarded, xml.fromstring(text)).message is None
 
 
+def test_a_stamp_that_cannot_be_read_does_not_take_the_message_with_it() -> None:
+    delay = "<delay xmlns='urn:xmpp:delay' stamp='today'/><message xmlns='jabber:client' id='1'/>"
+    read = xml.parse(Forwarded, xml.fromstring(f"<forwarded xmlns='urn:xmpp:forward:0'>{delay}</forwarded>"))
+    assert read.delay is None
+    assert read.message is not None
+    assert read.message.id == "1"
+
+
 @pytest.mark.parametrize(
     ("cls", "text"),
     [
         (Result, "<result xmlns='urn:xmpp:mam:2' queryid='f27' id='1'/>"),
-        (Forwarded, "<forwarded xmlns='urn:xmpp:forward:0'><delay xmlns='urn:xmpp:delay' stamp='today'/></forwarded>"),
         (Fin, "<fin xmlns='urn:xmpp:mam:2' complete='nearly'/>"),
         (OriginId, "<origin-id xmlns='urn:xmpp:sid:0'/>"),
     ],

@@ -9,6 +9,7 @@ from ..stream.inbound.requests import Request
 from ..stream.inbound.stages import Stage
 from ..stream.outbound.token import StanzaState, StanzaToken
 from ..stream.signal import Signal
+from .archive import ArchivePage, archive_page, is_archive_result, sent_by_archive
 from .background import supervised
 from .client import Client
 from .connect import Service, connect, serve
@@ -21,6 +22,7 @@ from .session import Session
 from .steps import Step
 
 __all__ = [
+    "ArchivePage",
     "Client",
     "Destroyed",
     "Disco",
@@ -43,7 +45,10 @@ __all__ = [
     "Subscription",
     "Suspended",
     "Trouble",
+    "archive_page",
     "connect",
+    "is_archive_result",
+    "sent_by_archive",
     "serve",
     "supervised",
 ]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any, TypeVar, cast
 
 import trio
@@ -359,25 +359,19 @@ class Client:
         """Whether a service has claimed the bare JID of `jid`."""
         return jid in self.stream.core.router.claims
 
-    @contextmanager
     def at_stage(
         self,
         stage: Stage,
         *,
         message: Callable[[Message], Message | None] | None = None,
         presence: Callable[[Presence], Presence | None] | None = None,
-    ) -> Iterator[None]:
+    ) -> AbstractContextManager[None]:
         """``with`` block during which these functions see each inbound message and presence at `stage`.
 
         A function returns the stanza, or another one, or None if it took the stanza for itself. An exception in it
         drops the stanza and is logged (see `Stage` for the order). A stanza that a function takes counts as handled.
         """
-        with ExitStack() as stack:
-            if message is not None:
-                stack.enter_context(self.stream.core.router.message_stages.at(stage, message))
-            if presence is not None:
-                stack.enter_context(self.stream.core.router.presence_stages.at(stage, presence))
-            yield
+        return self.stream.core.router.at_stage(stage, message, presence)
 
     def answer(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from typing import Any, TypeVar, cast
 
 import trio
@@ -16,6 +17,7 @@ from ..protocol.features import StreamFeatures
 from ..protocol.stanza import IQ, Get, Message, Presence, Set, response_type
 from ..stream.core import StreamCore
 from ..stream.ids import new_id
+from ..stream.inbound.stages import Stage
 from ..stream.outbound.token import OutgoingStanza, StanzaState, StanzaToken
 from ..stream.session import SessionState
 
@@ -202,6 +204,10 @@ class Session:
         iq = IQ(type=payload.IQ_TYPE, payload=payload, id=new_id())
         self._state.replies.expect(None, cast(str, iq.id), self._core.router.local_jid, on_reply)
         return self._enqueue(iq, OutgoingStanza(iq))
+
+    def at_stage(self, stage: Stage, message: Callable[[Message], Message | None]) -> AbstractContextManager[None]:
+        """``with`` block during which ``message(stanza)`` sees each inbound message; see `Client.at_stage`."""
+        return self._core.router.at_stage(stage, message)
 
     def _lost(self) -> Exception:
         reason = self._state.ended

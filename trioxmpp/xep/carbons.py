@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from enum import Enum
 
+from .. import xml
 from ..client import Client, Inbox, Session, Stage, Step
 from ..errors import StanzaError
 from ..jid import JID
@@ -20,7 +21,7 @@ from ..protocol.elements.carbons import Disable, Enable, Received, Sent
 from ..protocol.stanza import IQ, Message, MessageType
 from ..record import record
 
-__all__ = ["Carbon", "Carbons", "Direction", "open_carbons"]
+__all__ = ["Carbon", "Carbons", "Direction", "enable", "is_carbon", "open_carbons", "verified_carbon"]
 
 logger = logging.getLogger(__name__)
 
@@ -52,15 +53,9 @@ class Carbons(Inbox[Carbon]):
 
     def unwrap(self, message: Message, account: JID) -> Message | None:
         """Take a wrapper out of the way of an inbound message; return any other message as it is."""
-        wrapper = message.get(Received) or message.get(Sent)
-        if wrapper is None:
-            if any(getattr(payload, "tag", None) in _WRAPPERS for payload in message.payloads):
-                self.dropped += 1
-                return None
+        if not is_carbon(message):
             return message
-        carbon = None
-        if message.from_ is None or message.from_ == account:
-            carbon = _verified(wrapper, account)
+        carbon = verified_carbon(message, account)
         if carbon is None:
             self.dropped += 1
             logger.debug("dropped a forged copy from %s", message.from_)
@@ -72,16 +67,44 @@ class Carbons(Inbox[Carbon]):
 _WRAPPERS = frozenset({f"{{{ns.CARBONS}}}received", f"{{{ns.CARBONS}}}sent"})
 
 
-def _verified(wrapper: Received | Sent, account: JID) -> Carbon | None:
-    """Return the copy in a wrapper from our account, if it is one of a message of ours."""
-    inner = wrapper.forwarded.message
-    if inner is None or inner.type not in _TYPES or inner.get(Received) is not None or inner.get(Sent) is not None:
+def is_carbon(message: Message) -> bool:
+    """Return whether a message looks like the wrapper of a copy, from whichever sender."""
+    for payload in message.payloads:
+        if (payload.tag in _WRAPPERS) if isinstance(payload, xml.Element) else isinstance(payload, Received | Sent):
+            return True
+    return False
+
+
+def verified_carbon(message: Message, account: JID) -> Carbon | None:
+    """Return the copy that a message wraps, if it is genuine (§11); `account` is our own bare JID.
+
+    Only the server, in the name of our account, may send one; the copy is one level deep, and of a message that our account
+    sent or received.
+    """
+    if message.from_ is not None and message.from_ != account:
+        return None
+    wrapper = message.get(Received) or message.get(Sent)
+    inner = None if wrapper is None else wrapper.forwarded.message
+    if inner is None or inner.type not in _TYPES or is_carbon(inner):
         return None
     if isinstance(wrapper, Sent):
         ours, direction = inner.from_, Direction.SENT
     else:
         ours, direction = inner.to, Direction.RECEIVED
     return Carbon(direction, inner) if ours is None or ours.bare == account else None
+
+
+async def enable(session: Session) -> None:
+    """Have copies in `session`, unless it began with them. A server that refuses is logged.
+
+    Raises as `Session.request`. If cancelled, they may be enabled all the same.
+    """
+    if ns.CARBONS in session.begun and not session.adopted:
+        return
+    try:
+        await session.request(Enable())
+    except StanzaError as exc:
+        logger.warning("going on without carbons: %s", exc)
 
 
 @asynccontextmanager
@@ -93,14 +116,6 @@ async def open_carbons(client: Client, *, capacity: float = 10_000) -> AsyncIter
     `InboxOverflow`. Leaving the block asks for no more copies. Cancelling while entering leaves nothing behind.
     """
     inbox = Carbons(capacity)
-
-    async def enable(session: Session) -> None:
-        if ns.CARBONS in session.begun and not session.adopted:
-            return
-        try:
-            await session.request(Enable())
-        except StanzaError as exc:
-            logger.warning("going on without carbons: %s", exc)
 
     with client.at_stage(Stage.CARBON, message=lambda message: inbox.unwrap(message, client.jid.bare)):
         try:

@@ -19,13 +19,12 @@ from ...errors import StanzaError
 from ...jid import JID
 from ...protocol import ns
 from ...protocol.elements.disco import InfoQuery
-from ...protocol.elements.mam import Fin, Result, query
+from ...protocol.elements.mam import Result
 from ...protocol.elements.rsm import Page
 from ...protocol.elements.stanza_ids import OriginId
 from ...protocol.stanza import Message
 from ...stream.core import StreamCore
-from ...stream.ids import new_id
-from ...stream.inbound.stages import Stage
+from ..archive import ArchivePage, archive_page
 from ..session import Session
 from .outbox import JournalEntry, OutboxJournal
 
@@ -50,7 +49,7 @@ async def reconcile(session: Session, core: StreamCore, outbox: OutboxJournal) -
     count = len(outbox.unconfirmed)
     try:
         try:
-            await _ask_patiently(session, core, outbox)
+            await _ask_patiently(session, outbox)
             left = len(outbox.unconfirmed)
             logger.info("%d of %d unconfirmed messages have arrived; the others are sent again", count - left, count)
         except StanzaError as exc:
@@ -66,32 +65,30 @@ async def reconcile(session: Session, core: StreamCore, outbox: OutboxJournal) -
         outbox.stop_waiting(state)
 
 
-async def _ask_patiently(session: Session, core: StreamCore, outbox: OutboxJournal) -> None:
+async def _ask_patiently(session: Session, outbox: OutboxJournal) -> None:
     """Ask, and ask again if the link broke before the answer. Raises StanzaError if there is no answer."""
     while True:
         with trio.move_on_after(PATIENCE):
-            return await _ask(session, core, outbox)
+            return await _ask(session, outbox)
         if session.linked:
             raise StanzaError(f"no answer in {PATIENCE:g} seconds")
         await session.wait_linked()
 
 
-async def _ask(session: Session, core: StreamCore, outbox: OutboxJournal) -> None:
+async def _ask(session: Session, outbox: OutboxJournal) -> None:
     ours = session.jid.bare
     info = await session.request(InfoQuery(), to=ours)
     if ns.MAM in info.features:
-        await _ArchiveLookup(session, core, outbox, ours).run()
+        await _ArchiveLookup(session, outbox, ours).run()
 
 
 class _ArchiveLookup:
     """Looks into the archive of `ours`, our own account, for unconfirmed messages."""
 
-    def __init__(self, session: Session, core: StreamCore, outbox: OutboxJournal, ours: JID) -> None:
+    def __init__(self, session: Session, outbox: OutboxJournal, ours: JID) -> None:
         self._session = session
-        self._core = core
         self._outbox = outbox
         self._ours = ours
-        self._queryid = new_id()
         self._wanted: dict[tuple[object, ...], list[JournalEntry]] = {}
         for entry in outbox.unconfirmed:
             written = entry.written
@@ -101,43 +98,36 @@ class _ArchiveLookup:
 
     async def run(self) -> None:
         """Look, until all is found or there is nothing more to look into."""
-        # An archived message is no message that comes now: neither services nor the application shall see it.
-        with self._core.router.message_stages.at(Stage.ARCHIVE, self._take):
-            since = min((entry.sent for entry in self._outbox.unconfirmed if entry.sent is not None), default=None)
-            if since is not None:
-                now = time.time()  # no message was sent after this, whatever the clock said then
-                await self._search(datetime.fromtimestamp(min(since / 1e6, now), UTC).replace(microsecond=0) - SLACK)
-            if self._outbox.unconfirmed:
-                await self._page(Page(max=PAGE, before=""), None)
+        since = min((entry.sent for entry in self._outbox.unconfirmed if entry.sent is not None), default=None)
+        if since is not None:
+            now = time.time()  # no message was sent after this, whatever the clock said then
+            await self._search(datetime.fromtimestamp(min(since / 1e6, now), UTC).replace(microsecond=0) - SLACK)
+        if self._outbox.unconfirmed:
+            await self._look_into(Page(max=PAGE, before=""), None)
 
     async def _search(self, start: datetime) -> None:
         after: str | None = None
         for _ in range(PAGES):
-            fin = await self._page(Page(max=PAGE, after=after), start)
-            last = None if fin.page is None else fin.page.last
-            if fin.complete or last is None or last == after or not self._outbox.unconfirmed:
+            page = await self._look_into(Page(max=PAGE, after=after), start)
+            if page.fin.complete or page.last is None or page.last == after or not self._outbox.unconfirmed:
                 return
-            after = last
+            after = page.last
         logger.info("the archive has more than %d pages of messages; that is enough", PAGES)
 
-    async def _page(self, page: Page, start: datetime | None) -> Fin:
+    async def _look_into(self, page: Page, start: datetime | None) -> ArchivePage:
+        """Read one page, and take note of the messages in it that we sent."""
         others = {(entry.stanza.to or self._ours).bare for entry in self._outbox.unconfirmed}
         with_ = others.pop() if len(others) == 1 and others != {self._ours} else None
-        return await self._session.request(query(self._queryid, page, with_=with_, start=start), to=self._ours)
+        return await archive_page(
+            self._session, page, with_=with_, start=start, patience=2 * PATIENCE, on_result=self._found
+        )
 
-    def _take(self, message: Message) -> Message | None:
-        """A filter for inbound messages: take what comes out of the archive, and nothing else."""
-        if message.from_ is not None and message.from_ != self._ours:
-            return message  # any stranger can send something that looks like a result
-        result = message.get(Result)
-        if result is None or result.queryid != self._queryid:
-            return message
+    def _found(self, result: Result) -> None:
         archived = result.forwarded.message
         if archived is not None and archived.from_ is not None and archived.from_.bare == self._ours:
             for key in self._keys(archived):
                 for entry in self._wanted.get(key, ()):
                     self._outbox.arrived(entry)
-        return None
 
     def _keys(self, message: Message) -> Iterator[tuple[object, ...]]:
         """Return keys that are equal if two messages are the same: of an id, the recipient, and the text.

@@ -17,7 +17,7 @@ class Forwarded:
     The sender of the outer stanza can have made it up: who may forward it is a rule of the protocol around it.
     """
 
-    delay: Delay | None = xml.child(default=None)
+    delay: Delay | None = xml.child(default=None, lenient=True)
     stanza: Message | Presence | IQ | None = xml.child(default=None, lenient=True)
     others: tuple[xml.Element, ...] = xml.rest()
 

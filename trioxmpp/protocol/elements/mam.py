@@ -65,13 +65,22 @@ class Result:
     forwarded: Forwarded = xml.child()
 
 
-def query(queryid: str, page: Page, *, with_: JID | None = None, start: datetime | None = None) -> ArchiveQuery:
-    """Return a query for a `page` of the messages exchanged with the address `with_`, sent at `start` or later."""
+def query(
+    queryid: str,
+    page: Page,
+    *,
+    with_: JID | None = None,
+    start: datetime | None = None,
+    end: datetime | None = None,
+) -> ArchiveQuery:
+    """Return a query for a `page` of the messages exchanged with the address `with_`, sent from `start` to `end`."""
     fields = [Field(var=FORM_TYPE, type=FieldType.HIDDEN, values=(ns.MAM,))]
     if with_ is not None:
         fields.append(Field(var="with", values=(str(with_),)))
     if start is not None:
         fields.append(Field(var="start", values=(encode_datetime(start),)))
+    if end is not None:
+        fields.append(Field(var="end", values=(encode_datetime(end),)))
     form = DataForm(type=FormType.SUBMIT, fields=tuple(fields)) if fields[1:] else None
     return ArchiveQuery(queryid=queryid, form=form, page=page)
 

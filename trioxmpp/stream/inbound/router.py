@@ -10,7 +10,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 
 from ...errors import ErroneousStanza
 from ...jid import JID
@@ -20,7 +21,7 @@ from ..session import SessionState
 from ..signal import Signal
 from .dispatch import Dispatcher
 from .requests import RequestHandlers
-from .stages import Claims, Stages
+from .stages import Claims, Stage, Stages
 
 __all__ = ["Router"]
 
@@ -56,6 +57,21 @@ class Router:
     def bound_as(self, jid: JID) -> None:
         """Learn our own address: by it we recognise replies that the server sends in our own name."""
         self.local_jid = jid.bare
+
+    @contextmanager
+    def at_stage(
+        self,
+        stage: Stage,
+        message: Callable[[Message], Message | None] | None,
+        presence: Callable[[Presence], Presence | None] | None = None,
+    ) -> Iterator[None]:
+        """Call these functions with each inbound message and presence at `stage`, while the block runs."""
+        with ExitStack() as stack:
+            if message is not None:
+                stack.enter_context(self.message_stages.at(stage, message))
+            if presence is not None:
+                stack.enter_context(self.presence_stages.at(stage, presence))
+            yield
 
     def route(self, stanza: Message | Presence | IQ, session: SessionState) -> None:
         """Hand an inbound stanza to what it concerns. Raises what a filter raises, and nothing else."""
