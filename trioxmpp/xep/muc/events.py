@@ -1,4 +1,4 @@
-"""What happens in a room, as values to `match`.
+"""The events of a room, as values to `match`.
 
 async with room.events() as events:
     async for event in events:
@@ -241,7 +241,7 @@ RoomEvent: TypeAlias = (
 
 
 class Announcements:
-    """Tells events to each subscription. What happens before the first one waits for it, in bounds."""
+    """Tells events to each subscription. Events before the first one wait for it, in bounds."""
 
     def __init__(self) -> None:
         self._inboxes: list[Inbox[RoomEvent]] = []

@@ -43,7 +43,7 @@ class RoomConfig(Form, form_type=f"{_MUC}#roomconfig"):
 
 
 class RoomInfo(Form, form_type=f"{_MUC}#roominfo"):
-    """What disco#info says of a room (§15.5.4)."""
+    """The description of a room in disco#info (§15.5.4)."""
 
     description = text("muc#roominfo_description")
     subject = text("muc#roominfo_subject")
@@ -55,7 +55,7 @@ class RoomInfo(Form, form_type=f"{_MUC}#roominfo"):
 
 
 class RegistrationForm(Form, form_type=f"{_MUC}#register"):
-    """What a room asks of an account that registers (§15.5.1)."""
+    """The questions of a room to an account that registers (§15.5.1)."""
 
     nick = text("muc#register_roomnick")
     first_name = text("muc#register_first")

@@ -29,9 +29,12 @@ NOT_MEMBER, MEMBERS_ONLY, SHUTDOWN, TECHNICAL = 321, 322, 332, 333
 
 
 class Occupancy:
-    """The state of our stay in `room`; at most `limit` occupants are remembered."""
+    """The state of our stay in `room`; at most `limit` occupants are remembered.
 
-    def __init__(self, room: JID, limit: int) -> None:
+    `returns` says that we come back after a kick; otherwise it is the end.
+    """
+
+    def __init__(self, room: JID, limit: int, *, returns: bool) -> None:
         self.room = room
         self.features = Features()
         self.occupants = Occupants(self.features)
@@ -50,6 +53,7 @@ class Occupancy:
         self.news = trio.lowlevel.ParkingLot()
         """Tasks wait here for any of these to change."""
         self._limit = limit
+        self._returns = returns
         self._joining: Joining | None = None
         self._leaving: trio.Event | None = None
         self._renames: dict[str, Outcome[str]] = {}
@@ -247,6 +251,8 @@ class Occupancy:
             return RoomGone(self.room, GoneReason.BANNED, reason, actor=actor)
         if cause is LeaveCause.MEMBERSHIP:
             return RoomGone(self.room, GoneReason.MEMBERSHIP, reason, actor=actor)
+        if cause is LeaveCause.KICKED and self._returns:
+            return RoomLost(self.room, LossCause.KICKED, reason)
         if cause is LeaveCause.KICKED:
             return RoomGone(self.room, GoneReason.KICKED, reason, actor=actor)
         return RoomLost(self.room, LossCause.SHUTDOWN if SHUTDOWN in codes else LossCause.REMOVED, reason)

@@ -42,7 +42,7 @@ def role_of(item: Item | None) -> Role:
 
 @record
 class OccupantState:
-    """What the last presence of an occupant says.
+    """The content of the last presence of an occupant.
 
     `jids` are the real addresses of its sessions, where the room shows them: one for each client that shares the nick.
     `sessions` is their number as far as the room tells it.
@@ -121,7 +121,7 @@ class Occupant:
 
     @property
     def state(self) -> OccupantState:
-        """What its last presence says, as a value."""
+        """The content of its last presence, as a value."""
         return self._state
 
     @property
@@ -154,7 +154,7 @@ class Occupant:
 
 @record
 class Seen:
-    """What a presence has changed: the occupant, its state and nick before (None if it is new)."""
+    """The change that a presence made: the occupant, its state and nick before (None if it is new)."""
 
     occupant: Occupant
     before: OccupantState | None

@@ -1,4 +1,4 @@
-"""What the room is going to say to something that we sent: one value or one error, for one task that waits."""
+"""The answer of a room to something that we sent: one value or one error, for the task that waits for it."""
 
 from __future__ import annotations
 

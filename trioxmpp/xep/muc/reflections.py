@@ -1,7 +1,7 @@
 """Messages that we have sent to a room, until the room reflects them (XEP-0045 §7.4).
 
-A room keeps the id of a message, if it announces *muc#stable_id*; from others the origin-id tells (XEP-0359 §3.2). A new
-subject comes back without any id from some rooms, so that its text has to tell.
+A room keeps the id of a message, if it announces *muc#stable_id*; from others the origin-id tells (XEP-0359 §3.2). Some
+rooms reflect a new subject without any id, so that its text has to tell.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 from ...client import Client, Session, Step, Subscription, supervised
@@ -21,11 +21,12 @@ from ...protocol.elements.muc import Occupant as OccupantElement
 from ...protocol.elements.replies import Reply
 from ...protocol.elements.stanza_ids import OriginId
 from ...protocol.stanza import Message, MessageType, Presence, PresenceShow
+from .entering import Configure, Entrance, Terms
 from .events import RoomEntry, RoomEvent
 from .forms import RoomInfo
 from .hearing import Hearing
 from .join import HistoryWanted, Rejoin, occupant_jid
-from .keeping import Configure, Keeper, Terms
+from .keeping import Keeper
 from .occupancy import Occupancy
 from .occupants import Occupant
 from .problems import LossCause, RoomGone, RoomLost
@@ -41,12 +42,15 @@ OCCUPANTS = 20_000
 class Room:
     """A room that we are in, or will be in again. `open_room` gives it."""
 
-    def __init__(self, client: Client, occupancy: Occupancy, hearing: Hearing, keeper: Keeper) -> None:
+    def __init__(
+        self, client: Client, occupancy: Occupancy, hearing: Hearing, entrance: Entrance, keeper: Keeper
+    ) -> None:
         self.client = client
         self.jid = occupancy.room
         """The address of the room."""
         self._occupancy = occupancy
         self._hearing = hearing
+        self._entrance = entrance
         self._keeper = keeper
 
     def __repr__(self) -> str:
@@ -94,8 +98,8 @@ class Room:
 
     @property
     def disco(self) -> Info | None:
-        """What disco#info says of the room; None if it does not answer. Asked anew after each change."""
-        return self._keeper.info
+        """The answer of the room to disco#info; None if it does not answer. Asked anew after each change."""
+        return self._entrance.info
 
     @property
     def info(self) -> RoomInfo:
@@ -165,9 +169,9 @@ class Room:
             token = session.enqueue(message)
             try:
                 return await outcome.within(session, timeout)
-            except BaseException:
-                token.retract()
-                raise
+            finally:
+                with suppress(RuntimeError):  # it is on its way
+                    token.abort()
         except SessionLost as exc:
             raise RoomLost(self.jid, LossCause.SESSION) from exc
         finally:
@@ -209,13 +213,13 @@ class Room:
             raise RoomLost(self.jid, LossCause.SESSION) from exc
         finally:
             self._occupancy.forget_rename(str(presence.id))
-        self._keeper.want_nick(nick)
+        self._entrance.want_nick(nick)
         return given
 
     async def set_presence(self, show: PresenceShow | None = None, status: str | None = None) -> None:
         """Tell the room how available we are; it is told again when we join again. If cancelled, it may be told."""
         session = await self._wait_session()
-        await session.enqueue(self._keeper.want_presence(show, status))
+        await session.enqueue(self._entrance.want_presence(show, status))
 
 
 @asynccontextmanager
@@ -246,9 +250,11 @@ async def open_room(
     address = JID.parse(room) if isinstance(room, str) else room
     if not address.is_bare or address.local is None:
         raise ValueError(f"{address} is not the address of a room")
-    occupancy = Occupancy(address, limit)
+    occupancy = Occupancy(address, limit, returns=rejoin.after_kick is not None)
     hearing = Hearing(occupancy)
-    keeper = Keeper(client, occupancy, hearing, nick, Terms(password, create, history, rejoin))
+    terms = Terms(password, create, history, rejoin)
+    entrance = Entrance(client, occupancy, hearing, nick, terms)
+    keeper = Keeper(client, occupancy, hearing, entrance, terms)
     name = f"open_room {address}"
     with (
         client.claim(address, hearing.on_message, occupancy.on_presence),
@@ -262,7 +268,7 @@ async def open_room(
                 supervised(client, keeper.follow_config, name=name),
             ):
                 await keeper.first.wait()
-                yield Room(client, occupancy, hearing, keeper)
+                yield Room(client, occupancy, hearing, entrance, keeper)
         finally:
             await keeper.leave(leave_deadline)
             occupancy.events.close(occupancy.verdict if isinstance(occupancy.verdict, RoomGone) else None)
