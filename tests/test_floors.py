@@ -65,6 +65,7 @@ STRANGERS = {"transport": {"protocol"}}
 # package its `__init__`; of those in OPEN an extension may import the modules below as well.
 FACES = {
     "trioxmpp.client",
+    "trioxmpp.client.supervised",  # the function; the module has the same name
     "trioxmpp.errors",
     "trioxmpp.jid",
     "trioxmpp.protocol.elements",
