@@ -26,6 +26,7 @@ from .journal.journal import Restored
 from .notes import Notebook, Notes
 from .offers import DEFAULT_IDENTITY, Offers
 from .session import Session
+from .shared import Shared
 from .standing import Standing, StreamByHand
 from .steps import Prepare, Step, prepared_session
 from .supervisor import Supervisor
@@ -66,6 +67,8 @@ class Client:
         """What we are and offer: ``with client.offers(feature):``."""
         self.disco = Disco(self._wait_session)
         """What others are and offer, remembered."""
+        self.shared: Shared[Client] = Shared(self)
+        """What services of this client share: ``with client.shared(make) as hub:``."""
 
     # --- where it stands
 
