@@ -160,6 +160,7 @@ async def _embedded(kind: Kind, count: int, settings: dict[str, Any]) -> AsyncIt
     accounts = {f"user{number}": "secret" for number in range(1, count + 1)}
     async with open_server(accounts=accounts, dialect=kind.dialect, rooms=True, archive=True, **settings) as server:
         server.upload.serve()
+        server.pubsub.serve()
         options = {"endpoint": server.endpoint, "allow_plaintext": True}
         bench = Bench(kind.label, kind.dialect, server.domain, accounts, options)
         bench.server = server

@@ -185,6 +185,23 @@ def test_methods_in_the_body_of_the_class_take_precedence() -> None:
     assert list(inspect.signature(Odd).parameters) == ["value", "other"]
 
 
+def test_a_field_may_be_left_out_of_the_comparison_as_in_a_dataclass() -> None:
+    @record
+    class Ours:
+        x: int
+        note: object = field(default=None, compare=False)
+
+    @dataclasses.dataclass(frozen=True)
+    class Theirs:
+        x: int
+        note: object = dataclasses.field(default=None, compare=False)
+
+    for cls in (Ours, Theirs):
+        assert cls(1, ["not hashable"]) == cls(1) != cls(2)
+        assert hash(cls(1, ["not hashable"])) == hash(cls(1))
+        assert [each.compare for each in dataclasses.fields(cls)] == [True, False]
+
+
 def test_public_values_are_records() -> None:
     assert repr(Liveness(1.0)) == "Liveness(soft_timeout=1.0, round_trip_time=60.0)"
     assert dataclasses.replace(ReconnectPolicy(), initial=2.0).initial == 2.0

@@ -109,17 +109,22 @@ def _delattr(self: Any, name: str) -> NoReturn:
     raise dataclasses.FrozenInstanceError(f"cannot delete field {name!r}")
 
 
-def _values(self: Any) -> tuple[Any, ...]:
-    return tuple([getattr(self, name) for name in _fields(type(self))])
+def _compared(self: Any) -> tuple[Any, ...]:
+    return tuple([getattr(self, name) for name, described in _fields(type(self)).items() if described.compare])
 
 
 def _eq(self: Any, other: object) -> Any:
-    return _values(self) == _values(other) if other.__class__ is self.__class__ else NotImplemented
+    return _compared(self) == _compared(other) if other.__class__ is self.__class__ else NotImplemented
 
 
 def _hash(self: Any) -> int:
-    fields = _fields(type(self)).items()
-    return hash(tuple([getattr(self, name) for name, described in fields if described.hash is not False]))
+    # As in a dataclass: by default, what is compared.
+    hashed = [
+        getattr(self, name)
+        for name, described in _fields(type(self)).items()
+        if (described.compare if described.hash is None else described.hash)
+    ]
+    return hash(tuple(hashed))
 
 
 def _stated(self: Any) -> Iterable[str]:
@@ -161,17 +166,21 @@ class _DataclassFields:
 
     def __get__(self, instance: object, owner: type[Any]) -> dict[str, Any]:
         fields = [
-            (name, described.type, field(default=described.default, repr=described.repr, hash=described.hash))
+            (name, described.type, _twin_field(described, default=described.default))
             if described.default_factory is MISSING
             else (
                 name,
                 described.type,
-                field(default_factory=described.default_factory, repr=described.repr, hash=described.hash),
+                _twin_field(described, default_factory=described.default_factory),
             )
             for name, described in _fields(owner).items()
         ]
         twin: Any = dataclasses.make_dataclass(owner.__name__, fields, kw_only=self._kw_only)
         return cast(dict[str, Any], twin.__dataclass_fields__)
+
+
+def _twin_field(described: Field[Any], **default: Any) -> Any:
+    return field(**default, repr=described.repr, hash=described.hash, compare=described.compare)
 
 
 class _Signature:

@@ -25,6 +25,7 @@ from .journal.journal import Restored, SessionJournal
 from .notes import Notebook, Notes
 from .offers import DEFAULT_IDENTITY, Offers
 from .session import Session
+from .shared import Shared
 from .standing import Standing, StreamByHand
 from .steps import Prepare, Step, prepared_session
 from .supervisor import Supervisor
@@ -71,6 +72,8 @@ class Client:
         """Our features and identities: ``with client.offers(feature):``."""
         self.disco = Disco(self._wait_session)
         """The features and identities of others, remembered."""
+        self.shared: Shared[Client] = Shared(self)
+        """Things that services of this client share: ``with client.shared(make) as hub:``."""
 
     # --- where it stands
 

@@ -224,7 +224,6 @@ class Supervisor:
                 finally:
                     nursery.cancel_scope.cancel(reason="the session is over")
                     if session.ended is not None:
-                        await self._steps.leave(session)
                         self._is_over(session)
         if session.failure is not None:
             raise session.failure

@@ -110,9 +110,9 @@ class Subscription:
 
 @xml.element(NS, "subscriptions")
 class Subscriptions:
-    """Asks for all subscriptions to a node, or changes some (§8.8)."""
+    """Asks for all subscriptions to a node, or changes some (§8.8). Prosody leaves `node` out of its answers."""
 
-    node: str = xml.attr()
+    node: str | None = xml.attr(default=None)
     subscriptions: tuple[Subscription, ...] = xml.children(lenient=True)
 
 
@@ -126,9 +126,9 @@ class AccountAffiliation:
 
 @xml.element(NS, "affiliations")
 class Affiliations:
-    """Asks for all affiliations with a node, or changes some (§8.9)."""
+    """Asks for all affiliations with a node, or changes some (§8.9). An answer need not repeat `node`."""
 
-    node: str = xml.attr()
+    node: str | None = xml.attr(default=None)
     affiliations: tuple[AccountAffiliation, ...] = xml.children(lenient=True)
 
 

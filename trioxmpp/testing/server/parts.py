@@ -10,7 +10,7 @@ from .commands import Commands
 from .contacts import Contacts
 from .disco import Disco
 from .mam import ArchiveService
-from .pep import Pep
+from .pep import Pep, Public
 from .post import Post
 from .presence import Presences
 from .pushes import RosterPushes
@@ -36,6 +36,7 @@ class Parts:
         self.upload = Upload(post, f"upload.{post.domain}")
         self.commands = Commands(post)
         self.pep = Pep(post)
+        self.pubsub = Public(post, f"pubsub.{post.domain}")
         pushes = RosterPushes(post)
         presences = Presences(post, pushes, self.pep)
         Contacts(post, pushes, presences)

@@ -63,6 +63,10 @@ class Personal(Board):
                 to += self._interested(jid, node)
         send_event(self._post, self.address, to, event, publisher)
 
+    def tell_subscriber(self, jid: str, event: xml.Element) -> None:
+        """Send an event to one subscriber."""
+        send_event(self._post, self.address, [jid], event, None)
+
     def _interested(self, jid: str, node: Node) -> list[str]:
         sessions = self._post.sessions_of(jid)
         return [session.jid for session in sessions if self._interests.wants(session, node.name)]
@@ -94,6 +98,23 @@ class Public(Board):
         super().__init__(domain, post.dialect)
         self._post = post
 
+    def serve(self) -> None:
+        """Begin to serve; until then no service is there."""
+        self._post.hosts[self.address] = self._receive
+        self._post.services.features.domain.items.append((self.address, "Publish-Subscribe"))
+
+    def _receive(self, stanza: xml.Element) -> None:
+        if stanza.get("type") not in ("get", "set") or len(stanza) != 1:
+            return
+        request = Request(stanza, "domain", None, None, self._post.dialect, self._post.hand_over)
+        try:
+            payload = _public_answer(self, request)
+        except XMPPError as error:
+            request.refuse(error)
+            return
+        if not request.replied:
+            request.reply(payload)
+
     def may_create(self, sender: str) -> bool:
         """Return True."""
         return True
@@ -112,6 +133,10 @@ class Public(Board):
         """Send an event to all subscribers."""
         to = [jid for jid, state in node.subscribers.items() if state == "subscribed"]
         send_event(self._post, self.address, to, event, publisher)
+
+    def tell_subscriber(self, jid: str, event: xml.Element) -> None:
+        """Send an event to one subscriber."""
+        send_event(self._post, self.address, [jid], event, None)
 
 
 class Pep:
@@ -147,27 +172,6 @@ class Pep:
     def _answer(self, request: Request) -> xml.Element | None:
         assert request.account is not None
         return self.board(request.account).answer(request)
-
-
-def serve_public(post: Post, domain: str) -> Public:
-    """Put a public service at `domain`, beside the server."""
-    board = Public(post, domain)
-
-    def receive(stanza: xml.Element) -> None:
-        if stanza.get("type") not in ("get", "set") or len(stanza) != 1:
-            return
-        request = Request(stanza, "domain", None, None, post.dialect, post.hand_over)
-        try:
-            payload = _public_answer(board, request)
-        except XMPPError as error:
-            request.refuse(error)
-            return
-        if not request.replied:
-            request.reply(payload)
-
-    post.hosts[domain] = receive
-    post.services.features.domain.items.append((domain, "Publish-Subscribe"))
-    return board
 
 
 def _public_answer(board: Board, request: Request) -> xml.Element | None:

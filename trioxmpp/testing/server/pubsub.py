@@ -23,6 +23,7 @@ from ...errors import (
 from ...protocol import ns
 from .dialect import Dialect
 from .forms import form, read_form
+from .members import answers_of_members
 from .nodes import DEFAULTS, EVENT, PUBSUB, PUBSUB_ERRORS, PUBSUB_OWNER, Node, option
 from .services import Request
 from .stanzas import build
@@ -51,6 +52,7 @@ class Board(ABC):
             f"set {{{PUBSUB_OWNER}}}configure": self._configure,
             f"set {{{PUBSUB_OWNER}}}delete": self._delete,
             f"set {{{PUBSUB_OWNER}}}purge": self._purge,
+            **answers_of_members(self),
         }
 
     # --- what the two kinds decide
@@ -67,6 +69,10 @@ class Board(ABC):
     def notify(self, node: Node, event: xml.Element, publisher: str | None, *, own: bool = True) -> None:
         """Send an event to all that hear of the node; to the owner only if `own`."""
 
+    @abstractmethod
+    def tell_subscriber(self, jid: str, event: xml.Element) -> None:
+        """Send an event to one subscriber."""
+
     # --- requests
 
     def answer(self, request: Request) -> xml.Element | None:
@@ -76,13 +82,15 @@ class Board(ABC):
                 return answer(request, action)
         raise XMPPCancelError(StanzaCondition.FEATURE_NOT_IMPLEMENTED)
 
-    def _node(self, action: xml.Element) -> Node:
+    def node_of(self, action: xml.Element) -> Node:
+        """Return the node that an action names. Raises XMPPError if there is none."""
         if (node := self.nodes.get(action.get("node", ""))) is None:
             raise XMPPCancelError(StanzaCondition.ITEM_NOT_FOUND)
         return node
 
-    def _owned(self, request: Request, action: xml.Element) -> Node:
-        node = self._node(action)
+    def owned(self, request: Request, action: xml.Element) -> Node:
+        """Return the node that an action names. Raises XMPPError unless the sender owns it."""
+        node = self.node_of(action)
         if _bare(request) != node.owner:
             raise XMPPAuthError(StanzaCondition.FORBIDDEN)
         return node
@@ -136,7 +144,7 @@ class Board(ABC):
             request.reply(result)
 
     def _retract(self, request: Request, action: xml.Element) -> xml.Element | None:
-        node = self._node(action)
+        node = self.node_of(action)
         self._check_publisher(node, _bare(request))
         ids = [item.get("id", "") for item in action.iterchildren(_ITEM)]
         if not ids or any(id not in node.items for id in ids):
@@ -160,7 +168,7 @@ class Board(ABC):
     # --- reading
 
     def _items(self, request: Request, action: xml.Element) -> xml.Element | None:
-        node = self._node(action)
+        node = self.node_of(action)
         self.check_access(node, _bare(request))
         wanted = [item.get("id", "") for item in action.iterchildren(_ITEM)]
         items = [*node.items.values()]
@@ -176,7 +184,7 @@ class Board(ABC):
     # --- subscriptions
 
     def _subscribe(self, request: Request, action: xml.Element) -> xml.Element | None:
-        node, jid = self._node(action), action.get("jid", "")
+        node, jid = self.node_of(action), action.get("jid", "")
         if jid.partition("/")[0] != _bare(request):
             raise XMPPModifyError(StanzaCondition.BAD_REQUEST, application=build(PUBSUB_ERRORS, "invalid-jid"))
         state = "pending" if node.config["access_model"] == "authorize" else "subscribed"
@@ -188,7 +196,7 @@ class Board(ABC):
         return None
 
     def _unsubscribe(self, request: Request, action: xml.Element) -> xml.Element | None:
-        node, jid = self._node(action), action.get("jid", "")
+        node, jid = self.node_of(action), action.get("jid", "")
         if node.subscribers.pop(jid, None) is None or jid.partition("/")[0] != _bare(request):
             raise XMPPCancelError(
                 StanzaCondition.UNEXPECTED_REQUEST, application=build(PUBSUB_ERRORS, "not-subscribed")
@@ -198,14 +206,14 @@ class Board(ABC):
     # --- the owner's requests
 
     def _configuration(self, request: Request, action: xml.Element) -> xml.Element | None:
-        node = self._owned(request, action)
-        known = {key: value for key, value in node.config.items() if key in self._dialect.node_options}
-        values = {f"pubsub#{key}": value for key, value in known.items()}
+        node = self.owned(request, action)
+        # The form has more than what some versions take along with an item.
+        values = {f"pubsub#{key}": value for key, value in node.config.items()}
         configure = build(PUBSUB_OWNER, "configure", form("form", f"{PUBSUB}#node_config", values), node=node.name)
         return build(PUBSUB_OWNER, "pubsub", configure)
 
     def _configure(self, request: Request, action: xml.Element) -> xml.Element | None:
-        node = self._owned(request, action)
+        node = self.owned(request, action)
         fields = read_form(action)
         fields.pop("FORM_TYPE", None)
         for key, values in fields.items():
@@ -215,13 +223,13 @@ class Board(ABC):
         return None
 
     def _delete(self, request: Request, action: xml.Element) -> xml.Element | None:
-        node = self._owned(request, action)
+        node = self.owned(request, action)
         del self.nodes[node.name]
         self.notify(node, build(EVENT, "delete", node=node.name), None, own=self._dialect.tells_owner_of_deletion)
         return None
 
     def _purge(self, request: Request, action: xml.Element) -> xml.Element | None:
-        node = self._owned(request, action)
+        node = self.owned(request, action)
         node.items.clear()
         self.notify(node, build(EVENT, "purge", node=node.name), None)
         return None

@@ -90,8 +90,10 @@ class Server:
         self.components = Components(self.post)
         """The domains of components, and their links."""
         parts = Parts(self.post, policy.history, self.remove_account)
-        self.rooms, self.upload, self.commands = parts.rooms, parts.upload, parts.commands
-        """Its rooms and its upload service, which `serve` begins, and its ad-hoc commands."""
+        self.rooms, self.upload, self.pubsub = parts.rooms, parts.upload, parts.pubsub
+        """Its rooms, its upload service and its publish-subscribe service; the ``serve()`` of each begins it."""
+        self.commands = parts.commands
+        """Its ad-hoc commands."""
         self._router = parts.router
         self._listening = Listening(domain, policy, self.serve_listeners, self._changes.unpark_all)
         self._plans: deque[Faults] = deque()
