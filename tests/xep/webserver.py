@@ -1,4 +1,4 @@
-"""A web server on loopback that takes one file, over TLS: what it does is a function of the test."""
+"""Web servers that take files: one on loopback, over TLS, and one without any network."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from urllib.parse import unquote
 
+import httpx2
 import trio
 import trustme
+
+from trioxmpp.testing import Server
 
 CREATED = b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n"
 
@@ -100,3 +104,34 @@ async def open_web_server(answer: Answer = takes_it) -> AsyncIterator[WebServer]
             yield web
         finally:
             nursery.cancel_scope.cancel()
+
+
+class InMemory(httpx2.AsyncBaseTransport):
+    """HTTP without a network: hands requests to the upload service of the server for tests."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.requests: list[httpx2.Request] = []
+        self.statuses: list[int] = []
+        """What the next requests are answered with, in place of what the server would say."""
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        self.requests.append(request)
+        content = await request.aread()
+        if self.statuses:
+            return httpx2.Response(self.statuses.pop(0))
+        headers = {name.title(): value for name, value in request.headers.items()}
+        statuses = [self.server.upload.put(url, headers, content) for url in _spellings(str(request.url))]
+        return httpx2.Response(max(statuses) if 201 not in statuses else 201)
+
+    def content(self, url: str) -> bytes:
+        """The file at a URL; it may be percent-encoded where the server did not do that."""
+        found = [
+            content for url in _spellings(url) for status, content in [self.server.upload.get(url)] if status == 200
+        ]
+        assert found, url
+        return found[0]
+
+
+def _spellings(url: str) -> list[str]:
+    return list(dict.fromkeys([url, unquote(url)]))

@@ -11,10 +11,9 @@ import trio
 from ..errors import SessionLost, StanzaCondition, XMPPCancelError
 from ..jid import JID
 from ..protocol.elements.version import Version
-from ..protocol.stanza import IQ, Get, IQType, Message, Presence, Set
+from ..protocol.stanza import IQ, Get, Message, Presence, Set
 from ..stream.ids import new_id
 from ..stream.inbound.inbox import DEFAULT_CAPACITY, Subscription
-from ..stream.inbound.requests import Handler, Request
 from ..stream.inbound.stages import Stage
 from ..stream.outbound.token import StanzaState, StanzaToken
 from ..stream.signal import Signal
