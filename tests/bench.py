@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -52,7 +53,6 @@ FEATURES: dict[str, Callable[[Dialect], bool]] = {
 }
 #: What `trioxmpp.testing.servers` does not switch on, whichever the version, beside what can only be done in memory.
 NOT_ON_REAL_SERVERS = {
-    "upload": "the configuration has no upload service",
     "forgery": "a real server does not forge",
     "faults": "a real server has no faults to be planned",
 }
@@ -112,6 +112,8 @@ class Bench:
         """One connected client for each account, in that order."""
         self.server: Server | None = None
         """The embedded server, for tests that call ``bench.has("faults")`` before."""
+        self.tls: ssl.SSLContext | None = options.get("tls")
+        """What trusts a real server; None for the embedded one."""
         self._options = options
         self._rooms = itertools.count()
 

@@ -72,6 +72,7 @@ FACES = {
     "trioxmpp.protocol.ns",
     "trioxmpp.protocol.stanza",
     "trioxmpp.record",
+    "trioxmpp.text",
     "trioxmpp.xml",
 }
 OPEN = ("trioxmpp.protocol.elements.",)

@@ -52,6 +52,11 @@ class Upload:
         self._post.hosts[self.domain] = self._receive
         self._post.services.features.domain.items.append((self.domain, "HTTP File Upload"))
 
+    @property
+    def files(self) -> dict[str, bytes | None]:
+        """The files by the URL of their slot; None for a slot that was not used."""
+        return {url: file.content for url, file in self._files.items()}
+
     # --- the web server
 
     def put(self, url: str, headers: Mapping[str, str], content: bytes) -> int:
@@ -106,7 +111,7 @@ class Upload:
             raise XMPPModifyError(StanzaCondition.NOT_ACCEPTABLE, "File too large", too_large)
         if "/" in name and self._dialect.upload_needs_token:
             raise XMPPModifyError(StanzaCondition.BAD_REQUEST, "Invalid filename")
-        shown = quote(name) if self._dialect.upload_needs_token else re.sub(r"[/\s]", "_", name)
+        shown = quote(name) if self._dialect.upload_needs_token else re.sub(r"[^\w.-]", "_", name)
         url = f"https://{self.domain}/{secrets.token_hex(16)}/{shown}"
         token = f"Bearer {secrets.token_hex(16)}" if self._dialect.upload_needs_token else None
         while len(self._files) >= MAX_FILES:

@@ -36,6 +36,9 @@ modules:
   mod_carboncopy: {}
   mod_client_state: {}
   mod_disco: {}
+  mod_http_upload:
+    {host: upload.@HOST@, put_url: "https://localhost:@HTTPS_PORT@/upload/@HOST@", docroot: "@DIR@/upload/@HOST@",
+     max_size: 10485760, access: all}
   mod_last: {}
   mod_mam: {default: @ARCHIVE@, request_activates_archiving: false}
   mod_muc: {host: conference.@HOST@}
@@ -66,7 +69,7 @@ LISTEN = """\
   - {port: @HTTP_PORT@, ip: "@ADDRESS@", module: ejabberd_http,
      request_handlers: {/xmpp-websocket: ejabberd_http_ws}}
   - {port: @HTTPS_PORT@, ip: "@ADDRESS@", module: ejabberd_http, tls: true,
-     request_handlers: {/xmpp-websocket: ejabberd_http_ws}}
+     request_handlers: {/xmpp-websocket: ejabberd_http_ws, /upload: mod_http_upload}}
 """
 
 #: Tokens (XEP-0484) have a module of their own from 24.10 on.

@@ -64,6 +64,12 @@ VirtualHost "anonymous.@DOMAIN@"
 
 Component "conference.@DOMAIN@" "muc"
     restrict_room_creation = false
+
+Component "upload.@DOMAIN@" "http_file_share"
+    http_external_url = "https://localhost:@HTTPS_PORT@/"
+    http_host = "localhost"
+    http_file_share_size_limit = 10485760
+    http_file_share_access = { "@DOMAIN@" }
 """
 
 
