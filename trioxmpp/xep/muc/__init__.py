@@ -5,6 +5,21 @@ what moderators and owners do, and `invitations` what brings others in.
 """
 
 from ...protocol.elements.muc import Affiliation, Role
+from .affairs import (
+    Affiliated,
+    affiliations,
+    configure,
+    destroy,
+    moderate,
+    read_config,
+    register,
+    registered_nick,
+    set_affiliation,
+    set_affiliations,
+    set_role,
+    unregister,
+    write_config,
+)
 from .events import (
     AffiliationNoted,
     ConfigChanged,
@@ -26,17 +41,22 @@ from .events import (
     VoiceRequested,
 )
 from .forms import RegistrationForm, RoomConfig, RoomInfo, VoiceForm, WhoIs
+from .invitations import Invitation, Invitations, InvitationWay, decline, open_invitations
 from .join import Rejoin, underscored
 from .occupants import Occupant, OccupantState
 from .problems import GoneReason, JoinProblem, JoinRefused, LossCause, RoomGone, RoomLost
 from .room import Room, open_room
 
 __all__ = [
+    "Affiliated",
     "Affiliation",
     "AffiliationNoted",
     "ConfigChanged",
     "GoneReason",
+    "Invitation",
     "InvitationDeclined",
+    "InvitationWay",
+    "Invitations",
     "JoinProblem",
     "JoinRefused",
     "LeaveCause",
@@ -67,6 +87,20 @@ __all__ = [
     "VoiceForm",
     "VoiceRequested",
     "WhoIs",
+    "affiliations",
+    "configure",
+    "decline",
+    "destroy",
+    "moderate",
+    "open_invitations",
     "open_room",
+    "read_config",
+    "register",
+    "registered_nick",
+    "set_affiliation",
+    "set_affiliations",
+    "set_role",
     "underscored",
+    "unregister",
+    "write_config",
 ]

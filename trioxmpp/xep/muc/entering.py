@@ -15,7 +15,7 @@ from ...protocol.elements.disco import Info, InfoQuery
 from ...protocol.elements.forms import DataForm, FormType
 from ...protocol.elements.muc import OwnerQuery, OwnerSet
 from ...protocol.stanza import Presence, PresenceShow, PresenceType
-from ...record import record
+from ...record import field, record
 from .forms import RoomConfig
 from .hearing import Hearing
 from .join import HistoryWanted, Joining, Rejoin, join_presence, occupant_jid
@@ -44,7 +44,7 @@ _turns: WeakKeyDictionary[Client, trio.Semaphore] = WeakKeyDictionary()
 class Terms:
     """How a room is entered."""
 
-    password: str | None
+    password: str | None = field(repr=False)
     create: bool | Configure
     history: HistoryWanted
     rejoin: Rejoin
@@ -68,6 +68,11 @@ class Entrance:
         self._status: str | None = None
         self._taken = 0
         """How often our nick was taken since we were in the room."""
+
+    @property
+    def password(self) -> str | None:
+        """The password of the room."""
+        return self._terms.password
 
     @property
     def address(self) -> JID:

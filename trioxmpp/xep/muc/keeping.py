@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from typing import NoReturn
 
 import trio
 
@@ -191,7 +192,7 @@ class Keeper:
             self._is_lost = True
             self._occupancy.events.emit(loss)
 
-    def _end(self, gone: RoomGone) -> None:
+    def _end(self, gone: RoomGone) -> NoReturn:
         """Raise `gone`, once all tasks that wait know of it."""
         self._occupancy.end(gone)
         self._hearing.reflections.lost(gone)

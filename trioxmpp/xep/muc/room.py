@@ -14,17 +14,19 @@ from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 from ...client import Client, Session, Step, Subscription, supervised
-from ...errors import SessionLost, StanzaCondition, XMPPCancelError
+from ...errors import SessionLost, StanzaCondition, XMPPCancelError, XMPPError
 from ...jid import JID
-from ...protocol.elements.disco import Info
+from ...protocol.elements.disco import Info, InfoQuery
+from ...protocol.elements.muc import AdminItem, AdminSet, Role
 from ...protocol.elements.muc import Occupant as OccupantElement
 from ...protocol.elements.replies import Reply
 from ...protocol.elements.stanza_ids import OriginId
 from ...protocol.stanza import Message, MessageType, Presence, PresenceShow
 from .entering import Configure, Entrance, Terms
 from .events import RoomEntry, RoomEvent
-from .forms import RoomInfo
+from .forms import RoomInfo, VoiceForm
 from .hearing import Hearing
+from .invitations import InvitationWay, direct_invitation, mediated_invitation
 from .join import HistoryWanted, Rejoin, occupant_jid
 from .keeping import Keeper
 from .occupancy import Occupancy
@@ -134,6 +136,10 @@ class Room:
             await self._occupancy.news.park()
         return self._keeper.session
 
+    def _check_presence(self, occupant: Occupant) -> None:
+        if self._occupancy.occupants.by_nick(occupant.nick) is not occupant:
+            raise XMPPCancelError(StanzaCondition.ITEM_NOT_FOUND, f"{occupant.nick} has left the room")
+
     # --- speaking
 
     async def say(
@@ -184,8 +190,7 @@ class Room:
         the event `PrivateFailed` tells. Cancelling retracts a message that is not sent yet.
         """
         session = await self._wait_session()
-        if self._occupancy.occupants.by_nick(occupant.nick) is not occupant:
-            raise XMPPCancelError(StanzaCondition.ITEM_NOT_FOUND, f"{occupant.nick} has left the room")
+        self._check_presence(occupant)
         stanza = Message(body=message) if isinstance(message, str) else message
         stanza.to, stanza.type = occupant_jid(self.jid, occupant.nick), MessageType.CHAT
         if stanza.get(OccupantElement) is None:
@@ -220,6 +225,55 @@ class Room:
         """Tell the room how available we are; it is told again when we join again. If cancelled, it may be told."""
         session = await self._wait_session()
         await session.enqueue(self._entrance.want_presence(show, status))
+
+    # --- others
+
+    async def set_role(self, occupant: Occupant, role: Role, *, reason: str | None = None) -> None:
+        """Give an occupant a role, for a moderator: VISITOR takes its voice, NONE is a kick (XEP-0045 §8).
+
+        Raises XMPPCancelError with *item-not-found* if it is not in the room, and the `XMPPError` of a room that
+        refuses. If cancelled, it may have happened.
+        """
+        session = await self._wait_session()
+        self._check_presence(occupant)
+        item = AdminItem(nick=occupant.nick, role=role, reason=reason)
+        await session.request(AdminSet(items=(item,)), to=self.jid)
+
+    async def kick(self, occupant: Occupant, *, reason: str | None = None) -> None:
+        """Put an occupant out of the room. Raises as `set_role` does, and may be cancelled as that."""
+        await self.set_role(occupant, Role.NONE, reason=reason)
+
+    async def request_voice(self) -> None:
+        """Ask the moderators for voice, as a visitor (XEP-0045 §7.13). They are told by `VoiceRequested`.
+
+        Returns when the server has the message. Cancelling retracts it if it is not sent yet.
+        """
+        session = await self._wait_session()
+        form = VoiceForm()
+        form.role = Role.PARTICIPANT.value
+        await session.enqueue(Message(to=self.jid, payloads=[form.submit()]))
+
+    async def invite(self, account: JID | str, *, reason: str | None = None, timeout: float = 60.0) -> InvitationWay:
+        """Invite an account: through the room or, if the room does not permit that, directly. Return which.
+
+        Raises TimeoutError if the room does not answer for `timeout` seconds. If cancelled, the account may be invited.
+        """
+        session = await self._wait_session()
+        address = JID.parse(account) if isinstance(account, str) else account
+        message = mediated_invitation(self.jid, address, reason)
+        message.id = secrets.token_urlsafe(15)
+        refusal = self._hearing.reflections.expect(message.id, None)
+        try:
+            session.enqueue(message)
+            # The room handles our stanzas in order: a refusal is here before the answer to what we send behind it.
+            with suppress(XMPPError):
+                await session.request(InfoQuery(), to=self.jid, timeout=timeout)
+            if not refusal.settled:
+                return InvitationWay.MEDIATED
+        finally:
+            self._hearing.reflections.forget(message.id)
+        await session.enqueue(direct_invitation(self.jid, address, reason, self._entrance.password))
+        return InvitationWay.DIRECT
 
 
 @asynccontextmanager
