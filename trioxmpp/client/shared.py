@@ -1,4 +1,4 @@
-"""What several services of one client share: made by the first that needs it, ended by the last that leaves.
+"""Things that several services of one client share: made by the first that needs one, ended by the last that leaves.
 
 A service that must see a kind of stanza before the application does, however many blocks of it run, needs one place
 that knows them all. This is that place, per client, so that no module has to keep a table of clients.
@@ -26,7 +26,7 @@ class _Entry:
 
 
 class Shared(Generic[C]):
-    """What the services of `owner` share, by the function that makes it."""
+    """The things that the services of `owner` share, by the functions that make them."""
 
     def __init__(self, owner: C) -> None:
         self._owner = owner

@@ -122,6 +122,8 @@ class Dialect:
     """Whether unknown options are ignored; otherwise the whole publication is refused."""
     tells_owner_of_deletion: bool
     """Whether the owner is told of the deletion of a node."""
+    tells_of_retraction: bool
+    """Whether clients are told that an item was retracted, or a node purged."""
     pages_items: bool
     """Whether RSM works in requests for items."""
 
@@ -233,6 +235,7 @@ Dialect.PROSODY_13 = Dialect(
     node_options=_NEWER_OPTIONS,
     ignores_options=True,
     tells_owner_of_deletion=True,
+    tells_of_retraction=True,
     pages_items=False,
     unknown_command_not_found=False,
     registration_form=True,
@@ -312,6 +315,7 @@ Dialect.EJABBERD_26 = Dialect(
     node_options=_NEWER_OPTIONS,
     ignores_options=False,
     tells_owner_of_deletion=False,
+    tells_of_retraction=True,
     pages_items=True,
     unknown_command_not_found=True,
     registration_form=False,
@@ -348,6 +352,7 @@ Dialect.EJABBERD_23 = replace(
     unannounced_of_account=_UNANNOUNCED_PEP
     | {f"http://jabber.org/protocol/pubsub#{name}" for name in ("config-node-max", "item-ids")},
     node_options=_OPTIONS,
+    tells_of_retraction=False,
     event_to_account=True,
     moderation=(),
     strips_hats=False,

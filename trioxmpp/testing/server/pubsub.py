@@ -151,7 +151,7 @@ class Board(ABC):
             raise XMPPCancelError(StanzaCondition.ITEM_NOT_FOUND)
         for id in ids:
             del node.items[id]
-        if action.get("notify") in ("1", "true"):
+        if action.get("notify") in ("1", "true") and self._dialect.tells_of_retraction:
             event = build(EVENT, "items", *(build(EVENT, "retract", id=id) for id in ids), node=node.name)
             self._tell(request, node, event, None)
         return None
@@ -231,7 +231,8 @@ class Board(ABC):
     def _purge(self, request: Request, action: xml.Element) -> xml.Element | None:
         node = self.owned(request, action)
         node.items.clear()
-        self.notify(node, build(EVENT, "purge", node=node.name), None)
+        if self._dialect.tells_of_retraction:
+            self.notify(node, build(EVENT, "purge", node=node.name), None)
         return None
 
 
