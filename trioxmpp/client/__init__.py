@@ -4,6 +4,7 @@ This package is also the face for authors of extensions: what a service needs of
 a service imports nothing else of it.
 """
 
+from ..stream.bare import bare
 from ..stream.inbound.inbox import Inbox, Subscription
 from ..stream.inbound.requests import Request
 from ..stream.inbound.stages import Stage
@@ -45,7 +46,11 @@ __all__ = [
     "Subscription",
     "Suspended",
     "Trouble",
+<<<<<<< HEAD
     "archive_page",
+=======
+    "bare",
+>>>>>>> work-files
     "connect",
     "is_archive_result",
     "sent_by_archive",

@@ -7,14 +7,15 @@ asks for name and version (XEP-0092) and for the time (XEP-0202), unless the app
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 from ..errors import StanzaCondition, XMPPCancelError
+from ..jid import JID
 from ..protocol import ns
-from ..protocol.elements.disco import Identity, Info, InfoQuery, Items, ItemsQuery
+from ..protocol.elements.disco import Identity, Info, InfoQuery, Item, Items, ItemsQuery
 from ..protocol.elements.entity_time import Time, TimeQuery
 from ..protocol.elements.forms import DataForm
 from ..protocol.elements.ping import Ping
@@ -24,6 +25,9 @@ from ..stream.inbound.requests import RequestHandlers
 from ..stream.signal import Signal
 
 __all__ = ["DEFAULT_IDENTITY", "Offers"]
+
+Describe = Callable[[JID], Info]
+List = Callable[[JID], Sequence[Item]]
 
 DEFAULT_IDENTITY = Identity(category="client", type="bot")
 
@@ -51,6 +55,8 @@ class Offers:
         self._identities: list[Identity] = [identity]
         self._forms: list[DataForm] = []
         self._nodes: dict[str, Info] = {}
+        self._described: dict[str, Describe] = {}
+        self._listed: dict[str, List] = {}
         self._software = software
 
     def answer(self, requests: RequestHandlers) -> None:
@@ -87,6 +93,24 @@ class Offers:
                 self._forms.remove(form)
             self._changed()
 
+    @contextmanager
+    def node(self, node: str, *, info: Describe | None = None, items: List | None = None) -> Iterator[None]:
+        """A block during which `node` has this answer to disco#info, and these items.
+
+        Both functions are called with the address of the requester, and may raise `XMPPError`. Without `info`, the node
+        is not described; without `items`, it lists nothing. ValueError if the node is taken.
+        """
+        if node in self._described or node in self._listed:
+            raise ValueError(f"the node {node} is taken")
+        if info is not None:
+            self._described[node] = info
+        self._listed[node] = items or _no_items
+        try:
+            yield
+        finally:
+            self._described.pop(node, None)
+            del self._listed[node]
+
     @property
     def info(self) -> Info:
         """The answer to disco#info now, without a node."""
@@ -107,6 +131,9 @@ class Offers:
         query: Any = iq.payload
         if query.node is None:
             return self.info
+        describe = self._described.get(query.node)
+        if describe is not None and iq.from_ is not None:
+            return describe(iq.from_)
         info = self._nodes.get(query.node)
         if info is None:
             raise XMPPCancelError(StanzaCondition.ITEM_NOT_FOUND)
@@ -116,12 +143,19 @@ class Offers:
 
     def _answer_items(self, iq: IQ) -> Items:
         query: Any = iq.payload
-        if query.node is not None:
+        if query.node is None:
+            return Items()
+        listed = self._listed.get(query.node)
+        if listed is None or iq.from_ is None:
             raise XMPPCancelError(StanzaCondition.ITEM_NOT_FOUND)
-        return Items()
+        return Items(node=query.node, items=tuple(listed(iq.from_)))
 
     def _answer_software(self, iq: IQ) -> Version:
         return self._software
+
+
+def _no_items(requester: JID) -> Sequence[Item]:
+    return ()
 
 
 def _answer_ping(iq: IQ) -> None:
