@@ -114,7 +114,7 @@ async def test_a_stranger_registers_and_logs_in(autojump_clock):
         assert not server.accounts
 
 
-@pytest.mark.parametrize("dialect", [Dialect.PROSODY_13, Dialect.EJABBERD_26], ids=str)
+@pytest.mark.parametrize("dialect", [Dialect.PROSODY_13, Dialect.EJABBERD_26], ids=lambda dialect: dialect.name)
 async def test_a_file_is_put_where_its_slot_is_and_only_there(autojump_clock, dialect):
     async with open_server(dialect=dialect) as server:
         server.upload.serve()

@@ -46,11 +46,8 @@ __all__ = [
     "Subscription",
     "Suspended",
     "Trouble",
-<<<<<<< HEAD
     "archive_page",
-=======
     "bare",
->>>>>>> work-files
     "connect",
     "is_archive_result",
     "sent_by_archive",
