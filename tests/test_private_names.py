@@ -14,6 +14,7 @@ FRIENDS: dict[tuple[str, str], set[str]] = {
     ("trioxmpp.protocol.stanza.message", "Stanza"): {"_element"},
     ("trioxmpp.protocol.stanza.presence", "Stanza"): {"_element", "_read"},
     ("trioxmpp.protocol.stanza.parse", "?"): {"_from_element"},
+    ("trioxmpp.protocol.stanza.iq", "Stanza"): {"_payloads"},
     # The canonical text is written for each stanza; the property in between costs more than the string.
     ("trioxmpp.protocol.stanza.base", "JID"): {"_text"},
     # The two real servers fill in the steps of their base class, a template method.

@@ -108,7 +108,7 @@ async def test_a_stream_of_another_size_never_completes_an_upload(content: bytes
         assert not any(server.upload.files.values())
 
 
-async def test_what_reading_the_source_raises_comes_out_as_it_is(autojump_clock: Any) -> None:
+async def test_an_exception_of_the_source_comes_out_as_it_is(autojump_clock: Any) -> None:
     async def stream() -> AsyncIterator[bytes]:
         yield b"abc"
         raise OSError("the disk is broken")

@@ -35,7 +35,7 @@ def note(seen: list[tuple[int, int]], sent: int, size: int) -> None:
 
 @pytest.mark.item("D10.1")
 @on_every_bench(accounts=1)
-async def test_what_is_put_is_what_others_get(bench: Bench) -> None:
+async def test_others_get_the_file_that_was_put(bench: Bench) -> None:
     (client,) = bench.clients
     for name in ("plain.txt", "pict é & ü.jpg", "100%.txt", "a?b#c.txt"):
         content = bytes(range(256)) * 1000

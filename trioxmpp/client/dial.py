@@ -156,17 +156,7 @@ class Dialler:
         )
         if self.memory.strength is Strength.BOUND:
             self._sessions.forget_old()
-        attempt = ConnectAttempt(
-            self.domain,
-            self._options,
-            self._tls,
-            self._proxy,
-            nursery,
-            self._deadline,
-            self._sessions,
-            self._lang,
-            self._limits,
-        )
+        attempt = self._attempt_in(nursery)
         with trio.move_on_at(self._deadline):
             while True:
                 unconfirmed = self._unconfirmed_count
@@ -183,6 +173,19 @@ class Dialler:
                 self._sessions = TLSSessionCache()
                 attempt = replace(attempt, sessions=self._sessions)
         raise self._too_late(attempt.attempts)
+
+    def _attempt_in(self, nursery: trio.Nursery) -> ConnectAttempt:
+        return ConnectAttempt(
+            self.domain,
+            self._options,
+            self._tls,
+            self._proxy,
+            nursery,
+            self._deadline,
+            self._sessions,
+            self._lang,
+            self._limits,
+        )
 
     async def within_deadline(self, function: Callable[..., Awaitable[T]], *args: object) -> T:
         """Call `function` under the deadline of the last `dial`; ConnectError when it passes."""

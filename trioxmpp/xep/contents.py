@@ -102,7 +102,7 @@ class Meter:
         self._reported = -1
 
     def sent(self, octets: int) -> None:
-        """Report that so many octets were sent, unless that was reported before. The last ones are for `done`."""
+        """Report that this many octets were sent, unless that was reported before. The last ones are for `done`."""
         if self._report is not None and self._reported < octets < self.size:
             self._reported = octets
             self._report(octets, self.size)
@@ -117,7 +117,7 @@ class Body:
     """The body of a request: exactly as many octets as were announced.
 
     It reads one chunk ahead of what it gives. So a source that is too long never completes a transfer that looks right.
-    `scope` is cancelled if nothing moves for `patience` seconds; whoever sends the body does that within the scope.
+    `scope` is cancelled if nothing moves for `patience` seconds; the sender of the body works within the scope.
     """
 
     def __init__(self, chunks: AsyncIterator[bytes], meter: Meter, patience: float) -> None:

@@ -1,6 +1,6 @@
 """HTTP requests to URLs that a server or a stranger chose. Needs the extra ``http`` (httpx2).
 
-Whoever chooses a URL can aim it at what only this machine reaches: the router, a database, the metadata service of a
+An attacker can aim a URL at a host that only this machine reaches: the router, a database, the metadata service of a
 cloud. So a name is resolved here, each of its addresses is checked, and the connection goes to a checked address; a
 name that resolves differently a moment later does not help an attacker. Proxies of the environment are not used,
 redirects are not followed, and the body of the answer is not read.
@@ -102,7 +102,7 @@ class PublicTransport(httpx2.AsyncBaseTransport):
         await self._pool.aclose()
 
 
-#: What an exchange may fail with: errors of both libraries, and of the network.
+#: The exceptions of an exchange: errors of both libraries, and of the network.
 FAILURES = (
     httpx2.HTTPError,
     httpx2.InvalidURL,
@@ -122,7 +122,7 @@ async def put(
 ) -> int:
     """Send `content` to `url` and return the status of the answer. Raises one of `FAILURES`.
 
-    What the iterator `content` raises comes out as it is. Cancelling cuts the connection.
+    An exception of the iterator `content` comes out as it is. Cancelling cuts the connection.
     """
     async with (
         httpx2.AsyncClient(transport=transport, trust_env=False, follow_redirects=False, timeout=None) as http,

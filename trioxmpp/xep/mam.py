@@ -59,7 +59,7 @@ class Pages:
             raise StopAsyncIteration from None
 
     async def read(self, edge: str | None, with_: JID | None, start: datetime | None, end: datetime | None) -> None:
-        """Read page after page, from the message with the id `edge` on. What fails is raised by the iterator."""
+        """Read page after page, from the message with the id `edge` on. The iterator raises what fails."""
         async with self._send:
             try:
                 await self._read(edge, with_, start, end)

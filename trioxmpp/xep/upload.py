@@ -94,7 +94,7 @@ async def find_service(client: Client) -> UploadService | None:
 
 
 async def _service_for(client: Client, service: JID | str | None, size: int) -> UploadService:
-    """Return the service to use; raise UploadRefused if there is none, or it does not take so many octets."""
+    """Return the service to use; raise UploadRefused if there is none, or it does not take this size."""
     found = await find_service(client) if service is None else await _service_at(client, JID.parse(str(service)))
     if found is None:
         raise UploadRefused(StanzaCondition.FEATURE_NOT_IMPLEMENTED, "the server has no upload service")

@@ -23,7 +23,7 @@ _AFFILIATIONS = ("owner", "publisher", "publish-only", "member", "none", "outcas
 
 
 class Nodes(Protocol):
-    """What is asked of the place that has the nodes."""
+    """The requests to the place that has the nodes."""
 
     nodes: dict[str, Node]
 
