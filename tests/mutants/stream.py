@@ -223,7 +223,7 @@ MUTANTS = [
     # --- holding
     Mutant(
         "stanzas behind a held one wait without a bound",
-        "elif len(self._behind) >= LIMIT:",
+        "elif len(self._behind) >= self._limit:",
         "elif False:",
         ("stream/test_holding.py", "client/test_durable_inbox.py"),
     ),
@@ -402,10 +402,10 @@ MUTANTS = [
     Mutant(
         "a request that nobody handles is not answered",
         """
-        logger.info("nobody handles %r", iq)
+        self._logger.info("nothing handles %r", iq)
         request.reply(_unavailable())
         """,
-        'logger.info("nobody handles %r", iq)',
+        'self._logger.info("nothing handles %r", iq)',
         ("stream/test_iq_requests.py",),
     ),
     Mutant(

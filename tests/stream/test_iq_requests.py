@@ -236,7 +236,7 @@ async def test_what_nobody_handles_is_unavailable_and_the_stream_goes_on(autojum
     peer = await scene.starts()
     await peer.says(f"<iq type='get' id='1' {PEOPLE}><query xmlns='https://example.test/unknown'/></iq>")
     await peer.expects(error("service-unavailable"))
-    assert "nobody handles" in caplog.text
+    assert "nothing handles" in caplog.text
     token = scene.client.enqueue(Message(to="juliet@example.test", body="Still here"))
     await peer.expects("<message to='juliet@example.test' type='normal'><body>Still here</body></message>")
     await token

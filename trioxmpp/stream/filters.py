@@ -6,11 +6,12 @@ may subscribe to us) is a handler's: claim its slot instead, so that a second cl
 
 from __future__ import annotations
 
-import inspect
 from bisect import insort
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
+
+from .asyncness import is_async
 
 __all__ = ["AppFilter", "Filter", "FilterToken"]
 
@@ -48,7 +49,7 @@ class Filter(Generic[S]):
 
     def register(self, function: Callable[..., S | None], order: Any) -> FilterToken:
         """Add `function` to the chain and return what `unregister` takes. TypeError for an async function."""
-        if inspect.iscoroutinefunction(function):
+        if is_async(function):
             raise TypeError("a filter is a plain function: nothing may be awaited on the way of a stanza")
         self._serial += 1
         token = FilterToken(function, order, self._serial)

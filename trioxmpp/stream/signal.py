@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Generic, TypeVarTuple
 
-from .inbound.inbox import DEFAULT_CAPACITY, Inbox, Subscription
+from .asyncness import is_async
+from .inbound.inbox import DEFAULT_CAPACITY, Inbox, Overflow, Subscription
+from .inbound.turns import Turns
 
 __all__ = ["Signal"]
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 Ts = TypeVarTuple("Ts")
 
@@ -24,14 +25,23 @@ class Signal(Generic[*Ts]):
     they return is ignored.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        *,
+        turns: Turns | None = None,
+        weigh: Callable[[*Ts], int] | None = None,
+        logger: logging.Logger = _logger,
+    ) -> None:
+        self._turns = turns
+        self._weigh = weigh
+        self._logger = logger
         self.listeners: tuple[Callable[[*Ts], object], ...] = ()
         """The functions that are connected, in order. Only the signal changes it."""
         self._inboxes: dict[Inbox[Any], Callable[[*Ts], object]] = {}
 
     def connect(self, listener: Callable[[*Ts], object]) -> Callable[[*Ts], object]:
         """Call `listener` from now on. Returns it, so that this serves as a decorator. TypeError if it is async."""
-        if inspect.iscoroutinefunction(listener):
+        if is_async(listener):
             raise TypeError("a listener is a plain function; use subscribe() to hear of it in a task")
         self.listeners = (*self.listeners, listener)
         return listener
@@ -51,20 +61,25 @@ class Signal(Generic[*Ts]):
         finally:
             self.disconnect(listener)
 
-    def subscribe(self, capacity: float = DEFAULT_CAPACITY) -> Subscription[Any]:
-        """``async with`` block that gives an inbox of what was emitted: the argument, or a tuple if not just one."""
+    def subscribe(self, capacity: float = DEFAULT_CAPACITY, *, overflow: Overflow = "end") -> Subscription[Any]:
+        """``async with`` block that gives an inbox of what was emitted: the argument, or a tuple if not just one.
+
+        `capacity` and `overflow` are those of `Dispatcher.subscribe`.
+        """
 
         def attach(inbox: Inbox[Any]) -> None:
             def put(*args: *Ts) -> None:
                 values: tuple[Any, ...] = args
-                inbox.put(values[0] if len(values) == 1 else values)
+                octets = 0 if self._weigh is None else self._weigh(*args)
+                inbox.put(values[0] if len(values) == 1 else values, octets)
 
             self._inboxes[inbox] = self.connect(put)
 
         def detach(inbox: Inbox[Any]) -> None:
             self.disconnect(self._inboxes.pop(inbox))
 
-        return Subscription(attach, detach, capacity)
+        inbox: Inbox[Any] = Inbox(capacity, overflow=overflow, turns=self._turns, logger=self._logger)
+        return Subscription(attach, detach, inbox)
 
     def close(self, reason: Exception | None = None) -> None:
         """End the inbox of each subscription, once its consumer had what is in it, with `reason` or without one."""
@@ -77,4 +92,4 @@ class Signal(Generic[*Ts]):
             try:
                 listener(*args)
             except Exception:
-                logger.exception("listener %r failed", listener)
+                self._logger.exception("listener %r failed", listener)

@@ -69,6 +69,11 @@ class XmlStream:
         """Whether the server has closed its side of the stream."""
         self.elements_received = 0
         """The number of first-level elements that have ended, those that were passed over included."""
+        self.octets = 0, 0
+        """The octets of the first element that the last call of `receive` returned, and of each other one.
+
+        Those of one read are not told apart: each counts as the average. So the error is below the size of a read.
+        """
         self._limits = limits or Limits()
         self._encoding = encoding_of(transport)
         self._inbound = self._encoding.inbound(self._limits)
@@ -183,12 +188,15 @@ class XmlStream:
         if self._error is not None:
             await trio.lowlevel.checkpoint()
             raise self._error
+        begun = self._inbound.incomplete
         data = await self._read()
         events, self._error = read_bounded(self._inbound, self._inbound.feed, data)
         if events:
+            average = max(0, len(data) - self._inbound.incomplete) // len(events)
+            self.octets = begun + average, average
             self.elements_received += len(events)
             self.footer_received = isinstance(events[-1], StreamFooter)
-        if events or self._inbound.incomplete <= len(data):  # else an element goes on that began in an earlier read
+        if events or not begun:
             self._begun = self.transport.heard
         return events
 

@@ -7,7 +7,6 @@ the tag of a payload. Stanzas that nothing wants yet can be retained, until a sl
 from __future__ import annotations
 
 import enum
-import inspect
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -17,12 +16,22 @@ from typing import Any, Generic, Literal, TypeVar, overload
 from ... import xml
 from ...jid import JID
 from ...protocol.stanza import Message, Presence
+from ..asyncness import is_async
 from .handled import HandledCounter, Receipt
-from .inbox import DEFAULT_CAPACITY, Inbox, ManualAckInbox, ManualAckSubscription, Subscription
+from .inbox import (
+    DEFAULT_CAPACITY,
+    DEFAULT_OCTETS,
+    Inbox,
+    ManualAckInbox,
+    ManualAckSubscription,
+    Overflow,
+    Subscription,
+)
+from .turns import Turns
 
 __all__ = ["Dispatcher", "UnclaimedStanzas", "candidate_slots", "matching_interests"]
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 S = TypeVar("S", Message, Presence)
 T = TypeVar("T")
@@ -53,38 +62,56 @@ def matching_interests(type_: enum.Enum, sender: JID | None) -> list[Interest]:
 
 
 class UnclaimedStanzas(Generic[T]):
-    """Stanzas that nothing wants yet, in order of arrival. With `defers`, they do not count as handled meanwhile."""
+    """Stanzas that nothing wants yet, in order of arrival. With `defers`, they do not count as handled meanwhile.
 
-    def __init__(self, *, defers: bool = True) -> None:
+    There are at most `DEFAULT_CAPACITY`, of `DEFAULT_OCTETS` octets in total.
+    """
+
+    def __init__(self, *, defers: bool = True, logger: logging.Logger = _logger) -> None:
         self._defers = defers
-        self._stanzas: deque[tuple[T, Receipt | None]] = deque()
+        self._logger = logger
+        self._stanzas: deque[tuple[T, int, Receipt | None]] = deque()
+        self._octets = 0
+        self._lost = 0
+        self.offered = 0
+        """The octets of the stanza that `redispatch` offers."""
 
     def __len__(self) -> int:
         return len(self._stanzas)
 
     def add(self, stanza: T, counter: HandledCounter | None) -> None:
-        """Retain a stanza. Of those that defer no count, at most `DEFAULT_CAPACITY` are retained."""
-        receipt = counter.receipt() if counter is not None and self._defers else None
-        if receipt is None and len(self._stanzas) >= DEFAULT_CAPACITY:
-            logger.warning("lost: nothing is subscribed to %r, and %d stanzas wait already", stanza, DEFAULT_CAPACITY)
+        """Retain a stanza. One too many is lost, and a WARNING says how many were."""
+        octets = 0 if counter is None else counter.octets
+        if len(self._stanzas) >= DEFAULT_CAPACITY or (self._stanzas and self._octets + octets > DEFAULT_OCTETS):
+            self._lost += 1
+            if not self._lost & (self._lost - 1):
+                text = (
+                    "lost so far, since nothing is subscribed to them and %d wait already: %d stanzas, the last is %r"
+                )
+                self._logger.warning(text, len(self._stanzas), self._lost, stanza)
             return
-        self._stanzas.append((stanza, receipt))
+        receipt = counter.receipt() if counter is not None and self._defers else None
+        self._stanzas.append((stanza, octets, receipt))
+        self._octets += octets
 
     def redispatch(self, dispatch: Callable[[T, Receipt | None], bool]) -> None:
         """Offer everything again; `dispatch` tells whether a slot or a subscription wanted the stanza."""
-        offered, self._stanzas = self._stanzas, deque()
-        for stanza, receipt in offered:
+        offered, self._stanzas, self._octets = self._stanzas, deque(), 0
+        for stanza, octets, receipt in offered:
+            self.offered = octets
             if not dispatch(stanza, receipt):
-                self._stanzas.append((stanza, receipt))
+                self._stanzas.append((stanza, octets, receipt))
+                self._octets += octets
             elif receipt is not None:
                 receipt.finish()
 
     def drop(self) -> None:
         """Wait for them no longer."""
-        stanzas, self._stanzas = self._stanzas, deque()
+        stanzas, self._stanzas, self._octets = self._stanzas, deque(), 0
         if stanzas:
-            logger.warning("lost: nothing has subscribed to %d stanzas, the first is %r", len(stanzas), stanzas[0][0])
-        for _, receipt in stanzas:
+            text = "lost: nothing has subscribed to %d stanzas, the first is %r"
+            self._logger.warning(text, len(stanzas), stanzas[0][0])
+        for _, _, receipt in stanzas:
             if receipt is not None:
                 receipt.finish()
 
@@ -95,8 +122,18 @@ class Dispatcher(Generic[S]):
     A stanza without ``from`` counts as sent by our own bare JID (RFC 6120 §8.1.2.1).
     """
 
-    def __init__(self, types: type[enum.Enum], local_jid: Callable[[], JID | None], *, any_type: bool = True) -> None:
+    def __init__(
+        self,
+        types: type[enum.Enum],
+        local_jid: Callable[[], JID | None],
+        turns: Turns,
+        *,
+        any_type: bool = True,
+        logger: logging.Logger = _logger,
+    ) -> None:
         self._types = types
+        self._turns = turns
+        self._logger = logger
         self._local_jid = local_jid
         self._any_type = any_type
         self._unclaimed: UnclaimedStanzas[S] | None = None
@@ -124,7 +161,7 @@ class Dispatcher(Generic[S]):
         in order of arrival; an exception in it is logged. Raises ValueError if the slot is taken, TypeError for an
         async function or for a type that is not one.
         """
-        if _is_async(callback):
+        if is_async(callback):
             raise TypeError("a callback is a plain function; use subscribe() to handle stanzas in a task")
         tag, slot = _tag(payload), self._slot(type_, from_, wildcard_resource)
         slots = self._callbacks.setdefault(tag, {})
@@ -176,6 +213,8 @@ class Dispatcher(Generic[S]):
         from_: JID | str | None = None,
         payload: type[Any] | None = None,
         capacity: float = DEFAULT_CAPACITY,
+        octets: float = DEFAULT_OCTETS,
+        overflow: Overflow = "end",
         ack: Literal["auto"] = "auto",
     ) -> Subscription[S]: ...
     @overload
@@ -185,6 +224,8 @@ class Dispatcher(Generic[S]):
         from_: JID | str | None = None,
         payload: type[Any] | None = None,
         capacity: float = DEFAULT_CAPACITY,
+        octets: float = DEFAULT_OCTETS,
+        overflow: Overflow = "end",
         ack: Literal["manual"],
     ) -> ManualAckSubscription[S]: ...
     def subscribe(
@@ -193,13 +234,20 @@ class Dispatcher(Generic[S]):
         from_: JID | str | None = None,
         payload: type[Any] | None = None,
         capacity: float = DEFAULT_CAPACITY,
+        octets: float = DEFAULT_OCTETS,
+        overflow: Overflow = "end",
         ack: Literal["auto", "manual"] = "auto",
     ) -> Subscription[S]:
         """``async with`` block that gives an `Inbox` of what arrives while it runs; any number may coexist.
 
         `types`, `from_` and `payload` narrow it down: to stanzas of these types, from this sender (a bare JID stands
-        for all its resources), with a payload of this class. Iterating raises `InboxOverflow` when more than
-        `capacity` stanzas waited; nothing else suffers from that.
+        for all its resources), with a payload of this class.
+
+        The inbox has room for `capacity` stanzas, and for `octets` octets of them. If its consumer is too slow, nothing
+        else suffers: `overflow` says what becomes of the subscription. ``"end"``: iterating raises `InboxOverflow`
+        behind what did fit. ``"drop_oldest"``, ``"drop_newest"``: stanzas are lost, and a WARNING says how many. With
+        stream management, a stanza for a consumer that runs behind is not acknowledged before it is taken, as long as
+        there are no more than 400.
 
         With ``ack="manual"`` the server is not told that a stanza was handled before you have finished with it: when
         you ask the inbox for the next one, or call ``inbox.done(stanza)``. The server sends again what a crash or an
@@ -233,17 +281,21 @@ class Dispatcher(Generic[S]):
             self._by_payload -= tag is not None
 
         if ack == "manual":
-            return ManualAckSubscription(attach, detach, capacity)
-        return Subscription(attach, detach, capacity)
+            manual: ManualAckInbox[S] = ManualAckInbox(
+                capacity, octets=octets, overflow=overflow, turns=self._turns, logger=self._logger
+            )
+            return ManualAckSubscription(attach, detach, manual)
+        inbox: Inbox[S] = Inbox(capacity, octets=octets, overflow=overflow, turns=self._turns, logger=self._logger)
+        return Subscription(attach, detach, inbox)
 
     def dispatch(self, stanza: S, counter: HandledCounter | None = None) -> None:
         """Hand `stanza` to what wants it. `counter` counts it as handled, unless a subscription defers that."""
-        if not self._dispatched(stanza, counter, None) and self._unclaimed is not None:
+        if not self._dispatched(stanza, counter) and self._unclaimed is not None:
             self._unclaimed.add(stanza, counter)
 
     def retain_unclaimed(self, *, defers: bool) -> None:
         """From now on retain what nothing wants, until `drop_unclaimed`. `defers`: it does not count as handled."""
-        self._unclaimed = self._unclaimed or UnclaimedStanzas(defers=defers)
+        self._unclaimed = self._unclaimed or UnclaimedStanzas(defers=defers, logger=self._logger)
 
     def drop_unclaimed(self) -> None:
         """Retain nothing any more, and drop what still waits."""
@@ -255,8 +307,9 @@ class Dispatcher(Generic[S]):
         if self._unclaimed:
             self._unclaimed.redispatch(lambda stanza, receipt: self._dispatched(stanza, None, receipt))
 
-    def _dispatched(self, stanza: S, counter: HandledCounter | None, receipt: Receipt | None) -> bool:
-        """Hand `stanza` out; return whether anything wanted it. `receipt` defers its count already."""
+    def _dispatched(self, stanza: S, counter: HandledCounter | None, receipt: Receipt | None = None) -> bool:
+        """Hand `stanza` out; return whether anything wanted it. If it was retained, `receipt` defers its count."""
+        octets = 0 if counter is not None or self._unclaimed is None else self._unclaimed.offered
         claimed = False
         sender = stanza.from_
         if sender is None and (local_jid := self._local_jid()) is not None:
@@ -271,10 +324,12 @@ class Dispatcher(Generic[S]):
                     continue
                 for interest in interests:
                     for inbox in by_interest.get(interest, ()):
-                        if receipt is not None and isinstance(inbox, ManualAckInbox):
-                            inbox.put_with_receipt(stanza, receipt.share())
-                        else:
+                        if counter is not None:
                             inbox.deliver(stanza, counter)
+                        elif receipt is not None and isinstance(inbox, ManualAckInbox):
+                            inbox.put_with_receipt(stanza, receipt.share(), octets)
+                        else:
+                            inbox.put(stanza, octets)
                         claimed = True
         return (bool(self._callbacks) and self._called(stanza, sender, tags)) or claimed
 
@@ -290,7 +345,7 @@ class Dispatcher(Generic[S]):
                     try:
                         callback(stanza)
                     except Exception:
-                        logger.exception("the callback for %r failed", stanza)
+                        self._logger.exception("the callback for %r failed", stanza)
                     return True
         return False
 
@@ -312,11 +367,6 @@ class Dispatcher(Generic[S]):
             raise TypeError(f"a slot is for one {self._types.__name__}; only the sender may be left open")
         sender = JID.parse(from_) if isinstance(from_, str) else from_
         return type_, sender, wildcard_resource and sender is not None and sender.is_bare
-
-
-def _is_async(function: Callable[..., object]) -> bool:
-    """Return whether calling `function` gives a coroutine that nothing would await."""
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
 
 
 def _tag(payload: type[Any] | None) -> str | None:

@@ -1,4 +1,9 @@
-"""The reader: the only task that reads from an XML stream. It never waits for the application."""
+"""The reader: the only task that reads from an XML stream. It never waits for the application.
+
+A consumer may wait, in its own loop, for a reply that the reader has yet to read. But between two reads, and when an
+inbox is full, the reader lets the consumers that get on take what waits, for a bounded time (`turns`). It does the same
+for the writer while many answers wait to be written.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +22,9 @@ from .notices import Notices
 from .router import Router
 
 __all__ = ["Reader"]
+
+#: From so many stanzas on that wait to be written, the writer gets turns.
+WRITER_BRIM = 256
 
 logger = logging.getLogger(__name__)
 
@@ -45,18 +53,27 @@ class Reader:
 
     async def run(self) -> None:
         """Read until the server closes the stream. Raises ConnectionError for every other end."""
-        while not self._take(await self._link.xmlstream.receive()):
-            pass
+        receive, turns, outgoing = self._link.xmlstream.receive, self._router.turns, self._session.outgoing
+        while not await self._take(await receive()):
+            if len(outgoing) >= WRITER_BRIM:
+                turns.wanted(outgoing)
+            if turns:
+                await turns.give()
 
-    def _take(self, events: Sequence[Event]) -> bool:
+    async def _take(self, events: Sequence[Event]) -> bool:
         """Act on what came with one read; True if there is nothing more to read."""
+        octets, others = self._link.xmlstream.octets
         for event in events:
             if self._link.stopped:
                 return True
+            self._session.handled.measured(octets)
             if isinstance(event, xml.Element) and event.tag in ns.STANZA_TAGS:
                 self._stanza(event)
             elif self._process(event):
                 return True
+            if self._router.turns.urgent:
+                await self._router.turns.give()
+            octets = others
         return False
 
     def _process(self, event: Event) -> bool:

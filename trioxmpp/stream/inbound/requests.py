@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -20,16 +21,23 @@ from ...errors import (
     XMPPModifyError,
     XMPPWaitError,
 )
+from ...jid import JID
 from ...protocol.stanza import IQ, IQType
+from ..asyncness import is_async
 from ..outbound.token import OutgoingStanza, StanzaState, StanzaToken
 from ..session import SessionState
 from .inbox import DEFAULT_CAPACITY, Inbox, Subscription
+from .turns import Turns
 
-__all__ = ["Handler", "Request", "RequestHandlers"]
+__all__ = ["MAX_RUNNING", "MAX_RUNNING_OF_A_SENDER", "Handler", "Request", "RequestHandlers"]
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 Handler = Callable[..., Any]
+
+#: How many handlers run at the same time, and how many of them for one bare JID. Each is a task of about 4 kB. A
+request #: beyond that is answered with *resource-constraint*, type wait (RFC 6120 §8.3.3.17). MAX_RUNNING = 1_000
+MAX_RUNNING_OF_A_SENDER = 100
 
 
 class Request:
@@ -38,10 +46,12 @@ class Request:
     `iq` is the request as it arrived, its payload parsed. Calling ``request.reply(payload)`` answers it.
     """
 
-    __slots__ = ("_on_answer", "_session", "_too_late", "iq", "token")
+    __slots__ = ("_logger", "_octets", "_on_answer", "_session", "_too_late", "iq", "token")
 
-    def __init__(self, iq: IQ, session: SessionState) -> None:
+    def __init__(self, iq: IQ, session: SessionState, logger: logging.Logger = _logger) -> None:
         self.iq = iq
+        self._logger = logger
+        self._octets = session.handled.octets
         self.token: OutgoingStanza | None = None
         self._session = session
         self._on_answer: Callable[[Request], None] | None = None
@@ -73,13 +83,33 @@ class Request:
         elif _may_be_payload(result):
             answer = self.iq.make_result(result)
         else:
-            logger.error("a handler answered %r with %r, which is no payload", self.iq, result)
+            self._logger.error("a handler answered %r with %r, which is no payload", self.iq, result)
             answer = self.iq.make_error(_undefined())
         self.token = self._session.enqueue(answer)
         self.token.watch(self._answer_settled)
         if self._on_answer is not None:
             self._on_answer(self)
         return self.token
+
+    def finish(self, result: Any) -> None:
+        """The handler has finished with this result: it is the answer, unless there was one already."""
+        if not self.answered:
+            self.reply(result)
+        self.close("the handler has finished")
+
+    def error_for(self, exc: Exception) -> XMPPError:
+        """Return the error that tells the requester about an exception. Only the text of an `XMPPError` is for it."""
+        while isinstance(exc, ExceptionGroup) and len(exc.exceptions) == 1:
+            exc = exc.exceptions[0]
+        if isinstance(exc, XMPPError) and not self.answered:
+            return exc
+        self._logger.error("the handler of %r failed", self.iq, exc_info=exc)
+        return _undefined()
+
+    @property
+    def octets(self) -> int:
+        """The octets of the request as it arrived."""
+        return self._octets
 
     def close(self, why: str) -> None:
         """From now on it is too late to reply."""
@@ -89,7 +119,7 @@ class Request:
         # An answer can turn out to be unserialisable only now. The requester still gets one.
         if state is StanzaState.FAILED:
             assert self.token is not None
-            logger.error("the answer to %r could not be written", self.iq, exc_info=self.token.exception)
+            self._logger.error("the answer to %r could not be written", self.iq, exc_info=self.token.exception)
         if state is StanzaState.FAILED or state is StanzaState.ABORTED:
             self._session.enqueue(self.iq.make_error(_undefined()))
 
@@ -103,9 +133,13 @@ class _Slot(NamedTuple):
 
 
 class RequestHandlers:
-    """Who answers requests, by type and payload class. Outlives sessions; the answers do not."""
+    """The handlers that answer requests, by type and payload class. They outlive sessions; the answers do not."""
 
-    def __init__(self) -> None:
+    def __init__(self, turns: Turns | None = None, logger: logging.Logger = _logger) -> None:
+        self._turns = turns
+        self._logger = logger
+        self._running: Counter[JID | None] = Counter()
+        """How many handlers run for each bare JID."""
         self._slots: dict[tuple[IQType, str], _Slot] = {}
         self._fallbacks: dict[tuple[IQType, str], _Slot] = {}
         """What answers if nothing has claimed the slot."""
@@ -147,19 +181,18 @@ class RequestHandlers:
     ) -> Subscription[Request]:
         """``async with`` block that claims the slot and gives an inbox of `Request`.
 
-        Those that are unanswered when the block is left are answered with *service-unavailable*, those that the inbox
-        has no room for with *resource-constraint*.
+        Those that are unanswered when the block is left are answered with *service-unavailable*. While `capacity`
+        requests are unanswered, or the inbox is full, others are answered with *resource-constraint*.
         """
         pending: dict[Request, None] = {}
 
         def attach(inbox: Inbox[Request]) -> None:
             def arrived(request: Request) -> None:
-                if len(inbox) >= capacity:
-                    request.reply(XMPPWaitError(StanzaCondition.RESOURCE_CONSTRAINT))
+                if len(pending) >= capacity or not inbox.put(request, request.octets):
+                    request.reply(_too_many())
                     return
                 pending[request] = None
                 request._on_answer = pending.pop
-                inbox.put(request)
 
             self._claim(type_, _Slot(payload_cls, arrived, deferred=True))
             self._inboxes.add(inbox)
@@ -170,11 +203,12 @@ class RequestHandlers:
             for request in list(pending):
                 request.reply(_unavailable())
 
-        return Subscription(attach, detach, capacity)
+        queue: Inbox[Request] = Inbox(capacity, overflow="drop_newest", turns=self._turns, logger=self._logger)
+        return Subscription(attach, detach, queue)
 
     def dispatch(self, iq: IQ, session: SessionState, start_soon: Callable[..., None]) -> None:
         """Have the request answered: a plain function now, an async one in a task that `start_soon` starts."""
-        request = Request(iq, session)
+        request = Request(iq, session, self._logger)
         payload = iq.payload
         if payload is None:
             text = "an IQ of type get or set has exactly one payload (RFC 6120 §8.2.3)"
@@ -182,7 +216,7 @@ class RequestHandlers:
             return
         slot = self._slots.get(key := (iq.type, payload.tag)) or self._fallbacks.get(key)
         if slot is None:
-            logger.info("nobody handles %r", iq)
+            self._logger.info("nothing handles %r", iq)
             request.reply(_unavailable())
             return
         try:
@@ -191,28 +225,80 @@ class RequestHandlers:
             request.reply(XMPPModifyError(StanzaCondition.BAD_REQUEST, str(exc)))
             return
         except Exception as exc:  # the class cannot read anything at all: no reason to end the stream
-            request.reply(_error_for(exc, request))
+            request.reply(request.error_for(exc))
             return
         if slot.deferred:
             slot.handler(request)
             return
-        args = (iq, request.reply) if slot.with_send_reply else (iq,)
+        self._call(slot, request, session, start_soon)
+
+    def _call(self, slot: _Slot, request: Request, session: SessionState, start_soon: Callable[..., None]) -> None:
+        """Call the handler. One that is async runs in a task, if the number of those allows it."""
+        sender = None if request.iq.from_ is None else request.iq.from_.bare
+        if is_async(slot.handler) and self._is_busy(sender):
+            request.reply(_too_many())
+            return
+        args = (request.iq, request.reply) if slot.with_send_reply else (request.iq,)
         try:
             result = slot.handler(*args)
         except Exception as exc:
-            _finish(request, _error_for(exc, request))
+            request.finish(request.error_for(exc))
             return
-        if inspect.isawaitable(result):
+        if not inspect.isawaitable(result):
+            request.finish(result)
+        elif not inspect.iscoroutinefunction(slot.handler) and self._is_busy(sender):
+            if inspect.iscoroutine(result):
+                result.close()
+            request.finish(_too_many())
+        else:
             # Known from the start, so that a session that ends before the task begins cancels it all the same.
             scope = trio.CancelScope()
+            try:
+                start_soon(self._run, request, result, session, scope, sender)
+            except RuntimeError as exc:  # there is no place for a task
+                if inspect.iscoroutine(result):
+                    result.close()
+                request.finish(request.error_for(exc))
+                return
             session.running.add(scope)
-            start_soon(_run, request, result, session, scope)
-        else:
-            _finish(request, result)
+            self._running[sender] += 1
+
+    def _is_busy(self, sender: JID | None) -> bool:
+        return self._running[sender] >= MAX_RUNNING_OF_A_SENDER or self._running.total() >= MAX_RUNNING
+
+    async def _run(
+        self,
+        request: Request,
+        answer: Awaitable[Any],
+        session: SessionState,
+        scope: trio.CancelScope,
+        sender: JID | None,
+    ) -> None:
+        """Wait for the handler's answer and send it. A handler that the end of the session cancels sends none."""
+        try:
+            with scope:
+                request.finish(await answer)
+        except Exception as exc:
+            request.finish(request.error_for(exc))
+        except BaseException as exc:
+            # Cancelled by something else, though the session may go on: then the requester is owed an answer.
+            request.finish(_undefined())
+            if isinstance(exc, BaseExceptionGroup):
+                failure, cancelled = exc.split(Exception)
+                if failure is not None and cancelled is not None:
+                    request.error_for(failure)
+                    raise cancelled from None  # noqa: ASYNC104  (which is what it says)
+            raise
+        finally:
+            session.running.discard(scope)
+            self._running[sender] -= 1
+            if not self._running[sender]:
+                del self._running[sender]
+            request.close("the handler has finished" if session.ended is None else "the session has ended")
 
     def refuse(self, iq: IQ, session: SessionState, problem: ErroneousStanza) -> None:
         """Answer a request that cannot be understood."""
-        Request(iq, session).reply(XMPPModifyError(StanzaCondition.BAD_REQUEST, str(problem)))
+        Request(iq, session, self._logger).reply(XMPPModifyError(StanzaCondition.BAD_REQUEST, str(problem)))
 
     def close(self, reason: Exception | None) -> None:
         """End all iterations over requests, once their consumers had what is in them, with `reason` or without one."""
@@ -235,43 +321,6 @@ class RequestHandlers:
         return type_, xml.tag_of(payload_cls)
 
 
-async def _run(request: Request, answer: Awaitable[Any], session: SessionState, scope: trio.CancelScope) -> None:
-    """Wait for the handler's answer and send it. Whom the session cancels, by ending, sends none, now or later."""
-    try:
-        with scope:
-            _finish(request, await answer)
-    except Exception as exc:
-        _finish(request, _error_for(exc, request))
-    except BaseException as exc:
-        # Cancelled by somebody else, though the session may go on: then the requester is owed an answer.
-        _finish(request, _undefined())
-        if isinstance(exc, BaseExceptionGroup):
-            failure, cancelled = exc.split(Exception)
-            if failure is not None and cancelled is not None:
-                _error_for(failure, request)
-                raise cancelled from None  # noqa: ASYNC104  (which is what it says)
-        raise
-    finally:
-        session.running.discard(scope)
-        request.close("the handler has finished" if session.ended is None else "the session has ended")
-
-
-def _finish(request: Request, result: Any) -> None:
-    if not request.answered:
-        request.reply(result)
-    request.close("the handler has finished")
-
-
-def _error_for(exc: Exception, request: Request) -> XMPPError:
-    """The error that tells the requester about an exception, without leaking the text of one not meant for him."""
-    while isinstance(exc, ExceptionGroup) and len(exc.exceptions) == 1:
-        exc = exc.exceptions[0]
-    if isinstance(exc, XMPPError) and not request.answered:
-        return exc
-    logger.error("the handler of %r failed", request.iq, exc_info=exc)
-    return _undefined()
-
-
 def _may_be_payload(value: Any) -> bool:
     if value is None or isinstance(value, xml.Element):
         return True
@@ -284,6 +333,10 @@ def _may_be_payload(value: Any) -> bool:
 
 def _undefined() -> XMPPError:
     return XMPPCancelError(StanzaCondition.UNDEFINED_CONDITION)
+
+
+def _too_many() -> XMPPError:
+    return XMPPWaitError(StanzaCondition.RESOURCE_CONSTRAINT)
 
 
 def _unavailable() -> XMPPError:

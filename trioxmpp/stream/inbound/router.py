@@ -22,6 +22,7 @@ from ..signal import Signal
 from .dispatch import Dispatcher
 from .requests import RequestHandlers
 from .stages import Claims, Stage, Stages
+from .turns import Turns
 
 __all__ = ["Router"]
 
@@ -34,14 +35,20 @@ class Router:
         """Our own address, as far as it is known."""
         self._start_soon = start_soon
         self._logger = logger
-        self.requests = RequestHandlers()
-        self.messages: Dispatcher[Message] = Dispatcher(MessageType, self._get_local_jid)
-        self.presences: Dispatcher[Presence] = Dispatcher(PresenceType, self._get_local_jid, any_type=False)
-        self.on_message_received: Signal[Message] = Signal()
-        self.on_presence_received: Signal[Presence] = Signal()
-        self.message_stages: Stages[Message] = Stages()
-        self.presence_stages: Stages[Presence] = Stages()
-        self.claims = Claims()
+        self.turns = Turns()
+        """The turns of the tasks that take what arrives."""
+        self._octets = 0  # of the stanza that is being routed
+        turns = self.turns
+        self.requests = RequestHandlers(turns, logger)
+        self.messages: Dispatcher[Message] = Dispatcher(MessageType, self._get_local_jid, turns, logger=logger)
+        self.presences: Dispatcher[Presence] = Dispatcher(
+            PresenceType, self._get_local_jid, turns, any_type=False, logger=logger
+        )
+        self.on_message_received: Signal[Message] = Signal(turns=turns, weigh=self._weigh, logger=logger)
+        self.on_presence_received: Signal[Presence] = Signal(turns=turns, weigh=self._weigh, logger=logger)
+        self.message_stages: Stages[Message] = Stages(logger)
+        self.presence_stages: Stages[Presence] = Stages(logger)
+        self.claims = Claims(logger)
         self.service_inbound_message_filter: Filter[Message] = Filter()
         self.service_inbound_presence_filter: Filter[Presence] = Filter()
         self.service_outbound_message_filter: Filter[Message] = Filter()
@@ -53,6 +60,9 @@ class Router:
 
     def _get_local_jid(self) -> JID | None:
         return self.local_jid
+
+    def _weigh(self, stanza: Message | Presence) -> int:
+        return self._octets
 
     def bound_as(self, jid: JID) -> None:
         """Learn our own address: by it we recognise replies that the server sends in our own name."""
@@ -95,6 +105,7 @@ class Router:
         if result is None or (self.claims.messages and self.claims.take_message(result)):
             return
         if self.on_message_received.listeners:
+            self._octets = session.handled.octets
             self.on_message_received.emit(result)
         self.messages.dispatch(result, session.handled)
 
@@ -109,6 +120,7 @@ class Router:
         if result is None or (self.claims.messages and self.claims.take_presence(result)):
             return
         if self.on_presence_received.listeners:
+            self._octets = session.handled.octets
             self.on_presence_received.emit(result)
         self.presences.dispatch(result, session.handled)
 

@@ -10,7 +10,6 @@ the stream.
 from __future__ import annotations
 
 import enum
-import inspect
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,10 +17,11 @@ from typing import Generic, TypeVar
 
 from ...jid import JID
 from ...protocol.stanza import Message, Presence
+from ..asyncness import is_async
 
 __all__ = ["Claims", "Stage", "Stages"]
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 S = TypeVar("S", Message, Presence)
 
@@ -46,13 +46,14 @@ class Stage(enum.IntEnum):
 class Stages(Generic[S]):
     """The functions of all services, for one kind of stanza, in their order."""
 
-    def __init__(self) -> None:
+    def __init__(self, logger: logging.Logger = _logger) -> None:
+        self._logger = logger
         self.chain: list[tuple[Stage, Callable[[S], S | None]]] = []
 
     @contextmanager
     def at(self, stage: Stage, function: Callable[[S], S | None]) -> Iterator[None]:
         """Call `function` at this stage while the block runs; equal stages in the order in which they were entered."""
-        if inspect.iscoroutinefunction(function):
+        if is_async(function):
             raise TypeError("a stage is a plain function: nothing may be awaited on the way of a stanza")
         entry = stage, function
         # A new list: a chain that is being walked keeps the one that it began with.
@@ -71,7 +72,7 @@ class Stages(Generic[S]):
             try:
                 result = function(stanza)
             except Exception:
-                logger.exception("dropped %r: the stage %s failed", stanza, stage.name)
+                self._logger.exception("dropped %r: the stage %s failed", stanza, stage.name)
                 return None
             if result is None:
                 return None
@@ -82,7 +83,8 @@ class Stages(Generic[S]):
 class Claims:
     """Bare JIDs whose stanzas all go to one service: a room's, say. One dictionary look-up for each stanza."""
 
-    def __init__(self) -> None:
+    def __init__(self, logger: logging.Logger = _logger) -> None:
+        self._logger = logger
         self.messages: dict[JID, Callable[[Message], object]] = {}
         """Where the messages of each JID that is claimed go. Only `claim` changes it."""
         self._presences: dict[JID, Callable[[Presence], object]] = {}
@@ -95,6 +97,8 @@ class Claims:
         self, jid: JID, on_message: Callable[[Message], object], on_presence: Callable[[Presence], object]
     ) -> Iterator[None]:
         """All messages and presences from `jid` go to these functions while the block runs. ValueError if claimed."""
+        if is_async(on_message) or is_async(on_presence):
+            raise TypeError("what takes claimed stanzas is a plain function: nothing may be awaited on their way")
         jid = jid.bare
         if jid in self.messages:
             raise ValueError(f"{jid} is claimed already")
@@ -108,20 +112,19 @@ class Claims:
         """Hand `message` to the service that claimed its sender; return whether there is one."""
         if message.from_ is None:
             return False
-        return _call(self.messages.get(message.from_.bare), message)
+        return self._call(self.messages.get(message.from_.bare), message)
 
     def take_presence(self, presence: Presence) -> bool:
         """Hand `presence` to the service that claimed its sender; return whether there is one."""
         if presence.from_ is None:
             return False
-        return _call(self._presences.get(presence.from_.bare), presence)
+        return self._call(self._presences.get(presence.from_.bare), presence)
 
-
-def _call(function: Callable[[S], object] | None, stanza: S) -> bool:
-    if function is None:
-        return False
-    try:
-        function(stanza)
-    except Exception:
-        logger.exception("dropped %r: the service that claimed its sender failed", stanza)
-    return True
+    def _call(self, function: Callable[[S], object] | None, stanza: S) -> bool:
+        if function is None:
+            return False
+        try:
+            function(stanza)
+        except Exception:
+            self._logger.exception("dropped %r: the service that claimed its sender failed", stanza)
+        return True

@@ -257,7 +257,7 @@ class Announcements:
 
     def subscribe(self, capacity: float) -> Subscription[RoomEvent]:
         """``async with`` block that gives an inbox of events."""
-        return Subscription(self._attach, self._inboxes.remove, capacity)
+        return Subscription(self._attach, self._inboxes.remove, Inbox(capacity))
 
     def _attach(self, inbox: Inbox[RoomEvent]) -> None:
         early, self._early = self._early, None

@@ -57,19 +57,7 @@ class Invitations(Inbox[Invitation]):
     """The invitations that wait, in order of arrival. While it is full, further ones are dropped and counted."""
 
     def __init__(self, capacity: int) -> None:
-        super().__init__(capacity)
-        self.dropped = 0
-        """How many invitations were dropped."""
-        self._limit = capacity
-
-    def put(self, item: Invitation) -> None:
-        """Add an invitation, unless too many wait."""
-        if len(self) < self._limit:
-            super().put(item)
-            return
-        if not self.dropped:
-            logger.warning("dropped an invitation from %s: %s wait already", item.sender, self._limit)
-        self.dropped += 1
+        super().__init__(capacity, overflow="drop_newest")
 
     def take(self, message: Message) -> Message | None:
         """Take an invitation out of the way of an inbound message; return any other message as it is."""
