@@ -350,6 +350,7 @@ Dialect.EJABBERD_23 = replace(
     version="23.01",
     newest_component=False,
     unannounced_of_account=_UNANNOUNCED_PEP
+    | {"urn:xmpp:bookmarks:1#compat", "urn:xmpp:bookmarks:1#compat-pep"}
     | {f"http://jabber.org/protocol/pubsub#{name}" for name in ("config-node-max", "item-ids")},
     node_options=_OPTIONS,
     tells_of_retraction=False,

@@ -27,6 +27,10 @@ _FEATURES = (
 )  # fmt: skip
 
 
+#: The server says that it keeps the places of bookmarks in step (XEP-0402 §5, XEP-0411).
+BOOKMARKS = ["urn:xmpp:bookmarks:1#compat", "urn:xmpp:bookmarks:1#compat-pep", "urn:xmpp:bookmarks-conversion:0"]
+
+
 class Personal(Board):
     """The nodes of one account."""
 
@@ -148,6 +152,8 @@ class Pep:
         self._interests = Interests(post, self._learnt)
         services = post.services
         services.features.account.identities.append(("pubsub", "pep", None))
+        # Bookmarks are not converted from one place to another: all clients of a test use the same one.
+        services.features.account.features += BOOKMARKS
         services.features.account.features += [PUBSUB, *(f"{PUBSUB}#{name}" for name in _FEATURES)]
         for kind in ("get", "set"):
             for namespace in (PUBSUB, PUBSUB_OWNER):

@@ -1,0 +1,230 @@
+"""The three places where a server may keep bookmarks. A client uses one of them (XEP-0402 §5, XEP-0048 §3, XEP-0411).
+
+- Items of a node, one for each bookmark (XEP-0402), where the server keeps the older places in step (``#compat``): two
+  clients that change two bookmarks at once do not disturb each other.
+- A list in one item of a node (XEP-0048), where the server keeps private storage in step (XEP-0411).
+- A list in private storage (XEP-0049), of whose changes no client hears.
+
+A list is read anew before each change, and once more behind it: if another client has written its own list in between,
+the change is made again.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Final
+
+import trio
+
+from ... import xml
+from ...client import Client, Session, Step
+from ...errors import XMPPError
+from ...jid import JID
+from ...protocol.elements import bookmark_storage, bookmarks
+from ...protocol.elements.private import PrivateQuery, SetPrivate
+from ...record import replace
+from ...xep.pep import Mirror, mirrored
+from ...xep.pubsub import PRIVATE, Change, Item, Node, fetch_item, publish, retract
+from .bookmark import Bookmark, room_of
+
+__all__ = ["ListStore", "NativeStore", "PrivateStore", "Store", "store_of"]
+
+NATIVE: Final = Node(bookmarks.NS, bookmarks.Conference, multi=True, options=PRIVATE)
+LIST: Final = Node(bookmark_storage.NS, bookmark_storage.Storage, options=PRIVATE)
+
+COMPAT: Final = f"{bookmarks.NS}#compat"
+CONVERSION: Final = "urn:xmpp:bookmarks-conversion:0"
+
+#: How often a list is written when other clients write theirs at the same time.
+ATTEMPTS = 10
+
+#: Gets all bookmarks after each change that the store has heard of.
+Tell = Callable[[Iterable[Bookmark]], None]
+
+
+class Store(ABC):
+    """A place for bookmarks. `limit` bounds how many are kept."""
+
+    def __init__(self, client: Client, limit: int, tell: Tell) -> None:
+        self.client = client
+        self.limit = limit
+        self.tell = tell
+
+    @abstractmethod
+    def following(self) -> AbstractAsyncContextManager[None]:
+        """A block during which all bookmarks are read in each session, and told of after each change."""
+
+    @abstractmethod
+    async def current(self, jid: JID) -> Bookmark | None:
+        """Return the bookmark of a room as the server has it now."""
+
+    @abstractmethod
+    async def put(self, bookmark: Bookmark) -> None:
+        """Add a bookmark, or replace that of the same room."""
+
+    @abstractmethod
+    async def remove(self, jid: JID) -> None:
+        """Remove the bookmark of a room. Nothing happens if there is none."""
+
+
+class NativeStore(Store):
+    """Items of a node (XEP-0402)."""
+
+    @asynccontextmanager
+    async def following(self) -> AsyncIterator[None]:
+        """See `Store.following`."""
+        async with mirrored(self.client, NATIVE, limit=self.limit) as mirror:
+
+            def changed(change: Change[bookmarks.Conference] | None) -> None:
+                self.tell(_of_items(mirror))
+
+            changed(None)
+            with mirror.on_change.context_connect(changed):
+                yield
+
+    async def current(self, jid: JID) -> Bookmark | None:
+        """See `Store.current`."""
+        item = await fetch_item(self.client, NATIVE, str(jid))
+        return None if item is None or item.payload is None else Bookmark.of_native(jid, item.payload)
+
+    async def put(self, bookmark: Bookmark) -> None:
+        """See `Store.put`."""
+        await publish(self.client, NATIVE, bookmark.native(), id=str(bookmark.jid))
+
+    async def remove(self, jid: JID) -> None:
+        """See `Store.remove`."""
+        await retract(self.client, NATIVE, str(jid), missing_ok=True)
+
+
+def _of_items(mirror: Mirror[bookmarks.Conference]) -> list[Bookmark]:
+    """Return the bookmarks of all items whose id is a room; others are skipped (XEP-0402 §3.2)."""
+    found = []
+    for id, item in mirror.items():
+        room = room_of(id)
+        if room is not None and item.payload is not None:
+            found.append(Bookmark.of_native(room, item.payload))
+    return found
+
+
+class ListStore(Store):
+    """A list in an item of a node (XEP-0048)."""
+
+    def __init__(self, client: Client, limit: int, tell: Tell) -> None:
+        super().__init__(client, limit, tell)
+        self._turn = trio.Lock()
+
+    @asynccontextmanager
+    async def following(self) -> AsyncIterator[None]:
+        """See `Store.following`."""
+        async with mirrored(self.client, LIST, limit=1) as mirror:
+
+            def changed(change: Change[bookmark_storage.Storage] | None) -> None:
+                items: list[Item[bookmark_storage.Storage]] = [*mirror.values()]
+                self._tell_list(items[0].payload if items else None)
+
+            changed(None)
+            with mirror.on_change.context_connect(changed):
+                yield
+
+    async def current(self, jid: JID) -> Bookmark | None:
+        """See `Store.current`."""
+        return _in_list(await self.read(), jid)
+
+    async def put(self, bookmark: Bookmark) -> None:
+        """See `Store.put`. Raises RuntimeError if other clients undo the change again and again."""
+
+        def changed(storage: bookmark_storage.Storage) -> bookmark_storage.Storage:
+            new, found = [], False
+            for conference in storage.conferences:
+                if conference.jid.bare != bookmark.jid:
+                    new.append(conference)
+                elif not found:
+                    new.append(bookmark.listed())
+                    found = True
+            return replace(storage, conferences=tuple(new if found else [*new, bookmark.listed()]))
+
+        await self._write(changed, lambda storage: _in_list(storage, bookmark.jid) == _listed(bookmark))
+
+    async def remove(self, jid: JID) -> None:
+        """See `Store.remove`. Raises RuntimeError if other clients undo the change again and again."""
+
+        def changed(storage: bookmark_storage.Storage) -> bookmark_storage.Storage:
+            return replace(storage, conferences=tuple([each for each in storage.conferences if each.jid.bare != jid]))
+
+        await self._write(changed, lambda storage: _in_list(storage, jid) is None)
+
+    async def read(self) -> bookmark_storage.Storage:
+        """Return the list as the server has it now."""
+        item = await fetch_item(self.client, LIST)
+        return bookmark_storage.Storage() if item is None or item.payload is None else item.payload
+
+    async def write(self, storage: bookmark_storage.Storage) -> None:
+        """Replace the list."""
+        await publish(self.client, LIST, storage)
+
+    async def _write(
+        self,
+        changed: Callable[[bookmark_storage.Storage], bookmark_storage.Storage],
+        is_done: Callable[[bookmark_storage.Storage], bool],
+    ) -> None:
+        async with self._turn:
+            storage = await self.read()
+            for _ in range(ATTEMPTS):
+                if is_done(storage):
+                    self._tell_list(storage)
+                    return
+                await self.write(changed(storage))
+                storage = await self.read()
+        raise RuntimeError("other clients undo the change of a bookmark again and again")
+
+    def _tell_list(self, storage: bookmark_storage.Storage | None) -> None:
+        conferences = () if storage is None else storage.conferences[: self.limit]
+        self.tell([Bookmark.of_listed(each) for each in conferences if each.jid.local is not None])
+
+
+class PrivateStore(ListStore):
+    """A list in private storage (XEP-0049)."""
+
+    @asynccontextmanager
+    async def following(self) -> AsyncIterator[None]:
+        """See `Store.following`. Only a new session shows what other clients have changed."""
+
+        async def fetch(session: Session) -> None:
+            self._tell_list(await self.read())
+
+        async with self.client.each_session(Step.SYNC, fetch):
+            yield
+
+    async def read(self) -> bookmark_storage.Storage:
+        """Return the list as the server has it now."""
+        answer = await self.client.request(PrivateQuery(payload=xml.Payload(bookmark_storage.Storage())))
+        found = None if answer.payload is None else answer.payload.get(bookmark_storage.Storage)
+        return bookmark_storage.Storage() if found is None else found
+
+    async def write(self, storage: bookmark_storage.Storage) -> None:
+        """Replace the list."""
+        await self.client.request(SetPrivate(payload=xml.Payload(storage)))
+
+
+def _in_list(storage: bookmark_storage.Storage, jid: JID) -> Bookmark | None:
+    found = (each for each in storage.conferences if each.jid.bare == jid)
+    conference = next(found, None)
+    return None if conference is None else Bookmark.of_listed(conference)
+
+
+def _listed(bookmark: Bookmark) -> Bookmark:
+    """Return what a list can keep of a bookmark."""
+    return Bookmark.of_listed(bookmark.listed())
+
+
+async def store_of(client: Client, limit: int, tell: Tell) -> Store:
+    """Return the place where this server keeps bookmarks. Raises what `Client.send` raises."""
+    try:
+        features = (await client.disco.info(client.jid.bare)).features
+    except XMPPError:
+        features = frozenset()
+    if COMPAT in features:
+        return NativeStore(client, limit, tell)
+    return (ListStore if CONVERSION in features else PrivateStore)(client, limit, tell)
