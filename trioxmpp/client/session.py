@@ -124,13 +124,14 @@ class Session:
         token and each of its states. Raises ValueError, and sends nothing, if the stanza is not valid, and
         `SessionLost` if the session is over.
         """
-        return self._enqueue(stanza, OutgoingStanza(stanza, on_state_change=on_state_change))
+        self._check(stanza)
+        return self._state.enqueue(stanza, OutgoingStanza(stanza, on_state_change=on_state_change))
 
-    def _enqueue(self, stanza: Message | Presence | IQ, token: OutgoingStanza) -> OutgoingStanza:
+    def _check(self, stanza: Message | Presence | IQ) -> None:
+        """Check that `stanza` can be enqueued."""
         if self._state.ended is not None:
             raise self._lost()
         stanza.validate()
-        return self._state.enqueue(stanza, token)
 
     async def send(
         self,
@@ -166,11 +167,11 @@ class Session:
             if on_reply is not None:
                 outcome = on_reply(reply)
 
-        iq.validate()
+        self._check(iq)
         iq.id = iq.id or new_id()
         written = None if timeout is None else trio.Event()
         with self._state.replies.expect(iq.to, iq.id, self._core.router.local_jid, deliver) as waiter:
-            token = self._enqueue(iq, OutgoingStanza(iq))
+            token = self._state.enqueue(iq)
 
             def changed(state: StanzaState) -> None:
                 if written is not None:
@@ -202,8 +203,9 @@ class Session:
         Stanzas that are enqueued from now on are sent behind it. A session that ends answers nothing.
         """
         iq = IQ(type=payload.IQ_TYPE, payload=payload, id=new_id())
+        self._check(iq)
         self._state.replies.expect(None, cast(str, iq.id), self._core.router.local_jid, on_reply)
-        return self._enqueue(iq, OutgoingStanza(iq))
+        return self._state.enqueue(iq)
 
     def at_stage(self, stage: Stage, message: Callable[[Message], Message | None]) -> AbstractContextManager[None]:
         """``with`` block during which ``message(stanza)`` sees each inbound message; see `Client.at_stage`."""

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 import trio
 
-from .token import OutgoingStanza
+from .token import ACTIVE, OutgoingStanza
 
 __all__ = ["Control", "ControlChannel", "Doorbell", "OutgoingChannel"]
 
@@ -85,6 +85,15 @@ class OutgoingChannel(trio.abc.SendChannel[OutgoingStanza], trio.abc.ReceiveChan
         while not self._queue and not self._is_closed:
             await self._doorbell.wait()
         return self.receive_nowait()
+
+    def take_active(self) -> OutgoingStanza | None:
+        """Take the oldest stanza that was not aborted while it waited; None if there is none."""
+        queue = self._queue
+        while queue:
+            token = queue.popleft()
+            if token.state is ACTIVE:
+                return token
+        return None
 
     def put_back(self, value: OutgoingStanza) -> None:
         """Return a stanza that was taken, but not written, to the head of the queue."""

@@ -72,7 +72,17 @@ class StanzaToken:
     each change; an exception in it is logged.
     """
 
-    __slots__ = ("_awaiting", "_exception", "_lot", "_state", "_taken", "_watchers", "on_state_change", "stanza")
+    __slots__ = (
+        "_awaiting",
+        "_exception",
+        "_is_sent_awaited",
+        "_lot",
+        "_state",
+        "_taken",
+        "_watchers",
+        "on_state_change",
+        "stanza",
+    )
 
     def __init__(
         self,
@@ -87,6 +97,7 @@ class StanzaToken:
         self._taken = False  # by the writer, which alone decides from then on
         self._awaiting = 0  # how many tasks are in `await token`
         self._lot: trio.lowlevel.ParkingLot | None = None
+        self._is_sent_awaited = False  # else no task needs to wake for it, for it is not final
         self._watchers: tuple[Callable[[StanzaState], None], ...] = ()
 
     def __repr__(self) -> str:
@@ -168,6 +179,7 @@ class StanzaToken:
             return self._state
         if self._lot is None:
             self._lot = trio.lowlevel.ParkingLot()
+        self._is_sent_awaited = self._is_sent_awaited or SENT in states
         while not (self._state in states or self._state.is_final):
             await self._lot.park()
         return self._state
@@ -187,7 +199,7 @@ class StanzaToken:
             raise RuntimeError(f"trioxmpp bug: {self!r} cannot become {state.name}")
         self._state = state
         self._exception = exception
-        if self._lot is not None:
+        if self._lot is not None and (state is not SENT or self._is_sent_awaited):
             self._lot.unpark_all()
         for watcher in self._watchers:
             watcher(state)

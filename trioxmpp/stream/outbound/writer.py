@@ -138,10 +138,10 @@ class Writer:
 
     def _stanzas(self) -> list[bytes]:
         outgoing, pieces, size = self._outgoing, list[bytes](), 0
-        while outgoing and len(pieces) < BATCH_STANZAS and size < BATCH_BYTES and self._may_write():
-            token = outgoing.receive_nowait()
-            if token.state is not ACTIVE:
-                continue  # aborted while it waited
+        while len(pieces) < BATCH_STANZAS and size < BATCH_BYTES and self._may_write():
+            token = outgoing.take_active()
+            if token is None:
+                break
             data = self._prepare(token)
             if data is None:
                 continue
@@ -157,7 +157,8 @@ class Writer:
 
     def _may_write(self) -> bool:
         # Asked again for each stanza: a filter or a listener of a token may have called stop() or closed the stream.
-        return not (self._link.over or self._link.closing or self._failure is not None)
+        link = self._link
+        return not (link.stopped or link.closing or link.cause is not None or self._failure is not None)
 
     def _prepare(self, token: OutgoingStanza) -> bytes | None:
         """Return the bytes of a stanza, or None with its token settled."""
