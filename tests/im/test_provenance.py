@@ -249,7 +249,7 @@ def test_every_row_believes_what_is_genuine_and_no_forgery_of_it() -> None:
     assert not wrong, "\n".join(wrong)
 
 
-def test_what_a_rule_drops_would_otherwise_be_taken_for_a_message_of_another() -> None:
+def test_a_message_that_a_rule_drops_would_otherwise_pass_for_that_of_another() -> None:
     dropped = {claim for claim, rule in RULES.items() if rule.otherwise is Otherwise.DROPPED}
     assert dropped == {Claim.CARBON, Claim.ARCHIVE_RESULT, Claim.EVENT}
 
