@@ -31,21 +31,10 @@ NOT_YET_EDITED = {
     "tests/protocol",
     "tests/stream",
     "tests/transport",
-    "trioxmpp",
-    "trioxmpp/cli/demo",
-    "trioxmpp/cli/doctor",
-    "trioxmpp/errors",
-    "trioxmpp/im",
-    "trioxmpp/protocol",
-    "trioxmpp/protocol/elements",
-    "trioxmpp/protocol/sasl",
-    "trioxmpp/protocol/stanza",
     "trioxmpp/stream",
     "trioxmpp/stream/inbound",
     "trioxmpp/stream/negotiation",
     "trioxmpp/stream/outbound",
-    "trioxmpp/transport",
-    "trioxmpp/xml",
 }
 
 

@@ -11,7 +11,7 @@ MAX_SHOWN = 500
 def printable(text: str, limit: int = MAX_SHOWN) -> str:
     """Return the first `limit` characters, with a space in place of each that is not printable.
 
-    What is left cannot break a log line, move a terminal's cursor or turn the direction of writing around.
+    The rest cannot break a log line, move a terminal's cursor or turn the direction of writing around.
     """
     shown = "".join(char if char.isprintable() else " " for char in text[:limit]).strip()
     return shown if len(text) <= limit else f"{shown}…"

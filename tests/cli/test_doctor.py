@@ -190,7 +190,7 @@ async def test_one_way_that_is_open_is_enough(capsys):
         assert diagnosis.ok
         assert [visit.error is None for visit in diagnosis.visits] == [False, True]
         assert diagnosis.login.endpoint == server.tls_endpoint
-        assert "What to fix, for the operator of the server" in words(diagnosis, capsys)
+        assert "To fix, for the operator of the server" in words(diagnosis, capsys)
 
 
 async def test_a_websocket_needs_tls():

@@ -8,7 +8,7 @@ __all__ = ["ErrorType", "StanzaCondition", "StreamCondition"]
 
 
 class ErrorType(enum.StrEnum):
-    """What the sender of a failed stanza may do about it (RFC 6120 §8.3.2)."""
+    """The remedy of the sender of a failed stanza (RFC 6120 §8.3.2)."""
 
     AUTH = "auth"
     CANCEL = "cancel"

@@ -88,7 +88,7 @@ class Failure:
         """The name of the condition, known or not; *not-authorized* if the server names none.
 
         In SASL2, too, a condition is in the namespace of RFC 6120. A condition that is not defined may be in that of
-        SASL2. An element in any other namespace tells more about a condition, and is none (RFC 6120 §6.5).
+        SASL2. An element in any other namespace tells more about a condition, and is not one itself (RFC 6120 §6.5).
         """
         names = {namespace: name for namespace, name in map(_name, reversed(self.others)) if name != "text"}
         return names.get(ns.SASL) or names.get(ns.SASL2) or "not-authorized"

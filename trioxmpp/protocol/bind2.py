@@ -37,7 +37,7 @@ class Bind:
     tag: str | None = xml.child_text(default=None)
     enable: sm.Enable | None = xml.child(default=None)
     features: tuple[xml.Element, ...] = xml.rest()
-    """What else the session shall begin with: one element for each feature."""
+    """The features that the session shall begin with: one element for each."""
 
 
 @xml.element(ns.BIND2, "bound")

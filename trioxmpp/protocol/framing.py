@@ -6,9 +6,9 @@ is complete before its ``>``. Hence an event always belongs to the last byte tha
 whether we stand *between* two first-level elements. There, only the next tag reaches the parser: whitespace is dropped
 and costs nothing; text, comments, declarations and the like are refused by looking at the bytes.
 
-A first-level element that exceeds a limit is passed over (`skipping`). What the parser was fed of it is therefore kept
-until the element ends: the skipper begins at the first octet of the element. So how the bytes were cut, and how far the
-parser had come, makes no difference to what the skipper says.
+A first-level element that exceeds a limit is passed over (`skipping`). The octets of it that the parser was fed are
+therefore kept until the element ends: the skipper begins at the first octet of the element. So it makes no difference
+to the skipper how the bytes were cut, and how far the parser had come.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class Framing:
     def feed(self, data: bytes) -> tuple[list[Event], StreamError | None]:
         """Read `data`. Return everything that it completes, in order, and the stream error that stopped us, if any.
 
-        What was complete before the error is returned. The elements belong to the caller.
+        The elements that were complete before the error are returned. The elements belong to the caller.
         """
         self._read(data, all_of_it=True)
         events, self._handed_out = self._handed_out, []

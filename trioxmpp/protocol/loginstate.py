@@ -34,7 +34,7 @@ class FastToken:
 
 
 class LoginState:
-    """What the logins of one client have left behind."""
+    """The state that the logins of one client have left behind."""
 
     def __init__(
         self, strength: Strength | None = None, user_agent_id: str | None = None, fast_token: FastToken | None = None

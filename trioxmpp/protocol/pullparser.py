@@ -5,8 +5,8 @@ to a log. It also waits: for the ``;`` of a reference and for the end of a comme
 the encoding is fixed, the log is read, and `find_offence` looks at every piece before the parser gets it.
 
 The limits of libxml2 itself are switched off (`huge_tree`), because they end the stream, and cannot be set: a text of
-10 MB, a depth of 256. `limits` has ours. What libxml2 guards against with its others needs a document type declaration,
-which is refused.
+10 MB, a depth of 256. `limits` has ours. The threats that its other limits guard against need a document type
+declaration, which is refused.
 """
 
 from __future__ import annotations

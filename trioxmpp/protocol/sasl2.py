@@ -87,7 +87,7 @@ class SASL2Offer:
 
 
 def parse_offer(element: xml.Element) -> SASL2Offer | None:
-    """Return the offer in ``<stream:features/>``, or None. Never raises: a malformed offer is none."""
+    """Return the offer in ``<stream:features/>``, or None. Never raises: a malformed offer is ignored."""
     try:
         return xml.find(element, SASL2Offer)
     except ElementError:
@@ -203,7 +203,7 @@ class TaskData:
 
 @record
 class LoginRequests:
-    """What is asked for along with the login."""
+    """The requests along with the login."""
 
     user_agent: UserAgent | None = None
     resume: sm.Resume | None = None
@@ -216,7 +216,7 @@ class LoginRequests:
 
 @record
 class InlineResults:
-    """What a login has achieved besides, in the order in which it is to be believed (XEP-0388, XEP-0198 §6.2).
+    """The further results of a login, in the order in which it is to be believed (XEP-0388, XEP-0198 §6.2).
 
     `resumption` is the answer to ``<resume/>``, for the owner of the session to read. If that is ``<resumed/>``,
     nothing else counts. `jid` is the full JID that was bound, or None. `managed` is what was said about the management

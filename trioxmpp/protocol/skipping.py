@@ -13,8 +13,7 @@ All that it keeps is:
   its end, but its attributes are not checked, and prefixes are not checked any more;
 - type, id, from and to of the first-level element.
 
-Malformed XML, an unbound prefix and restricted XML still end the stream (RFC 6120 §4.9.3, §11.1). What makes XML
-malformed only in rare ways is not looked for: a name with a character that is not ASCII and not allowed in names, and
+Malformed XML, an unbound prefix and restricted XML still end the stream (RFC 6120 §4.9.3, §11.1). XML that is malformed only in rare ways is not looked for: a name with a character that is not ASCII and not allowed in names, and
 one attribute by two prefixes.
 """
 

@@ -1,4 +1,4 @@
-"""What comes out of an XML stream: its header, its first-level elements, and its footer (RFC 6120 §4).
+"""The events of an XML stream: its header, its first-level elements, and its footer (RFC 6120 §4).
 
 An element that cannot be taken comes out as `Skipped`. So the reader of the stream can count it (XEP-0198 §4), answer
 it, or fail the request that it answers, though nothing else of the element was kept.

@@ -59,7 +59,7 @@ class StreamParser:
 
     def __init__(self, limits: Limits, namespaces: frozenset[str]) -> None:
         self.events: list[Event] = []
-        """What is complete and was not handed out."""
+        """The elements that are complete and were not handed out."""
         self.depth = 0
         """The number of open elements, the stream being the first."""
         self.ended = False
@@ -84,7 +84,7 @@ class StreamParser:
         self._checked_tags: set[str] = set()  # of first-level elements that may be here
 
     def feed(self, piece: bytes) -> None:
-        """Read a piece. What was complete before an error is among the `events`.
+        """Read a piece. Elements that were complete before an error are among the `events`.
 
         Raises StreamError, and LimitExceeded for a first-level element that cannot be taken.
         """

@@ -56,7 +56,7 @@ class Discovered:
     records: tuple[SRV, ...] = ()
     """The SRV records, in the same order."""
     problems: tuple[str, ...] = ()
-    """What failed, or is wrong with the records, in words."""
+    """The failures, and what is wrong with the records, in words."""
 
 
 def prepare() -> None:

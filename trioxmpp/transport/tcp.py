@@ -90,7 +90,7 @@ class StreamTransport:
         """See `Transport.heard`."""
         self._stream = stream
         self._below: _UntilEnd | None = None
-        """What TLS runs on, if there is TLS."""
+        """The stream under TLS, if there is TLS."""
         self._session_reuse = session_reuse
         self._unwritable: str | None = None
         """The reason why nothing can be sent any more; None if it can."""

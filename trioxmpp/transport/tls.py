@@ -1,6 +1,6 @@
 """TLS contexts, and what a failed TLS handshake means.
 
-Whom to trust is decided by an `ssl.SSLContext`: the application's, or `shared_context`. A context of the application is
+The trust is decided by an `ssl.SSLContext`: the application's, or `shared_context`. A context of the application is
 used as it is, never changed: other code may use it, too.
 
 OpenSSL tells in two ways why a handshake failed: by the code that X.509 verification ended with, or by the name of a

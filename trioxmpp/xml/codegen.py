@@ -32,7 +32,7 @@ class Source:
 
     @contextmanager
     def indented(self, by: int) -> Iterator[None]:
-        """Add lines deeper by so many levels within this block."""
+        """Add lines deeper by `levels` within this block."""
         self._depth += by
         yield
         self._depth -= by

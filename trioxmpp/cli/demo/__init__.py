@@ -2,7 +2,7 @@
 
 Romeo and Juliet log in to an XMPP server on this machine, over TCP and TLS, and send each other numbered messages.
 Romeo's wire is cut three times: by a reset in the middle of a message, by a plain end of the connection, and by a
-silence that nobody announces. Each time his session is resumed (XEP-0198), and in the end the books are compared:
+silence without any sign of an end. Each time the session is resumed (XEP-0198). In the end the tallies are compared:
 every message must have arrived exactly once. It takes about ten seconds.
 """
 

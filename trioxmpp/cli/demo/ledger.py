@@ -1,4 +1,4 @@
-"""The accounts: what was sent, what arrived, what the cuts did. Kept here, by nobody who has an interest in them."""
+"""The tallies: messages sent, messages arrived, cuts and their effect. The clients under test do not keep them."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Outage:
     resumed: float | None = None
     """When it was back."""
     cause: str | None = None
-    """What the client took it for."""
+    """The cause as the client saw it."""
 
     @property
     def time_to_notice(self) -> float | None:

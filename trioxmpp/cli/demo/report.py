@@ -1,4 +1,4 @@
-"""What the books say in the end, for a person."""
+"""The tallies at the end, as text for a person."""
 
 from __future__ import annotations
 

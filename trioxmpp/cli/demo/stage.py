@@ -34,7 +34,7 @@ class Stage:
         return f"xmpp://{self.host}:{self.port}"
 
     def password(self, name: str) -> str:
-        """What somebody logs in with."""
+        """Return the password of the account `name`."""
         return PASSWORDS[name]
 
 

@@ -29,15 +29,15 @@ class Tempo:
     talk: float = 1.0
     """How long they talk undisturbed, before each cut and after the last."""
     pace: float = 0.1
-    """From one message of somebody to the next."""
+    """The time from one message of a talker to the next."""
     soft_timeout: float = 1.0
-    """How much silence Romeo bears before he asks the server whether it is there; by default it is a minute."""
+    """The silence after which the client of Romeo asks the server for a sign of life."""
     round_trip_time: float = 1.0
-    """How long he waits for an answer; by default another one."""
+    """The time that the server then has to answer."""
     first_delay: float = 0.2
-    """How long he waits before he dials again, at least."""
+    """The shortest time before the client dials again."""
     last_delay: float = 0.6
-    """And at most."""
+    """The longest time."""
     patience: float = 5.0
     """How long the last messages may be under way."""
     linger: float = 0.3
@@ -70,7 +70,7 @@ CUTS = (
     Cut("TCP reset", "is torn while a message of Romeo's is on it", tear),
     Cut("TCP close", "is closed, in order but without a word", lambda relay, romeo: relay.close()),
     Cut(
-        "black hole", "swallows all and tells nobody: only a watchdog notices", lambda relay, romeo: relay.black_hole()
+        "black hole", "swallows all without a sign: only the watchdog notices", lambda relay, romeo: relay.black_hole()
     ),
 )
 
@@ -171,7 +171,7 @@ class Story:
         outage.noticed, outage.cause = self._now(), str(cause)
         self.tell("romeo", f"Suspended, after {outage.time_to_notice:.1f} s: {cause}", "bad")
         if len(self.ledger.outages) == 1:
-            self.tell("", "They talk on. What he says waits here, what he is told waits at the server.", "quiet")
+            self.tell("", "They talk on. Messages of Romeo wait here, those of Juliet wait at the server.", "quiet")
 
     def _resumed(self, outage: Outage) -> None:
         outage.resumed = self._now()

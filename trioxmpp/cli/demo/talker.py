@@ -1,4 +1,4 @@
-"""Somebody who talks and listens, and keeps books about both."""
+"""A client that sends and receives numbered messages, and keeps a tally of both."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Talker:
         self._changed = changed
 
     def say(self, padding: int = 0) -> None:
-        """Say the next number, and so many characters more. Without a link it is not refused: it waits."""
+        """Send the next number, and `padding` characters more. Without a link the message waits."""
         body = f"{self._says.sent + 1} {'.' * padding}"
         token = self._client.enqueue(Message(to=self._other, type=MessageType.CHAT, body=body))
         self._says.tokens.append(token)

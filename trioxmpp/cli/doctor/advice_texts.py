@@ -20,7 +20,7 @@ Level: TypeAlias = Literal["fault", "hint"]
 
 @record
 class AdviceText:
-    """What to do about one finding. `text` has places for ``{domain}``, ``{name}`` and ``{more}``."""
+    """The advice on one finding. `text` has places for ``{domain}``, ``{name}`` and ``{more}``."""
 
     level: Level
     whose: Whose

@@ -233,7 +233,7 @@ class Visit:
 
 @dataclass(slots=True)
 class Managed:
-    """What stream management was granted (XEP-0198)."""
+    """The stream management that was granted (XEP-0198)."""
 
     resumable: bool
     id: str | None = None

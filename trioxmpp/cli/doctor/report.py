@@ -192,10 +192,10 @@ def _managed(sm: Managed) -> str:
 
 def _to_do(told: Sequence[Advice], page: _Page) -> None:
     headings = {
-        ("fault", "admin"): "What to fix, for the operator of the server:",
-        ("fault", "user"): "What to fix here:",
-        ("hint", "admin"): "What could be better at the server:",
-        ("hint", "user"): "What could be better here:",
+        ("fault", "admin"): "To fix, for the operator of the server:",
+        ("fault", "user"): "To fix here:",
+        ("hint", "admin"): "To improve at the server:",
+        ("hint", "user"): "To improve here:",
     }
     for (level, whose), heading in headings.items():
         chosen = [each for each in told if (each.level, each.whose) == (level, whose)]

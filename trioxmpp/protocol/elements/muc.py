@@ -149,7 +149,7 @@ class Destroy(_Destroy):
 
 @xml.element(_USER, "x")
 class Occupant:
-    """What a room adds to a presence or message of an occupant, or to an invitation (§7).
+    """The element that a room adds to a presence or message of an occupant, or to an invitation (§7).
 
     Only a room may send it: a sender inside or outside of it can forge the element in a message.
     """

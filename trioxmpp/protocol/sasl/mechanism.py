@@ -1,4 +1,4 @@
-"""What a SASL mechanism is, and the values that it works on."""
+"""The type of a SASL mechanism, and the values that it works on."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ PlainMechanism = Generator[bytes | Derivation, bytes | None, None]
 
 
 class Strength(enum.IntEnum):
-    """What a login gives away to a man in the middle whose certificate we trust."""
+    """The secrets that a login gives away to a man in the middle whose certificate we trust."""
 
     DISCLOSED = 0
     """The password itself."""
@@ -59,7 +59,7 @@ class Strength(enum.IntEnum):
 
 
 class CredentialsKind(enum.Enum):
-    """What the credentials are."""
+    """The kind of credentials."""
 
     PASSWORD = "password"
     CERTIFICATE = "certificate"

@@ -18,7 +18,7 @@ from urllib.parse import quote, quote_plus
 
 __all__ = ["hide", "hide_message"]
 
-#: What stands in place of a secret.
+#: The text in place of a secret.
 MARK = "…"
 
 #: Characters of base64 that are certain to come from the secret, at least: fewer are found in any text.

@@ -1,8 +1,8 @@
 """The three stanzas of RFC 6120 §8: message, presence and IQ.
 
-A stanza is slotted and mutable, because filters may change it; its payloads are frozen (`trioxmpp.xml`). What came
-from the wire keeps its XML until somebody asks: reading the attributes is all that parsing does, children are read
-on first access, a payload becomes a typed object in `Stanza.get`, and what nobody knows survives a round trip.
+A stanza is slotted and mutable, because filters may change it; its payloads are frozen (`trioxmpp.xml`). A stanza that
+arrived keeps its XML until it is read: parsing reads the attributes only, children are read on first access, a payload
+becomes a typed object in `Stanza.get`, and unknown attributes and children survive a round trip.
 """
 
 from . import nested  # noqa: F401  (lets elements contain stanzas)

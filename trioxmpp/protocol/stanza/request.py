@@ -31,7 +31,7 @@ _known: dict[type[Any], tuple[type[Any] | None, bool]] = {}
 
 
 def response_type(payload_cls: type[Any]) -> tuple[type[Any] | None, bool]:
-    """What answers a request of this class: the payload class (None: nothing), and whether it may be absent."""
+    """Return the answer to a request of this class: the payload class (None: nothing), and whether it may be absent."""
     if payload_cls not in _known:
         _known[payload_cls] = _response_type(payload_cls)
     return _known[payload_cls]
