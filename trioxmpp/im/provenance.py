@@ -1,4 +1,4 @@
-"""What is believed, of whom, and what becomes of it otherwise: the rules of all services, as one table.
+"""The claims of messages: of whom each is believed, and what becomes of it otherwise: the rules of all services, as one table.
 
 An XMPP stanza proves one thing only: the server of its sender has checked ``from``. Everything inside of it is a claim
 of that sender. So each kind of claim has one rule here, which names the entity that may make it. A claim that fails its
@@ -104,7 +104,7 @@ def may_change(sender: Sender, author: Sender) -> bool:
 
 
 class Claim(enum.Enum):
-    """What an element in a message says."""
+    """The claims that an element in a message can make."""
 
     CARBON = "this is a copy of another message"
     ARCHIVE_RESULT = "this is an archived message"
@@ -120,7 +120,7 @@ class Claim(enum.Enum):
 
 
 class Otherwise(enum.Enum):
-    """What becomes of a message whose claim is not believed."""
+    """The fate of a message whose claim is not believed."""
 
     DROPPED = "the whole message is dropped, and counted"
     IGNORED = "the message counts, as if it did not have the element"
@@ -132,7 +132,7 @@ def _never(owner: JID, node: str) -> bool:
 
 @record
 class Context:
-    """What is known from elsewhere.
+    """The facts that are known from elsewhere.
 
     `account` is our own bare JID, and `features` are what our account announces. `room` is the bare JID of the room, if
     the message comes from one in which we are; `room_features` is what it announces, and `in_history` tells whether it

@@ -13,8 +13,8 @@ All that it keeps is:
   its end, but its attributes are not checked, and prefixes are not checked any more;
 - type, id, from and to of the first-level element.
 
-Malformed XML, an unbound prefix and restricted XML still end the stream (RFC 6120 §4.9.3, §11.1). XML that is malformed only in rare ways is not looked for: a name with a character that is not ASCII and not allowed in names, and
-one attribute by two prefixes.
+Malformed XML, an unbound prefix and restricted XML still end the stream (RFC 6120 §4.9.3, §11.1). Two rare offences are
+not looked for: a name with a character that is not ASCII and not allowed in names, and one attribute by two prefixes.
 """
 
 from __future__ import annotations
