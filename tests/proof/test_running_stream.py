@@ -43,7 +43,7 @@ class World(Server):
     def __init__(self, nursery: trio.Nursery, happened: Counter[str]) -> None:
         super().__init__(happened)
         self.nursery = nursery
-        self.stream = StanzaStream("romeo@example.test", liveness=Liveness(60, 60))
+        self.stream = StanzaStream("romeo@example.test", liveness=Liveness(60, 60), nursery=nursery)
         self.client = Client(self.stream, JID.parse("romeo@example.test/orchard"))
         self.link: Link | None = None
         self.established = False

@@ -32,7 +32,7 @@ class Scene:
     """
 
     def __init__(self, nursery: trio.Nursery, links: AsyncExitStack) -> None:
-        self.stream = StanzaStream("romeo@example.test", liveness=Liveness(None, None))
+        self.stream = StanzaStream("romeo@example.test", liveness=Liveness(None, None), nursery=nursery)
         self.client = Client(self.stream, JID.parse("romeo@example.test/orchard"))
         self.nursery = nursery
         self._links = links

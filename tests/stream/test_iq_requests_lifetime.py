@@ -1,5 +1,7 @@
 """Handlers and the ends that things have: of the link, of the session, of a nursery."""
 
+from contextlib import ExitStack
+
 import pytest
 import trio
 import trio.testing
@@ -238,12 +240,14 @@ async def test_an_answer_that_could_not_be_written_is_replaced_once_over_all_lin
 
 
 async def test_a_handler_that_is_cancelled_though_the_session_goes_on_owes_an_answer(autojump_clock, scene):
-    async with trio.open_nursery() as scene.nursery:
-        peer = await scene.starts(sm="sm-1")
-        dreamer = Dreamer(scene.stream)
-        await peer.says(DREAM)
-        await trio.sleep(1)
-        scene.nursery.cancel_scope.cancel()
+    with ExitStack() as stack:
+        async with trio.open_nursery() as scene.nursery:
+            stack.enter_context(scene.stream.core.handlers_in(scene.nursery))
+            peer = await scene.starts(sm="sm-1")
+            dreamer = Dreamer(scene.stream)
+            await peer.says(DREAM)
+            await trio.sleep(1)
+            scene.nursery.cancel_scope.cancel()
     assert dreamer.cancelled == 1
     async with trio.open_nursery() as scene.nursery:
         peer = await scene.resumes(handled=1)
@@ -264,11 +268,13 @@ async def test_what_a_handler_raises_while_others_cancel_it_stays_inside_too(aut
             nursery.start_soon(trio.sleep_forever)
 
     scene.stream.register_iq_request_handler(IQType.GET, Dream, handler)
-    async with trio.open_nursery() as scene.nursery:
-        peer = await scene.starts(sm="sm-1")
-        await peer.says(DREAM)
-        await trio.sleep(1)
-        scene.nursery.cancel_scope.cancel()
+    with ExitStack() as stack:
+        async with trio.open_nursery() as scene.nursery:
+            stack.enter_context(scene.stream.core.handlers_in(scene.nursery))
+            peer = await scene.starts(sm="sm-1")
+            await peer.says(DREAM)
+            await trio.sleep(1)
+            scene.nursery.cancel_scope.cancel()
     assert "while cleaning up" in caplog.text
     async with trio.open_nursery() as scene.nursery:
         peer = await scene.resumes(handled=1)

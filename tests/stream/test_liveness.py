@@ -10,21 +10,22 @@ import trio
 from tests.dialogs import R
 from trioxmpp import IQ, IQType, Liveness, Message, MessageType, StanzaStream, StreamTimeout
 from trioxmpp.protocol.elements.ping import Ping
+from trioxmpp.stream.liveness import Clocks
+from trioxmpp.testing import open_peer_pair
 
 PING = "<iq type='get' id='$1'><ping xmlns='urn:xmpp:ping'/></iq>"
 
 
 @pytest.fixture
 def watched(scene):
-    """The scene with the limits that a stream has if nobody sets others."""
-    limits = Liveness()
-    scene.stream.soft_timeout, scene.stream.round_trip_time = limits.soft_timeout, limits.round_trip_time
+    """The scene with limits of a minute each."""
+    scene.stream.soft_timeout = scene.stream.round_trip_time = 60
     return scene
 
 
-def test_both_limits_are_a_minute_unless_set() -> None:
+def test_the_default_is_below_the_minute_after_which_proxies_cut_a_silent_link() -> None:
     stream = StanzaStream()
-    assert (stream.soft_timeout, stream.round_trip_time) == (60, 60)
+    assert (stream.soft_timeout, stream.round_trip_time) == (45, 60)
 
 
 @pytest.mark.parametrize("value", [5.0, timedelta(seconds=5), None])
@@ -55,7 +56,7 @@ def test_a_limit_that_is_no_duration_is_refused(value) -> None:
         stream.soft_timeout = value
     with pytest.raises(ValueError, match="time limit"):
         stream.round_trip_time = value
-    assert (stream.soft_timeout, stream.round_trip_time) == (60, 60)
+    assert (stream.soft_timeout, stream.round_trip_time) == (45, 60)
 
 
 def test_what_older_versions_of_the_seed_had_is_not_there() -> None:
@@ -349,3 +350,129 @@ async def test_an_idle_link_keeps_no_parser_and_reads_on_as_if_nothing_were(auto
         await trio.sleep(6)
         await peer.says_raw(b"Hark</body></message>")
         assert (await anext(inbox)).id == "half"
+
+
+# --- the other silence: ours
+
+
+async def heard_raw(peer, seconds: float) -> list[float]:
+    """Return the times at which the client says anything, white space included, within some seconds."""
+    times = []
+    with trio.move_on_after(seconds):
+        while True:
+            await peer.wire.receive_some(65536)
+            times.append(trio.current_time())
+    return times
+
+
+@pytest.mark.parametrize(("idle", "longest"), [(None, 300), (100, 100), (30, 30), (86_400, 300)])
+async def test_we_say_something_though_only_the_server_has_something_to_say(autojump_clock, watched, idle, longest):
+    """F19: the server speaks every 30 seconds, for half an hour; it may think that we are gone (XEP-0478)."""
+    limits = f"<limits xmlns='urn:xmpp:stream-limits:0'><idle-seconds>{idle}</idle-seconds></limits>" if idle else ""
+    async with open_peer_pair(features=(limits,)) as (xmlstream, peer):
+        await watched.runs(xmlstream)
+        last, most = trio.current_time(), 0.0
+        for _ in range(60):
+            for time in await heard_raw(peer, 30):
+                last, most = time, max(most, time - last)
+            await peer.says("<message from='juliet@example.test'/>")
+        assert 0 < most < longest
+        watched.stream.stop()
+
+
+async def test_white_space_of_ours_is_not_said_while_we_speak_anyway(autojump_clock, watched):
+    peer = await watched.starts()
+    times = []
+    for _ in range(20):
+        watched.client.enqueue(Message(to="juliet@example.test", body="Hi"))
+        await peer.says_raw(b" ")
+        times += await heard_raw(peer, 55)
+    assert len(times) == 20
+
+
+# --- a process that stands still, and a machine that sleeps
+
+
+@pytest.mark.parametrize("managed", [False, True])
+@pytest.mark.parametrize("before", [1, 59, 61, 100, 119])
+async def test_a_process_that_stood_still_asks_before_it_gives_up(watched, autojump_clock, before, managed):
+    """F20: whenever it stops, also right before the end of its patience, the server has a minute to answer."""
+    peer = await watched.starts(sm="sm-1" if managed else None)
+    with trio.move_on_after(before):
+        while True:
+            await peer.wire.receive_some(65536)
+    autojump_clock.jump(1000)
+    begun = trio.current_time()
+    await peer.hears()
+    assert trio.current_time() == begun
+    await peer.expects_nothing(59)
+    await peer.says_raw(b" ")
+    await peer.expects_nothing(59)
+    assert watched.stream.running
+
+
+class Wall:
+    """Two clocks, of which one goes on while the machine sleeps."""
+
+    def __init__(self) -> None:
+        self.slept = 0.0
+
+    def clocks(self) -> Clocks:
+        return Clocks(lambda: trio.current_time() + self.slept, trio.current_time)
+
+
+@pytest.mark.parametrize("jump", [60, 3600, -60])
+async def test_a_machine_that_has_slept_checks_its_link(autojump_clock, nursery, jump):
+    """F22: the clock that timeouts go by has stood still; the other one tells of it."""
+    wall = Wall()
+    async with open_peer_pair() as (xmlstream, peer):
+        stream = StanzaStream("romeo@example.test", liveness=Liveness(60, 60), clocks=wall.clocks())
+        ended = []
+
+        async def run(task_status):
+            try:
+                await stream.run(xmlstream, task_status=task_status)
+            except StreamTimeout:
+                ended.append(trio.current_time())
+
+        async with trio.open_nursery() as inner:
+            await inner.start(run)
+            await peer.expects_nothing(20)
+            wall.slept += jump
+            begun = trio.current_time()
+            await peer.expects(PING)
+            assert trio.current_time() - begun <= 5
+        assert ended[0] - begun <= 20
+
+
+async def test_a_clock_that_is_corrected_a_little_is_no_reason_to_ask(autojump_clock, nursery):
+    wall = Wall()
+    async with open_peer_pair() as (xmlstream, peer):
+        stream = StanzaStream("romeo@example.test", liveness=Liveness(600, 60), clocks=wall.clocks())
+        await nursery.start(stream.run, xmlstream)
+        for _ in range(50):
+            await peer.expects_nothing(10)
+            wall.slept += 1
+        stream.stop()
+
+
+async def test_a_ping_of_ours_is_not_among_what_was_not_delivered(autojump_clock, watched):
+    """F76"""
+    peer = await watched.starts()
+    await peer.expects(PING)
+    token = watched.client.enqueue(Message(to="juliet@example.test", body="Hi"))
+    peer.reset()
+    await watched.outcome()
+    assert watched.stream.undelivered in ((), (token,))
+
+
+async def test_a_ping_goes_before_all_that_is_queued(autojump_clock, scene):
+    peer = await scene.starts(capacity=1000)
+    scene.stream.soft_timeout = 60
+    for _ in range(20):
+        scene.client.enqueue(Message(to="juliet@example.test", body="x" * 10_000))
+    await trio.sleep(61)
+    before = 0
+    while (await peer.hears()).tag != "{jabber:client}iq":
+        before += 1
+    assert before <= 4

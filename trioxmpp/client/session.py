@@ -121,17 +121,21 @@ class Session:
         """Have `stanza` sent in this session, after everything that was enqueued before it; returns at once.
 
         A stanza without an id gets one. ``await token`` waits for the outcome; `on_state_change` is called with the
-        token and each of its states. Raises ValueError, and sends nothing, if the stanza is not valid, and
+        token and each of its states. Raises ValueError, and sends nothing, if the stanza is not valid or larger than
+        the server takes (`StanzaTooLarge`), `OutboxFull` while too much waits to be sent and acknowledged, and
         `SessionLost` if the session is over.
         """
         self._check(stanza)
+        self._state.check_room()
         return self._state.enqueue(stanza, OutgoingStanza(stanza, on_state_change=on_state_change))
 
     def _check(self, stanza: Message | Presence | IQ) -> None:
-        """Check that `stanza` can be enqueued."""
+        """Check that `stanza` can be enqueued, once there is room."""
+        self._state.check_thread()
         if self._state.ended is not None:
             raise self._lost()
         stanza.validate()
+        self._state.check_size(stanza)
 
     async def send(
         self,
@@ -145,6 +149,7 @@ class Session:
             return await self._send_request(stanza, timeout, on_reply)
         if on_reply is not None:
             raise ValueError("only a request has a reply that on_reply could be called with")
+        await self._state.wait_for_room()
         await self.enqueue(stanza)
         return None
 
@@ -168,6 +173,7 @@ class Session:
                 outcome = on_reply(reply)
 
         self._check(iq)
+        await self._state.wait_for_room()
         iq.id = iq.id or new_id()
         written = None if timeout is None else trio.Event()
         with self._state.replies.expect(iq.to, iq.id, self._core.router.local_jid, deliver) as waiter:

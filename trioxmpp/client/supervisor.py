@@ -165,7 +165,7 @@ class Supervisor:
                 await self._left.wait()  # the supervisor is about to say why it cancelled the body
         self._end(self.failure or DestructionRequested("the client was closed"))
         try:
-            await self.core.close(GRACE / 2)
+            await self.core.close(GRACE / 2, flush=True)
             self.core.router.close(self.failure)
             self._events.close(self.failure)
         finally:

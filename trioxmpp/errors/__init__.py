@@ -13,8 +13,8 @@
     ├── XMPPError  .condition .text .texts .application .address .by
     │   └── XMPPAuthError XMPPCancelError XMPPContinueError XMPPModifyError XMPPWaitError
     └── ErroneousStanza            arrived, but could not be parsed; .partial
-    RuntimeError: StanzaAborted, StanzaDropped, InboxOverflow, StoreError
-    ValueError: JIDError, ElementError (.path says where)
+    RuntimeError: StanzaAborted, StanzaDropped, InboxOverflow, OutboxFull, StoreError
+    ValueError: JIDError, StanzaTooLarge, ElementError (.path says where)
 
 A fault of the network is a `ConnectionError`, so ``except OSError`` catches it. An error that a peer reports for one
 stanza is a `StanzaError`. All others are mistakes of the calling program.
@@ -44,12 +44,14 @@ __all__ = [
     "ErrorType",
     "InboxOverflow",
     "JIDError",
+    "OutboxFull",
     "SessionLost",
     "Stage",
     "StanzaAborted",
     "StanzaCondition",
     "StanzaDropped",
     "StanzaError",
+    "StanzaTooLarge",
     "StoreError",
     "StreamCondition",
     "StreamError",
@@ -317,6 +319,25 @@ class InboxOverflow(RuntimeError):
 
     The stanzas that did fit were delivered first; at least one after them was not.
     """
+
+
+class OutboxFull(RuntimeError):
+    """Too much waits to be sent and acknowledged: the link is slower than the application, or there is none.
+
+    Nothing was enqueued. ``await client.send(...)`` waits for room instead.
+    """
+
+
+class StanzaTooLarge(_Copyable, ValueError):
+    """The server has said that it does not take a stanza of this size (XEP-0478). Nothing was sent.
+
+    `octets` is the size of the stanza, `limit` what the server takes.
+    """
+
+    def __init__(self, octets: int, limit: int) -> None:
+        super().__init__(f"the stanza has {octets:,} octets, and the server takes {limit:,} (XEP-0478)")
+        self.octets = octets
+        self.limit = limit
 
 
 class StoreError(RuntimeError):

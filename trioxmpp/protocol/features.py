@@ -9,7 +9,19 @@ from . import ns, sm
 from .elements import csi
 from .sasl2 import SASL2Offer, parse_offer
 
-__all__ = ["StreamFeatures", "parse_features"]
+__all__ = ["StreamFeatures", "StreamLimits", "parse_features"]
+
+_LIMITS = "urn:xmpp:stream-limits:0"
+
+
+@record
+class StreamLimits:
+    """What the server takes (XEP-0478); None where it does not say."""
+
+    max_bytes: int | None = None
+    """The octets of one first-level element."""
+    idle_seconds: int | None = None
+    """The seconds of silence after which the server may think that we are gone."""
 
 
 @record
@@ -29,6 +41,8 @@ class StreamFeatures:
     sm: bool = False
     csi: bool = False
     """Whether the server takes client state indications (XEP-0352)."""
+    limits: StreamLimits | None = None
+    """The limits of the stream (XEP-0478); None if none are announced."""
     tags: frozenset[str] = frozenset()
     """The tags of all features, as ``{namespace}name``."""
 
@@ -91,8 +105,24 @@ def parse_features(element: xml.Element) -> StreamFeatures:
         session_required=any(not session.optional for session in offered.session),
         sm=bool(offered.sm),
         csi=csi.TAG in tags,
+        limits=_limits(element),
         tags=tags,
     )
+
+
+def _limits(element: xml.Element) -> StreamLimits | None:
+    announced = element.find(f"{{{_LIMITS}}}limits")
+    if announced is None:
+        return None
+    return StreamLimits(_positive(announced, "max-bytes"), _positive(announced, "idle-seconds"))
+
+
+def _positive(limits: xml.Element, name: str) -> int | None:
+    """Return the positive integer in a child of the limits; None if there is no such child or number."""
+    text = (limits.findtext(f"{{{_LIMITS}}}{name}") or "").strip()
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        return None
+    return int(text) or None
 
 
 def _channel_bindings(element: xml.Element) -> tuple[str, ...] | None:

@@ -122,6 +122,10 @@ class StreamManagement(Generic[T]):
         self.base = h
         return [self.unacked.popleft() for _ in range(count)]
 
+    def retract_first(self) -> T:
+        """Forget the oldest item that is in flight, and return it: the peer has not counted it, and never will."""
+        return self.unacked.popleft()
+
     def in_flight(self) -> Iterable[T]:
         """Return the stanzas to send again after a resumption, in the original order (XEP-0198 §5)."""
         return tuple(self.unacked)

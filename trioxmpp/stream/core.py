@@ -22,6 +22,7 @@ from ..errors import DestructionRequested, StreamError, StreamTimeout
 from ..jid import JID
 from ..protocol import sm
 from .bare import bare
+from .home import Home
 from .inbound.reader import Reader
 from .inbound.router import Router
 from .link import Link
@@ -39,6 +40,9 @@ __all__ = ["END_OF_RUN", "Effect", "EndedBy", "Management", "StreamCore"]
 #: Seconds that a proper close may take, and that it may still take once it is cancelled.
 CLOSE_TIMEOUT = 15.0
 CLOSE_GRACE = 2.0
+
+#: The share of that time in which what is queued is written before the footer.
+FLUSH_SHARE = 0.75
 
 
 class EndedBy(enum.Enum):
@@ -109,23 +113,26 @@ class StreamCore:
         logger: logging.Logger,
         journal: Journal | None = None,
         session: SessionState | None = None,
+        nursery: trio.Nursery | None = None,
     ) -> None:
+        self.home = Home()
+        """The thread of the stream."""
         self.session = session or SessionState(journal=journal)
         self.link: Link | None = None
         self.undelivered: tuple[StanzaToken, ...] = ()
         """What was not delivered when the last session ended."""
         self.router = Router(local_jid, self.start_handler, logger)
         self.liveness = liveness
-        self.on_failure: Signal[Exception] = Signal()
-        self.on_stream_destroyed: Signal[Exception] = Signal()
-        self.on_stream_established: Signal[()] = Signal()
+        self.on_failure: Signal[Exception] = Signal(logger=logger)
+        self.on_stream_destroyed: Signal[Exception] = Signal(logger=logger)
+        self.on_stream_established: Signal[()] = Signal(logger=logger)
         self.link_changed = trio.lowlevel.ParkingLot()
         """Tasks wait here for a link to begin or to end, or for the session to be over."""
         self._journal = journal
         self._ack_after = ack_after
         self._logger = logger
-        self._runner: trio.lowlevel.Task | None = None
-        self._handlers: trio.Nursery | None = None
+        self._handlers = nursery
+        self._is_open = False
 
     @property
     def running(self) -> bool:
@@ -137,19 +144,26 @@ class StreamCore:
     @contextmanager
     def handlers_in(self, nursery: trio.Nursery) -> Iterator[None]:
         """While the block runs, async handlers of requests are tasks of `nursery`."""
-        if self._handlers is not None:
-            raise RuntimeError("this stream is an open block already")
-        self._handlers = nursery
+        before, self._handlers = self._handlers, nursery
         try:
             yield
         finally:
-            self._handlers = None
+            self._handlers = before
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
         """A block with a nursery for handlers, at whose end the stream is closed."""
-        if self._handlers is not None:
+        if self._is_open:
             raise RuntimeError("this stream is an open block already")
+        self._is_open = True
+        try:
+            async with self._opened():
+                yield
+        finally:
+            self._is_open = False
+
+    @asynccontextmanager
+    async def _opened(self) -> AsyncIterator[None]:
         with bare() as inside:
             async with trio.open_nursery() as nursery:
                 with self.handlers_in(nursery):
@@ -158,7 +172,7 @@ class StreamCore:
                             yield
                     except BaseException:
                         with trio.CancelScope(shield=True):
-                            await self.close(CLOSE_GRACE)
+                            await self.close(CLOSE_GRACE, flush=True)
                         raise
                     else:
                         await self.aclose()
@@ -166,13 +180,13 @@ class StreamCore:
                         nursery.cancel_scope.cancel(reason="the block of the stanza stream was left")
 
     def start_handler(self, function: Callable[..., Awaitable[Any]], *args: Any) -> None:
-        """Start a handler where it may outlive the link: in the nursery that was given, or beside the running task."""
-        nursery = self._handlers
-        if nursery is None:
-            assert self._runner is not None
-            nursery = self._runner.parent_nursery
-        assert nursery is not None
-        nursery.start_soon(function, *args)
+        """Start a handler, which outlives the link. RuntimeError if there is no nursery for it."""
+        if self._handlers is None:
+            raise RuntimeError(
+                "an async handler needs a nursery: run the stream in its block (async with stream), or give it one "
+                "(StanzaStream(..., nursery=nursery))"
+            )
+        self._handlers.start_soon(function, *args)
 
     # --- links
 
@@ -255,11 +269,18 @@ class StreamCore:
             if link.session.sm is not None:
                 link.control.send_nowait(Control.WANT_ACK)
             else:
-                link.session.ping(self.router.local_jid)
+                link.control.send_nowait(Control.PING, link.session.ping(self.router.local_jid))
 
-        writer = Writer(link, self.router, self._ack_after)
-        reader = Reader(link, self.router, writer)
-        watchdog = Watchdog(link.xmlstream, self.liveness, ask)
+        def speak() -> None:
+            """Say something: white space, where that is no element (RFC 6120 §4.6.1, RFC 7395 §3.7)."""
+            if link.xmlstream.transport.is_message_based:
+                ask()
+            else:
+                link.control.send_nowait(Control.KEEPALIVE)
+
+        writer = Writer(link, self.router, self._ack_after, self._logger)
+        reader = Reader(link, self.router, writer, self._logger)
+        watchdog = Watchdog(link.xmlstream, self.liveness, ask, speak)
 
         def begun() -> None:
             started()
@@ -273,6 +294,7 @@ class StreamCore:
 
     def stop(self) -> None:
         """End the link, if there is one."""
+        self.home.check()
         if self.link is not None:
             self.link.stop()
 
@@ -295,6 +317,7 @@ class StreamCore:
 
     def stop_sm(self) -> None:
         """Forget about stream management, and so about the session."""
+        self.home.check()
         if self.running:
             raise RuntimeError("stream management cannot be stopped while the stream is running")
         if self.session.sm is None:
@@ -312,12 +335,19 @@ class StreamCore:
                 await self.close(CLOSE_GRACE)
             raise
 
-    async def close(self, patience: float) -> None:
-        """Like `aclose`, in `patience` seconds and a second for closing the transport. Cancelling gives up at once."""
+    async def close(self, patience: float, *, flush: bool = False) -> None:
+        """Like `aclose`, in `patience` seconds and a second for closing the transport. Cancelling gives up at once.
+
+        With `flush` what is queued is written first, in three quarters of that time at most.
+        """
         link = self.link
         if link is not None:
+            began = trio.current_time()
+            if flush and link.live:
+                with trio.move_on_after(patience * FLUSH_SHARE):
+                    await link.session.outgoing.wait_drained()
             link.close()
-            with trio.move_on_after(patience) as limit:
+            with trio.move_on_at(began + patience) as limit:
                 await link.ended.wait()
             if limit.cancelled_caught:
                 link.give_up()
@@ -350,12 +380,13 @@ class StreamCore:
             raise RuntimeError("the stream is already running")
 
     def _attach(self, xmlstream: XmlStream) -> Link:
-        self._runner = trio.lowlevel.current_task()
-        self.link = Link(self.session, xmlstream)
+        self.home.enter()
+        self.session.begins_link(self.home, None if xmlstream.limits is None else xmlstream.limits.max_bytes)
+        self.link = Link(self.session, xmlstream, self._logger)
         return self.link
 
     def _detach(self, link: Link) -> None:
-        self.link = self._runner = None
+        self.link = None
         link.ended.set()
         self.link_changed.unpark_all()
 

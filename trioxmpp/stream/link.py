@@ -21,7 +21,7 @@ from .xmlstream import XmlStream
 
 __all__ = ["Link", "SMNegotiation"]
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 Task = Callable[[], Awaitable[None]]
 
@@ -53,7 +53,8 @@ class Link:
     never more than one exception to report.
     """
 
-    def __init__(self, session: SessionState, xmlstream: XmlStream) -> None:
+    def __init__(self, session: SessionState, xmlstream: XmlStream, logger: logging.Logger = _logger) -> None:
+        self._logger = logger
         self.session = session
         self.xmlstream = xmlstream
         self.control = ControlChannel(session.doorbell)
@@ -88,7 +89,7 @@ class Link:
             except Exception as exc:
                 if not self.closing:
                     raise
-                logger.debug("ignored, since the stream is being closed: %r", exc)
+                self._logger.debug("ignored, since the stream is being closed: %r", exc)
             await footers.wait()
             self._scope.cancel(reason="both sides have closed the stream")
 
@@ -165,7 +166,7 @@ class Link:
     def _answered(self) -> SMNegotiation | None:
         negotiation, self._sm_negotiation = self._sm_negotiation, None
         if negotiation is None:
-            logger.warning("the server answers a request for stream management that we did not make")
+            self._logger.warning("the server answers a request for stream management that we did not make")
         else:
             self.control.send_nowait(Control.ANSWERED)
         return negotiation

@@ -1,8 +1,22 @@
-"""Whether the link is still alive: the only task with a clock."""
+"""Whether the link is still alive: the only task with a clock.
+
+There are two silences. If the *server* has said nothing for `soft_timeout`, it is asked to say something; only when it
+has been asked, and `round_trip_time` has passed since, the link is dead. A process that stood still (SIGSTOP, a machine
+that slept) has not waited, however late it is: it asks again. If *we* have said nothing for some minutes, or for most
+of the time that the server tolerates (XEP-0478 `idle-seconds`), we say something, or the server may think that we are
+gone (RFC 6120 §4.6.1).
+
+What a slow link has to carry delays the answer: the question stands behind it. So the patience begins when all that
+was written before has arrived (`XmlStream.arrives_by`), as far as that is more than a usual buffer.
+
+A machine that sleeps stops the clock that timeouts are measured by, and goes on with the one on the wall. If one of the
+two clocks jumps against the other, the link is checked at once.
+"""
 
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import NamedTuple
@@ -11,22 +25,52 @@ import trio
 
 from ..errors import StreamTimeout
 from ..record import record
-from .xmlstream import XmlStream
+from .xmlstream import SLOWEST_LINK, XmlStream
 
-__all__ = ["Liveness", "LivenessSettings", "Watchdog"]
+__all__ = ["Clocks", "Liveness", "LivenessSettings", "Watchdog"]
+
+#: Seconds of silence after which a link is idle, and frees the memory that it needs for reading only.
+IDLE_AFTER = 5.0
+
+#: We say something at least every few minutes, and in this share of the time that the server tolerates.
+KEEPALIVE = 240.0
+KEEPALIVE_SHARE = 0.75
+
+#: A buffer that is usual: octets on the way that do not make us more patient.
+USUAL_BUFFER = 65536
+
+#: If the watchdog wakes up this many seconds too late, the process stood still.
+LATE = 5.0
+
+#: The clocks are compared every few seconds. A difference that changes by this many seconds is a jump.
+COMPARED_EVERY = 5.0
+JUMP = 10.0
+PATIENCE_AFTER_JUMP = 10.0
 
 
 @record
 class Liveness:
     """How much silence is tolerated, in seconds.
 
-    After `soft_timeout` without a byte the server is asked to say something; if it does not within `round_trip_time`,
-    the link is dead. None for `round_trip_time` means never dead, None for `soft_timeout` never asked either; neither
-    is wise, since TCP alone takes many minutes to notice.
+    After `soft_timeout` without a byte the server is asked to say something; if it does not within `round_trip_time`
+    from then on, the link is dead. None for `round_trip_time` means never dead, None for `soft_timeout` never asked
+    either; neither is wise, since TCP alone takes many minutes to notice. The default is below the 60 seconds after
+    which common proxies cut a silent link.
     """
 
-    soft_timeout: float | timedelta | None = 60.0
+    soft_timeout: float | timedelta | None = 45.0
     round_trip_time: float | timedelta | None = 60.0
+
+
+class Clocks(NamedTuple):
+    """The two clocks that are compared: both give seconds. Only `wall` goes on while the machine sleeps."""
+
+    wall: Callable[[], float] = time.time
+    steady: Callable[[], float] = time.monotonic
+
+    def difference(self) -> float:
+        """Return by how much one is ahead of the other."""
+        return self.wall() - self.steady()
 
 
 class LinkCheck(NamedTuple):
@@ -34,6 +78,19 @@ class LinkCheck(NamedTuple):
 
     since: float = -math.inf
     patience: float = 0.0
+
+
+class Question(NamedTuple):
+    """The server was asked to say something."""
+
+    silence: float
+    """The beginning of the silence in which it was asked."""
+    check: LinkCheck
+    """The doubt about which it was asked."""
+    asked: float
+    """When it was asked."""
+    delay: float
+    """How many seconds what was written before may still be on the way."""
 
 
 def _seconds(value: float | timedelta | None) -> float | None:
@@ -47,9 +104,10 @@ def _seconds(value: float | timedelta | None) -> float | None:
 class LivenessSettings:
     """The two limits as they are now. A change applies to the silence that is going on."""
 
-    def __init__(self, limits: Liveness) -> None:
+    def __init__(self, limits: Liveness, clocks: Clocks | None = None) -> None:
         self._soft_timeout = _seconds(limits.soft_timeout)
         self._round_trip_time = _seconds(limits.round_trip_time)
+        self.clocks = clocks or Clocks()
         self.changed = trio.lowlevel.ParkingLot()
         self.check = LinkCheck()
 
@@ -89,36 +147,48 @@ class LivenessSettings:
         self.changed.unpark_all()
 
 
-#: Seconds of silence after which a link is idle, and lets go of the memory that it needs for reading only.
-IDLE_AFTER = 5.0
-
-
 class Watchdog:
     """Watches one XML stream. `XmlStream.heard` decides what counts as a sign of life.
 
-    A sign of life need not answer what was asked.
+    A sign of life need not answer what was asked. `ask` has the server say something, `speak` says something to it.
     """
 
-    def __init__(self, xmlstream: XmlStream, settings: LivenessSettings, ask: Callable[[], None]) -> None:
+    def __init__(
+        self, xmlstream: XmlStream, settings: LivenessSettings, ask: Callable[[], None], speak: Callable[[], None]
+    ) -> None:
         self._xmlstream = xmlstream
         self._settings = settings
         self._ask = ask
+        self._speak = speak
+        self._question: Question | None = None
+        self._difference = settings.clocks.difference()
+        idle = None if xmlstream.limits is None else xmlstream.limits.idle_seconds
+        self._keepalive = KEEPALIVE if idle is None else min(KEEPALIVE, idle * KEEPALIVE_SHARE)
 
     async def run(self) -> None:
         """Wait until the silence is too long, and raise StreamTimeout."""
-        asked: tuple[float, LinkCheck] | None = None  # in which silence we asked, and after which doubt
-        rested = -math.inf  # the start of the silence in which we let go of what an idle link needs not
+        rested = -math.inf  # the start of the silence in which we freed what an idle link needs not
+        spoke = -math.inf  # when we said something only so as not to be silent
         looked = False
+        compare = trio.current_time() + COMPARED_EVERY
         while True:
-            heard, check, now = self._xmlstream.heard, self._settings.check, trio.current_time()
-            question, death = self._deadlines(heard, check)
-            if asked == (heard, check):
-                question = math.inf
+            heard, now = self._xmlstream.heard, trio.current_time()
+            ask, death = self._deadlines(heard, self._settings.check)
             quiet = math.inf if rested == heard else heard + IDLE_AFTER
-            if now < min(question, death, quiet):
+            silent = max(self._xmlstream.spoken, spoke) + self._keepalive
+            due = min(ask, death, quiet, silent, compare)
+            if now < due:
                 looked = False
-                with trio.CancelScope(deadline=min(question, death, quiet)):
+                with trio.CancelScope(deadline=due):
                     await self._settings.changed.park()
+                if trio.current_time() > due + LATE:
+                    self._question = None  # we stood still, and have not waited for an answer
+            elif now >= compare:
+                compare = now + COMPARED_EVERY
+                self._compare_clocks()
+            elif now >= silent:
+                spoke = now
+                self._speak()
             elif now >= quiet:
                 rested = heard
                 self._xmlstream.release_buffers()
@@ -129,14 +199,25 @@ class Watchdog:
             elif now >= death:
                 raise StreamTimeout(f"timeout: nothing was heard from the server for {now - heard:.3g} seconds")
             else:
-                asked = heard, check
+                delay = max(0.0, self._xmlstream.arrives_by - now - USUAL_BUFFER / SLOWEST_LINK)
+                self._question = Question(heard, self._settings.check, now, delay)
                 self._ask()
 
     def _deadlines(self, heard: float, check: LinkCheck) -> tuple[float, float]:
-        """When to ask, and when to give up, if nothing was heard since `heard`."""
+        """When to ask, and when to give up, if nothing was heard since `heard`. One of them is infinite."""
         soft, round_trip = self._settings.soft_timeout, self._settings.round_trip_time
-        question = math.inf if soft is None else heard + soft
-        death = math.inf if round_trip is None else question + round_trip
-        if check.since > heard:
-            question, death = min(question, check.since), min(death, check.since + check.patience)
-        return question, death
+        in_doubt, question = check.since > heard, self._question
+        is_open = question is not None and (heard == question.silence or heard < question.asked)
+        if question is None or not is_open or (in_doubt and question.check != check):
+            ask = math.inf if soft is None else heard + soft
+            return (min(ask, check.since) if in_doubt else ask), math.inf
+        death = math.inf if round_trip is None else question.asked + round_trip + question.delay
+        if in_doubt:
+            death = min(death, question.asked + check.patience + question.delay)
+        return math.inf, death
+
+    def _compare_clocks(self) -> None:
+        """Check the link if one of the clocks has jumped against the other: the machine has slept."""
+        before, self._difference = self._difference, self._settings.clocks.difference()
+        if abs(self._difference - before) >= JUMP:
+            self._settings.check_link(PATIENCE_AFTER_JUMP)

@@ -6,18 +6,25 @@ from typing import Protocol
 
 import trio
 
-from ..errors import DestructionRequested
+from ..errors import DestructionRequested, OutboxFull, StanzaTooLarge
 from ..jid import JID
 from ..protocol.elements.ping import Ping
 from ..protocol.sm import Resume, StreamManagement
 from ..protocol.stanza import IQ, IQType, Message, Presence
+from .home import Home
 from .ids import new_id
 from .inbound.handled import HandledCounter
 from .inbound.replies import ReplyTable
 from .outbound.channels import Doorbell, OutgoingChannel
 from .outbound.token import ACKED, ACTIVE, SENT, OutgoingStanza, StanzaState
 
-__all__ = ["Journal", "SessionState", "closed_session"]
+__all__ = ["MAX_OUTGOING", "Journal", "SessionState", "closed_session"]
+
+#: How many octets of stanzas may wait to be sent and acknowledged. An application that makes more is told to wait.
+MAX_OUTGOING = 16 << 20
+
+#: By how much a text may grow when it is written as XML: each ``"`` becomes ``&quot;``.
+_WORST_GROWTH = 6
 
 #: What is in flight: a token, and the bytes to send again after a resumption (filters have seen them already).
 Sent = tuple[OutgoingStanza, bytes]
@@ -42,12 +49,18 @@ class SessionState:
     __slots__ = (
         "_being_written",
         "_bytes_offered",
+        "_condemned",
+        "_home",
         "_ping_id",
+        "_room",
+        "_suspect",
         "doorbell",
         "ended",
         "established",
         "handled",
+        "in_flight",
         "journal",
+        "max_bytes",
         "outgoing",
         "replies",
         "resume_requests",
@@ -70,6 +83,14 @@ class SessionState:
         self.established = False
         self.ended = ended
         """Why nothing can be enqueued any more."""
+        self.in_flight = 0
+        """The octets of the stanzas that were sent and not acknowledged."""
+        self.max_bytes: int | None = None
+        """The most octets of a stanza that the server takes (XEP-0478); None if it has not said."""
+        self._room = trio.lowlevel.ParkingLot()
+        self._home = Home()
+        self._suspect: OutgoingStanza | None = None
+        self._condemned: tuple[OutgoingStanza, Exception] | None = None
         # Without stream management: what the writer is writing, and whether the transport may have some of it.
         self._being_written: list[OutgoingStanza] = []
         self._bytes_offered = False
@@ -80,8 +101,55 @@ class SessionState:
         """Whether a broken link leaves this session alive."""
         return self.sm is not None and self.sm.resumable
 
+    def begins_link(self, home: Home, max_bytes: int | None) -> None:
+        """A link begins, in the thread of `home`, to a server that takes stanzas of `max_bytes`, if it has said so."""
+        self._home = home
+        self.in_flight = 0 if self.sm is None else sum(len(data) for _, data in self.sm.unacked)
+        if max_bytes is not None:
+            self.max_bytes = max_bytes
+
+    # --- what may be enqueued
+
+    def check_size(self, stanza: Message | Presence | IQ) -> None:
+        """Raise `StanzaTooLarge` if the server has said that it does not take a stanza of this size (XEP-0478)."""
+        if self.max_bytes is not None and self.max_bytes < _WORST_GROWTH * stanza.approximate_size():
+            self.check_octets(len(stanza.serialise().encode()))
+
+    def check_octets(self, octets: int) -> None:
+        """Raise `StanzaTooLarge` if the server has said that it does not take a stanza of this number of octets."""
+        if self.max_bytes is not None and octets > self.max_bytes:
+            raise StanzaTooLarge(octets, self.max_bytes)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another stanza may be enqueued: `MAX_OUTGOING` is not reached."""
+        return self.outgoing.octets + self.in_flight < MAX_OUTGOING
+
+    def check_room(self) -> None:
+        """Raise `OutboxFull` unless there is room for another stanza."""
+        if not self.has_room:
+            raise OutboxFull(
+                f"{MAX_OUTGOING:,} octets of stanzas wait to be sent and acknowledged; use send(), which waits for room"
+            )
+
+    async def wait_for_room(self) -> None:
+        """Wait until there is room for another stanza, or the session is over. Cancelling changes nothing.
+
+        No checkpoint if there is room now.
+        """
+        while not self.has_room and self.ended is None:
+            await self._room.park()
+
+    def check_thread(self) -> None:
+        """Raise RuntimeError in any thread but that of the stream."""
+        self._home.check()
+
     def enqueue(self, stanza: Message | Presence | IQ, token: OutgoingStanza | None = None) -> OutgoingStanza:
-        """Put `stanza` on the outgoing channel; give it an id if it has none. A session that is over takes none."""
+        """Put `stanza` on the outgoing channel; give it an id if it has none. A session that is over takes none.
+
+        Raises RuntimeError, before anything changes, in another thread than that of the stream.
+        """
+        self._home.check()
         token = token or OutgoingStanza(stanza)
         if not stanza.id:
             stanza.id = new_id()
@@ -103,6 +171,7 @@ class SessionState:
             self._being_written.append(token)
             return
         self.sm.sent((token, data))
+        self.in_flight += len(data)
         if self.journal is not None:
             self.journal.sent(token, data)
         token.become(SENT)
@@ -119,13 +188,16 @@ class SessionState:
             for token in tokens:
                 token.become(StanzaState.SENT_WITHOUT_SM)
 
-    def ping(self, local_jid: JID | None) -> None:
-        """Ask the server for a sign of life (XEP-0199). Any reply will do; none is reported."""
+    def ping(self, local_jid: JID | None) -> str:
+        """Return the request for a sign of life (XEP-0199), to be written at once. Any reply will do; none is reported.
+
+        It is no stanza of the application: it has no token, and does not wait behind any.
+        """
         if self._ping_id is None or not self.replies.expects(None, self._ping_id, local_jid):
             self._ping_id = new_id()
             self.replies.expect(None, self._ping_id, local_jid)
         # A server that never answers, but says other things, is asked again with the same id.
-        self.enqueue(IQ(type=IQType.GET, payload=Ping(), id=self._ping_id))
+        return IQ(type=IQType.GET, payload=Ping(), id=self._ping_id).serialise()
 
     async def resume_request(self) -> Resume | None:
         """Return the request to resume this session, to be written at once; None if it cannot be resumed.
@@ -147,8 +219,56 @@ class SessionState:
     def acked(self, h: int) -> None:
         """The server handled `h` stanzas. Raises HandledCountTooHigh if we never sent so many."""
         assert self.sm is not None
-        for token, _ in self.sm.acked(h):
+        for token, data in self.sm.acked(h):
+            self.in_flight -= len(data)
             token.become(ACKED)
+        self.got_room()
+
+    def got_room(self) -> None:
+        """Less waits to be sent or acknowledged: the writer, and tasks that wait for room, may go on."""
+        if self._room and self.has_room:
+            self._room.unpark_all()
+        if self.outgoing or self._suspect is not None:
+            self.doorbell.ring()
+
+    # --- a stanza that ends every link on which it is sent
+
+    @property
+    def first_in_flight(self) -> OutgoingStanza | None:
+        """The oldest stanza that was sent and not acknowledged."""
+        return self.sm.unacked[0][0] if self.sm is not None and self.sm.unacked else None
+
+    def suspect(self, token: OutgoingStanza) -> None:
+        """On the next link, send this stanza alone, and nothing behind it before it is acknowledged.
+
+        For a stanza that was the first in flight when several links ended in the same way: if a link ends once more,
+        it is to blame.
+        """
+        self._suspect = token
+
+    def condemn(self, token: OutgoingStanza, reason: Exception) -> None:
+        """When the session is resumed, and the server has not handled this stanza, do not send it again: it FAILED.
+
+        What is behind it goes on. The server never counted it, so neither do we. If it is not the first in flight any
+        more when the server has told its count, nothing happens.
+        """
+        self._condemned = token, reason
+
+    def carry_out(self) -> None:
+        """The server has told how much it handled: fail the stanza that is condemned, if it was not handled."""
+        condemned, self._condemned = self._condemned, None
+        if condemned is None or self.sm is None or self.first_in_flight is not condemned[0]:
+            return
+        token, reason = condemned
+        _, data = self.sm.retract_first()
+        self.in_flight -= len(data)
+        self._suspect = None
+        token.become(StanzaState.FAILED, reason)
+
+    @property
+    def suspect_in_flight(self) -> bool:
+        """Whether the suspect is not acknowledged yet."""
+        return self._suspect is not None and self._suspect is self.first_in_flight
 
     def unsettled(self) -> list[OutgoingStanza]:
         """The tokens of everything that was enqueued and is not settled yet, in order."""
@@ -163,6 +283,7 @@ class SessionState:
         server said in ``<failed h=.../>`` that it never had them (XEP-0198 §5).
         """
         self.ended = reason
+        self._room.unpark_all()
         self.handled.end()
         failure = reason if isinstance(reason, ConnectionError) else ConnectionError(str(reason))
         self.replies.fail_all(failure)

@@ -19,7 +19,7 @@ from .core import StreamCore
 from .inbound.inbox import DEFAULT_CAPACITY, Subscription
 from .inbound.replies import ReplyWaiter
 from .inbound.requests import Handler, Request
-from .liveness import Liveness, LivenessSettings
+from .liveness import Clocks, Liveness, LivenessSettings
 from .outbound.token import StanzaToken
 from .outbound.writer import BATCH_STANZAS
 from .session import Journal, Sent, SessionState
@@ -37,7 +37,11 @@ class StanzaStream:
     `Client` on it sends.
 
     As an ``async with`` block it gives async IQ handlers a nursery of their own, and closes the stream when it is
-    left. Without it they run in the nursery in which `run` was started.
+    left. Without the block they run in `nursery`; without that, too, a request for an async handler is answered with
+    an error, and the log says why.
+
+    All that the stream does is logged by the child ``StanzaStream`` of `logger`; the default is ``trioxmpp``. `clocks`
+    are compared to find out that the machine has slept.
     """
 
     def __init__(
@@ -49,11 +53,13 @@ class StanzaStream:
         ack_after: int = BATCH_STANZAS,
         journal: Journal | None = None,
         session: SessionState | None = None,
+        nursery: trio.Nursery | None = None,
+        clocks: Clocks | None = None,
     ) -> None:
         jid = JID.parse(local_jid) if isinstance(local_jid, str) else local_jid
         own_logger = (logger or logging.getLogger("trioxmpp")).getChild("StanzaStream")
-        settings = LivenessSettings(liveness or Liveness())
-        self.core = core = StreamCore(jid, settings, ack_after, own_logger, journal, session)
+        settings = LivenessSettings(liveness or Liveness(), clocks)
+        self.core = core = StreamCore(jid, settings, ack_after, own_logger, journal, session, nursery)
         """What is behind the face; for the parts of this library that keep a stream running."""
         self._block: AbstractAsyncContextManager[None] | None = None
 
@@ -171,6 +177,7 @@ class StanzaStream:
 
     @soft_timeout.setter
     def soft_timeout(self, value: float | timedelta | None) -> None:
+        self.core.home.check()
         self.core.liveness.soft_timeout = value
 
     @property
@@ -183,6 +190,7 @@ class StanzaStream:
 
     @round_trip_time.setter
     def round_trip_time(self, value: float | timedelta | None) -> None:
+        self.core.home.check()
         self.core.liveness.round_trip_time = value
 
     def check_link(self, patience: float = 5.0) -> None:
@@ -191,6 +199,7 @@ class StanzaStream:
         For when there is reason to doubt it: the network has changed, the machine has slept. Returns at once, and does
         nothing if there is no link.
         """
+        self.core.home.check()
         self.core.liveness.check_link(patience)
 
     # --- the state of stream management (XEP-0198), by the seed's names
@@ -292,10 +301,12 @@ class StanzaStream:
 
         Raises ValueError if the slot is taken or `type_` is not a request, TypeError if it is not an IQType.
         """
+        self.core.home.check()
         self.core.router.requests.register(type_, payload_cls, handler, with_send_reply=with_send_reply)
 
     def unregister_iq_request_handler(self, type_: IQType, payload_cls: type[Any]) -> None:
         """Free the slot; handlers that are running go on. KeyError if nobody has it."""
+        self.core.home.check()
         self.core.router.requests.unregister(type_, payload_cls)
 
     def iq_handler(
@@ -323,5 +334,6 @@ class StanzaStream:
 
     def expect_iq_response(self, from_: JID | str | None, id_: str) -> ReplyWaiter:
         """``with`` block that gives a waiter for the reply that has this sender and id. ValueError if there is one."""
+        self.core.home.check()
         peer = JID.parse(from_) if isinstance(from_, str) else from_
         return self.core.session.replies.expect(peer, id_, self.local_jid)

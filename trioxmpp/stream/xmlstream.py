@@ -3,11 +3,16 @@
 What counts as a sign of life is decided here (`XmlStream.heard`): every octet between two elements, and every element
 that ends. The octets of an element that has not ended count for a quarter of an hour, and then only while enough of
 them come. Otherwise one octet a minute would keep a stream alive on which nothing arrives any more.
+
+Progress on the way out is a sign of life, too: if the transport took octets only after it had made us wait, the other
+side has made room for them. What the transport takes at once proves nothing. It goes into buffers, which may be large
+and on a slow link: `XmlStream.arrives_by` is when all of it is there, if the link is as slow as `SLOWEST_LINK`.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import ssl
 from collections import deque
 
@@ -16,16 +21,17 @@ import trio
 from .. import xml
 from ..errors import StreamCondition, StreamError
 from ..protocol import framing, ns
-from ..protocol.features import StreamFeatures, parse_features
+from ..protocol.features import StreamFeatures, StreamLimits, parse_features
 from ..protocol.limits import Limits
 from ..protocol.streamevents import Event, Skipped, StreamFooter, StreamHeader
 from ..transport.base import Transport
 from .dictionary import read_bounded
 from .encoding import encoding_of
+from .tracing import Trace, Tracer
 
 __all__ = ["XmlStream"]
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 FEATURES = f"{{{ns.STREAM}}}features"
 STREAM_ERROR = f"{{{ns.STREAM}}}error"
@@ -36,6 +42,16 @@ _NEEDED = tuple(f"{{{namespace}}}" for namespace in (ns.STREAM, ns.TLS, ns.SASL,
 #: Seconds that any element may take, and octets that must come of a longer one each second.
 ELEMENT_TIME = 900.0
 SLOWEST_ELEMENT = 4096
+
+#: Octets that are offered to the transport at once, so that progress can be seen.
+CHUNK = 32768
+
+#: Seconds after which an offer that the transport has taken is progress: it has waited for room.
+BLOCKED = 0.1
+
+#: Octets each second that we expect of any link, and the largest buffers on the way.
+SLOWEST_LINK = 8192
+BUFFERS = 4 << 20
 
 #: Seconds that a stream which is over may take to say so, whatever else happens.
 GOODBYE_TIMEOUT = 1.0
@@ -51,11 +67,21 @@ class XmlStream:
 
     While it is negotiated, one task calls `open`, `send` and `receive_element` in turn. From then on the reader of a
     `StanzaStream` alone calls `receive`, and its writer alone calls `send`. `limits` bound what the server may send.
+    `trace` is called with all that is sent and received, secrets left out (`tracing`).
     """
 
     def __init__(
-        self, transport: Transport, domain: str, *, lang: str | None = None, limits: Limits | None = None
+        self,
+        transport: Transport,
+        domain: str,
+        *,
+        lang: str | None = None,
+        limits: Limits | None = None,
+        trace: Trace | None = None,
+        logger: logging.Logger = _logger,
     ) -> None:
+        self.logger = logger
+        self._tracer = Tracer(trace)
         self.transport = transport
         self.domain = domain
         self.lang = lang
@@ -69,6 +95,8 @@ class XmlStream:
         """Whether the server has closed its side of the stream."""
         self.elements_received = 0
         """The number of first-level elements that have ended, those that were passed over included."""
+        self.limits: StreamLimits | None = None
+        """What the server has announced last (XEP-0478); None if it has not."""
         self.octets = 0, 0
         """The octets of the first element that the last call of `receive` returned, and of each other one.
 
@@ -78,6 +106,11 @@ class XmlStream:
         self._encoding = encoding_of(transport)
         self._inbound = self._encoding.inbound(self._limits)
         self._begun = 0.0  # when the element began that has not ended
+        self._progress = -math.inf  # when the transport last took something after it had made us wait
+        self.spoken = trio.current_time()
+        """When we last said anything, on trio's clock."""
+        self.arrives_by = self.spoken
+        """When everything that was written has arrived, on trio's clock, if the link is very slow."""
         self._unread = b""
         self._events: deque[Event] = deque()
         self._error: Exception | None = None
@@ -99,10 +132,10 @@ class XmlStream:
         An octet of an element that has not ended is one for `ELEMENT_TIME`, and then as long as `SLOWEST_ELEMENT`
         octets come each second.
         """
-        incomplete = self._inbound.incomplete
-        if not incomplete:
-            return self.transport.heard
-        return min(self.transport.heard, self._begun + ELEMENT_TIME + incomplete / SLOWEST_ELEMENT)
+        incomplete, heard = self._inbound.incomplete, self.transport.heard
+        if incomplete:
+            heard = min(heard, self._begun + ELEMENT_TIME + incomplete / SLOWEST_ELEMENT)
+        return max(heard, self._progress)
 
     async def open(self, *, from_: str | None = None, follow: bytes = b"") -> StreamFeatures:
         """Begin a stream, or begin it again (RFC 6120 §4.3.3); return what the server offers.
@@ -135,7 +168,10 @@ class XmlStream:
             return None
         if element.tag != FEATURES:
             raise self._refuse(StreamCondition.UNSUPPORTED_STANZA_TYPE, "stream features were due")
-        return parse_features(element)
+        features = parse_features(element)
+        # They may change when we have logged in: the last ones hold (XEP-0478 §3).
+        self.limits = features.limits or self.limits
+        return features
 
     async def start_tls(self, context: ssl.SSLContext) -> None:
         """Put TLS under the stream, right after ``<proceed/>`` (RFC 6120 §5.4.3).
@@ -155,10 +191,27 @@ class XmlStream:
         """
         if self.closed:
             raise ConnectionAbortedError("the XML stream is closed")
+        if self._tracer.is_on:
+            self._tracer.sent(pieces)
         encoded = self._encoding.encode(pieces, self.lang)
         self.closed = True  # until all of it is written: half an element cannot be followed by anything
-        await self.transport.send(*encoded)
+        if self.transport.is_message_based:
+            await self._offer(*encoded)
+        else:
+            for data in encoded:
+                for start in range(0, len(data), CHUNK):
+                    await self._offer(data[start : start + CHUNK])
         self.closed = False
+
+    async def _offer(self, *data: bytes) -> None:
+        """Have the transport take some data, and note the time."""
+        began = trio.current_time()
+        await self.transport.send(*data)
+        now = self.spoken = trio.current_time()
+        if now - began >= BLOCKED:
+            self._progress = now
+        seconds = sum(map(len, data)) / SLOWEST_LINK
+        self.arrives_by = min(max(self.arrives_by, began) + seconds, now + BUFFERS / SLOWEST_LINK)
 
     async def receive_element(self) -> xml.Element:
         """The next first-level element, and not one byte more. For negotiation.
@@ -169,7 +222,7 @@ class XmlStream:
         while isinstance(event := await self._receive_event(), Skipped):
             if event.is_stanza or event.tag.startswith(_NEEDED):
                 raise self._refuse(StreamCondition.POLICY_VIOLATION, f"an element that we need: {event.reason}")
-            logger.warning("ignored during the negotiation: %.200s", event.reason)
+            self.logger.warning("ignored during the negotiation: %.200s", event.reason)
         if isinstance(event, StreamFooter):
             self.closed = True
             raise ConnectionAbortedError("the server closed the stream")
@@ -192,6 +245,8 @@ class XmlStream:
         data = await self._read()
         events, self._error = read_bounded(self._inbound, self._inbound.feed, data)
         if events:
+            if self._tracer.is_on:
+                self._tracer.received(events)
             average = max(0, len(data) - self._inbound.incomplete) // len(events)
             self.octets = begun + average, average
             self.elements_received += len(events)
@@ -243,6 +298,8 @@ class XmlStream:
             data = await self._read()
             event, self._unread, error = read_bounded(self._inbound, self._inbound.feed_one, data)
             if event is not None:
+                if self._tracer.is_on:
+                    self._tracer.received((event,))
                 return event
             if error is not None and self.header is None and data.startswith(b"HTTP/"):
                 raise ConnectionAbortedError(_HTTP) from error

@@ -85,7 +85,7 @@ class Inbox(trio.abc.ReceiveChannel[T]):
         self._overflow = overflow
         self._turns = turns
         self._logger = logger
-        self._brim = min(TURN_ITEMS, capacity / 2)  # from this number of items on, the consumer runs behind
+        self._brim = min(TURN_ITEMS, (capacity + 1) / 2)  # from this number of items on, the consumer runs behind
         self._items: deque[tuple[T, int, Receipt | None]] = deque()
         self._octets = 0
         self._readers = trio.lowlevel.ParkingLot()
@@ -113,7 +113,7 @@ class Inbox(trio.abc.ReceiveChannel[T]):
         self._octets += octets
         if self._readers:
             self._readers.unpark()
-        if waiting >= self._brim and self._turns is not None:
+        if waiting + 1 >= self._brim and self._turns is not None:
             is_full = waiting + 1 >= self._capacity or self._octets + octets > self._max_octets
             self._turns.wanted(self, full=is_full)
         return True

@@ -26,7 +26,7 @@ __all__ = ["Reader"]
 #: From so many stanzas on that wait to be written, the writer gets turns.
 WRITER_BRIM = 256
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 
 class Reader:
@@ -37,7 +37,8 @@ class Reader:
     server would send it again for ever. An element that we do not know is ignored.
     """
 
-    def __init__(self, link: Link, router: Router, writer: Writer) -> None:
+    def __init__(self, link: Link, router: Router, writer: Writer, logger: logging.Logger = _logger) -> None:
+        self._logger = logger
         self._link = link
         self._session = link.session
         self._router = router
@@ -139,13 +140,13 @@ class Reader:
 
     def _request(self, element: xml.Element) -> None:
         if self._session.sm is None:
-            logger.warning("the server asks how much we handled, but the stream is not managed")
+            self._logger.warning("the server asks how much we handled, but the stream is not managed")
             return
         self._session.handled.asked(self._link.control)
 
     def _ack(self, element: xml.Element) -> None:
         if self._session.sm is None:
-            logger.warning("the server acknowledges stanzas, but the stream is not managed")
+            self._logger.warning("the server acknowledges stanzas, but the stream is not managed")
             return
         self._session.acked(sm.parse_ack(element))
 

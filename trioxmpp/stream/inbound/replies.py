@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
@@ -14,8 +13,6 @@ from ...jid import JID
 from ...protocol.stanza import IQ, IQType, ReplyKey, reply_key
 
 __all__ = ["ReplyTable", "ReplyWaiter"]
-
-logger = logging.getLogger(__name__)
 
 _ERROR = IQType.ERROR
 
@@ -126,16 +123,17 @@ class ReplyTable:
         """Whether somebody listens for the reply to a request with this recipient and id."""
         return reply_key(to, id, local_jid) in self._waiters
 
-    def deliver(self, reply: IQ, local_jid: JID | None, malformed: ErroneousStanza | None = None) -> None:
-        """Give `reply` to whom it concerns, as an error if it is `malformed`; log it if it concerns nobody."""
+    def deliver(self, reply: IQ, local_jid: JID | None, malformed: ErroneousStanza | None = None) -> bool:
+        """Give `reply` to the task that waits for it, as an error if it is `malformed`. Return whether one does."""
         assert reply.id is not None
         waiter = self._waiters.get(reply_key(reply.from_, reply.id, local_jid))
         if waiter is None:
-            logger.warning("unexpected reply: %r", reply)
-        elif malformed is not None:
+            return False
+        if malformed is not None:
             waiter.fail(malformed)
         else:
             waiter.resolve(reply)
+        return True
 
     def fail_all(self, error: Exception) -> None:
         """The session is over: nobody will get a reply any more."""

@@ -35,8 +35,8 @@ _logger = logging.getLogger(__name__)
 
 Handler = Callable[..., Any]
 
-#: How many handlers run at the same time, and how many of them for one bare JID. Each is a task of about 4 kB. A
-#: request beyond that is answered with *resource-constraint*, type wait (RFC 6120 §8.3.3.17).
+#: How many handlers run at the same time, and how many of them for one bare JID: each is a task of some kilobytes. A
+#: request beyond that is answered with *resource-constraint*, type wait (RFC 6120 §8.3.3.18).
 MAX_RUNNING = 1_000
 MAX_RUNNING_OF_A_SENDER = 100
 

@@ -37,6 +37,7 @@ class Router:
         self._logger = logger
         self.turns = Turns()
         """The turns of the tasks that take what arrives."""
+        self._unexpected = 0  # replies that no task waited for
         self._octets = 0  # of the stanza that is being routed
         turns = self.turns
         self.requests = RequestHandlers(turns, logger)
@@ -92,7 +93,7 @@ class Router:
         elif stanza.type.is_request:
             self.requests.dispatch(stanza, session, self._start_soon)
         else:
-            session.replies.deliver(stanza, self.local_jid)
+            self._deliver(stanza, session)
 
     def _route_message(self, message: Message, session: SessionState) -> None:
         result: Message | None = message
@@ -130,9 +131,16 @@ class Router:
         if not isinstance(partial, IQ):
             self._logger.warning("ignored: %s", problem)
         elif partial.type is IQType.RESULT or partial.type is IQType.ERROR:
-            session.replies.deliver(partial, self.local_jid, problem)
+            self._deliver(partial, session, problem)
         else:
             self.requests.refuse(partial, session, problem)
+
+    def _deliver(self, reply: IQ, session: SessionState, problem: ErroneousStanza | None = None) -> None:
+        """Give a reply to the task that waits for it. Strangers can send replies: not each one gets a line."""
+        if not session.replies.deliver(reply, self.local_jid, problem):
+            self._unexpected += 1
+            if not self._unexpected & (self._unexpected - 1):
+                self._logger.warning("unexpected reply: %.300s (number %d of such)", repr(reply), self._unexpected)
 
     def close(self, reason: Exception | None) -> None:
         """End every inbox, once its consumer had what is in it, with `reason` or without one."""

@@ -21,7 +21,7 @@ CredentialsLike: TypeAlias = Credentials | Callable[[], Credentials | Awaitable[
 
 T = TypeVar("T")
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 
 async def ask(given: CredentialsLike) -> Credentials:
@@ -37,7 +37,10 @@ async def ask(given: CredentialsLike) -> Credentials:
 
 
 async def with_credentials(
-    given: CredentialsLike, memory: LoginState, log_in: Callable[[Credentials], Awaitable[T]]
+    given: CredentialsLike,
+    memory: LoginState,
+    log_in: Callable[[Credentials], Awaitable[T]],
+    logger: logging.Logger = _logger,
 ) -> T:
     """What `log_in` returns, with credentials that are still good, or else with those that are asked for now.
 
@@ -72,7 +75,7 @@ async def run_exchange(xmlstream: XmlStream, exchange: SASLExchange, memory: Log
         if exchange.outgoing is not None:
             await xmlstream.send(exchange.outgoing.encode())
         if exchange.receive(await _answer(xmlstream, exchange)):
-            _report(exchange.unproven, memory)
+            _report(exchange.unproven, memory, xmlstream.logger)
             return keys
         derivation = exchange.derivation
         if derivation is not None:
@@ -97,7 +100,7 @@ async def _answer(xmlstream: XmlStream, exchange: SASLExchange) -> xml.Element:
     raise redacted
 
 
-def _report(unproven: str | None, memory: LoginState) -> None:
+def _report(unproven: str | None, memory: LoginState, logger: logging.Logger) -> None:
     """Log that a login may be weaker than the server wants it: once at INFO, since an old server repeats it."""
     if unproven is not None:
         level = logging.DEBUG if memory.unproven == unproven else logging.INFO

@@ -126,7 +126,7 @@ async def _authenticate(xmlstream: XmlStream, features: StreamFeatures, options:
         keys = await run_exchange(xmlstream, exchange, memory)
         memory.record_success(attempt.strength, keys, credentials, exchange.unproven)
 
-    await with_credentials(options.credentials, memory, prove)
+    await with_credentials(options.credentials, memory, prove, xmlstream.logger)
 
 
 async def bind(xmlstream: XmlStream, features: StreamFeatures, resource: str | None) -> JID:

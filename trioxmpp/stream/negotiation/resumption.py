@@ -56,6 +56,7 @@ def _resumed(session: SessionState, answer: xml.Element) -> ElementError | sm.Ha
         if previd is not None and previd != session.sm.granted.id:
             raise ElementError("another session was resumed", "resumed/@previd")
         session.acked(h)
+        session.carry_out()
     except (ElementError, sm.HandledCountTooHigh) as exc:
         return exc
     return None

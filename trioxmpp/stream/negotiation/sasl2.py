@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import secrets
 import uuid
 from collections.abc import Awaitable, Callable, Collection
@@ -29,8 +28,6 @@ __all__ = ["InlineRequests", "LoggedIn", "Resumable", "SASL2Login", "SaveLogin",
 
 #: What others see of us in our resource, and servers in their lists of sessions.
 TAG = SOFTWARE = "trioxmpp"
-
-logger = logging.getLogger(__name__)
 
 
 @record
@@ -131,7 +128,7 @@ class SASL2Login:
                 self._memory.fast_token = None
                 if failure.condition is None or exchange.invalidates:
                     raise  # it could not prove who it is; or there is nothing left to be done
-                logger.info("logging in by a token: %s; there is still the password", failure)
+                self._xmlstream.logger.info("logging in by a token: %s; there is still the password", failure)
                 return await self._by_credentials_again(features, offer)
         return await self._by_credentials(features, offer)
 
@@ -169,7 +166,7 @@ class SASL2Login:
 
     async def _by_credentials(self, features: StreamFeatures, offer: SASL2Offer) -> LoggedIn | None:
         prove = partial(self._prove, features, offer)
-        return await with_credentials(self._credentials, self._memory, prove)
+        return await with_credentials(self._credentials, self._memory, prove, self._xmlstream.logger)
 
     async def _prove(self, features: StreamFeatures, offer: SASL2Offer, credentials: Credentials) -> LoggedIn | None:
         transport, memory = self._xmlstream.transport, self._memory

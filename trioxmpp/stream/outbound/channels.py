@@ -47,9 +47,12 @@ class Doorbell:
 class OutgoingChannel(trio.abc.SendChannel[OutgoingStanza], trio.abc.ReceiveChannel[OutgoingStanza]):
     """The stanzas of a session that are not written yet, in order. Any task sends; only the writer receives."""
 
-    __slots__ = ("_doorbell", "_is_closed", "_queue")
+    __slots__ = ("_doorbell", "_drained", "_is_closed", "_queue", "octets")
 
     def __init__(self, doorbell: Doorbell) -> None:
+        self.octets = 0
+        """The octets of what waits, roughly."""
+        self._drained = trio.lowlevel.ParkingLot()
         self._doorbell = doorbell
         self._queue: deque[OutgoingStanza] = deque()
         self._is_closed = False
@@ -65,6 +68,7 @@ class OutgoingChannel(trio.abc.SendChannel[OutgoingStanza], trio.abc.ReceiveChan
         """Append a stanza. Raises trio.ClosedResourceError when the session is over."""
         if self._is_closed:
             raise trio.ClosedResourceError
+        self.octets += value.weigh()
         self._queue.append(value)
         self._doorbell.ring()
 
@@ -76,7 +80,11 @@ class OutgoingChannel(trio.abc.SendChannel[OutgoingStanza], trio.abc.ReceiveChan
     def receive_nowait(self) -> OutgoingStanza:
         """Take the oldest stanza. Raises trio.WouldBlock if nothing waits, trio.EndOfChannel at the end."""
         if self._queue:
-            return self._queue.popleft()
+            value = self._queue.popleft()
+            self.octets -= value.size
+            if not self._queue and self._drained:
+                self._drained.unpark_all()
+            return value
         raise trio.EndOfChannel if self._is_closed else trio.WouldBlock
 
     async def receive(self) -> OutgoingStanza:
@@ -88,16 +96,26 @@ class OutgoingChannel(trio.abc.SendChannel[OutgoingStanza], trio.abc.ReceiveChan
 
     def take_active(self) -> OutgoingStanza | None:
         """Take the oldest stanza that was not aborted while it waited; None if there is none."""
-        queue = self._queue
-        while queue:
+        queue, taken = self._queue, None
+        while queue and taken is None:
             token = queue.popleft()
+            self.octets -= token.size
             if token.state is ACTIVE:
-                return token
-        return None
+                taken = token
+        if not queue and self._drained:
+            self._drained.unpark_all()
+        return taken
 
     def put_back(self, value: OutgoingStanza) -> None:
         """Return a stanza that was taken, but not written, to the head of the queue."""
+        self.octets += value.size
         self._queue.appendleft(value)
+
+    async def wait_drained(self) -> None:
+        """Wait until everything was taken. Cancelling changes nothing."""
+        await trio.lowlevel.checkpoint()
+        while self._queue:
+            await self._drained.park()
 
     def close(self) -> None:
         """Take no more stanzas. What waits can still be received."""
@@ -121,6 +139,8 @@ class Control(enum.Enum):
     ANSWERED = "the server answered that request"
     CLIENT_STATE = "tell the server whether a person is looking (XEP-0352)"
     WANT_ACK = "ask the server how much it handled"
+    PING = "ask the server for a sign of life, without stream management (XEP-0199)"
+    KEEPALIVE = "say something, whatever it is (RFC 6120 §4.6.1)"
     FOOTER = "close the stream: write a last ack and the footer"
 
 
@@ -141,7 +161,7 @@ class ControlChannel:
         return bool(self._waiting)
 
     def send_nowait(self, control: Control, text: str = "") -> None:
-        """Tell the writer; `text` is the nonza that it shall write, for `ENABLE` and `CLIENT_STATE`."""
+        """Tell the writer; `text` is the nonza that it shall write, for `ENABLE`, `CLIENT_STATE` and `PING`."""
         self._waiting[control] = text
         self._doorbell.ring()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import logging
+import threading
 from collections import deque
 from collections.abc import Callable, Generator
 from typing import Any, Final
@@ -16,10 +17,11 @@ import trio
 
 from ...errors import StanzaAborted, StanzaDropped
 from ...protocol.stanza import IQ, Message, Presence
+from ..asyncness import is_async
 
 __all__ = ["ACKED", "ACTIVE", "SENT", "OutgoingStanza", "StanzaState", "StanzaToken"]
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 
 class StanzaState(enum.Enum):
@@ -43,7 +45,7 @@ class StanzaState(enum.Enum):
     DISCONNECTED = "disconnected"
     """The stream ended before it was sent, or the server said afterwards that it never got it."""
     FAILED = "failed"
-    """Could not be written as XML; nothing of it was sent."""
+    """Could not be written as XML, or is larger than the server takes, or ended every link on which it was sent."""
 
     @property
     def is_final(self) -> bool:
@@ -59,7 +61,7 @@ ACKED: Final = StanzaState.ACKED
 _NEXT: dict[StanzaState, frozenset[StanzaState]] = {
     **dict.fromkeys(StanzaState, frozenset()),
     ACTIVE: frozenset(StanzaState) - {ACTIVE, ACKED},
-    SENT: frozenset({ACKED, StanzaState.SENT_WITHOUT_SM, StanzaState.DISCONNECTED}),
+    SENT: frozenset({ACKED, StanzaState.SENT_WITHOUT_SM, StanzaState.DISCONNECTED, StanzaState.FAILED}),
 }
 
 
@@ -76,11 +78,14 @@ class StanzaToken:
         "_awaiting",
         "_exception",
         "_is_sent_awaited",
+        "_logger",
         "_lot",
         "_state",
         "_taken",
+        "_thread",
         "_watchers",
         "on_state_change",
+        "size",
         "stanza",
     )
 
@@ -89,9 +94,16 @@ class StanzaToken:
         stanza: Message | Presence | IQ,
         *,
         on_state_change: Callable[[StanzaToken, StanzaState], object] | None = None,
+        logger: logging.Logger = _logger,
     ) -> None:
+        if on_state_change is not None and is_async(on_state_change):
+            raise TypeError("on_state_change is a plain function; changes() tells a task of each state")
+        self._logger = logger
+        self._thread = threading.get_ident()
         self.stanza = stanza
         self.on_state_change = on_state_change
+        self.size = 0
+        """The octets of the stanza, roughly, once it is enqueued."""
         self._state = ACTIVE
         self._exception: Exception | None = None
         self._taken = False  # by the writer, which alone decides from then on
@@ -137,6 +149,8 @@ class StanzaToken:
 
     def abort(self) -> None:
         """Retract the stanza. Harmless if it is aborted already; RuntimeError if it has left the queue."""
+        if self._thread != threading.get_ident():
+            raise RuntimeError("this stanza belongs to another thread; call this there, with trio.from_thread.run_sync")
         if self._state is StanzaState.ABORTED:
             return
         if self._state is not ACTIVE or self._taken:
@@ -207,7 +221,7 @@ class StanzaToken:
             try:
                 self.on_state_change(self, state)
             except Exception:
-                logger.exception("on_state_change of %r failed", self)
+                self._logger.exception("on_state_change of %r failed", self)
 
 
 class OutgoingStanza(StanzaToken):
@@ -218,6 +232,11 @@ class OutgoingStanza(StanzaToken):
     become = StanzaToken._set_state
     watch = StanzaToken._watch
     retract = StanzaToken._retract
+
+    def weigh(self) -> int:
+        """Note the octets of the stanza, roughly, and return them."""
+        self.size = self.stanza.approximate_size()
+        return self.size
 
     def take(self) -> None:
         """Mark the stanza as being written: it cannot be retracted any more."""

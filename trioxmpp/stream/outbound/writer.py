@@ -2,11 +2,16 @@
 
 It takes stanzas from the channel of the session and control from the channel of the link. No task of the application
 ever writes, so no cancellation by the application can cut a stanza in half.
+
+With stream management, at most `WINDOW` octets and one stanza are on the way and not acknowledged. More would only fill
+buffers between here and the server. Then our acknowledgements, which the server waits for, would stand behind minutes
+of stanzas; and a link that breaks would have to carry all of it again, so that a slow one never got anywhere.
 """
 
 from __future__ import annotations
 
 import logging
+from collections import deque
 from typing import Protocol
 
 import trio
@@ -19,11 +24,17 @@ from .token import ACTIVE, OutgoingStanza, StanzaState
 
 __all__ = ["OutboundFilters", "Writer"]
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
-#: A batch ends after so many stanzas or bytes, so that an ack is never far behind.
+#: A batch ends after this number of stanzas or octets, so that an ack is never far behind.
 BATCH_STANZAS = 64
-BATCH_BYTES = 65536
+BATCH_BYTES = 32768
+
+#: The octets that may be on the way, not acknowledged, before another stanza is written.
+WINDOW = 131072
+
+#: The octets of stanzas after which the server is asked to acknowledge them.
+ACK_AFTER_OCTETS = WINDOW // 4
 
 
 class OutboundFilters(Protocol):
@@ -40,7 +51,12 @@ class Writer:
     bytes are offered to the transport: its acknowledgement may be here before the call that sends it has returned.
     """
 
-    def __init__(self, link: Link, filters: OutboundFilters, ack_after: int) -> None:
+    def __init__(self, link: Link, filters: OutboundFilters, ack_after: int, logger: logging.Logger = _logger) -> None:
+        self._logger = logger
+        self._resending: deque[bytes] = deque()
+        """After a resumption: what is in flight and was not sent again yet."""
+        self._ping = ""
+        """The request for a sign of life that may not be written yet."""
         self._link = link
         self._session = link.session
         self._outgoing = link.session.outgoing
@@ -56,11 +72,15 @@ class Writer:
         self._closing = False
         self._unrequested = 0
         """How many stanzas were written since an ack was requested."""
+        self._octets_unrequested = 0
+        """Their octets."""
         self._failure: Exception | None = None
 
     async def run(self) -> None:
         """Write until the footer is written. After stop() not one more byte of a stanza is offered to the transport."""
-        await self._resend()
+        if self._session.sm is not None:
+            # In their order, as they were, before anything newer (XEP-0198 §5).
+            self._resending.extend(data for _, data in self._session.sm.in_flight())
         while not self.footer_written:
             await self._wait()
             batch = self._next_batch()
@@ -78,7 +98,11 @@ class Writer:
         """Whether something could be written now."""
         if self._link.control:
             return True
-        return not self._awaits_enabled and (self._wants_ack or len(self._outgoing) > 0)
+        if self._awaits_enabled:
+            return False
+        if self._wants_ack or self._ping:
+            return True
+        return bool(self._resending or self._outgoing) and self._window_is_open
 
     async def _wait(self) -> None:
         """Wait until there is something to write. Cancelling loses nothing."""
@@ -87,20 +111,16 @@ class Writer:
         while not self._has_work:
             await self._session.doorbell.wait()
 
-    async def _resend(self) -> None:
-        """After a resumption: what is in flight goes out again, in its order, as it was, before anything newer."""
-        if self._session.sm is None:
-            return
-        batch, size = [], 0
-        for _, data in self._session.sm.in_flight():
-            self._wants_ack = True
-            batch.append(data)
-            size += len(data)
-            if size >= BATCH_BYTES:
-                await self._xmlstream.send(*batch)
-                batch, size = [], 0
-        if batch:
-            await self._xmlstream.send(*batch)
+    @property
+    def _window_is_open(self) -> bool:
+        """Whether another stanza may be on the way."""
+        session = self._session
+        if session.sm is None:
+            return True
+        if self._resending:
+            # They count as in flight already, and are few enough. Behind a suspect nothing is sent.
+            return not session.suspect_in_flight or len(self._resending) == len(session.sm.unacked)
+        return session.in_flight < WINDOW and not session.suspect_in_flight
 
     def _next_batch(self) -> list[bytes]:
         """What to write now: acks first, then requests to the server, then stanzas, and the footer last."""
@@ -117,13 +137,17 @@ class Writer:
         if Control.CLIENT_STATE in control:
             pieces.append(control[Control.CLIENT_STATE].encode())
         self._wants_ack = self._wants_ack or Control.WANT_ACK in control
+        self._ping = control.get(Control.PING, self._ping)
         self._closing = self._closing or Control.FOOTER in control
         if not (self._closing or self._awaits_enabled):
+            self._take_ping(pieces)
             pieces += self._stanzas()
             if management is not None and self._ack_is_due():
                 pieces.append(sm.REQUEST.encode())
-                self._unrequested = 0
+                self._unrequested = self._octets_unrequested = 0
             self._wants_ack = False
+        if Control.KEEPALIVE in control and not pieces:
+            pieces.append(b" ")
         if self._closing:
             if management is not None:
                 pieces.append(sm.ack(management.handled).encode())
@@ -131,29 +155,62 @@ class Writer:
             self.footer_written = True
         return pieces
 
+    def _take_ping(self, pieces: list[bytes]) -> None:
+        """Ask for a sign of life. On a stream that is managed by now, an ack is one, and a ping would be counted."""
+        if self._ping and self._session.sm is None:
+            pieces.append(self._ping.encode())
+        elif self._ping:
+            self._wants_ack = True
+        self._ping = ""
+
     def _ack_is_due(self) -> bool:
         if self._wants_ack:
             return True
-        return self._unrequested > 0 and (self._unrequested >= self._ack_after or not self._outgoing)
+        if not self._unrequested:
+            return False
+        if self._unrequested >= self._ack_after or self._octets_unrequested >= ACK_AFTER_OCTETS:
+            return True
+        return not (self._outgoing or self._resending) or not self._window_is_open
 
     def _stanzas(self) -> list[bytes]:
-        outgoing, pieces, size = self._outgoing, list[bytes](), 0
-        while len(pieces) < BATCH_STANZAS and size < BATCH_BYTES and self._may_write():
-            token = outgoing.take_active()
-            if token is None:
-                break
-            data = self._prepare(token)
+        """Return the next stanzas: first those that are sent again, then those that were not sent yet."""
+        pieces, size = list[bytes](), 0
+        while (
+            (self._resending or self._outgoing)
+            and len(pieces) < BATCH_STANZAS
+            and size < BATCH_BYTES
+            and self._may_write()
+            and self._window_is_open
+        ):
+            if self._resending:
+                data: bytes | None = self._resending.popleft()
+                self._wants_ack = self._wants_ack or not self._resending
+            else:
+                data = self._next_stanza()
             if data is None:
                 continue
-            if self._link.over:  # stopped by a filter, say; the stanza has not gone out
-                outgoing.put_back(token)
-                break
             pieces.append(data)
             size += len(data)
             if self._session.sm is not None:
                 self._unrequested += 1
-            self._session.sending(token, data)
+                self._octets_unrequested += len(data)
+        if self._session.has_room:
+            self._session.got_room()
         return pieces
+
+    def _next_stanza(self) -> bytes | None:
+        """Take the next stanza that waits, and return its bytes; None if there is nothing to write of it."""
+        token = self._outgoing.take_active()
+        if token is None:
+            return None
+        data = self._prepare(token)
+        if data is None:
+            return None
+        if self._link.stopped or self._link.cause is not None:  # stopped by a filter, say; the stanza has not gone out
+            self._outgoing.put_back(token)
+            return None
+        self._session.sending(token, data)
+        return data
 
     def _may_write(self) -> bool:
         # Asked again for each stanza: a filter or a listener of a token may have called stop() or closed the stream.
@@ -176,8 +233,10 @@ class Writer:
             token.become(StanzaState.DROPPED)
             return None
         try:
-            return stanza.serialise().encode()
+            data = stanza.serialise().encode()
+            self._session.check_octets(len(data))
         except Exception as exc:
-            logger.warning("cannot send %r: %s", stanza, exc)
+            self._logger.warning("cannot send %r: %s", stanza, exc)
             token.become(StanzaState.FAILED, exc)
             return None
+        return data
