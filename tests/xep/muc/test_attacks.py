@@ -95,7 +95,7 @@ async def test_an_occupant_id_counts_only_where_the_room_announces_it(bench: Ben
         assert romeo is not juliet
 
 
-def test_a_forged_occupant_id_is_none_in_a_room_without_ids() -> None:
+def test_a_room_without_ids_gives_no_occupant_one() -> None:
     from tests.bench import Kind
 
     kind = Kind("embedded-ejabberd-24", Dialect.EJABBERD_24)
@@ -140,7 +140,7 @@ async def test_a_forged_delay_makes_no_history(bench: Bench) -> None:
 
 @pytest.mark.item("D4.33")
 @on_every_bench(accounts=2)
-async def test_two_archive_ids_are_none_at_all(bench: Bench) -> None:
+async def test_a_forged_archive_id_is_not_believed(bench: Bench) -> None:
     async with in_room(bench, bench.room()) as (one, two), one.events() as events:
         await two.say(Message(body="forged", payloads=[StanzaId(id="forged", by=one.jid)]))
         assert (await event(events, RoomMessage)).entry.archive_id != "forged"

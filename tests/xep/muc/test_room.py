@@ -256,7 +256,7 @@ async def test_the_same_room_twice_is_refused(bench: Bench) -> None:
 
 
 @on_every_bench(accounts=1)
-async def test_what_cannot_be_a_room_is_refused(bench: Bench) -> None:
+async def test_an_address_that_cannot_be_a_room_is_refused(bench: Bench) -> None:
     for address in ("conference.example.test", "room@conference.example.test/nick"):
         with pytest.raises(ValueError, match="not the address of a room"):
             async with open_room(bench.clients[0], address, "romeo"):
