@@ -1,4 +1,4 @@
-"""The claims of messages: of whom each is believed, and what becomes of it otherwise: the rules of all services, as one table.
+"""The claims of messages, of whom each is believed, and what becomes of it otherwise: one table for all services.
 
 An XMPP stanza proves one thing only: the server of its sender has checked ``from``. Everything inside of it is a claim
 of that sender. So each kind of claim has one rule here, which names the entity that may make it. A claim that fails its

@@ -7,7 +7,7 @@ import trio
 
 from tests.bench import Bench, on_every_bench
 from tests.xep.muc.rooms import event, in_room, nicks, persistent, until
-from trioxmpp import JID, Message, MessageType
+from trioxmpp import JID, Message, MessageType, Presence
 from trioxmpp.protocol.elements.direct_invite import DirectInvite
 from trioxmpp.xep.forms import FormError
 from trioxmpp.xep.muc import (
@@ -198,6 +198,8 @@ async def test_a_visitor_asks_for_voice_and_a_moderator_gives_it(bench: Bench) -
 @on_every_bench(accounts=3)
 async def test_an_invitation_is_mediated_where_that_is_permitted_and_direct_elsewhere(bench: Bench) -> None:
     nurse = bench.clients[2]
+    for client in bench.clients:
+        await client.send(Presence())  # without it a message to the account waits for a client that is available
 
     def secret(config: RoomConfig) -> None:
         config.password_protected, config.password = True, "hyacinth"

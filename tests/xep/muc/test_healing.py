@@ -127,7 +127,7 @@ async def test_a_kick_is_not_the_end_where_we_come_back(bench: Bench) -> None:
 
 @pytest.mark.item("D4.8", "B2.1")
 @on_every_bench(accounts=2)
-async def test_a_stay_is_healed_after_each_act_of_the_service(bench: Bench) -> None:
+async def test_each_removal_by_the_service_is_healed(bench: Bench) -> None:
     server = the_server(bench)
     async with in_room(bench, bench.room()) as (one, two), two.events() as events:
         for codes, cause in (

@@ -19,6 +19,7 @@ from trioxmpp.xep.muc import (
     OccupantLeft,
     PrivateFailed,
     PrivateMessage,
+    RoomConfig,
     RoomMessage,
     RoomSource,
     SubjectChanged,
@@ -77,7 +78,10 @@ async def test_a_visitor_is_told_that_it_may_not_speak(bench: Bench) -> None:
 @pytest.mark.item("D4.16")
 @on_every_bench(accounts=2)
 async def test_a_subject_that_comes_back_without_an_id_is_recognised(bench: Bench) -> None:
-    async with in_room(bench, bench.room()) as (one, two), two.events() as events:
+    def reserved(config: RoomConfig) -> None:
+        config.may_change_subject = False
+
+    async with in_room(bench, bench.room(), create=reserved) as (one, two), two.events() as events:
         await one.set_subject("a balcony")
         changed = await event(events, SubjectChanged)
         assert (changed.subject, changed.nick, changed.by_us) == ("a balcony", "romeo", False)

@@ -79,12 +79,13 @@ async def set_affiliation(
 async def set_affiliations(
     client: Client, room: JID | str, accounts: Mapping[JID | str, Affiliation], *, reason: str | None = None
 ) -> None:
-    """Give accounts affiliations, in one request. The room changes all, or none (§9.9)."""
-    items = [
-        AdminItem(jid=_address(account).bare, affiliation=affiliation, reason=reason)
-        for account, affiliation in accounts.items()
-    ]
-    await client.request(AdminSet(items=tuple(items)), to=room)
+    """Give accounts affiliations, one after the other: some rooms take only the first item of a request.
+
+    The first refusal is raised; those before it are done.
+    """
+    for account, affiliation in accounts.items():
+        item = AdminItem(jid=_address(account).bare, affiliation=affiliation, reason=reason)
+        await client.request(AdminSet(items=(item,)), to=room)
 
 
 async def set_role(client: Client, room: JID | str, nick: str, role: Role, *, reason: str | None = None) -> None:
