@@ -30,7 +30,7 @@ T = TypeVar("T")
 MOST: Final = 8 << 20
 
 #: One read of this number is looked at, on average.
-SAMPLED: Final = 16
+SAMPLED: Final = 64
 
 _TAIL: Final = 64  # octets of a read that decide whether it is looked at
 _NAMES: Final = re.compile(

@@ -39,7 +39,7 @@ class Stanza:
     carries.
     """
 
-    __slots__ = ("_element", "_error", "_payloads", "_views", "_written", "from_", "id", "lang", "to")
+    __slots__ = ("_element", "_error", "_escaped", "_payloads", "_views", "_written", "from_", "id", "lang", "to")
 
     NAME: ClassVar[str]
     TYPES: ClassVar[type[enum.Enum]]
@@ -72,7 +72,9 @@ class Stanza:
         self._payloads: list[Any] = payload_list(payloads) if payloads else []
         self._error = error
         self._views: Views | None = None
+        # What `validate` wrote to check it, and `serialise` need not write again: payloads, and one text.
         self._written: tuple[list[Any], str] | None = None
+        self._escaped: tuple[str, str] | None = None
 
     def __repr__(self) -> str:
         kind = getattr(self.type, "name", self.type)  # type: ignore[attr-defined]  # every subclass has a type
@@ -130,8 +132,8 @@ class Stanza:
         if (kind._value_ == "error") != (self._error is not None):
             raise ValueError("a stanza carries an error if, and only if, its type is ERROR (RFC 6120 §8.3.1)")
         try:
-            legal = is_legal(self._all_texts())  # one look at all is much cheaper than one at each
-        except TypeError:
+            legal = self._has_legal_texts()
+        except (TypeError, ValueError):
             legal = False
         if not legal:
             for field, text in self._named_texts():
@@ -141,9 +143,9 @@ class Stanza:
         if self._error is not None:
             serialise_error(self._error)
 
-    def _all_texts(self) -> str:
-        """All texts in one. TypeError if one is not a str."""
-        return (self.id or "") + (self.lang or "")
+    def _has_legal_texts(self) -> bool:
+        """Whether XML can carry all texts, found by as few looks as possible. Raises ValueError or TypeError if not."""
+        return is_legal((self.id or "") + (self.lang or ""))
 
     def _named_texts(self) -> Iterator[tuple[str, Any]]:
         """The texts that are there, each with the name of its field."""
@@ -213,7 +215,7 @@ class Stanza:
         if self._element is not None:
             self._read()
         state = {name: getattr(self, name) for cls in type(self).__mro__ for name in getattr(cls, "__slots__", ())}
-        state["_written"] = state["_views"] = None
+        state["_written"] = state["_escaped"] = state["_views"] = None
         return None, {key: value.copy() if type(value) in (list, dict) else value for key, value in state.items()}
 
     def _serialise_own(self) -> str:
@@ -249,7 +251,7 @@ class Stanza:
         stanza._payloads = []
         stanza._views = None
         stanza._error = None
-        stanza._written = None
+        stanza._written = stanza._escaped = None
         stanza._element = element
         return stanza
 

@@ -8,6 +8,7 @@ from typing import Any, Self
 from ... import xml
 from ...errors import XMPPError
 from ...jid import JID
+from ...xml.markup import is_legal
 from .. import ns
 from .base import LANG, Stanza, inner_text, preferred, serialise_texts
 from .checks import check_class, texts_by_language
@@ -113,15 +114,14 @@ class Message(Stanza):
             raise ValueError("a message of type error must not be answered (RFC 6120 §8.3.1)")
         return Message(to=self.from_, from_=self.to, id=self.id, type=MessageType.ERROR, error=error)
 
-    def _all_texts(self) -> str:
-        text = self.id or ""
-        for lang, body in self._bodies.items():
-            text += lang + body
+    def _has_legal_texts(self) -> bool:
+        text = (self.id or "") + (self.lang or "") + (self._thread or "") + (self._parent_thread or "")
         for lang, subject in self._subjects.items():
             text += lang + subject
-        if self.lang or self._thread or self._parent_thread:
-            text += (self.lang or "") + (self._thread or "") + (self._parent_thread or "")
-        return text
+        for lang, body in self._bodies.items():
+            text += lang
+            self._escaped = body, xml.escape(body)  # usually the one long text: to look at it twice would cost more
+        return is_legal(text)
 
     def _named_texts(self) -> Iterator[tuple[str, Any]]:
         yield from super()._named_texts()
@@ -139,7 +139,9 @@ class Message(Stanza):
         if self._subjects:
             pieces += serialise_texts("subject", self._subjects, self.lang)
         if len(bodies) == 1 and "" in bodies:
-            pieces += f"<body>{xml.escape(bodies[''])}</body>"
+            body, escaped = bodies[""], self._escaped
+            pieces += f"<body>{escaped[1] if escaped and escaped[0] is body else xml.escape(body)}</body>"
+            self._escaped = None
         elif bodies:
             pieces += serialise_texts("body", bodies, self.lang)
         if self._thread is not None:

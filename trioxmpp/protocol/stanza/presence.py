@@ -9,6 +9,7 @@ from typing import Any, Self
 from ... import xml
 from ...errors import ElementError, XMPPError
 from ...jid import JID
+from ...xml.markup import is_legal
 from .. import ns
 from .base import LANG, Stanza, inner_text, preferred, serialise_texts
 from .checks import check_class, texts_by_language
@@ -107,9 +108,9 @@ class Presence(Stanza):
         if not -128 <= self.priority <= 127:
             raise ValueError("a priority is between -128 and 127 (RFC 6121 §4.7.2.3)")
 
-    def _all_texts(self) -> str:
-        texts = self._statuses
-        return super()._all_texts() + "".join(texts.values()) + "".join(texts)
+    def _has_legal_texts(self) -> bool:
+        statuses = self._statuses
+        return is_legal("".join(statuses.values()) + "".join(statuses)) and super()._has_legal_texts()
 
     def _named_texts(self) -> Iterator[tuple[str, Any]]:
         yield from super()._named_texts()
