@@ -17,6 +17,7 @@ from .events import Destroyed, Established, Event, Resumed, Suspended, Trouble
 from .notes import Notes
 from .offers import Offers
 from .policy import ReconnectPolicy, SMPolicy
+from .register import StrangerStream, open_stranger_stream
 from .session import Session
 from .steps import Step
 from .supervised import supervised
@@ -41,11 +42,13 @@ __all__ = [
     "StanzaState",
     "StanzaToken",
     "Step",
+    "StrangerStream",
     "Subscription",
     "Suspended",
     "Trouble",
     "bare",
     "connect",
+    "open_stranger_stream",
     "serve",
     "supervised",
 ]
