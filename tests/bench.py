@@ -112,6 +112,8 @@ class Bench:
         """One connected client for each account, in that order."""
         self.server: Server | None = None
         """The embedded server, for tests that call ``bench.has("faults")`` before."""
+        self.endpoint: Any = options["endpoint"]
+        """Where to connect to."""
         self.tls: ssl.SSLContext | None = options.get("tls")
         """What trusts a real server; None for the embedded one."""
         self._options = options

@@ -19,6 +19,7 @@ from .events import Destroyed, Established, Event, Resumed, Suspended, Trouble
 from .notes import Notes
 from .offers import Offers
 from .policy import ReconnectPolicy, SMPolicy
+from .register import StrangerStream, open_stranger_stream
 from .session import Session
 from .steps import Step
 
@@ -43,6 +44,7 @@ __all__ = [
     "StanzaState",
     "StanzaToken",
     "Step",
+    "StrangerStream",
     "Subscription",
     "Suspended",
     "Trouble",
@@ -50,6 +52,7 @@ __all__ = [
     "bare",
     "connect",
     "is_archive_result",
+    "open_stranger_stream",
     "sent_by_archive",
     "serve",
     "supervised",

@@ -19,6 +19,7 @@ from ..errors import (
     StreamNegotiationFailure,
     TLSFailure,
 )
+from ..protocol.features import StreamFeatures
 from ..protocol.limits import Limits
 from ..record import field, record
 from ..stream.negotiation.negotiate import NegotiationOptions, Opened, log_in, secure
@@ -96,6 +97,12 @@ class Candidate:
         except BaseException as exc:
             await self._give_up(exc)  # noqa: ASYNC102  (it shields what it must do)
             raise
+
+    def opened(self) -> tuple[XmlStream, StreamFeatures]:
+        """Return the stream that `run` has opened, and what is offered on it."""
+        assert self._xmlstream is not None
+        assert self._opened is not None
+        return self._xmlstream, self._opened.features
 
     async def log_in(self, patience: float) -> tuple[XmlStream, LoggedIn]:
         """An authenticated stream, and what is offered on it, in `patience` seconds, or one of `FAILURES`."""

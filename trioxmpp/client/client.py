@@ -11,10 +11,12 @@ import trio
 from ..errors import SessionLost, StanzaCondition, XMPPCancelError
 from ..jid import JID
 from ..protocol.elements.version import Version
+from ..protocol.sasl import Credentials
 from ..protocol.stanza import IQ, Get, Message, Presence, Set
 from ..stream.ids import new_id
 from ..stream.inbound.inbox import DEFAULT_CAPACITY, Subscription
 from ..stream.inbound.stages import Stage
+from ..stream.negotiation.credentials import CredentialsLike
 from ..stream.outbound.token import StanzaState, StanzaToken
 from ..stream.signal import Signal
 from ..stream.stanzastream import StanzaStream
@@ -259,6 +261,12 @@ class Client:
     # --- the link
 
     @property
+    def _connected(self) -> Supervisor:
+        if self._supervisor is None:
+            raise RuntimeError("this client does not log in: its stream is run by hand")
+        return self._supervisor
+
+    @property
     def active(self) -> bool:
         """Whether a person is looking, as `set_active` was told last."""
         return self._supervisor is None or self._supervisor.client_state.active
@@ -269,9 +277,7 @@ class Client:
         It holds for every link to come, of this session and the next ones. Only a server that offers it is told.
         Returns at once. RuntimeError on a client that `connect` has not made.
         """
-        if self._supervisor is None:
-            raise RuntimeError("the stream of this client is run by hand")
-        self._supervisor.client_state.set_active(active)
+        self._connected.client_state.set_active(active)
 
     async def forget_token(self) -> None:
         """Log out for good: forget the token that logs in without the password, and have the server forget it (FAST).
@@ -282,9 +288,29 @@ class Client:
         but the server may not have heard of it: at worst the token is good until it expires, for its holder.
         `StoreError` if the store cannot be told; RuntimeError on a client that `connect` has not made.
         """
-        if self._supervisor is None:
-            raise RuntimeError("this client does not log in: its stream is run by hand")
-        await self._supervisor.forget_token()
+        await self._connected.forget_token()
+
+    async def use_credentials(self, credentials: CredentialsLike | str) -> None:
+        """Log in with this password, or these credentials, or those that a function returns, from now on.
+
+        The token and the keys that belong to the old ones are forgotten, here and in the store. The session goes on.
+        `StoreError` if the store cannot be told; RuntimeError on a client that `connect` has not made. Cancelling may
+        leave the old token in the store.
+        """
+        if isinstance(credentials, str):
+            credentials = Credentials.of(self.jid, credentials)
+        await self._connected.use_credentials(credentials)
+
+    async def end_by(self, payload: Set[Any], *, to: JID | str | None = None, patience: float = 5.0) -> None:
+        """Make a request upon which the server ends the stream (XEP-0077 §3.2): the client is over afterwards.
+
+        Nothing is repaired, and no error leaves the block of `connect`. If the server grants the request but does not
+        end the stream within `patience` seconds, the client does. Raises as `request`; after an `XMPPError` the client
+        is as it was. A link that breaks before the answer ends the client, too, and it cannot be known what became of
+        the request. RuntimeError on a client that `connect` has not made. Cancelling may leave the request with the
+        server.
+        """
+        await self._connected.end_by(lambda: self.request(payload, to=to), patience)
 
     def network_changed(self, patience: float = 5.0) -> None:
         """The machine has another network now, or has slept: find out at once whether the link is still good.
@@ -326,12 +352,7 @@ class Client:
 
         The same as `each_session` with `Step.PRESENCE`.
         """
-
-        def prepare(session: Session) -> Awaitable[object]:
-            return apply(self)
-
-        prepare.__qualname__ = getattr(apply, "__qualname__", "maintain")
-        return self.each_session(Step.PRESENCE, prepare)
+        return self.each_session(Step.PRESENCE, _applied(self, apply))
 
     # --- what services need
 
@@ -393,15 +414,29 @@ class Client:
         """
         if from_ is None:
             return self.iq_handler(payload_cls.IQ_TYPE, payload_cls, handler)
-        may_ask = from_
-
-        def guarded(iq: IQ) -> Any:
-            if not may_ask(iq.from_ or self.jid.bare):
-                raise XMPPCancelError(StanzaCondition.SERVICE_UNAVAILABLE)
-            return handler(iq)
-
-        return self.iq_handler(payload_cls.IQ_TYPE, payload_cls, guarded)
+        return self.iq_handler(payload_cls.IQ_TYPE, payload_cls, _guarded(self, handler, from_))
 
     def own_account(self, sender: JID) -> bool:
         """Return whether `sender` is the bare JID of our account, in whose name the server pushes (RFC 6121 §2.1.6)."""
         return sender == self.jid.bare
+
+
+def _guarded(client: Client, handler: Callable[[IQ], Any], may_ask: Callable[[JID], bool]) -> Callable[[IQ], Any]:
+    """Return a handler that only answers those who may ask."""
+
+    def guarded(iq: IQ) -> Any:
+        if not may_ask(iq.from_ or client.jid.bare):
+            raise XMPPCancelError(StanzaCondition.SERVICE_UNAVAILABLE)
+        return handler(iq)
+
+    return guarded
+
+
+def _applied(client: Client, apply: Callable[[Client], Awaitable[object]]) -> Prepare:
+    """Return a function that prepares a session by ``apply(client)``, under the same name."""
+
+    def prepare(session: Session) -> Awaitable[object]:
+        return apply(client)
+
+    prepare.__qualname__ = getattr(apply, "__qualname__", "maintain")
+    return prepare

@@ -20,6 +20,7 @@ from ..errors import (
     TLSFailure,
 )
 from ..jid import JID
+from ..protocol.features import StreamFeatures
 from ..protocol.limits import Limits
 from ..protocol.loginstate import FastToken, LoginState
 from ..protocol.sasl import Credentials, Strength
@@ -122,6 +123,12 @@ class Dialler:
         known = (self.memory.fast_token, self.memory.sasl2) if self._is_unconfirmed else ()
         return sum(each is not None for each in known)
 
+    def use_credentials(self, credentials: CredentialsLike) -> None:
+        """Log in with these from now on. What the old ones left behind is forgotten: a token, keys."""
+        self._credentials = credentials
+        self._options = replace(self._options, credentials=credentials)
+        self.memory.forget_secrets()
+
     def by_token_alone(self, ticket: FastToken) -> Dialler:
         """Return another dialler, which logs in by that token or not at all."""
         memory, other = LoginState(self.memory.strength, self.memory.user_agent_id, ticket), copy.copy(self)
@@ -186,6 +193,25 @@ class Dialler:
             self._lang,
             self._limits,
         )
+
+    async def reach(self, nursery: trio.Nursery) -> tuple[XmlStream, StreamFeatures]:
+        """Return a secured XML stream on which nobody has logged in, and what the server offers there.
+
+        `nursery` has to last for as long as the stream is in use. Endpoints are raced as by `dial`. Raises as `dial`.
+        Cancelling leaves nothing open.
+        """
+        self._deadline = trio.current_time() + self._timeout
+        attempt = self._attempt_in(nursery)
+        with trio.move_on_at(self._deadline):
+            race = Race(self._sources(attempt, None))
+            winner = await race.next_winner()
+            if winner is None and self._endpoints is None:
+                race.add(host_meta(attempt))
+                winner = await race.next_winner()
+            if winner is None:
+                raise self._failure(attempt.attempts)
+            return winner.opened()
+        raise self._too_late(attempt.attempts)
 
     async def within_deadline(self, function: Callable[..., Awaitable[T]], *args: object) -> T:
         """Call `function` under the deadline of the last `dial`; ConnectError when it passes."""

@@ -10,16 +10,16 @@ from typing import Any, TypeVar, cast
 
 import trio
 
-from .. import xml
-from ..errors import ElementError, ErroneousStanza, SessionLost
+from ..errors import SessionLost
 from ..jid import JID
 from ..protocol.features import StreamFeatures
-from ..protocol.stanza import IQ, Get, Message, Presence, Set, response_type
+from ..protocol.stanza import IQ, Get, Message, Presence, Set
 from ..stream.core import StreamCore
 from ..stream.ids import new_id
 from ..stream.inbound.stages import Stage
 from ..stream.outbound.token import OutgoingStanza, StanzaState, StanzaToken
 from ..stream.session import SessionState
+from .answers import read_answer
 
 __all__ = ["Session"]
 
@@ -78,6 +78,11 @@ class Session:
     def linked(self) -> bool:
         """Whether the session has a link just now."""
         return self.ended is None and self._core.link is not None and self._core.link.live
+
+    @property
+    def secure(self) -> bool:
+        """Whether the session has a link just now, and TLS secures it."""
+        return self.linked and self._core.link is not None and self._core.link.xmlstream.secure
 
     async def wait_linked(self) -> None:
         """Wait until the session has a link. Raises `SessionLost` once it is over. Cancelling changes nothing."""
@@ -201,7 +206,7 @@ class Session:
                 raise
         if outcome is not None and inspect.isawaitable(outcome):
             return await outcome
-        return _result(iq, waiter.result())
+        return read_answer(iq.payload, waiter.result())
 
     def expect_iq(self, payload: Get[Any] | Set[Any], on_reply: Callable[[IQ], None]) -> StanzaToken:
         """Enqueue a request to our own account, without waiting; `on_reply` is called with the reply.
@@ -224,20 +229,3 @@ class Session:
         error = SessionLost(f"the session is over: {reason}")
         error.__cause__ = reason
         return error
-
-
-def _result(request: IQ, reply: IQ) -> Any:
-    """Return the answer in `reply`, read as the request's class says."""
-    payload = reply.payload
-    try:
-        answer, optional = response_type(type(request.payload))
-    except TypeError:
-        return payload
-    if answer is None or (payload is None and optional):
-        return None
-    if payload is None:
-        raise ErroneousStanza(f"the result is empty, though {answer.__name__} was due", reply)
-    try:
-        return xml.parse(answer, payload)
-    except ElementError as exc:
-        raise ErroneousStanza(f"the result is not what was asked for: {exc}", reply) from exc

@@ -10,18 +10,19 @@ with it.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, NoReturn
 
 import trio
 
-from ..errors import DestructionRequested, SessionLost
+from ..errors import DestructionRequested, SessionLost, StreamError
 from ..jid import JID
 from ..protocol import ns
 from ..stream.bare import bare
 from ..stream.core import StreamCore
 from ..stream.link import Link
+from ..stream.negotiation.credentials import CredentialsLike
 from ..stream.negotiation.resumption import ResumptionRefused
 from ..stream.signal import Signal
 from .arrival import Arrival, LinkMaker, drop
@@ -107,6 +108,8 @@ class Supervisor:
         self._services_entered = trio.Event()
         self._has_served = False
         """Whether the application ever had a session."""
+        self._last_request_made = False
+        """Whether the application has made a request upon which the server ends the stream."""
         self._told: Session | None = None
         """The session that Established or Resumed told of, and Destroyed did not."""
 
@@ -171,6 +174,28 @@ class Supervisor:
         finally:
             self._background.cancel(reason="the block of connect() was left")
             self.changed.unpark_all()
+
+    async def end_by(self, request: Callable[[], Awaitable[object]], patience: float) -> None:
+        """See `Client.end_by`."""
+        self._last_request_made = True
+        try:
+            await request()
+        except StreamError as error:
+            if error.by_us:
+                raise
+        except BaseException:
+            self._last_request_made = False
+            raise
+        self._dialler.memory.forget_secrets()
+        with trio.move_on_after(patience):
+            await self._left.wait()
+        self.core.stop()
+        await self._left.wait()
+
+    async def use_credentials(self, credentials: CredentialsLike) -> None:
+        """See `Client.use_credentials`."""
+        self._dialler.use_credentials(credentials)
+        await self._maker.save_login()
 
     async def forget_token(self) -> None:
         """See `Client.forget_token`."""
@@ -239,6 +264,9 @@ class Supervisor:
     async def _come_back(self, session: Session, link: Link) -> Link:
         """Get another link for `session`. Raises SessionOver if there will be none, or the cause if nothing helps."""
         cause = self._cause_of(link)
+        if self._last_request_made:
+            self.core.abandon(cause or DestructionRequested("the server was asked to end the session"))
+            cause = None
         while cause is not None:
             decision = self._failed(cause)
             if session.ended is not None and not self._was_closed:

@@ -76,3 +76,8 @@ class LoginState:
             self._keys[derivation] = key
         while len(self._keys) > MAX_KEYS:
             del self._keys[next(iter(self._keys))]
+
+    def forget_secrets(self) -> None:
+        """Forget token, keys and credentials: the account has others now, or is gone. The strength stays pinned."""
+        self.fast_token = self.credentials = None
+        self._keys.clear()

@@ -1,4 +1,4 @@
-"""XEP-0077: In-Band Registration."""
+"""XEP-0077: In-Band Registration, with XEP-0445: Pre-Authenticated In-Band Registration."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..stanza import Get, Set
 from .forms import DataForm
 from .oob import OutOfBand
 
-__all__ = ["NS", "Register", "RegisterQuery", "Registration"]
+__all__ = ["NS", "PreAuth", "Register", "RegisterQuery", "Registration"]
 
 NS: Final = "jabber:iq:register"
 
@@ -57,3 +57,10 @@ class RegisterQuery(Get[Registration]):
 @xml.element(NS, "query")
 class Register(_Registration, Set[Registration | None]):
     """Registers, changes the password (§3.3), or with `remove` cancels the registration (§3.2)."""
+
+
+@xml.element("urn:xmpp:pars:0", "preauth")
+class PreAuth(Set[None]):
+    """Presents a token that permits a registration (XEP-0445 §4)."""
+
+    token: str = xml.attr(repr=False)

@@ -161,10 +161,7 @@ class Stanza:
         """
         if self._element is not None:
             self._read()
-        try:
-            size = 100 + len(self._all_texts())
-        except TypeError:
-            size = 100
+        size = 100 + sum(len(text) for _, text in self._named_texts() if isinstance(text, str))
         if self._payloads:
             written = self._written
             if written is not None and written[0] == self._payloads:

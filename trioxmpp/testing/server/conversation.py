@@ -22,7 +22,7 @@ from .link import Link
 from .login import features, offer, setting
 from .management import count_of, enable, failed, resume
 from .policy import StartTLS
-from .registration import FEATURE, REGISTER, answer_stranger
+from .registration import FEATURE, STRANGERS_MAY, TOKEN_FEATURE, Stranger
 from .services import Request
 from .session import ServerSession
 from .stanzas import NAMES, child_tag, error_for, result_for, text_of
@@ -47,6 +47,7 @@ class Conversation:
         self._link = link
         self._starttls = starttls
         self._account: Account | None = None  # the account that the client claimed
+        self._stranger = Stranger(host)
 
     async def run(self) -> None:
         """Serve the client until one side ends the stream. Cancelling ends it without a footer."""
@@ -101,6 +102,7 @@ class Conversation:
             for describe in (features, sasl2.features):
                 offered += describe(self._host.policy, self._link, self._account)
             offered += FEATURE if self._host.policy.registration else ""
+            offered += TOKEN_FEATURE if self._host.policy.registration_token is not None else ""
         return offered
 
     def _features_inside(self) -> str:
@@ -122,7 +124,7 @@ class Conversation:
                 await self._secure()
                 await self._open(self._features_outside)
                 continue
-            if NAMES.get(str(element.tag)) == "iq" and child_tag(element) == f"{{{REGISTER}}}query":
+            if NAMES.get(str(element.tag)) == "iq" and child_tag(element) in STRANGERS_MAY:
                 self._register(element)
                 continue
             is_new = element.tag == f"{{{ns.SASL2}}}authenticate" and self._host.policy.sasl2 and self._link.secure
@@ -147,7 +149,7 @@ class Conversation:
             self._link.write(text_of(answer))
 
         request = Request(element, "domain", None, None, self._host.dialect, send)
-        answer_stranger(request, self._host, self._host.accounts.__contains__, self._host.dialect)
+        self._stranger.answer(request)
 
     async def _enter(self, element: xml.Element) -> ServerSession | None:
         """Log in by SASL2 (XEP-0388), which continues on the same stream. Raises Refused."""

@@ -52,6 +52,8 @@ class Policy:
     """Whether messages are archived, and queries answered (XEP-0313). "silent": archived, but queries get no answer."""
     registration: bool = False
     """Whether clients may create accounts before they log in (XEP-0077)."""
+    registration_token: str | None = None
+    """The token that a client must present before it registers (XEP-0445). None: none is needed."""
     location: str | None = None
     """The ``location`` of ``<enabled/>``, at which clients shall resume."""
     certificate: Certificate = "valid"
@@ -83,6 +85,7 @@ class PolicyOptions(TypedDict, total=False):
     roster_versions: bool
     archive: Literal["silent"] | bool
     registration: bool
+    registration_token: str | None
     location: str | None
     certificate: Certificate
     history: int

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from ... import xml
@@ -11,6 +11,7 @@ from ...errors import (
     StanzaCondition,
     StreamCondition,
     StreamError,
+    XMPPAuthError,
     XMPPCancelError,
     XMPPError,
     XMPPModifyError,
@@ -18,27 +19,34 @@ from ...errors import (
 from .account import Account
 from .dialect import Dialect
 from .forms import form, read_form
+from .policy import Policy
 from .post import Post
 from .services import Request
 from .stanzas import build
 
-__all__ = ["FEATURE", "REGISTER", "Registration", "answer_stranger"]
+__all__ = ["FEATURE", "REGISTER", "STRANGERS_MAY", "TOKEN_FEATURE", "Registration", "Stranger"]
 
 REGISTER = "jabber:iq:register"
 FEATURE = "<register xmlns='http://jabber.org/features/iq-register'/>"
 
+TOKEN_FEATURE = "<register xmlns='urn:xmpp:invite'/>"
+
 _QUERY = f"{{{REGISTER}}}query"
+_PREAUTH = "{urn:xmpp:pars:0}preauth"
+
+#: The requests that a client may make before it logs in.
+STRANGERS_MAY = (_QUERY, _PREAUTH)
 
 
 class AccountList(Protocol):
-    """Creates and removes accounts."""
+    """Creates accounts."""
+
+    policy: Policy
+    dialect: Dialect
+    accounts: Mapping[str, Account]
 
     def add_account(self, name: str, password: str) -> Account:
         """Create an account. Raises JIDError."""
-        ...
-
-    def remove_account(self, name: str) -> None:
-        """Remove an account."""
         ...
 
 
@@ -81,24 +89,41 @@ class Registration:
         return None
 
 
-def answer_stranger(request: Request, accounts: AccountList, known: Callable[[str], bool], dialect: Dialect) -> None:
-    """Answer a client that has not logged in: describe the registration, or create an account."""
-    try:
+class Stranger:
+    """One client that has not logged in: describes the registration to it, and creates an account."""
+
+    def __init__(self, host: AccountList) -> None:
+        self._host = host
+        self._has_token = False
+
+    def answer(self, request: Request) -> None:
+        """Answer a request of the client."""
+        try:
+            request.reply(self._answer(request))
+        except XMPPError as error:
+            request.refuse(error)
+
+    def _answer(self, request: Request) -> xml.Element | None:
+        token = self._host.policy.registration_token
+        if request.payload.tag == _PREAUTH:
+            if request.payload.get("token") != token:
+                raise XMPPCancelError(StanzaCondition.ITEM_NOT_FOUND)
+            self._has_token = True
+            return None
         if request.kind == "get":
-            request.reply(_form(dialect))
-            return
+            return _form(self._host.dialect)
+        if token is not None and not self._has_token:
+            raise XMPPAuthError(StanzaCondition.NOT_ALLOWED, "an invitation is needed")
         name, password = _credentials(request.payload)
         if not name or not password:
             raise XMPPModifyError(StanzaCondition.NOT_ACCEPTABLE)
-        if known(name):
+        if name in self._host.accounts:
             raise XMPPCancelError(StanzaCondition.CONFLICT)
         try:
-            accounts.add_account(name, password)
+            self._host.add_account(name, password)
         except JIDError:
             raise XMPPModifyError(StanzaCondition.JID_MALFORMED) from None
-        request.reply()
-    except XMPPError as error:
-        request.refuse(error)
+        return None
 
 
 def _form(dialect: Dialect) -> xml.Element:
