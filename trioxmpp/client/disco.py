@@ -106,9 +106,13 @@ class Disco:
                 return item.jid
         return None
 
-    def learned(self, jid: JID, node: str | None, info: Info) -> None:
-        """Remember an answer that came another way: by verified capabilities (XEP-0115), say."""
+    def learned(self, jid: JID, node: str | None, info: Info, *, octets: int | None = None) -> None:
+        """Remember an answer that came another way: by verified capabilities (XEP-0115), say.
+
+        `octets` is how much memory it takes; None counts them. An answer that is kept elsewhere takes none here.
+        """
         question: _Question[Info] = _Question()
+        question.octets = len(xml.serialise(info)) if octets is None else octets
         question.answer = info
         question.done.set()
         self._keep((InfoQuery, jid, node), question)
@@ -157,6 +161,7 @@ class Disco:
                 self._of_domain.pop(jid.domain, None)
             self._known.pop(key, None)
             if question.answer is not None or question.error is not None:
+                question.octets = 100 if question.answer is None else len(xml.serialise(question.answer))
                 self._keep(key, question)
         return question.result()
 
@@ -166,7 +171,6 @@ class Disco:
     def _keep(self, key: Key, question: _Question[Any]) -> None:
         if key in self._known:
             self._drop(key)
-        question.octets = 100 if question.answer is None else len(xml.serialise(question.answer))
         self._known[key] = question
         self._used += question.octets
         for old in list(self._known):
