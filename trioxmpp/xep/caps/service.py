@@ -47,7 +47,7 @@ _ALGORITHMS: Final = ("sha-256", "sha3-256")
 
 
 class Caps:
-    """What others offer, by what they announce. `open_caps` gives one of these."""
+    """The offers of others, by the hashes that they announce. `open_caps` gives one of these."""
 
     def __init__(self, client: Client, verified: VerifiedInfos, *, questions: int, rate: float, unknown: int) -> None:
         self.on_learned: Signal[JID, Info] = Signal()
@@ -167,7 +167,7 @@ class Caps:
 
     async def restore(self) -> None:
         """Begin with what the notes hold. Raises `StoreError`."""
-        damaged = {}
+        damaged: dict[str, None] = {}
         for key, values in (await self._notes.read()).items():
             announced, info = Announced.of_key(key), load(values)
             proven = None if announced is None or info is None else announced.verify(info)
@@ -276,8 +276,8 @@ async def open_caps(
     """A block during which our presences announce what we offer, and we learn what others do; gives the `Caps`.
 
     `node` is a URL that names this program. Enter the block before presence is sent: it is sent again, to all that
-    have it, when what we offer has changed for the last 100 ms. What others announce is looked up once for each hash:
-    at most `questions` at a time and `rate` in a second, while at most `unknown` hashes wait. What was verified goes to
+    have it, when our offers have changed and then stayed the same for 100 ms. A hash of others is looked up once: at
+    most `questions` at a time and `rate` in a second, while at most `unknown` hashes wait. Verified answers go to
     `verified`, which by default all clients of the process share, and to the notes of the client.
 
     Raises `StoreError` while entering. Cancelling while entering leaves nothing behind.

@@ -107,7 +107,7 @@ class VerifiedInfos:
             self._used -= freed
 
 
-#: What all clients of this process share. What is in it was verified, so no client has to trust another one.
+#: The answers that all clients of this process share. Each was verified, so no client has to trust another one.
 SHARED: Final = VerifiedInfos()
 
 
