@@ -73,7 +73,8 @@ class Client:
         self.offers = offers or Offers(DEFAULT_IDENTITY, Version(name="trioxmpp"))
         """Our features and identities: ``with client.offers(feature):``."""
         self.disco = Disco(self._wait_session)
-        """The features and identities of others, remembered."""
+        """The features and identities of others, remembered for as long as the session."""
+        self.on_event.connect(self.disco.hear)
         self.shared: Shared[Client] = Shared(self)
         """Things that services of this client share: ``with client.shared(make) as hub:``."""
 

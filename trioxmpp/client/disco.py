@@ -6,6 +6,7 @@ fill the memory: entries are bounded in number and octets, and only a few questi
 
 from __future__ import annotations
 
+import copy
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Any, Generic, TypeVar
@@ -16,6 +17,7 @@ from .. import xml
 from ..errors import ErroneousStanza, XMPPError
 from ..jid import JID
 from ..protocol.elements.disco import Info, InfoQuery, Item, Items, ItemsQuery
+from .events import Destroyed, Event
 from .session import Session
 
 __all__ = ["Disco"]
@@ -25,6 +27,9 @@ V = TypeVar("V")
 #: How much is remembered.
 ENTRIES = 512
 OCTETS = 4 << 20
+
+#: How many items one list may have. Longer ones come in pages (XEP-0059).
+MAX_ITEMS = 10_000
 
 #: Seconds for which an error is remembered.
 NEGATIVE_FOR = 60.0
@@ -52,7 +57,7 @@ class _Question(Generic[V]):
     def result(self) -> V:
         """Return the answer, or raise the error."""
         if self.error is not None:
-            raise self.error
+            raise copy.copy(self.error)  # the traceback of one that is raised again and again would grow
         assert self.answer is not None
         return self.answer
 
@@ -81,7 +86,10 @@ class Disco:
         return answer
 
     async def items(self, jid: JID | str, node: str | None = None, *, fresh: bool = False) -> tuple[Item, ...]:
-        """Return what `jid`, or one of its nodes, lists. Raises as `info` does."""
+        """Return the items that `jid`, or one of its nodes, lists.
+
+        Raises as `info` does, and ErroneousStanza for more than 10,000 items.
+        """
         answer: Items = await self._ask(ItemsQuery(node=node), JID.parse(jid) if isinstance(jid, str) else jid, fresh)
         return answer.items
 
@@ -106,9 +114,13 @@ class Disco:
                 return item.jid
         return None
 
-    def learned(self, jid: JID, node: str | None, info: Info) -> None:
-        """Remember an answer that came another way: by verified capabilities (XEP-0115), say."""
+    def learned(self, jid: JID, node: str | None, info: Info, *, octets: int | None = None) -> None:
+        """Remember an answer that came another way: by verified capabilities (XEP-0115), say.
+
+        `octets` is how much memory it takes; None counts them. An answer that is kept elsewhere takes none here.
+        """
         question: _Question[Info] = _Question()
+        question.octets = len(xml.serialise(info)) if octets is None else octets
         question.answer = info
         question.done.set()
         self._keep((InfoQuery, jid, node), question)
@@ -118,8 +130,13 @@ class Disco:
         for key in [key for key in self._known if key[1] == jid]:
             self._drop(key)
 
+    def hear(self, event: Event) -> None:
+        """Forget everything when a session is over: the next may be with another server, or after its restart."""
+        if isinstance(event, Destroyed):
+            self.forget_all()
+
     def forget_all(self) -> None:
-        """Forget everything: a new session may be with another server, or after its restart."""
+        """Forget all that has been answered."""
         for key in [key for key, question in self._known.items() if question.done.is_set()]:
             self._drop(key)
 
@@ -147,7 +164,7 @@ class Disco:
         try:
             async with semaphore, self._open:
                 session = await self._wait_session()
-                question.answer = await session.request(query, to=jid, timeout=TIMEOUT)
+                question.answer = _bounded(await session.request(query, to=jid, timeout=TIMEOUT))
         except (XMPPError, ErroneousStanza, TimeoutError) as exc:
             question.error = exc
         finally:
@@ -157,6 +174,7 @@ class Disco:
                 self._of_domain.pop(jid.domain, None)
             self._known.pop(key, None)
             if question.answer is not None or question.error is not None:
+                question.octets = 100 if question.answer is None else len(xml.serialise(question.answer))
                 self._keep(key, question)
         return question.result()
 
@@ -166,7 +184,6 @@ class Disco:
     def _keep(self, key: Key, question: _Question[Any]) -> None:
         if key in self._known:
             self._drop(key)
-        question.octets = 100 if question.answer is None else len(xml.serialise(question.answer))
         self._known[key] = question
         self._used += question.octets
         for old in list(self._known):
@@ -177,3 +194,9 @@ class Disco:
 
     def _drop(self, key: Key) -> None:
         self._used -= self._known.pop(key).octets
+
+
+def _bounded(answer: Info | Items) -> Info | Items:
+    if isinstance(answer, Items) and len(answer.items) > MAX_ITEMS:
+        raise ErroneousStanza(f"the list has more than {MAX_ITEMS} items")
+    return answer

@@ -54,9 +54,10 @@ class Offers:
         self._features: dict[str, int] = {}
         self._identities: list[Identity] = [identity]
         self._forms: list[DataForm] = []
-        self._nodes: dict[str, Info] = {}
         self._described: dict[str, Describe] = {}
         self._listed: dict[str, List] = {}
+        self._states: list[tuple[tuple[str, ...], Info]] = []
+        """Earlier answers, each with the nodes by which it was announced; the newest last."""
         self._software = software
 
     def answer(self, requests: RequestHandlers) -> None:
@@ -116,12 +117,14 @@ class Offers:
         """The answer to disco#info now, without a node."""
         return Info.of(sorted(self._features), self._identities, forms=self._forms)
 
-    def remember(self, node: str) -> None:
-        """Answer questions for `node` with what we offer now; at most `REMEMBERED` nodes are kept (XEP-0115 §6.2)."""
-        self._nodes.pop(node, None)
-        self._nodes[node] = self.info
-        while len(self._nodes) > REMEMBERED:
-            del self._nodes[next(iter(self._nodes))]
+    def remember(self, *nodes: str) -> None:
+        """Answer questions for these nodes with what we offer now (XEP-0115 §6.2, XEP-0390 §6.1).
+
+        At most `REMEMBERED` states are kept, each with all of its nodes.
+        """
+        self._states = [state for state in self._states if state[0] != nodes]
+        self._states.append((nodes, self.info))
+        del self._states[:-REMEMBERED]
 
     def _changed(self) -> None:
         self.version += 1
@@ -134,7 +137,7 @@ class Offers:
         describe = self._described.get(query.node)
         if describe is not None and iq.from_ is not None:
             return describe(iq.from_)
-        info = self._nodes.get(query.node)
+        info = next((info for nodes, info in self._states if query.node in nodes), None)
         if info is None:
             raise XMPPCancelError(StanzaCondition.ITEM_NOT_FOUND)
         return Info.of(
