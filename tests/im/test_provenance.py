@@ -283,4 +283,4 @@ def test_occupants_are_the_same_by_id_then_by_address_then_by_one_stay() -> None
 def test_a_time_in_the_future_is_now_and_one_without_a_zone_is_in_utc() -> None:
     now = datetime(2026, 1, 1, tzinfo=UTC)
     assert clamped(datetime(2030, 1, 1, tzinfo=UTC), now) == now
-    assert clamped(datetime(2025, 1, 1), now) == datetime(2025, 1, 1, tzinfo=UTC)  # noqa: DTZ001
+    assert clamped(datetime(2025, 1, 1), now) == datetime(2025, 1, 1, tzinfo=UTC)

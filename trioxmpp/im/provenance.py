@@ -22,8 +22,8 @@ from ..protocol import ns
 from ..protocol.elements import muc, occupant_id, pubsub_event
 from ..protocol.elements.correction import Replace
 from ..protocol.elements.delay import Delay
-from ..protocol.elements.hats import Hats
 from ..protocol.elements.hats import NS as HATS
+from ..protocol.elements.hats import Hats
 from ..protocol.elements.mam import Result
 from ..protocol.elements.retraction import Retract
 from ..protocol.elements.stanza_ids import StanzaId
