@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from .protocol import MUTANTS as PROTOCOL
 from .stream import MUTANTS as STREAM
+from .timeline import MUTANTS as TIMELINE
 
-MUTANTS = [*STREAM, *PROTOCOL]
+MUTANTS = [*STREAM, *PROTOCOL, *TIMELINE]

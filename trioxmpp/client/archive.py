@@ -16,7 +16,6 @@ from datetime import datetime
 import trio
 
 from .. import xml
-from ..errors import StanzaError
 from ..jid import JID
 from ..protocol import ns
 from ..protocol.elements.mam import Fin, Result, query
@@ -169,9 +168,9 @@ async def archive_page(
     some servers answer such a query from our own archive. `on_result` is called, by the reader, with each result as it
     arrives: for a caller to whom one message is worth something even if the page never ends.
 
-    A link that breaks costs nothing but time. Raises StanzaError if the archive refuses (`XMPPError`), answers what
-    cannot be understood (`ErroneousStanza`), or does not answer within `patience` seconds while there is a link; and
-    `SessionLost` with the session. Cancelling drops what is still to come.
+    A link that breaks costs nothing but time. Raises `XMPPError` if the archive refuses, `ErroneousStanza` if it gives
+    an answer that cannot be understood, TimeoutError if it does not answer within `patience` seconds while there is a
+    link, and `SessionLost` with the session. Cancelling drops what is still to come.
     """
     page = page or Page(max=PAGE)
     ours = session.jid.bare
@@ -185,5 +184,5 @@ async def archive_page(
             fin = await session.request(question, to=asked)
             return collector.answer(fin)
         if session.linked:
-            raise StanzaError(f"the archive {asked} has not answered in {patience:g} seconds")
+            raise TimeoutError(f"the archive {asked} has not answered in {patience:g} seconds")
         await session.wait_linked()

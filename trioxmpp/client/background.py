@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from ..errors import ErroneousStanza, XMPPError
+from ..errors import StanzaError
 from ..stream.bare import bare
 from .client import Client
 from .events import Trouble
@@ -23,9 +23,10 @@ logger = logging.getLogger(__name__)
 async def supervised(client: Client, function: Callable[[], Awaitable[object]], *, name: str) -> AsyncIterator[None]:
     """A block during which ``function()`` runs in a task of its own; `name` names the service.
 
-    An `XMPPError`, an `ErroneousStanza` or a TimeoutError in it is told as `Trouble`, and it is begun again, with
-    growing delays. After a ConnectionError it is begun again in the next session. When it returns, it is not begun
-    again. Anything else is a bug: it cancels the block, and leaves it bare. Leaving the block cancels the task.
+    A `StanzaError` (`XMPPError`, `ErroneousStanza`) or a TimeoutError in it is told as `Trouble`, and it is begun
+    again, with growing delays. After a ConnectionError it is begun again in the next session. When it returns, it is
+    not begun again. Anything else is a bug: it cancels the block, and leaves it bare. Leaving the block cancels the
+    task.
     """
     failure: Exception | None = None
     scope = trio.CancelScope()
@@ -53,7 +54,7 @@ async def _run(client: Client, function: Callable[[], Awaitable[object]], name: 
         try:
             await function()
             return
-        except (XMPPError, ErroneousStanza, TimeoutError) as exc:
+        except (StanzaError, TimeoutError) as exc:
             logger.warning("%s has failed, and will be begun again: %s", name, exc)
             client.on_event.emit(Trouble(name, exc))
         except ConnectionError as exc:

@@ -78,8 +78,8 @@ def is_carbon(message: Message) -> bool:
 def verified_carbon(message: Message, account: JID) -> Carbon | None:
     """Return the copy that a message wraps, if it is genuine (§11); `account` is our own bare JID.
 
-    Only the server, in the name of our account, may send one; the copy is one level deep, and of a message that our
-    account sent or received.
+    Only the server may send one, in the name of our account. It is one level deep, and of a message that our account
+    sent or received.
     """
     if message.from_ is not None and message.from_ != account:
         return None

@@ -63,7 +63,7 @@ class Pages:
         async with self._send:
             try:
                 await self._read(edge, with_, start, end)
-            except (StanzaError, ConnectionError) as exc:
+            except (StanzaError, TimeoutError, ConnectionError) as exc:
                 self._failure = exc
 
     async def _read(self, edge: str | None, with_: JID | None, start: datetime | None, end: datetime | None) -> None:

@@ -1,0 +1,269 @@
+"""Random programs: three clients of two accounts, and all that can happen to them; their timelines miss nothing.
+
+The reference is the server's own archive. For each client, over all its processes: each message that was archived since
+its first start is given; in one process it is given once; in the order of the archive. Only a process that was killed
+may be followed by one that gives some messages again, and those have the same id in the archive.
+
+`make test` tries 50 programs; with ``TRIOXMPP_PROOF=1`` there are many.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import trio
+import trio.testing
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.im.world import ACCOUNTS, Disk, Reader, chat, reading, settle
+from trioxmpp.im.timeline import Entry, Source
+from trioxmpp.testing import Dialect, Server, open_server
+
+EXAMPLES = int(os.environ.get("TRIOXMPP_PROGRAMS", "2000")) if os.environ.get("TRIOXMPP_PROOF") else 50
+
+NAMES = ("romeo/orchard", "romeo/garden", "juliet/balcony")
+DIALECTS = {
+    dialect.name: replace(dialect, archive_page=4)
+    for dialect in (Dialect.PROSODY_0_12, Dialect.PROSODY_13_0_1, Dialect.PROSODY_13, Dialect.EJABBERD_26)
+}
+
+who = st.sampled_from(NAMES)
+acts = st.one_of(
+    st.tuples(st.just("say"), who, st.integers(1, 3)),
+    st.tuples(st.just("post"), who, st.integers(1, 2)),
+    st.tuples(st.just("repeat an id"), who, st.integers(1, 2)),
+    st.tuples(st.just("say"), who, st.just(9)),
+    st.tuples(st.just("break"), who, st.just(0)),
+    st.tuples(st.just("lose"), who, st.just(0)),
+    st.tuples(st.just("expire"), who, st.just(0)),
+    st.tuples(st.just("kill"), who, st.just(0)),
+    st.tuples(st.just("kill and wipe"), who, st.just(0)),
+    st.tuples(st.just("stop"), who, st.just(0)),
+    st.tuples(st.just("start"), who, st.just(0)),
+    st.tuples(st.just("purge"), who, st.integers(1, 8)),
+    st.tuples(st.just("wait"), who, st.sampled_from([0, 0, 1, 20, 400])),
+)
+
+
+@dataclass
+class Life:
+    """One client with one store: what its processes have given, and how many messages there were when it began."""
+
+    began: int
+    disk: Disk
+    processes: list[list[Entry]] = field(default_factory=list)
+    killed: list[bool] = field(default_factory=list)
+    """For each process, whether it was killed."""
+
+
+class Story:
+    """A program that runs, and the books about it."""
+
+    def __init__(self, server: Server, nursery: trio.Nursery) -> None:
+        self.server = server
+        self.nursery = nursery
+        self.lives: dict[str, list[Life]] = {name: [] for name in NAMES}
+        self.readers: dict[str, tuple[Reader, trio.CancelScope, trio.Event, trio.Event]] = {}
+        self.archived: dict[str, list[str]] = {"romeo": [], "juliet": []}
+        """What each archive ever had, in its order."""
+        self.purged: set[tuple[str, str]] = set()
+        self.ids: dict[str, str] = {}
+        self.count = 0
+
+    def note_archives(self) -> None:
+        """Bring the books about the archives up to date: the server only adds at the end."""
+        for name, known in self.archived.items():
+            known_ids = set(known)
+            for item in self.server.accounts[name].archive.items:
+                if item.id not in known_ids:
+                    known.append(item.id)
+                    self.ids[item.id] = item.stanza.findtext("{*}body") or ""
+
+    async def start(self, name: str, disk: Disk | None = None) -> None:
+        if name in self.readers:
+            return
+        account = name.partition("/")[0]
+        self.note_archives()
+        lives = self.lives[name]
+        if disk is not None or not lives:
+            lives.append(Life(len(self.archived[account]), disk or Disk()))
+        life = lives[-1]
+        done, ended = trio.Event(), trio.Event()
+        ready: list[Any] = []
+
+        async def run(task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+            with trio.CancelScope() as scope:
+                try:
+                    jid = f"{account}@example.test/{name.partition('/')[2]}"
+                    async with reading(self.server, jid, store=life.disk) as reader:
+                        life.processes.append(reader.entries)
+                        life.killed.append(False)
+                        ready.append((reader, scope))
+                        task_status.started()
+                        await done.wait()
+                finally:
+                    ended.set()
+
+        await self.nursery.start(run)
+        reader, scope = ready[0]
+        self.readers[name] = reader, scope, done, ended
+        with trio.move_on_after(60):
+            await reader.wait_caught_up()
+
+    async def stop(self, name: str) -> None:
+        if name in self.readers:
+            _, _, done, ended = self.readers.pop(name)
+            done.set()
+            await ended.wait()
+
+    async def kill(self, name: str, *, wipe: bool = False) -> None:
+        if name not in self.readers:
+            return
+        _, scope, _, ended = self.readers.pop(name)
+        life = self.lives[name][-1]
+        left = life.disk.copy()
+        session = self.server.sessions.get(self.jid(name))
+        if session is not None and session.link is not None:
+            session.link.reset()
+        scope.cancel()
+        await ended.wait()
+        life.disk, life.killed[-1] = left, True
+        if wipe:
+            await self.start(name, Disk())
+
+    def jid(self, name: str) -> str:
+        return name.replace("/", "@example.test/")
+
+    async def say(self, name: str, count: int, how: str) -> None:
+        if name not in self.readers:
+            return
+        client = self.readers[name][0].client
+        to = "juliet@example.test" if name.startswith("romeo") else "romeo@example.test"
+        for _ in range(count):
+            self.count += 1
+            message = chat(self.count, to)
+            if how == "repeat an id":
+                message.id = "the same"
+            if how == "post":
+                await client.post(message)
+            elif client.established:
+                client.enqueue(message)
+
+    async def act(self, what: str, name: str, number: int) -> None:
+        session = self.server.sessions.get(self.jid(name))
+        match what:
+            case "say" | "post" | "repeat an id":
+                await self.say(name, number, what)
+            case "break" if session is not None and session.link is not None:
+                session.link.reset()
+            case "lose" if session is not None:
+                self.server.forget(session.jid)
+            case "expire" if session is not None:
+                self.server.expire(session.jid)
+            case "kill" | "kill and wipe":
+                await self.kill(name, wipe=what != "kill")
+            case "stop":
+                await self.stop(name)
+            case "start":
+                await self.start(name)
+            case "purge":
+                account = name.partition("/")[0]
+                self.note_archives()
+                items = self.server.accounts[account].archive.items
+                for _ in range(min(number, len(items))):
+                    self.purged.add((account, items.popleft().id))
+            case "wait":
+                await trio.sleep(number)
+                await settle()
+        self.note_archives()
+
+    async def finish(self) -> None:
+        """Bring all clients back, and give them time."""
+        for name in NAMES:
+            await self.start(name)
+        await trio.sleep(1000)
+        self.note_archives()
+        for name in NAMES:
+            await self.stop(name)
+
+    # --- what must be so
+
+    def check(self) -> None:
+        for name, lives in self.lives.items():
+            account = name.partition("/")[0]
+            for number, life in enumerate(lives):
+                self.check_life(account, life, is_last=number == len(lives) - 1)
+
+    def check_life(self, account: str, life: Life, *, is_last: bool) -> None:
+        given: list[str] = []
+        ids: dict[str, set[str]] = {}
+        may_repeat: set[str] = set()
+        for entries, killed in zip(life.processes, life.killed, strict=True):
+            bodies = [entry.message.body or "" for entry in entries]
+            assert len(bodies) == len(set(bodies)), f"{bodies}: one process gave a message twice"
+            again = set(bodies) & set(given)
+            assert again <= may_repeat, f"{again} were given again though no process was killed"
+            may_repeat = (may_repeat | set(bodies)) if killed else set()
+            given += [body for body in bodies if body not in given]
+            for entry in entries:
+                if entry.archive_id is not None:
+                    ids.setdefault(entry.message.body or "", set()).add(entry.archive_id)
+            self.check_order(account, entries)
+        twice = self.archived_twice(account)
+        assert all(len(each) == 1 for body, each in ids.items() if body not in twice), f"{ids}: the id has changed"
+        if is_last:
+            archived = self.archived[account][life.began :]
+            due = [self.ids[id] for id in archived if (account, id) not in self.purged]
+            missing = [body for body in due if body not in given]
+            assert not missing, f"missing {missing} of {due}; given {given}"
+
+    def archived_twice(self, account: str) -> set[str]:
+        bodies = [self.ids[id] for id in self.archived[account]]
+        return {body for body in bodies if bodies.count(body) > 1}
+
+    def check_order(self, account: str, entries: list[Entry]) -> None:
+        """Two kinds have no place in the order of the archive.
+
+        Our own messages are given when they are written, which may be before the server has what came earlier. What
+        was purged while it was still under way comes when it comes.
+        """
+        purged = {self.ids[id] for owner, id in self.purged if owner == account}
+        twice = self.archived_twice(account) | purged
+        places = {self.ids[id]: place for place, id in enumerate(self.archived[account])}
+        bodies = [entry.message.body or "" for entry in entries if entry.source is not Source.OWN]
+        assert all(body in places for body in bodies), f"{bodies}: not all of them were ever sent"
+        order = [places[body] for body in bodies if body not in twice]
+        assert order == sorted(order), f"{bodies} are not in the order of the archive"
+
+
+def run(dialect: Dialect, program: list[tuple[str, str, int]]) -> None:
+    async def main() -> None:
+        with trio.fail_after(1_000_000):
+            async with (
+                open_server(accounts=ACCOUNTS, archive=True, dialect=dialect) as server,
+                trio.open_nursery() as nursery,
+            ):
+                story = Story(server, nursery)
+                for name in NAMES:
+                    await story.start(name)
+                for act in program:
+                    await story.act(*act)
+                await story.finish()
+                story.check()
+
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    derandomize=not os.environ.get("TRIOXMPP_PROOF"),
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    database=None,
+)
+@given(st.sampled_from([*DIALECTS]), st.lists(acts, min_size=3, max_size=25))
+def test_timelines_miss_nothing_and_double_nothing(dialect: str, program: list[tuple[str, str, int]]) -> None:
+    run(DIALECTS[dialect], program)

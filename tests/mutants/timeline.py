@@ -1,0 +1,229 @@
+"""Naive timelines: each is how an author who had not read the recorded dialogs would write it."""
+
+from __future__ import annotations
+
+from .planting import Mutant
+
+TIMELINE = "im/test_timeline.py"
+
+MUTANTS = [
+    Mutant(
+        "timeline: a live message moves the cursor over the gap",
+        "self.cursor.finish(outcome.keys)",
+        """
+        self.cursor.finish(outcome.keys)
+        if outcome.entry is not None and outcome.entry.archive_id is not None:
+            self.read = Position(None, outcome.entry.archive_id, outcome.entry.sent)
+            self.cursor.move(self.read)
+        """,
+        ("im/test_timeline_programs.py", TIMELINE),
+    ),
+    Mutant(
+        "timeline: live messages are not held while catching up",
+        """
+        ledger = self._ledger
+        ledger.hold()
+        while True:
+        """,
+        """
+        ledger = self._ledger
+        ledger.release_anyway()
+        while True:
+        """,
+        (f"{TIMELINE}::test_what_arrives_while_catching_up_comes_after_it_and_once",),
+    ),
+    Mutant(
+        "timeline: the next session does not hold from its first stanza on",
+        "ledger.hold()  # before the first stanza of the next session",
+        "pass",
+        (TIMELINE, "im/test_timeline_programs.py"),
+    ),
+    Mutant(
+        "timeline: the tail that was dropped is not read from the archive",
+        "if self._lost_tail and self.has_archive:",
+        "if False:",
+        (f"{TIMELINE}::test_more_messages_than_can_be_held_are_read_from_the_archive",),
+    ),
+    Mutant(
+        "timeline: an entry is done when it is given",
+        "self._in_hand = outcome\n",
+        """
+        self._in_hand = outcome
+        self.finish()
+        """,
+        (f"{TIMELINE}::test_a_process_that_is_killed_before_it_is_done_gets_the_message_again_with_the_same_id",),
+    ),
+    Mutant(
+        "timeline: the answer to a cursor is believed without the overlap",
+        "if page is not None and page.results and page.results[0].id == position.last:",
+        "if page is not None:",
+        (f"{TIMELINE}::test_a_cursor_that_the_archive_does_not_know_any_more_loses_and_doubles_nothing",),
+    ),
+    Mutant(
+        "timeline: only an error says that a cursor is dead",
+        "if page is not None and page.results and page.results[0].id == position.last:",
+        "if page is not None and not (page.results and page.results[0].id != position.last):",
+        (f"{TIMELINE}::test_a_cursor_that_the_archive_does_not_know_any_more_loses_and_doubles_nothing",),
+    ),
+    Mutant(
+        "timeline: a purged archive is no gap",
+        "return first is None or (stamp_of(first) > position.stamp and not self._ledger.has_had([first]))",
+        "return False",
+        (f"{TIMELINE}::test_an_archive_that_was_purged_is_told_as_a_gap",),
+    ),
+    Mutant(
+        "timeline: the first start reads the whole archive",
+        "await self._begin_at_the_end()",
+        "await self._read_pages(await archive_page(self._session), None)",
+        (f"{TIMELINE}::test_the_first_start_begins_now_or_at_the_time_that_was_given",),
+    ),
+    Mutant(
+        "timeline: the first start skips what arrives meanwhile",
+        "await ledger.begin_at(end or Position(None, None, datetime.now(UTC)))",
+        "ledger.skip(end or Position(None, None, datetime.now(UTC)))",
+        (f"{TIMELINE}::test_a_block_that_is_left_by_an_exception_is_not_done_with_its_message",),
+    ),
+    Mutant(
+        "timeline: the archive id alone tells duplicates",
+        """
+        is_new = mark not in self._known
+        self._note(mark)
+        return is_new
+        """,
+        """
+        return archive_id is not None or mark not in self._known
+        """,
+        (f"{TIMELINE}::test_a_retransmission_that_the_archive_has_twice_is_given_once",),
+    ),
+    Mutant(
+        "timeline: the id of a message alone tells duplicates",
+        """
+        if len(bodies) == 1:
+            parts += bodies.values()
+        """,
+        """
+        if len(bodies) == 1:
+            parts.clear()
+        """,
+        (f"{TIMELINE}::test_different_texts_under_one_id_and_equal_texts_without_an_id_are_different_messages",),
+    ),
+    Mutant(
+        "timeline: a text alone tells duplicates",
+        "return digest if id is not None else WEAK + digest[1:]",
+        "return digest",
+        (f"{TIMELINE}::test_different_texts_under_one_id_and_equal_texts_without_an_id_are_different_messages",),
+    ),
+    Mutant(
+        "timeline: what is done is not written down",
+        """
+        with trio.move_on_after(LAST_SAVE, shield=True):
+            await cursor.save()
+        """,
+        "pass",
+        ("im/test_timeline_programs.py",),
+    ),
+    Mutant(
+        "timeline: a message of our own is not known when it comes back",
+        "self._ledger.arrived(message, Source.OWN)",
+        "pass",
+        (f"{TIMELINE}::test_copies_of_one_message_are_given_once_by_whichever_way_they_come",),
+    ),
+    Mutant(
+        "timeline: a broken archive keeps all live messages back",
+        """
+        except (StanzaError, TimeoutError):
+            self._ledger.release_anyway()
+            raise
+        """,
+        """
+        except (StanzaError, TimeoutError):
+            raise
+        """,
+        (f"{TIMELINE}::test_an_archive_that_does_not_answer_keeps_live_messages_back_for_a_minute_only",),
+    ),
+    # --- attacks
+    Mutant(
+        "provenance: a carbon from anyone is believed",
+        """
+        if message.from_ is not None and message.from_ != account:
+            return None
+        wrapper =
+        """,
+        "wrapper =",
+        (
+            f"{TIMELINE}::test_forged_copies_and_results_are_dropped_and_counted_and_reach_nothing",
+            "im/test_provenance.py",
+        ),
+    ),
+    Mutant(
+        "provenance: a carbon in a carbon is believed",
+        "if inner is None or inner.type not in _TYPES or is_carbon(inner):",
+        "if inner is None or inner.type not in _TYPES:",
+        ("im/test_provenance.py",),
+    ),
+    Mutant(
+        "provenance: a carbon of a groupchat is believed",
+        "if inner is None or inner.type not in _TYPES or is_carbon(inner):",
+        "if inner is None or is_carbon(inner):",
+        ("im/test_provenance.py",),
+    ),
+    Mutant(
+        "provenance: the first of two ids in the archive is believed",
+        """
+        if found is not None:
+            return None
+        found = each.id
+        """,
+        "found = found or each.id",
+        (f"{TIMELINE}::test_a_forged_archive_id_costs_no_message", "im/test_provenance.py"),
+    ),
+    Mutant(
+        "archive: a result from another sender is believed",
+        "if not is_archive_result(message) or not sent_by_archive(message, self._archive, self._ours):",
+        "if not is_archive_result(message):",
+        ("xep/test_mam.py::test_only_results_of_the_archive_asked_for_this_query_and_before_its_fin_are_believed",),
+    ),
+    Mutant(
+        "archive: a result of another query is believed",
+        "elif result.queryid != self._queryid:",
+        "elif False:",
+        ("xep/test_mam.py::test_only_results_of_the_archive_asked_for_this_query_and_before_its_fin_are_believed",),
+    ),
+    Mutant(
+        "archive: results that nothing asked for reach the application",
+        """
+        self.forged += 1
+        logger.debug("dropped an archived message that was not asked for, from %s", message.from_)
+        return None
+        """,
+        """
+        self.forged += 1
+        return message
+        """,
+        ("xep/test_mam.py::test_only_results_of_the_archive_asked_for_this_query_and_before_its_fin_are_believed",),
+    ),
+    Mutant(
+        "archive: a page has no end",
+        "elif len(self.results) >= self._limit:",
+        "elif False:",
+        ("xep/test_mam.py::test_an_archive_that_sends_far_more_than_the_page_is_cut_short_and_nothing_is_skipped",),
+    ),
+    Mutant(
+        "archive: a page that was cut is followed by the next one of the server",
+        "last = None if rsm is None or self.cut else rsm.last",
+        "last = None if rsm is None else rsm.last",
+        ("xep/test_mam.py::test_an_archive_that_sends_far_more_than_the_page_is_cut_short_and_nothing_is_skipped",),
+    ),
+    Mutant(
+        "archive: only complete ends a series",
+        "return (answer.fin.complete and not answer.cut) or not answer.results or edge is None or edge == before",
+        "return answer.fin.complete and not answer.cut",
+        ("xep/test_mam.py::test_an_archive_whose_pages_lead_nowhere_has_ended",),
+    ),
+    Mutant(
+        "archive: the next page is asked for when the application is done",
+        "trio.open_memory_channel[ArchivePage](1)",
+        "trio.open_memory_channel[ArchivePage](0)",
+        ("xep/test_mam.py::test_the_next_page_is_asked_for_at_once_and_two_pages_wait_at_most",),
+    ),
+]

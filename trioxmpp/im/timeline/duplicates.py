@@ -1,0 +1,91 @@
+"""Which messages a timeline has had, so that it gives each one once."""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Iterable
+from hashlib import sha256
+
+from .entry import WEAK
+
+__all__ = ["WRITTEN", "Seen", "archive_key"]
+
+#: How many keys are remembered, and how many of them are written down.
+KEYS = 20_000
+WRITTEN = 1_000
+
+#: An archive id with more characters is remembered by its hash.
+LONG = 64
+
+
+class Seen:
+    """The messages that were given, or are about to be: by their id in the archive, and by their fingerprint.
+
+    Two messages that have the same archive id are the same, and so are two with the same fingerprint, even if their
+    archive ids differ: servers archive a retransmission twice. For a message without any id a fingerprint says too
+    little: then each copy without an archive id is paired with one copy that has one, and no more. Once `KEYS` are
+    known, the oldest are forgotten.
+    """
+
+    def __init__(self, keys: int = KEYS) -> None:
+        self._limit = keys
+        self._known: OrderedDict[str, None] = OrderedDict()
+        self._unarchived: Counter[str] = Counter()
+        """Copies without any id and without an archive id, of which the archive may show one more."""
+        self._archived: Counter[str] = Counter()
+        """Copies without any id that the archive has shown, of which one more may arrive live."""
+
+    def add(self, archive_id: str | None, mark: str) -> bool:
+        """Note a message; return whether it is new. `mark` is its fingerprint."""
+        if archive_id is not None:
+            key = archive_key(archive_id)
+            if key in self._known:
+                self._known.move_to_end(key)
+                if not mark.startswith(WEAK):
+                    self._note(mark)
+                return False
+            self._note(key)
+        if not mark.startswith(WEAK):
+            is_new = mark not in self._known
+            self._note(mark)
+            return is_new
+        ours, others = self._unarchived, self._archived
+        if archive_id is not None:
+            ours, others = others, ours
+        if others[mark] > 0:
+            others[mark] -= 1
+            return False
+        ours[mark] += 1
+        return True
+
+    def has(self, archive_id: str | None, mark: str) -> bool:
+        """Return whether the message was given already."""
+        if archive_id is not None and archive_key(archive_id) in self._known:
+            return True
+        if not mark.startswith(WEAK):
+            return mark in self._known
+        return (self._archived if archive_id is None else self._unarchived)[mark] > 0
+
+    def _note(self, key: str) -> None:
+        self._known[key] = None
+        if len(self._known) > self._limit:
+            self._known.popitem(last=False)
+
+    def caught_up(self) -> None:
+        """No copy of what the archive has shown will arrive live any more."""
+        self._archived.clear()
+        while len(self._unarchived) > self._limit:
+            del self._unarchived[next(iter(self._unarchived))]
+
+    def restore(self, keys: Iterable[str]) -> None:
+        """Remember what another process has written down."""
+        for key in keys:
+            if key.startswith(WEAK):
+                self._unarchived[key] += 1
+            else:
+                self._note(key)
+
+
+def archive_key(archive_id: str) -> str:
+    """Return what is remembered of an id in the archive; a server may make them long."""
+    return f"@{archive_id}" if len(archive_id) <= LONG else f"@#{sha256(archive_id.encode()).hexdigest()}"

@@ -1,0 +1,149 @@
+"""The entries of a timeline, and how two copies of one message are told to be the same."""
+
+from __future__ import annotations
+
+import enum
+from base64 import b85encode
+from datetime import datetime
+from hashlib import blake2b
+
+from ... import xml
+from ...jid import JID
+from ...protocol import ns
+from ...protocol.elements import muc
+from ...protocol.elements.stanza_ids import OriginId
+from ...protocol.stanza import Message, MessageType
+from ...record import record
+from ..provenance import Account, Occupant, Room, Sender
+
+__all__ = ["CaughtUp", "Entry", "Gap", "NoArchive", "Source", "TimelineEvent", "entry_of", "fingerprint"]
+
+
+class Source(enum.Enum):
+    """How an entry came to the timeline."""
+
+    LIVE = "it has just arrived"
+    OFFLINE = "the server kept it until we were available"
+    CARBON_RECEIVED = "another resource of ours received it"
+    CARBON_SENT = "another resource of ours sent it"
+    ARCHIVE = "the archive had it"
+    OWN = "this client sent it"
+
+
+@record
+class Entry:
+    """One message of the account.
+
+    `peer` is the other side of the conversation: a bare JID, or the full JID of an occupant for a private message in a
+    room. `sender` is who wrote it, as far as that is verified; `by_us` says that it was our account, with whichever
+    resource. `sent` is the time that the archive or our server gives, else when it came; never in the future.
+    `archive_id` is its id in the archive of our account, or None if that is not known. While `caught_up` is false the
+    entry belongs to what was missed: do not notify, and do not answer by a receipt.
+    """
+
+    message: Message
+    source: Source
+    peer: JID
+    sender: Sender
+    by_us: bool
+    sent: datetime
+    archive_id: str | None
+    caught_up: bool
+
+
+@record
+class CaughtUp:
+    """All that was missed has been given; what follows is new. Told once in each session."""
+
+
+@record
+class Gap:
+    """The archive no longer has what followed `since`; it goes on at `until`, or has nothing, if that is None."""
+
+    since: datetime
+    until: datetime | None
+
+
+@record
+class NoArchive:
+    """The account has no archive: what arrives while there is no session is not in the timeline."""
+
+
+TimelineEvent = CaughtUp | Gap | NoArchive
+
+
+def entry_of(
+    message: Message,
+    source: Source,
+    account: JID,
+    is_room: bool,
+    sent: datetime,
+    archive_id: str | None,
+    caught_up: bool,
+) -> Entry:
+    """Return the entry of a message that our account sent or received. `is_room`: the other side is a known room."""
+    from_ = message.from_
+    by_us = from_ is None or from_.bare == account
+    other = (message.to if by_us else from_) or account
+    peer, sender = other.bare, Account(account if by_us else other.bare)
+    author: Sender = sender
+    if (is_room or other.resource is not None) and (is_room or message.get(muc.Occupant) is not None):
+        if other.resource is not None:
+            peer = other  # a private message in a room (XEP-0045 §7.5)
+        if not by_us:
+            author = Room(other) if other.resource is None else Occupant(other.bare, other.resource)
+    return Entry(message, source, peer, author, by_us, sent, archive_id, caught_up)
+
+
+#: What servers add to a message, or take away: copies of one message may differ in it.
+_ADDED = frozenset({
+    f"{{{ns.SID}}}stanza-id",
+    f"{{{ns.SID}}}origin-id",
+    f"{{{ns.DELAY}}}delay",
+    "{jabber:x:delay}x",
+    "{urn:xmpp:mam:tmp}archived",
+    "{http://jabber.org/protocol/address}addresses",
+    f"{{{ns.CARBONS}}}private",
+    "{urn:xmpp:hints}no-copy",
+    "{urn:xmpp:hints}no-store",
+    "{urn:xmpp:hints}no-permanent-store",
+    "{urn:xmpp:hints}store",
+    "{http://jabber.org/protocol/muc#user}x",
+})  # fmt: skip
+
+WEAK = "~"
+"""The first character of the fingerprint of a message without an id: another message may have the same."""
+
+
+def fingerprint(message: Message, account: JID) -> str:
+    """Return what copies of one message have in common: sender, id, type, bodies, and the tags of the payloads.
+
+    An id alone would not do, since there are clients that use one twice; nor would an archive id, since servers archive
+    a retransmission again, under another one.
+    """
+    parts: list[str] = []
+    id = message.id
+    for payload in message.payloads:
+        tag = str(payload.tag) if isinstance(payload, xml.Element) else xml.tag_of(type(payload))
+        if tag not in _ADDED:
+            parts.append(tag)
+        elif id is None and tag == f"{{{ns.SID}}}origin-id" and (origin := message.get(OriginId)) is not None:
+            id = origin.id
+    parts.sort()
+    from_ = message.from_
+    if from_ is None or from_.bare == account:
+        # Sent again in another session, it has another resource.
+        parts += (str(account), "" if message.to is None else str(message.to.bare))
+    else:
+        parts.append(str(from_))
+    if message.type is not MessageType.NORMAL:
+        parts.append(message.type.value)
+    bodies = message.bodies
+    if len(bodies) == 1:
+        parts += bodies.values()
+    elif bodies:
+        for lang in sorted(bodies):
+            parts += (lang, bodies[lang])
+    parts.append(id or "")
+    digest = b85encode(blake2b("\0".join(parts).encode(errors="surrogatepass"), digest_size=10).digest()).decode()
+    return digest if id is not None else WEAK + digest[1:]

@@ -1,0 +1,298 @@
+"""What a timeline has had and has still to give: the live messages that wait, the order, and the end of duplicates.
+
+A message comes from the stream (`arrived`), or from the archive (`archived`). While the timeline catches up, the live
+ones are *held*: they follow what was missed. All that is to be given goes into one queue, in its order: entries, places
+to which the cursor moves once all before them is done, and events.
+
+Two bounds keep a slow application from filling the memory. If too many messages are held, the tail is dropped, since
+the archive has it; the archive is read once more. If too much waits in the queue, the timeline begins to hold again.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import trio
+
+from ...client import Client, Inbox, Session, Signal
+from ...errors import InboxOverflow
+from ...protocol.elements.delay import Delay
+from ...protocol.elements.mam import Result
+from ...protocol.stanza import Message
+from ..provenance import Claim, Context, believed, clamped, stanza_id
+from .cursor import Cursor, Position
+from .duplicates import Seen, archive_key
+from .entry import CaughtUp, Entry, NoArchive, Source, TimelineEvent, entry_of, fingerprint
+
+__all__ = ["CERTAIN_EVERY", "Ledger", "Outcome"]
+
+logger = logging.getLogger(__name__)
+
+#: After this many live messages the archive is asked for its newest ids, so that the cursor can move.
+CERTAIN_EVERY = 400
+
+#: An archive is read on when at most this many entries wait.
+LOW = 250
+
+
+class Arrival(NamedTuple):
+    """A live message, and when it came."""
+
+    message: Message
+    source: Source
+    at: datetime
+
+
+class Outcome(NamedTuple):
+    """One item of the queue: an entry and its keys, an event, and where the cursor moves when all before is done."""
+
+    entry: Entry | None = None
+    event: TimelineEvent | None = None
+    position: Position | None = None
+    keys: tuple[str, ...] = ()
+
+
+class Ledger:
+    """The books of one timeline."""
+
+    def __init__(self, client: Client, cursor: Cursor, seen: Seen, *, capacity: int, held: int) -> None:
+        self.account = client.jid.bare
+        self.cursor = cursor
+        self.read: Position | None = cursor.position
+        """The place up to which the archive was read."""
+        self.has_archive = True
+        """Whether the account has an archive, and so gives ids, as far as that is known."""
+        self.on_event: Signal[TimelineEvent] = Signal()
+        self.attention = trio.Event()
+        """Set when the archive is to be asked again: messages were dropped, or many came since it was read."""
+        self.malformed = self.duplicates = 0
+        self.queue: Inbox[Outcome] = Inbox(math.inf)
+        self._told_in: Session | None = None
+        """The session in which `CaughtUp` was told."""
+        self._client = client
+        self._seen = seen
+        self._capacity = capacity
+        self._max_held = held
+        self._held: list[Arrival] | None = []
+        """The live messages that wait until the timeline has caught up; None while none has to wait."""
+        self._lost_tail = False
+        self._since_certain = 0
+        self._in_hand: Outcome | None = None
+        self._room = trio.lowlevel.ParkingLot()
+
+    # --- live messages
+
+    def arrived(self, message: Message, source: Source) -> None:
+        """Take a message of now."""
+        arrival = Arrival(message, source, datetime.now(UTC))
+        if self._held is None:
+            if len(self.queue) < self._capacity:
+                self._give(arrival)
+                return
+            if not self.has_archive:
+                self.queue.close(InboxOverflow(f"more than {self._capacity} entries were waiting to be read"))
+                return
+            self._held = []
+            self.attention.set()
+        if len(self._held) < self._max_held:
+            self._held.append(arrival)
+        elif not self._lost_tail:
+            self._lost_tail = True
+            logger.warning("more than %d messages wait: the archive will be asked for the others", self._max_held)
+
+    def hold(self) -> None:
+        """From now on live messages wait."""
+        if self._held is None:
+            self._held = []
+
+    @property
+    def is_holding(self) -> bool:
+        """Whether live messages wait."""
+        return self._held is not None
+
+    def release(self) -> bool:
+        """Give the live messages that were held. Return False if some were dropped, so that the archive must be read.
+
+        Then later ones are held on.
+        """
+        self.release_anyway()
+        if self._lost_tail and self.has_archive:
+            self._lost_tail = False
+            self._held = []
+            return False
+        self._seen.caught_up()
+        return True
+
+    def release_anyway(self) -> None:
+        """Give the live messages that were held, and hold no more, although something may be missing before them."""
+        held, self._held = self._held or [], None
+        for arrival in held:
+            self._give(arrival)
+
+    def _give(self, arrival: Arrival) -> None:
+        message = arrival.message
+        archive_id = stanza_id(message, self.account) if self.has_archive else None
+        mark = fingerprint(message, self.account)
+        if not self._seen.add(archive_id, mark):
+            self.duplicates += 1
+            return
+        sent, source = arrival.at, arrival.source
+        if source is Source.LIVE and message.get(Delay) is not None:
+            stamp = believed(Claim.DELAY, message, Context(self.account))
+            if stamp is not None:
+                sent, source = stamp, Source.OFFLINE
+        keys = (mark,) if archive_id is None else (archive_key(archive_id), mark)
+        self.queue.put(Outcome(self._entry(message, source, sent, archive_id, caught_up=True), keys=keys))
+
+    def _entry(
+        self, message: Message, source: Source, sent: datetime, archive_id: str | None, *, caught_up: bool
+    ) -> Entry:
+        other = message.from_
+        if other is None or other.bare == self.account:
+            other = message.to
+        is_room = other is not None and self._client.claimed(other)
+        return entry_of(message, source, self.account, is_room, sent, archive_id, caught_up)
+
+    # --- archived messages
+
+    def entry_of_result(self, result: Result, *, caught_up: bool) -> Entry | None:
+        """Return the entry of an archived message; None if it cannot be read."""
+        message = result.forwarded.message
+        if message is None:
+            return None
+        return self._entry(message, Source.ARCHIVE, stamp_of(result), result.id, caught_up=caught_up)
+
+    def archived(self, results: Iterable[Result]) -> None:
+        """Give the messages of one page that are new, and move on behind the page."""
+        for result in results:
+            if result.id is None:
+                self.malformed += 1
+                continue
+            stamp = stamp_of(result)
+            self.read = self.read.then(result.id, stamp) if self.read is not None else Position(None, result.id, stamp)
+            message = result.forwarded.message
+            if message is None:
+                self.malformed += 1
+                continue
+            mark = fingerprint(message, self.account)
+            if not self._seen.add(result.id, mark):
+                self.duplicates += 1
+                continue
+            entry = self._entry(message, Source.ARCHIVE, stamp, result.id, caught_up=False)
+            self.queue.put(Outcome(entry, position=self.read, keys=(archive_key(result.id), mark)))
+        self.settle()
+
+    @property
+    def holds(self) -> int:
+        """The number of live messages that wait."""
+        return len(self._held or ())
+
+    def is_held(self, result: Result) -> bool:
+        """Return whether an archived message is one of the live ones that wait."""
+        message = result.forwarded.message
+        if message is None or not self._held:
+            return False
+        mark = fingerprint(message, self.account)
+        return any(
+            stanza_id(arrival.message, self.account) == result.id or fingerprint(arrival.message, self.account) == mark
+            for arrival in self._held
+        )
+
+    async def begin_at(self, position: Position) -> None:
+        """Begin behind `position`, and write that down at once: what comes from now on is not to be missed."""
+        self.read = position
+        self.cursor.move(position)
+        await self.cursor.save()
+
+    def skip(self, position: Position) -> None:
+        """Go on behind `position`, of which nothing is to be given."""
+        self.read = position
+
+    def settle(self) -> None:
+        """Once all that is in the queue is done, the application is done with what was read of the archive."""
+        self._since_certain = 0
+        if self.read is not None:
+            self.queue.put(Outcome(position=self.read))
+
+    def has_had(self, results: Iterable[Result]) -> bool:
+        """Return whether all these messages were given."""
+        return all(
+            result.id is not None
+            and result.forwarded.message is not None
+            and self._seen.has(result.id, fingerprint(result.forwarded.message, self.account))
+            for result in results
+        )
+
+    def found_archive(self, found: bool) -> None:
+        """Learn whether the account has an archive. If it has none, nothing needs to wait for it."""
+        if not found:
+            if self.has_archive:
+                self.tell(NoArchive())
+            self.release_anyway()
+        self.has_archive = found
+
+    def rearm(self) -> None:
+        """Have `attention` set again when the archive is to be asked."""
+        self.attention = trio.Event()
+
+    def count_malformed(self, number: int) -> None:
+        """Count archived messages that could not be read."""
+        self.malformed += number
+
+    def tell_caught_up(self, session: Session) -> None:
+        """Tell once in a session that all that was missed was given."""
+        if self._told_in is not session:
+            self._told_in = session
+            self.tell(CaughtUp())
+
+    def tell(self, event: TimelineEvent) -> None:
+        """Tell of an event when all that is in the queue is done."""
+        self.queue.put(Outcome(event=event))
+
+    async def wait_room(self) -> None:
+        """Wait until there is room for another page. Cancelling changes nothing."""
+        await trio.lowlevel.checkpoint()
+        while len(self.queue) > LOW:
+            await self._room.park()
+
+    # --- the application
+
+    async def next(self) -> Entry:
+        """Finish with the entry that was given last, and return the next one. Cancelling loses none."""
+        self.finish()
+        while True:
+            outcome = await self.queue.__anext__()
+            if len(self.queue) <= LOW and self._room:
+                self._room.unpark_all()
+            if outcome.entry is not None:
+                self._in_hand = outcome
+                return outcome.entry
+            if outcome.position is not None:
+                self.cursor.move(outcome.position)
+            if outcome.event is not None:
+                self.on_event.emit(outcome.event)
+
+    def finish(self) -> None:
+        """The application is done with the entry that it was given last."""
+        outcome, self._in_hand = self._in_hand, None
+        if outcome is None:
+            return
+        self.cursor.finish(outcome.keys)
+        if outcome.position is not None:
+            self.cursor.move(outcome.position)
+            return
+        self._since_certain += 1
+        if self._since_certain >= CERTAIN_EVERY and self.has_archive:
+            self._since_certain = 0
+            self.attention.set()
+
+
+def stamp_of(result: Result) -> datetime:
+    """Return when an archived message was sent: never in the future, and now if the archive does not say."""
+    now = datetime.now(UTC)
+    delay = result.forwarded.delay
+    return now if delay is None else clamped(delay.stamp, now)
