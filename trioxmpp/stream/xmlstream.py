@@ -185,6 +185,9 @@ class XmlStream:
             raise self._error
         data = await self._read()
         events, self._error = read_bounded(self._inbound, self._inbound.feed, data)
+        while self._error is None and (more := self.transport.receive_nowait()) is not None:
+            events_of_message, self._error = read_bounded(self._inbound, self._inbound.feed, more)
+            events += events_of_message
         if events:
             self.elements_received += len(events)
             self.footer_received = isinstance(events[-1], StreamFooter)
