@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import deque
 
 import pytest
 import trio
@@ -40,6 +41,8 @@ class Messages:
 
     def __init__(self) -> None:
         self.said: list[str] = []
+        self.along: deque[bytes] = deque()
+        """Messages that come along with the next one."""
         self.heard = trio.current_time()
         self._send, self._receive = trio.open_memory_channel[bytes](100)
 
@@ -56,6 +59,9 @@ class Messages:
 
     async def receive(self) -> bytes:
         return await self._receive.receive()
+
+    def receive_nowait(self) -> bytes | None:
+        return self.along.popleft() if self.along else None
 
     async def close_gracefully(self) -> None:
         await trio.lowlevel.checkpoint()
@@ -147,6 +153,17 @@ async def test_a_message_that_is_not_one_element_ends_the_stream(autojump_clock,
     wire.says("<presence/>", junk)
     assert len(await stream.receive()) == 1
     assert await stream.receive() == []
+    with pytest.raises(StreamError) as error:
+        await stream.receive()
+    assert error.value.condition is StreamCondition.BAD_FORMAT
+
+
+async def test_messages_that_came_together_are_read_together_up_to_one_that_ends_the_stream(autojump_clock):
+    stream, wire = await opened()
+    wire.says("<presence/>")
+    wire.along.extend([b"<message/>", b"<r xmlns='urn:xmpp:sm:3'/>", b"<presence>", b"<message/>"])
+    assert len(await stream.receive()) == 3
+    assert stream.elements_received == 3
     with pytest.raises(StreamError) as error:
         await stream.receive()
     assert error.value.condition is StreamCondition.BAD_FORMAT

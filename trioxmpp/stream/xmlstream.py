@@ -244,6 +244,9 @@ class XmlStream:
         begun = self._inbound.incomplete
         data = await self._read()
         events, self._error = read_bounded(self._inbound, self._inbound.feed, data)
+        while self._error is None and (more := self.transport.receive_nowait()) is not None:
+            events_of_message, self._error = read_bounded(self._inbound, self._inbound.feed, more)
+            events += events_of_message
         if events:
             if self._tracer.is_on:
                 self._tracer.received(events)

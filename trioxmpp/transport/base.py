@@ -60,6 +60,10 @@ class Transport(Protocol):
         """
         ...
 
+    def receive_nowait(self) -> bytes | None:
+        """Return another message that came along with the last one; None if there is none. Without messages: None."""
+        ...
+
     async def start_tls(self, context: ssl.SSLContext, server_hostname: str) -> None:
         """Begin TLS, and check the certificate against `server_hostname`.
 

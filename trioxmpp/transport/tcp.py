@@ -165,6 +165,9 @@ class StreamTransport:
             self.heard = trio.current_time()
         return data
 
+    def receive_nowait(self) -> None:
+        """See `Transport.receive_nowait`."""
+
     async def start_tls(self, context: ssl.SSLContext, server_hostname: str) -> None:
         """See `Transport.start_tls`."""
         self._check(self._unwritable)

@@ -6,12 +6,16 @@ notes what happens.
 
 It sends one message at a time, each by several switches between tasks and a system call. So it sends only its control
 frames; our messages go past it, many at once, between two writes of its own.
+
+It hands over one message at a time, too. So the usual ones do not come to it: they are taken out of what is read
+(`TextFrames`), and received many at once. It gets all else, and remains what decides about it.
 """
 
 from __future__ import annotations
 
 import re
 import ssl
+from collections import deque
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
@@ -23,7 +27,7 @@ from ..errors import StreamCondition, StreamError, TLSFailure
 from ..text import printable
 from .base import Transport
 from .endpoint import Endpoint, in_url, to_ascii, without_zone
-from .frames import text_frames
+from .frames import TextFrames, text_frames
 
 __all__ = ["MAX_MESSAGE", "WebSocketTransport", "open_websocket"]
 
@@ -37,6 +41,10 @@ MAX_MESSAGE = 64 << 20
 MAX_ANSWER = 1 << 16
 QUEUE = 16
 
+#: Octets of a message that does not go through trio-websocket, and of all that wait before no more are read.
+LONGEST = 65535
+MAX_WAITING = 1 << 16
+
 #: Seconds that any message may take, and octets that must come of a longer one each second: what `heard` counts.
 MESSAGE_TIME = 900.0
 SLOWEST_MESSAGE = 4096
@@ -44,6 +52,7 @@ SLOWEST_MESSAGE = 4096
 #: Seconds that the peer may take to close the WebSocket, too.
 CLOSE_TIMEOUT = 1.0
 
+_END_OF_HEAD = b"\r\n\r\n"
 _NONE_HERE = "there is no WebSocket at this address"
 _BY_US = "the connection was closed by us"
 _NORMAL_CLOSURE, _GOING_AWAY, _NO_CODE, _ABNORMAL_CLOSURE, _TOO_BIG = 1000, 1001, 1005, 1006, 1009
@@ -53,16 +62,22 @@ _STATUS = re.compile(rb"HTTP/1\.[01] +([0-9]{3})[ \t]*([ -~]{0,60})")
 class _Below(trio.abc.Stream):
     """A transport of octets as the stream below trio-websocket; it notes what that does not tell."""
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, transport: Transport, max_message: int) -> None:
         self.transport = transport
         self.handshake = trio.CancelScope()
         """Cancelled when no answer can arrive any more."""
         self.answer: bytes | None = b""
-        """The octets so far of the answer to the handshake; None when the WebSocket is open."""
+        """The octets so far of the answer to the handshake; None when all of it has come."""
         self.failure: ConnectionError | None = None
         """The error that broke the link; None if it is not broken."""
         self.unread = 0
         """Octets that came since the last message was received."""
+        self.messages: deque[bytes | None] = deque()
+        """Messages that were not received yet. In the place of None comes one of trio-websocket, or its end."""
+        self._frames = TextFrames(min(LONGEST, max_message))
+        self._waiting = 0  # octets of `messages`
+        self._is_left = False  # whether nothing is received any more
+        self._changed = trio.lowlevel.ParkingLot()
         self._writing = trio.Lock()
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
@@ -99,20 +114,70 @@ class _Below(trio.abc.Stream):
         await trio.lowlevel.checkpoint()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        if self.answer is not None:
+            return await self._receive_answer(self.answer)
+        while True:
+            messages, octets = self._frames.read()
+            self._arrived(messages)
+            if octets:
+                return octets
+            while self._waiting > MAX_WAITING and not self._is_left:
+                await self._changed.park()
+            data = await self._receive()
+            if not data:
+                self.end()
+                return b""
+            self._frames.feed(data)
+
+    async def _receive(self) -> bytes:
         try:
             data = await self.transport.receive()
         except ConnectionError as exc:
+            self.end()
             raise self._broken(exc) from exc
         self.unread += len(data)
-        if self.answer is not None:
-            self._answered(self.answer + data, is_all=not data)
         return data
 
-    def message_received(self) -> None:
-        """A message was received."""
-        self.unread = 0
+    def _arrived(self, messages: Sequence[bytes | None]) -> None:
+        if messages and not self._is_left:
+            self.messages.extend(messages)
+            self._waiting += sum([len(message) for message in messages if message is not None])
+            self._changed.unpark_all()
 
-    def _answered(self, answer: bytes, *, is_all: bool) -> None:
+    async def wait_message(self) -> None:
+        """Wait until there is something in `messages`. A checkpoint. Cancelling changes nothing."""
+        await trio.lowlevel.checkpoint()
+        while not self.messages:
+            await self._changed.park()
+
+    def received(self) -> None:
+        """Drop the first of `messages`: it was received."""
+        self.unread = 0
+        self._waiting -= len(self.messages.popleft() or b"")
+        if not self.messages:
+            self._changed.unpark_all()
+
+    def end(self) -> None:
+        """Nothing will come any more."""
+        self._arrived([None])
+
+    def leave(self) -> None:
+        """Drop every message that comes: what is read from now on is for trio-websocket alone."""
+        self._is_left = True
+        self._changed.unpark_all()
+
+    async def _receive_answer(self, before: bytes) -> bytes:
+        """Receive more of the answer to the handshake; what follows it are frames."""
+        data = await self._receive()
+        self._check_answer(before + data, is_all=not data)
+        end = (before + data).find(_END_OF_HEAD) + len(_END_OF_HEAD) - len(before)
+        if end < len(_END_OF_HEAD) - len(before):
+            return data
+        self.answer = None
+        self._frames.feed(data[end:])
+        return data[:end]
+
+    def _check_answer(self, answer: bytes, *, is_all: bool) -> None:
         """Check the octets so far of the answer: whether it can still become that of a WebSocket."""
         self.answer = answer
         line, is_whole, _ = answer.partition(b"\n")
@@ -152,7 +217,7 @@ class WebSocketTransport:
     def __init__(self, transport: Transport, max_message: int) -> None:
         self.secure = transport.secure
         """Whether TLS protects the link."""
-        self._below = _Below(transport)
+        self._below = _Below(transport, max_message)
         self._last_message = transport.heard
         self._max_message = max_message
         self._scope = trio.CancelScope()
@@ -177,6 +242,7 @@ class WebSocketTransport:
         except* Exception as group:
             problem = group
         finally:
+            self._below.end()
             await self._below.transport.aclose()
         if self._websocket is None:
             raise self._refusal() from problem
@@ -193,7 +259,6 @@ class WebSocketTransport:
                 max_message_size=self._max_message,
             )
             if websocket.subprotocol == SUBPROTOCOL:
-                self._below.answer = None
                 self._websocket = websocket
                 return
             self._below.failure = ConnectionRefusedError("there is a WebSocket at this address, but none for XMPP")
@@ -231,19 +296,36 @@ class WebSocketTransport:
     async def receive(self) -> bytes:
         """See `Transport.receive`. Raises the StreamError *policy-violation* for a message that is too large."""
         websocket = self._check()
-        message: str | bytes = ""
-        while not message:  # an empty one is white space, as RFC 6120 §4.6.1 has it, and nothing
-            try:
-                message = await websocket.get_message()
-            except ConnectionClosed as exc:
-                if (end := self._end(exc)) is not None:
-                    raise end from exc
-                return b""
-            self._below.message_received()
-            self._last_message = self._below.transport.heard
-        if not isinstance(message, str):
-            raise ConnectionAbortedError("the server sent a binary message, which is not XMPP")
-        return message.encode()
+        while True:
+            await self._below.wait_message()
+            self._check()
+            if (message := self.receive_nowait()) is not None:
+                return message
+            if self._below.messages:
+                try:
+                    odd = await websocket.get_message()
+                except ConnectionClosed as exc:
+                    if (end := self._end(exc)) is not None:
+                        raise end from exc
+                    return b""
+                self._received()
+                if not isinstance(odd, str):
+                    raise ConnectionAbortedError("the server sent a binary message, which is not XMPP")
+                if odd:
+                    return odd.encode()
+
+    def receive_nowait(self) -> bytes | None:
+        """See `Transport.receive_nowait`."""
+        messages = self._below.messages
+        while messages and (message := messages[0]) is not None and self._unusable is None:
+            self._received()
+            if message:  # an empty one is white space, as RFC 6120 §4.6.1 has it, and nothing
+                return message
+        return None
+
+    def _received(self) -> None:
+        self._below.received()
+        self._last_message = self._below.transport.heard
 
     async def start_tls(self, context: ssl.SSLContext, server_hostname: str) -> None:
         """See `Transport.start_tls`."""
@@ -253,6 +335,7 @@ class WebSocketTransport:
     async def close_gracefully(self) -> None:
         """See `Transport.close_gracefully`."""
         websocket, self._unusable = None if self._unusable else self._websocket, _BY_US
+        self._below.leave()
         try:
             if websocket is not None:
                 with trio.move_on_after(CLOSE_TIMEOUT):
