@@ -12,12 +12,12 @@ from ..errors import XMPPError
 from ..jid import JID
 from ..protocol.elements.nick import NS, Nick
 from ..protocol.stanza import Message, Presence
-from .pubsub import CURRENT, PUBLIC, Access, Node, fetch_item, publish, retract
+from .pubsub import CURRENT, Access, Node, Options, fetch_item, publish, retract
 
 __all__ = ["NICKS", "claimed_nick", "clear_nick", "nick_of", "set_nick"]
 
 #: The node; ``watch(client, NICKS)`` hears of the nicknames of contacts.
-NICKS: Final = Node(NS, Nick, options=PUBLIC)
+NICKS: Final = Node(NS, Nick, options=Options(access=Access.PRESENCE))
 
 #: Characters of a nickname that are shown.
 MAX_LENGTH = 100

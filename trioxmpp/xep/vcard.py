@@ -15,12 +15,12 @@ from ..jid import JID
 from ..protocol.elements.vcard import SetVCard, VCard, VCardQuery
 from ..protocol.elements.vcard4 import VCard4
 from ..record import replace
-from .pubsub import CURRENT, PUBLIC, Access, Node, fetch_item, publish
+from .pubsub import CURRENT, Access, Node, Options, fetch_item, publish
 
 __all__ = ["CARDS", "change_vcard", "change_vcard4", "fetch_vcard", "fetch_vcard4", "set_vcard", "set_vcard4"]
 
 #: The node of cards of version 4 (XEP-0292 §3); ``watch(client, CARDS)`` hears of those of contacts.
-CARDS: Final = Node("urn:xmpp:vcard4", VCard4, options=PUBLIC)
+CARDS: Final = Node("urn:xmpp:vcard4", VCard4, options=Options(access=Access.PRESENCE))
 
 #: Octets of a card that is accepted.
 MAX_CARD = 1 << 20
