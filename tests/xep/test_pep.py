@@ -14,6 +14,7 @@ from tests.capable import befriend, present
 from tests.dialogs import renewed, resumed
 from trioxmpp import JID, Client, MessageType, Presence, xml
 from trioxmpp.errors import InboxOverflow
+from trioxmpp.im.roster import open_roster
 from trioxmpp.testing import Dialect, Server, inject, open_server
 from trioxmpp.xep import pubsub
 from trioxmpp.xep.pep import mirrored, watch
@@ -244,6 +245,35 @@ async def test_the_memory_of_items_is_bounded(autojump_clock: Any) -> None:
         assert changes.take_all() == []
         inject(client.stream, event(NS, item("current", "a"), "user0@example.test"))
         assert len(changes.take_all()) == 1, "it was forgotten, so it is new again"
+
+
+async def test_an_owner_that_purges_again_and_again_costs_no_walk_through_all_items(autojump_clock: Any) -> None:
+    async with (
+        open_server() as server,
+        connect(server) as client,
+        watch(client, TUNES, owners=lambda jid: True, limit=50) as changes,
+    ):
+        for number in range(40):
+            inject(client.stream, event(NS, item("current", "a"), f"user{number}@example.test"))
+        for _ in range(30):
+            inject(client.stream, event(NS, item("x", "a"), "mallory@example.test"))
+            inject(client.stream, event(NS, "<purge node='NODE'/>", "mallory@example.test"))
+        changes.take_all()
+        inject(client.stream, event(NS, item("current", "a"), "user0@example.test"))
+        assert changes.take_all() == [], "the items of others are still known"
+
+
+async def test_the_roster_may_say_which_owners_are_believed(autojump_clock: Any) -> None:
+    async with (
+        open_server(contacts=[("romeo", "juliet")]) as server,
+        connect(server) as client,
+        open_roster(client) as roster,
+        watch(client, TUNES, owners=roster) as changes,
+    ):
+        inject(client.stream, event(NS, item("1", "stranger"), "tybalt@example.test"))
+        inject(client.stream, event(NS, item("1", "contact"), "juliet@example.test"))
+        inject(client.stream, event(NS, item("1", "ours"), "romeo@example.test"))
+        assert titles(changes.take_all()) == ["contact", "ours"]
 
 
 async def test_malformed_events_harm_nothing(autojump_clock: Any) -> None:

@@ -75,31 +75,44 @@ class Changes(Inbox[Change[P]], Generic[P]):
 
 
 class _Seen:
-    """The items that were seen last, by owner and id, with a digest of the payload."""
+    """The items that were seen last, by owner and id, with a digest of the payload.
+
+    Beyond the limit the owner that was heard of least recently loses its oldest item.
+    """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._digests: OrderedDict[tuple[JID, str], bytes] = OrderedDict()
+        self._count = 0
+        self._owners: OrderedDict[JID, dict[str, bytes]] = OrderedDict()
 
     def is_repeated(self, owner: JID, id: str | None, payload: bytes) -> bool:
         """Remember an item; return whether the same one was the last that was seen of this id."""
         if id is None:
             return False
         digest = hashlib.blake2b(payload, digest_size=16).digest()
-        is_repeated = self._digests.get((owner, id)) == digest
-        self._digests[owner, id] = digest
-        self._digests.move_to_end((owner, id))
-        if len(self._digests) > self._limit:
-            self._digests.popitem(last=False)
-        return is_repeated
+        digests = self._owners.setdefault(owner, {})
+        self._owners.move_to_end(owner)
+        known = digests.pop(id, None)
+        digests[id] = digest
+        self._count += known is None
+        while self._count > self._limit:
+            self._drop_oldest()
+        return known == digest
 
     def forget(self, owner: JID, id: str | None = None) -> None:
         """Forget an item, or all of an owner: the next one is new, whatever it is."""
-        if id is not None:
-            self._digests.pop((owner, id), None)
-            return
-        for key in [key for key in self._digests if key[0] == owner]:
-            del self._digests[key]
+        if id is None:
+            self._count -= len(self._owners.pop(owner, ()))
+        elif self._owners.get(owner, {}).pop(id, None) is not None:
+            self._count -= 1
+
+    def _drop_oldest(self) -> None:
+        owner, digests = next(iter(self._owners.items()))
+        if digests:
+            del digests[next(iter(digests))]
+            self._count -= 1
+        if not digests:
+            del self._owners[owner]
 
 
 class _Watch(Generic[P]):

@@ -182,6 +182,11 @@ class EventHub:
         """Take a message that holds an event of a node that a block watches; return any other as it is."""
         if message.type in _NEVER:
             return message
+        for payload in message.payloads:
+            if getattr(payload, "tag", _EVENT) == _EVENT:  # an object has no tag: `get` tells what it is
+                break
+        else:
+            return message
         event = message.get(Event)
         node = None if event is None else node_of(event)
         watchers = None if node is None else self._watchers.get(node)
