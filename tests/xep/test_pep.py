@@ -195,6 +195,19 @@ async def test_events_of_others_are_dropped_and_counted(autojump_clock: Any) -> 
         assert titles(contacts.take_all()) == ["y"]
 
 
+@pytest.mark.item("D7.11")
+async def test_a_full_jid_is_never_an_owner_even_if_all_are_watched(autojump_clock: Any) -> None:
+    async with (
+        open_server() as server,
+        connect(server) as client,
+        watch(client, TUNES, owners=lambda jid: True) as changes,
+    ):
+        inject(client.stream, event(NS, item("1", "forged"), "juliet@example.test/balcony"))
+        assert changes.take_all() == []
+        inject(client.stream, event(NS, item("1", "genuine"), "juliet@example.test"))
+        assert titles(changes.take_all()) == ["genuine"]
+
+
 async def test_a_contact_that_is_accepted_meanwhile_is_heard(autojump_clock: Any) -> None:
     async with (
         open_server() as server,
