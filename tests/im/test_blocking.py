@@ -150,12 +150,20 @@ async def test_an_entry_covers_itself_and_what_lies_below_it(server, autojump_cl
 
 @pytest.mark.item("D9.4")
 async def test_a_push_of_another_sender_is_refused(server, autojump_clock):
+    server.accounts["romeo"].blocked.append("tybalt@example.net")
+    strangers = ["juliet@example.test", "romeo@example.test/orchard", "romeo@example.test/other", "example.test"]
     async with connect(server) as client, open_blocking(client) as blocklist:
-        strangers = ["juliet@example.test", "romeo@example.test/orchard", "romeo@example.test/other", "example.test"]
         for number, stranger in enumerate(strangers):
-            await forge(server, client, push("block", PARIS, from_=stranger, id=f"p{number}"))
-        assert [answer_to(server, f"p{number}") for number in range(len(strangers))] == ["service-unavailable"] * 4
-        assert len(blocklist) == 0
+            await forge(
+                server,
+                client,
+                push("block", PARIS, from_=stranger, id=f"block{number}"),
+                push("unblock", "tybalt@example.net", from_=stranger, id=f"unblock{number}"),
+                push("unblock", from_=stranger, id=f"all{number}"),
+            )
+        ids = [f"{verb}{number}" for verb in ("block", "unblock", "all") for number in range(len(strangers))]
+        assert {answer_to(server, id) for id in ids} == {"service-unavailable"}
+        assert [*blocklist] == [JID.parse("tybalt@example.net")]
 
 
 async def test_a_malformed_push_changes_nothing(server, autojump_clock):

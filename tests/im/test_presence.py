@@ -11,7 +11,7 @@ import trio.testing
 from tests.bench import Bench, on_every_bench
 from tests.dialogs import renewed, resumed
 from tests.services import NoteKeeper, connect, forge, sent
-from trioxmpp import JID, Presence, PresenceShow, PresenceType
+from trioxmpp import JID, Presence, PresenceShow, PresenceType, Step
 from trioxmpp.im.blocking import open_blocking
 from trioxmpp.im.presence import Available, Gone, appear, open_presence
 from trioxmpp.im.roster import open_roster
@@ -307,6 +307,20 @@ async def test_an_appearance_that_changes_without_a_session_is_shown_in_the_next
         assert sent(server, client, "presence")[-1].findtext("{jabber:client}status") == "patient"
 
 
+async def test_an_appearance_that_changes_while_a_session_is_set_up_is_shown_in_it(server, autojump_clock):
+    async def takes_its_time(session):
+        await trio.sleep(5)
+
+    async with connect(server) as client, appear(client) as ours, client.each_session(Step.PRESENCE, takes_its_time):
+        server.forget(str(client.jid))
+        await server.until(lambda: len(sent(server, client, "presence")) == 2)
+        assert not client.established
+        ours.set(status="back")
+        await trio.sleep(10)
+        texts = [one.findtext("{jabber:client}status") for one in sent(server, client, "presence")]
+        assert texts == [None, None, "back"]
+
+
 @pytest.mark.item("D2.7")
 @on_every_bench(accounts=2)
 async def test_a_directed_presence_is_seen_by_a_stranger_while_its_block_runs(bench: Bench) -> None:
@@ -342,6 +356,17 @@ async def test_presences_of_strangers_are_bounded_and_cost_no_contact(server, au
         assert book.best(JULIET) is not None
         assert "u99999@evil" in book
         assert "u98999@evil" not in book
+
+
+@pytest.mark.item("D2.9")
+async def test_the_resources_of_strangers_are_bounded_together(server, autojump_clock):
+    async with connect(server) as client, open_roster(client) as roster, open_presence(client, roster) as book:
+        for user in range(100):
+            await forge(server, client, *[presence(f"u{user}@evil/{n}") for n in range(64)])
+        assert sum(len(book.of(jid)) for jid in book) == 1000
+        await forge(server, client, *[presence(f"u99@evil/{n}", type_="unavailable") for n in range(64)])
+        await forge(server, client, *[presence(f"u100@evil/{n}") for n in range(64)])
+        assert sum(len(book.of(jid)) for jid in book) == 1000
 
 
 @pytest.mark.item("D2.10")

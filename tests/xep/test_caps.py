@@ -11,7 +11,7 @@ import trio.testing
 from tests.bench import Bench, on_every_bench
 from tests.dialogs import renewed, resumed
 from tests.services import NoteKeeper, connect, forge, sent
-from trioxmpp import Presence, Trouble, xml
+from trioxmpp import Presence, Step, Trouble, xml
 from trioxmpp.im.presence import appear
 from trioxmpp.protocol.elements.caps import Caps, Caps2
 from trioxmpp.protocol.elements.disco import Identity, Info, InfoQuery
@@ -270,6 +270,27 @@ async def test_a_change_of_what_we_offer_is_announced_once_to_all_that_see_us(se
         assert len(announced(server, client)) == 6  # nothing has changed in the end
         await renewed(server, client)
         assert len(announced(server, client)) == 8
+
+
+@pytest.mark.item("D3.3")
+async def test_a_change_while_a_session_is_set_up_is_announced_in_it(server, autojump_clock):
+    async def takes_its_time(session):
+        await trio.sleep(5)
+
+    async with (
+        connect(server) as client,
+        opened(client),
+        appear(client),
+        client.each_session(Step.PRESENCE, takes_its_time),
+    ):
+        before = len(announced(server, client))
+        server.forget(str(client.jid))
+        await server.until(lambda: len(announced(server, client)) > before)
+        assert not client.established
+        with client.offers("urn:three"):
+            await trio.sleep(10)
+            assert client.established
+            assert announced(server, client)[before + 1 :] == [(None, hash_115(client.offers.info))]
 
 
 @pytest.mark.item("D3.3")

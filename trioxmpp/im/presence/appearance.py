@@ -18,8 +18,9 @@ __all__ = ["Appearance", "appear"]
 class Appearance:
     """The presence that contacts see, or with `to` one address. `appear` gives one of these."""
 
-    def __init__(self, client: Client, to: JID | None, farewell: str | Mapping[str, str] | None) -> None:
-        self._client = client
+    def __init__(self, to: JID | None, farewell: str | Mapping[str, str] | None) -> None:
+        self._session: Session | None = None
+        """The session in which we have appeared. The application may not have it yet."""
         self._to = to
         self._farewell = Presence(to=to, type=PresenceType.UNAVAILABLE, status=farewell)
         self._farewell.validate()
@@ -40,8 +41,7 @@ class Appearance:
         Raises ValueError for a value that cannot be sent, and then nothing changes.
         """
         self.prepare(show=show, status=status, priority=priority, idle_since=idle_since, payloads=payloads)
-        if self._client.established:
-            self._client.enqueue(self._presence())
+        self._say(self._presence())
 
     def prepare(self, *, idle_since: datetime | None, payloads: Iterable[Any], **shown: Any) -> None:
         """Check what is to be shown, and keep it; see `set`."""
@@ -55,12 +55,17 @@ class Appearance:
 
     async def show(self, session: Session) -> None:
         """Show it in a session that begins."""
+        self._session = session
         await session.send(self._presence())
 
     def vanish(self) -> None:
         """Say that we are unavailable, if there is a session in which we were shown."""
-        if self._client.established:
-            self._client.enqueue(self._farewell)
+        self._say(self._farewell)
+
+    def _say(self, presence: Presence) -> None:
+        """Send a presence in the session in which we have appeared, if that lasts."""
+        if self._session is not None and self._session.ended is None:
+            self._session.enqueue(presence)
 
 
 @asynccontextmanager
@@ -84,7 +89,7 @@ async def appear(
     Raises ValueError for a value that cannot be sent, and as `Client.send`. If cancelled while entering, it may have
     been seen; then we are unavailable again.
     """
-    appearance = Appearance(client, JID.parse(to) if isinstance(to, str) else to, farewell)
+    appearance = Appearance(JID.parse(to) if isinstance(to, str) else to, farewell)
     appearance.prepare(show=show, status=status, priority=priority, idle_since=idle_since, payloads=payloads)
     try:
         async with client.each_session(Step.PRESENCE, appearance.show):

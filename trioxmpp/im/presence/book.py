@@ -21,7 +21,7 @@ from ..roster import Roster
 
 __all__ = ["PER_CONTACT", "STRANGERS", "Available", "Gone", "Presences", "ResourcePresence"]
 
-#: How many resources of one contact are kept, and how many addresses that are not contacts.
+#: How many resources of one contact are kept, and how many of all that are not contacts.
 PER_CONTACT: Final = 64
 STRANGERS: Final = 1_000
 
@@ -176,19 +176,19 @@ class Presences:
         self.on_change.emit(Available(presence, before, stanza))
         if len(resources) > self._per_contact:
             self._drop(next(iter(resources)))
-        self._make_room(sender.bare)
+        self._make_room(sender)
         self._changed.unpark_all()
 
     def _make_room(self, newest: JID) -> None:
-        """Let the oldest strangers go."""
+        """Let the oldest resources of strangers go. One stranger may have many."""
         if newest in self._strangers:
             self._strangers.move_to_end(newest)
-        elif not self._is_known(newest):
+        elif not self._is_known(newest.bare):
             self._strangers[newest] = None
         while len(self._strangers) > self._max_strangers:
             oldest, _ = self._strangers.popitem(last=False)
-            if not self._is_known(oldest):  # it may have become a contact meanwhile
-                self._drop_all(oldest)
+            if not self._is_known(oldest.bare):  # it may have become a contact meanwhile
+                self._drop(oldest)
 
     def _is_known(self, jid: JID) -> bool:
         return jid == self._client.jid.bare or (self._roster is not None and jid in self._roster)
@@ -204,7 +204,7 @@ class Presences:
         presence = None if resources is None else resources.pop(jid, None)
         if not resources:
             self._book.pop(jid.bare, None)
-            self._strangers.pop(jid.bare, None)
+        self._strangers.pop(jid, None)
         if presence is not None:
             status = None if stanza is None else stanza.status
             self.on_change.emit(Gone(presence, status and status[:MAX_STATUS], stanza))

@@ -36,9 +36,9 @@ async def open_presence(
     next session brings those that are there. A session that another process began has brought them to that process, so
     the contacts whose presence we see are probed, `probes` in a second; they do not notice.
 
-    `roster` says who is a contact. Of each contact `per_contact` resources are kept, and of others the `strangers` that
-    came last; without a roster, all are strangers. With a `blocklist`, the presence of an address ends when it is
-    blocked. Cancelling while entering leaves nothing behind.
+    `roster` says who is a contact. Of each contact `per_contact` resources are kept, and of all others the `strangers`
+    resources that came last; without a roster, all are strangers. With a `blocklist`, the presence of an address ends
+    when it is blocked. Cancelling while entering leaves nothing behind.
     """
     presences = Presences(client, roster, blocklist, per_contact=per_contact, strangers=strangers)
 

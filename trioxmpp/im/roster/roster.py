@@ -71,6 +71,8 @@ class Roster:
         self._early: list[tuple[Item, str | None]] | None = None
         """The pushes that have come since the roster was asked for; None while it is not."""
         self._is_full = False
+        self._session: Session | None = None
+        """The session that was last brought up to date, or is."""
 
     # --- looking
 
@@ -195,9 +197,9 @@ class Roster:
         Raises `XMPPCancelError` (*feature-not-implemented*) if the server does not offer that: it might take this for
         the answer to a request.
         """
+        await self._client.wait_established()
         session = self._client.session
         if session is not None and PRE_APPROVAL not in session.features.tags:
-            await trio.lowlevel.checkpoint()
             raise XMPPCancelError(StanzaCondition.FEATURE_NOT_IMPLEMENTED, "the server does not offer pre-approval")
         await self._send(jid, PresenceType.SUBSCRIBED)
 
@@ -225,8 +227,9 @@ class Roster:
 
     async def fetch(self, session: Session) -> None:
         """Bring the roster up to date in a new session (§2.2, §2.6)."""
-        if not session.adopted:
+        if session is not self._session and not session.adopted:
             self._requests.clear()  # the server repeats those that wait
+        self._session = session
         version = (self.version or "") if VERSIONING in session.features.tags else None
         self._early = []
         try:

@@ -246,7 +246,8 @@ class _Announcer:
             self._changed = trio.Event()
             before = self._payloads
             self.renew()
-            if before != self._payloads and self._client.established:
+            if before != self._payloads:
+                await self._client.wait_established()  # a session that is set up may have our presence already
                 for presence in [*self._sent.values()]:
                     self._client.enqueue(copy.copy(presence))
 
