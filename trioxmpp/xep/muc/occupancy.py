@@ -171,8 +171,9 @@ class Occupancy:
             self.doubt()
 
     def _available(self, nick: str, presence: Presence, element: OccupantElement) -> None:
-        is_ours = SELF in element.codes or (self.joined and nick == self.nick)
-        if SELF in element.codes and self._is_another_self(nick):
+        codes = element.codes
+        is_ours = SELF in codes or (self.joined and nick == self.nick)
+        if SELF in codes and self._is_another_self(nick):
             self._contradiction()
             return
         if len(self.occupants) >= self._limit and self.occupants.by_nick(nick) is None:
@@ -182,7 +183,7 @@ class Occupancy:
         if is_ours:
             self.nick = nick
             if self._joining is not None:
-                self._joining.enter(nick, element.codes)
+                self._joining.enter(nick, codes)
         if displaced is not None:
             self.events.emit(OccupantLeft(displaced, LeaveCause.AWAY))
         if seen.before is None:
