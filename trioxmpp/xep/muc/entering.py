@@ -130,7 +130,7 @@ class Entrance:
 
     async def _join(self, session: Session) -> Joining:
         occupancy = self._occupancy
-        nick = self._wanted if not self._taken else self._rejoin.other_nick(self._wanted, self._taken)
+        nick = self._nick()
         presence = join_presence(
             occupant_jid(occupancy.room, nick), self._terms.password, self._history(), self._show, self._status
         )
@@ -149,9 +149,15 @@ class Entrance:
             raise
         return joining
 
+    def _nick(self) -> str:
+        """Return the nick to ask for: the one that we have, the one that we want, or another if that is taken."""
+        if self._occupancy.joined and self._occupancy.nick is not None:
+            return self._occupancy.nick
+        return self._wanted if not self._taken else self._rejoin.other_nick(self._wanted, self._taken)
+
     def _history(self) -> HistoryWanted:
         """Return how much history to ask for: at first as was asked for, later what we have missed."""
-        last = self._hearing.last_live
+        last = self._hearing.last_live if self._occupancy.was_away else None
         if not self._occupancy.has_been_in or self._terms.history == 0 or last is None:
             return self._terms.history if not self._occupancy.has_been_in else 0
         return last
