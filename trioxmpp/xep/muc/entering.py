@@ -16,6 +16,7 @@ from ...protocol.elements.forms import DataForm, FormType
 from ...protocol.elements.muc import OwnerQuery, OwnerSet
 from ...protocol.stanza import Presence, PresenceShow, PresenceType
 from ...record import field, record
+from ..forms import FormError
 from .forms import RoomConfig
 from .hearing import Hearing
 from .join import HistoryWanted, Joining, Rejoin, join_presence, occupant_jid
@@ -36,6 +37,15 @@ AT_ONCE = 10
 INFO_TIMEOUT = 10.0
 
 CREATED = 201
+
+#: Errors that tell nothing of the room: then it has the features that it had.
+_NOT_NOW = frozenset(
+    {
+        StanzaCondition.REMOTE_SERVER_NOT_FOUND,
+        StanzaCondition.REMOTE_SERVER_TIMEOUT,
+        StanzaCondition.RESOURCE_CONSTRAINT,
+    }
+)
 
 _turns: WeakKeyDictionary[Client, trio.Semaphore] = WeakKeyDictionary()
 
@@ -123,7 +133,8 @@ class Entrance:
             self.info = await session.request(InfoQuery(), to=self._occupancy.room, timeout=INFO_TIMEOUT)
         except StanzaError as exc:
             logger.debug("%s does not tell its features: %s", self._occupancy.room, exc)
-            self.info = None
+            if not isinstance(exc, XMPPError) or exc.condition not in _NOT_NOW:
+                self.info = None
         except TimeoutError:
             logger.warning("%s was asked for its features and did not answer", self._occupancy.room)
         self._occupancy.features.learn(frozenset() if self.info is None else self.info.features)
@@ -192,7 +203,7 @@ class Entrance:
                 self._terms.create(config)
                 form = config.submit()
             await session.request(OwnerSet(form=form), to=room, timeout=self._rejoin.deadline)
-        except (XMPPError, TimeoutError) as exc:
+        except (StanzaError, TimeoutError, FormError) as exc:
             self.farewell(session)
             condition = exc.condition if isinstance(exc, XMPPError) else StanzaCondition.REMOTE_SERVER_TIMEOUT
             raise JoinRefused(JoinProblem.OTHER, condition, "the new room cannot be configured") from exc
