@@ -38,7 +38,9 @@ from . import local, peers, report, roundtrips, sessions, streams, traffic
 from .harness import BARE, BUILD, OWN, ROOT, Kind, Server, Unavailable, certificate
 from .results import Results
 
-SECTIONS = ("streams", "websocket", "queue", "connect", "resume", "idle", "growth", "import", "elements", "limits")
+SECTIONS = (
+    "streams", "websocket", "queue", "connect", "resume", "idle", "growth", "import", "elements", "limits", "room",
+)  # fmt: skip
 
 
 def main() -> None:
@@ -86,6 +88,7 @@ def _run(results: Results, wanted: set[str], options: argparse.Namespace) -> Non
         "import": lambda: local.importing(results, 5 if quick else 11),
         "elements": lambda: local.elements(results, rounds),
         "limits": lambda: local.limits(results, laps, rounds),
+        "room": lambda: local.room(results, rounds),
     }
     assert tuple(sections) == SECTIONS
     try:

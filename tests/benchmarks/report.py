@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from .local import ROOM
 from .results import Results, Spread
 from .roundtrips import ROUND_TRIP, WAYS
 from .streams import SCENARIOS, WEBSOCKET_SCENARIOS
@@ -192,6 +193,14 @@ def _elements(results: Results) -> Iterator[str]:
         cpu = results.spread("import", OWN, "cpu")
         assert cpu is not None
         yield f"import of {OWN} beyond trio and lxml: {spread.text()} ms wall, {cpu.text()} ms CPU"
+    if spread := results.spread(ROOM, OWN):
+        memory, held = results.spread(ROOM, OWN, "memory"), results.spread(ROOM, OWN, "held")
+        assert memory is not None
+        assert held is not None
+        yield (
+            f"{ROOM} entered: {spread.text()} us CPU and {memory.text(0)} bytes for each occupant; "
+            f"the loop was held for {held.text()} ms at most"
+        )
 
 
 def _server(results: Results) -> str:

@@ -361,3 +361,44 @@ def test_nonsense_from_the_room_breaks_nothing(caplog: pytest.LogCaptureFixture)
     for seed in range(20):
         trio.run(main, seed, clock=trio.testing.MockClock(autojump_threshold=0))
     assert no_handler_failed(caplog)
+
+
+@pytest.mark.item("D4.37", "D4.36")
+@on_every_bench(accounts=2)
+async def test_the_words_of_occupants_are_kept_in_bounds(bench: Bench) -> None:
+    bench.has("faults")
+    server = bench.server
+    assert server is not None
+    async with in_room(bench, bench.room()) as (one, two):
+        long = "s" * 200_000
+        items = "<item affiliation='none' role='participant' jid='a@b/c'/>" * 500
+        forge(
+            server,
+            bench.clients[0],
+            presence(
+                f"{one.jid}/juliet",
+                bench.clients[0],
+                f"<status>{long}</status><occupant-id xmlns='urn:xmpp:occupant-id:0' id='{long}'/>" + user(item=items),
+            ),
+        )
+        await trio.testing.wait_all_tasks_blocked()
+        who = one.occupant("juliet")
+        assert who is not None
+        assert who.state.status == "s" * 4_096
+        assert who.id != long
+        assert len(who.state.jids) == 64
+        # What nothing reads is kept in bounds, too: the first subscription gets the newest of it.
+        for number in range(60):
+            two_jid = f"{one.jid}/juliet"
+            forge(
+                server,
+                bench.clients[0],
+                f"<message xmlns='jabber:client' type='groupchat' from='{two_jid}' to='{bench.clients[0].jid}'>"
+                f"<body>{number} {long}</body></message>",
+            )
+        await trio.testing.wait_all_tasks_blocked()
+        async with one.events() as events:
+            kept = [each for each in events.take_all() if isinstance(each, RoomMessage)]
+        assert 10 < len(kept) < 30
+        assert kept[-1].entry.text == f"59 {long}"
+        assert two.joined

@@ -24,9 +24,10 @@ from trioxmpp.xep.muc import JoinProblem, JoinRefused, Rejoin, Room, RoomGone, d
 CLIENTS, ROOMS, EVENTS = 5, 3, 200
 RUNS = 100 if os.environ.get("TRIOXMPP_PROOF") == "1" else 3
 
-#: Seconds in which all is as the server says, after the last event. Rooms are asked after 300 seconds of silence.
+#: Seconds in which all is as the server says, after the last event. Rooms are asked after 300 seconds of silence, and
+#: for all occupants after 600: this server forgets occupants without a word to the others.
 BOUND = 3_000
-REJOIN = Rejoin(silence=300, maximum=60, undecided=(60,))
+REJOIN = Rejoin(silence=300, maximum=60, undecided=(60,), resync=600)
 
 #: The events, and how often they are drawn.
 WEIGHTS = {"cut": 4, "lose": 3, "kill": 2, "kick": 2, "ban": 1, "technical": 2, "take": 2, "destroy": 1, "restart": 1}

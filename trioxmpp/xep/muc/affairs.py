@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+import trio
+
 from ...client import Client
 from ...errors import XMPPError
 from ...jid import JID
@@ -83,6 +85,7 @@ async def set_affiliations(
 
     The first refusal is raised; those before it are done.
     """
+    await trio.lowlevel.checkpoint()
     for account, affiliation in accounts.items():
         item = AdminItem(jid=_address(account).bare, affiliation=affiliation, reason=reason)
         await client.request(AdminSet(items=(item,)), to=room)

@@ -16,6 +16,7 @@ from ...protocol.elements.forms import DataForm, FormType
 from ...protocol.elements.muc import OwnerQuery, OwnerSet
 from ...protocol.stanza import Presence, PresenceShow, PresenceType
 from ...record import field, record
+from ..forms import FormError
 from .forms import RoomConfig
 from .hearing import Hearing
 from .join import HistoryWanted, Joining, Rejoin, join_presence, occupant_jid
@@ -36,6 +37,15 @@ AT_ONCE = 10
 INFO_TIMEOUT = 10.0
 
 CREATED = 201
+
+#: Errors that tell nothing of the room: then it has the features that it had.
+_NOT_NOW = frozenset(
+    {
+        StanzaCondition.REMOTE_SERVER_NOT_FOUND,
+        StanzaCondition.REMOTE_SERVER_TIMEOUT,
+        StanzaCondition.RESOURCE_CONSTRAINT,
+    }
+)
 
 _turns: WeakKeyDictionary[Client, trio.Semaphore] = WeakKeyDictionary()
 
@@ -123,14 +133,15 @@ class Entrance:
             self.info = await session.request(InfoQuery(), to=self._occupancy.room, timeout=INFO_TIMEOUT)
         except StanzaError as exc:
             logger.debug("%s does not tell its features: %s", self._occupancy.room, exc)
-            self.info = None
+            if not isinstance(exc, XMPPError) or exc.condition not in _NOT_NOW:
+                self.info = None
         except TimeoutError:
             logger.warning("%s was asked for its features and did not answer", self._occupancy.room)
         self._occupancy.features.learn(frozenset() if self.info is None else self.info.features)
 
     async def _join(self, session: Session) -> Joining:
         occupancy = self._occupancy
-        nick = self._wanted if not self._taken else self._rejoin.other_nick(self._wanted, self._taken)
+        nick = self._nick()
         presence = join_presence(
             occupant_jid(occupancy.room, nick), self._terms.password, self._history(), self._show, self._status
         )
@@ -149,9 +160,15 @@ class Entrance:
             raise
         return joining
 
+    def _nick(self) -> str:
+        """Return the nick to ask for: the one that we have, the one that we want, or another if that is taken."""
+        if self._occupancy.joined and self._occupancy.nick is not None:
+            return self._occupancy.nick
+        return self._wanted if not self._taken else self._rejoin.other_nick(self._wanted, self._taken)
+
     def _history(self) -> HistoryWanted:
         """Return how much history to ask for: at first as was asked for, later what we have missed."""
-        last = self._hearing.last_live
+        last = self._hearing.last_live if self._occupancy.was_away else None
         if not self._occupancy.has_been_in or self._terms.history == 0 or last is None:
             return self._terms.history if not self._occupancy.has_been_in else 0
         return last
@@ -186,7 +203,7 @@ class Entrance:
                 self._terms.create(config)
                 form = config.submit()
             await session.request(OwnerSet(form=form), to=room, timeout=self._rejoin.deadline)
-        except (XMPPError, TimeoutError) as exc:
+        except (StanzaError, TimeoutError, FormError) as exc:
             self.farewell(session)
             condition = exc.condition if isinstance(exc, XMPPError) else StanzaCondition.REMOTE_SERVER_TIMEOUT
             raise JoinRefused(JoinProblem.OTHER, condition, "the new room cannot be configured") from exc

@@ -44,8 +44,8 @@ __all__ = [
     "VoiceRequested",
 ]
 
-#: The events that wait for the first subscription; the oldest go first.
-EARLY = 1_000
+#: The events that wait for the first subscription, and the characters of their messages; the oldest go first.
+EARLY, EARLY_TEXT = 1_000, 4 << 20
 
 
 class RoomSource(Enum):
@@ -245,15 +245,22 @@ class Announcements:
 
     def __init__(self) -> None:
         self._inboxes: list[Inbox[RoomEvent]] = []
-        self._early: deque[RoomEvent] | None = deque(maxlen=EARLY)
+        self._early: deque[RoomEvent] | None = deque()
+        self._early_text = 0
         self._closed: Exception | bool = False
 
     def emit(self, event: RoomEvent) -> None:
         """Tell of an event."""
         if self._early is not None:
-            self._early.append(event)
+            self._keep(self._early, event)
         for inbox in self._inboxes:
             inbox.put(event)
+
+    def _keep(self, early: deque[RoomEvent], event: RoomEvent) -> None:
+        early.append(event)
+        self._early_text += _length(event)
+        while len(early) > EARLY or self._early_text > EARLY_TEXT:
+            self._early_text -= _length(early.popleft())
 
     def subscribe(self, capacity: float) -> Subscription[RoomEvent]:
         """``async with`` block that gives an inbox of events."""
@@ -272,3 +279,7 @@ class Announcements:
         self._closed = reason or True
         for inbox in self._inboxes:
             inbox.close(reason)
+
+
+def _length(event: RoomEvent) -> int:
+    return len(event.entry.text or "") if isinstance(event, RoomMessage | PrivateMessage) else 0

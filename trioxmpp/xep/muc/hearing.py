@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from ...errors import StanzaCondition, XMPPCancelError
 from ...jid import JID
@@ -39,6 +40,8 @@ from .reflections import Reflections
 
 __all__ = ["Hearing"]
 
+K = TypeVar("K")
+
 #: The messages of one history that are kept, and the characters of their texts; the oldest go first.
 HISTORY, HISTORY_TEXT = 1_000, 4 << 20
 
@@ -62,7 +65,8 @@ class Hearing:
         self._occupancy = occupancy
         self._room = occupancy.room
         self._history_text = 0
-        self._seen: OrderedDict[object, None] = OrderedDict()
+        self._seen: OrderedDict[int, None] = OrderedDict()
+        """Hashes: a message may be large."""
         self._ours: OrderedDict[str, None] = OrderedDict()
 
     def begin(self) -> None:
@@ -96,7 +100,7 @@ class Hearing:
         if message.subjects and not message.bodies and message.thread is None:
             self._take_subject(entry)
             return
-        key = entry.archive_id or (nick, message.id, message.body)
+        key = hash((entry.archive_id,) if entry.archive_id else (nick, message.id, message.body))
         if entry.source is RoomSource.HISTORY:
             if key not in self._seen:
                 self._keep(entry)
@@ -214,8 +218,8 @@ class Hearing:
         return ids[0] if len(ids) == 1 else None
 
 
-def _remember(keys: OrderedDict[object, None] | OrderedDict[str, None], key: object) -> None:
-    keys[key] = None  # type: ignore[index]
+def _remember(keys: OrderedDict[K, None], key: K) -> None:
+    keys[key] = None
     if len(keys) > REMEMBERED:
         keys.popitem(last=False)
 

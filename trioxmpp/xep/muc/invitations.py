@@ -11,6 +11,8 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import trio
+
 from ...client import Client, Inbox, Stage
 from ...jid import JID
 from ...protocol.elements.direct_invite import DirectInvite
@@ -102,6 +104,7 @@ async def open_invitations(client: Client, *, capacity: int = 100) -> AsyncItera
     A checkpoint; cancelling leaves nothing behind.
     """
     inbox = Invitations(capacity)
+    await trio.lowlevel.checkpoint()
     with client.at_stage(Stage.NOTICE, message=inbox.take), client.offers("jabber:x:conference"):
         try:
             yield inbox
@@ -114,6 +117,7 @@ async def decline(client: Client, invitation: Invitation, *, reason: str | None 
 
     Returns when the server has the message. Cancelling retracts it if it is not sent yet.
     """
+    await trio.lowlevel.checkpoint()
     if invitation.way is InvitationWay.MEDIATED:
         element = OccupantElement(declines=(Decline(to=invitation.sender, reason=reason),))
         await client.send(Message(to=invitation.room, payloads=[element]))

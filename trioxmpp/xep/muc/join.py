@@ -44,6 +44,9 @@ class Rejoin:
     entered all the same. After a `silence` of the room, and after a break of the link of more than `long_break`, we
     ping ourselves there (XEP-0410). An answer may take `ping_timeout`. If it cannot be known whether we are in the
     room, we ask again after the delays of `undecided`, the last of which repeats.
+
+    A service that forgets an occupant tells the others, or should. Where that cannot be relied on, `resync` is the time
+    after which the room is asked for all occupants anew; that costs one presence for each of them. None: never.
     """
 
     initial: float = 1.0
@@ -57,6 +60,7 @@ class Rejoin:
     long_break: float = 60.0
     ping_timeout: float = 60.0
     undecided: tuple[float, ...] = (300.0, 600.0, 1200.0)
+    resync: float | None = None
 
     def delays(self) -> Iterator[float]:
         """The delays before one attempt after the other."""

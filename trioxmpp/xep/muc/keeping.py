@@ -125,11 +125,13 @@ class Keeper:
                 await self._enter(session)
                 entered_at = trio.current_time()
                 await self._watch.run(session)
+                continue
             except JoinRefused as refusal:
                 if not self._occupancy.has_been_in:
                     self.first.fail(refusal)
                     self._has_tried(session)
                     return
+                self._lose(RoomLost(self._occupancy.room, LossCause.NOT_IN_ROOM, refusal.text))
                 delay = self._after_refusal(refusal, delays)
             except (RoomLost, RoomGone) as loss:
                 if entered_at is not None and trio.current_time() - entered_at >= self._rejoin.stable:

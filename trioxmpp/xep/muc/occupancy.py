@@ -48,6 +48,12 @@ class Occupancy:
         """The time at which the room sent something last, on trio's clock."""
         self.in_doubt = False
         """Whether something hints that we are not in the room any more: then we have to ask."""
+        self.was_away = False
+        """Whether a stay has ended since we were in the room: then messages may have been missed."""
+        self.stale = False
+        """Whether the application wants all occupants told anew."""
+        self.syncs = 0
+        """How often the room has told all occupants."""
         self.avatar: str | None = None
         """The hash of the avatar of the room, as its own presence tells it (XEP-0486); None if it does not."""
         self.news = trio.lowlevel.ParkingLot()
@@ -83,7 +89,7 @@ class Occupancy:
 
     def begin(self, joining: Joining) -> None:
         """A join has been sent. The room is going to tell all occupants anew."""
-        self.verdict, self.in_doubt, self.joined = None, False, False
+        self.verdict, self.in_doubt, self.joined, self.stale = None, False, False, False
         self._joining = joining
         self.occupants.begin_resync()
 
@@ -92,6 +98,8 @@ class Occupancy:
         joining, self._joining = self._joining, None
         assert joining is not None
         self.joined = True
+        self.was_away = False
+        self.syncs += 1
         for occupant in self.occupants.end_resync():
             if self._has_been_in:
                 self.events.emit(OccupantLeft(occupant, LeaveCause.AWAY))
@@ -107,7 +115,7 @@ class Occupancy:
         """The stay is over; the first verdict counts."""
         if self.verdict is None:
             self.verdict = verdict
-        self.joined = False
+        self.joined, self.was_away = False, True
         for rename in self._renames.values():
             rename.fail(verdict)
         if self._joining is not None:
@@ -123,6 +131,11 @@ class Occupancy:
     def asked(self) -> None:
         """The room is being asked whether we are in it."""
         self.in_doubt = False
+
+    def want_resync(self) -> None:
+        """All occupants are to be told anew."""
+        self.stale = True
+        self.news.unpark_all()
 
     def settled_down(self) -> None:
         """The stay has lasted: the room may contradict itself once more."""
@@ -171,8 +184,9 @@ class Occupancy:
             self.doubt()
 
     def _available(self, nick: str, presence: Presence, element: OccupantElement) -> None:
-        is_ours = SELF in element.codes or (self.joined and nick == self.nick)
-        if SELF in element.codes and self._is_another_self(nick):
+        codes = element.codes
+        is_ours = SELF in codes or (self.joined and nick == self.nick)
+        if SELF in codes and self._is_another_self(nick):
             self._contradiction()
             return
         if len(self.occupants) >= self._limit and self.occupants.by_nick(nick) is None:
@@ -182,7 +196,7 @@ class Occupancy:
         if is_ours:
             self.nick = nick
             if self._joining is not None:
-                self._joining.enter(nick, element.codes)
+                self._joining.enter(nick, codes)
         if displaced is not None:
             self.events.emit(OccupantLeft(displaced, LeaveCause.AWAY))
         if seen.before is None:

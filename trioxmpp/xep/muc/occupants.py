@@ -24,6 +24,9 @@ from ...record import record
 
 __all__ = ["Features", "Occupant", "OccupantState", "Occupants", "Seen", "affiliation_of", "role_of", "state_of"]
 
+#: Limits for the words of one occupant: each may write as much as a stanza holds, and there are many of them.
+MAX_STATUS, MAX_SESSIONS, MAX_HATS, MAX_ID = 4_096, 64, 16, 1_024
+
 #: The occupants that have left and would be recognised by their occupant id.
 REMEMBERED = 1_000
 
@@ -58,21 +61,22 @@ class OccupantState:
     avatar: str | None = None
 
 
-def state_of(presence: Presence, element: OccupantElement) -> OccupantState:
-    """Return what an available presence says of its occupant. Its hats may be forged; see `Occupant.hats`."""
-    payloads = presence.payloads
-    hats = avatar = None
-    if len(payloads) > 1:
-        hats, avatar = presence.get(Hats), presence.get(VCardUpdate)
+def state_of(presence: Presence, element: OccupantElement, *, hats: bool) -> OccupantState:
+    """Return what an available presence says of its occupant, in bounds; its hats only if the room gives them."""
+    worn = avatar = status = None
+    if len(presence.payloads) > 1:
+        worn, avatar = presence.get(Hats) if hats else None, presence.get(VCardUpdate)
+    if presence.statuses:
+        status = (presence.status or "")[:MAX_STATUS]
     return OccupantState(
         affiliation=affiliation_of(element.item),
         role=role_of(element.item),
-        jids=tuple([item.jid for item in element.items if item.jid is not None]),
+        jids=tuple([item.jid for item in element.items[:MAX_SESSIONS] if item.jid is not None]),
         sessions=max(len(element.items), 1),
         show=presence.show,
-        status=presence.status,
-        hats=() if hats is None else hats.hats,
-        avatar=None if avatar is None else avatar.photo,
+        status=status,
+        hats=() if worn is None else tuple([Hat(uri=hat.uri, title=hat.title) for hat in worn.hats[:MAX_HATS]]),
+        avatar=None if avatar is None or avatar.photo is None else avatar.photo[:MAX_ID],
     )
 
 
@@ -190,8 +194,9 @@ class Occupants:
     def see(self, nick: str, presence: Presence, element: OccupantElement) -> tuple[Seen, Occupant | None]:
         """Take over an available presence. Return what it changed, and the occupant that it displaced, or None."""
         claimed = presence.get(OccupantId) if len(presence.payloads) > 1 else None
+        claimed = None if claimed is None or len(claimed.id) > MAX_ID else claimed
         id = None if claimed is None or not self._features.occupant_ids else claimed.id
-        state = state_of(presence, element)
+        state = state_of(presence, element, hats=self._features.hats)
         occupant, displaced = self._by_nick.get(nick), None
         if occupant is not None and id is not None and occupant.id not in (None, id):
             displaced = self.remove(nick)  # another account has the nick: the farewell was lost, or we were away

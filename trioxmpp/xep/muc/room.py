@@ -13,6 +13,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
+import trio
+
 from ...client import Client, Session, Step, Subscription, supervised
 from ...errors import SessionLost, StanzaCondition, XMPPCancelError, XMPPError
 from ...jid import JID
@@ -128,6 +130,7 @@ class Room:
         await self._wait_session()
 
     async def _wait_session(self) -> Session:
+        await trio.lowlevel.checkpoint()
         while not self._occupancy.joined or self._keeper.session is None:
             if isinstance(self._occupancy.verdict, RoomGone):
                 raise self._occupancy.verdict
@@ -225,6 +228,18 @@ class Room:
         """Tell the room how available we are; it is told again when we join again. If cancelled, it may be told."""
         session = await self._wait_session()
         await session.enqueue(self._entrance.want_presence(show, status))
+
+    async def resync(self) -> None:
+        """Have the room tell all occupants anew, and wait for it. No occupant sees that; events tell what has changed.
+
+        Raises as `wait_joined` does. If cancelled, it happens all the same.
+        """
+        await self._wait_session()
+        before = self._occupancy.syncs
+        self._occupancy.want_resync()
+        while self._occupancy.syncs == before:
+            await self._occupancy.news.park()
+            await self._wait_session()
 
     # --- others
 

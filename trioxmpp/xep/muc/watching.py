@@ -6,6 +6,8 @@ nick is another one than we think; see XEP-0410 §3.
 
 from __future__ import annotations
 
+import math
+
 import trio
 
 from ...client import Session
@@ -34,18 +36,22 @@ class Watch:
         self._rejoin = terms.rejoin
 
     async def run(self, session: Session) -> None:
-        """Watch over the stay until it is over; raise why."""
+        """Watch over the stay until it is over, and raise why; return if the room shall tell all occupants anew."""
         occupancy = self._occupancy
         asked_at, again_at, tries = -1.0, 0.0, 0
+        resync_at = math.inf if self._rejoin.resync is None else trio.current_time() + self._rejoin.resync
         while True:
             if occupancy.verdict is not None:
                 raise occupancy.verdict
             if session.ended is not None:
                 raise RoomLost(occupancy.room, LossCause.SESSION)
+            if occupancy.stale or trio.current_time() >= resync_at:
+                await session.wait_linked()
+                return
             is_undecided = occupancy.heard_at <= asked_at
             due = again_at if is_undecided else occupancy.heard_at + self._rejoin.silence
             if not occupancy.in_doubt and trio.current_time() < due:
-                with trio.move_on_at(due):
+                with trio.move_on_at(min(due, resync_at)):
                     await occupancy.news.park()
                 continue
             tries = tries if is_undecided else 0
