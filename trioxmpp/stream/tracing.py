@@ -21,7 +21,7 @@ from ..protocol import ns
 from ..protocol.framing import FOOTER
 from ..protocol.streamevents import Event, Skipped, StreamFooter, StreamHeader
 
-__all__ = ["Direction", "Trace", "Tracer", "redacted"]
+__all__ = ["Direction", "Trace", "Tracer", "redacted", "xml_logger"]
 
 #: ``"in"`` is from the server, ``"out"`` to the server.
 Direction: TypeAlias = Literal["in", "out"]
@@ -51,7 +51,8 @@ _HARMLESS: Final = frozenset(
 )
 _HARMLESS_ATTRIBUTES: Final = frozenset({"mechanism", "type", "expiry", "count", "tls-0rtt", "invalidate"})
 
-_logger = logging.getLogger("trioxmpp.xml")
+#: Gets all of it, at DEBUG.
+xml_logger = logging.getLogger("trioxmpp.xml")
 
 
 def redacted(element: xml.Element) -> str:
@@ -87,11 +88,6 @@ class Tracer:
     def __init__(self, trace: Trace | None = None) -> None:
         self._trace = trace
 
-    @property
-    def is_on(self) -> bool:
-        """Whether anything listens."""
-        return self._trace is not None or _logger.isEnabledFor(logging.DEBUG)
-
     def sent(self, pieces: Iterable[bytes]) -> None:
         """Tell of elements, a header, a footer or white space, as they are about to be written."""
         for piece in pieces:
@@ -111,12 +107,12 @@ class Tracer:
             self._tell("in", text)
 
     def _tell(self, direction: Direction, text: str) -> None:
-        _logger.debug("%s %s", "<-" if direction == "in" else "->", text)
+        xml_logger.debug("%s %s", "<-" if direction == "in" else "->", text)
         if self._trace is not None:
             try:
                 self._trace(direction, text)
             except Exception:
-                _logger.exception("the function that traces the stream failed")
+                xml_logger.exception("the function that traces the stream failed")
 
 
 def _text_of(piece: bytes) -> str:

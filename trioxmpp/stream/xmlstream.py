@@ -27,7 +27,7 @@ from ..protocol.streamevents import Event, Skipped, StreamFooter, StreamHeader
 from ..transport.base import Transport
 from .dictionary import read_bounded
 from .encoding import encoding_of
-from .tracing import Trace, Tracer
+from .tracing import Trace, Tracer, xml_logger
 
 __all__ = ["XmlStream"]
 
@@ -82,6 +82,7 @@ class XmlStream:
     ) -> None:
         self.logger = logger
         self._tracer = Tracer(trace)
+        self._is_traced = trace is not None
         self.transport = transport
         self.domain = domain
         self.lang = lang
@@ -191,7 +192,7 @@ class XmlStream:
         """
         if self.closed:
             raise ConnectionAbortedError("the XML stream is closed")
-        if self._tracer.is_on:
+        if self._is_traced or xml_logger.isEnabledFor(logging.DEBUG):
             self._tracer.sent(pieces)
         encoded = self._encoding.encode(pieces, self.lang)
         self.closed = True  # until all of it is written: half an element cannot be followed by anything
@@ -245,7 +246,7 @@ class XmlStream:
         data = await self._read()
         events, self._error = read_bounded(self._inbound, self._inbound.feed, data)
         if events:
-            if self._tracer.is_on:
+            if self._is_traced or xml_logger.isEnabledFor(logging.DEBUG):
                 self._tracer.received(events)
             average = max(0, len(data) - self._inbound.incomplete) // len(events)
             self.octets = begun + average, average
@@ -298,7 +299,7 @@ class XmlStream:
             data = await self._read()
             event, self._unread, error = read_bounded(self._inbound, self._inbound.feed_one, data)
             if event is not None:
-                if self._tracer.is_on:
+                if self._is_traced or xml_logger.isEnabledFor(logging.DEBUG):
                     self._tracer.received((event,))
                 return event
             if error is not None and self.header is None and data.startswith(b"HTTP/"):

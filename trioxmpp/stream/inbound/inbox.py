@@ -118,13 +118,13 @@ class Inbox(trio.abc.ReceiveChannel[T]):
             self._turns.wanted(self, full=is_full)
         return True
 
-    def deliver(self, item: T, counter: HandledCounter | None) -> None:
+    def deliver(self, item: T, counter: HandledCounter | None, octets: int = 0) -> None:
         """Add a stanza that is being processed. If the consumer runs behind, it counts as handled when it is taken."""
         if counter is None:
-            self.put(item)
+            self.put(item, octets)
             return
         receipt = counter.receipt(firm=False) if len(self._items) >= self._brim else None
-        if not self.put(item, counter.octets, receipt) and receipt is not None:
+        if not self.put(item, octets, receipt) and receipt is not None:
             receipt.finish()
 
     def close(self, reason: Exception | None = None) -> None:
@@ -310,10 +310,10 @@ class ManualAckInbox(Inbox[T]):
         self._receipts: dict[int, tuple[T, Receipt]] = {}  # by the identity of the item, which they keep alive
         self._in_hand: dict[trio.lowlevel.Task, list[T]] = {}
 
-    def deliver(self, item: T, counter: HandledCounter | None) -> None:
+    def deliver(self, item: T, counter: HandledCounter | None, octets: int = 0) -> None:
         """Add a stanza, and defer its count."""
         receipt = None if counter is None else counter.receipt()
-        self.put_with_receipt(item, receipt, 0 if counter is None else counter.octets)
+        self.put_with_receipt(item, receipt, octets)
 
     def put_with_receipt(self, item: T, receipt: Receipt | None, octets: int = 0) -> None:
         """Add a stanza whose count this `receipt` defers."""

@@ -47,12 +47,13 @@ class Request:
     `iq` is the request as it arrived, its payload parsed. Calling ``request.reply(payload)`` answers it.
     """
 
-    __slots__ = ("_logger", "_octets", "_on_answer", "_session", "_too_late", "iq", "token")
+    __slots__ = ("_logger", "_on_answer", "_session", "_too_late", "iq", "octets", "token")
 
-    def __init__(self, iq: IQ, session: SessionState, logger: logging.Logger = _logger) -> None:
+    def __init__(self, iq: IQ, session: SessionState, logger: logging.Logger = _logger, octets: int = 0) -> None:
         self.iq = iq
         self._logger = logger
-        self._octets = session.handled.octets
+        self.octets = octets
+        """The octets of the request as it arrived."""
         self.token: OutgoingStanza | None = None
         self._session = session
         self._on_answer: Callable[[Request], None] | None = None
@@ -106,11 +107,6 @@ class Request:
             return exc
         self._logger.error("the handler of %r failed", self.iq, exc_info=exc)
         return _undefined()
-
-    @property
-    def octets(self) -> int:
-        """The octets of the request as it arrived."""
-        return self._octets
 
     def close(self, why: str) -> None:
         """From now on it is too late to reply."""
@@ -207,9 +203,9 @@ class RequestHandlers:
         queue: Inbox[Request] = Inbox(capacity, overflow="drop_newest", turns=self._turns, logger=self._logger)
         return Subscription(attach, detach, queue)
 
-    def dispatch(self, iq: IQ, session: SessionState, start_soon: Callable[..., None]) -> None:
+    def dispatch(self, iq: IQ, session: SessionState, start_soon: Callable[..., None], octets: int = 0) -> None:
         """Have the request answered: a plain function now, an async one in a task that `start_soon` starts."""
-        request = Request(iq, session, self._logger)
+        request = Request(iq, session, self._logger, octets)
         payload = iq.payload
         if payload is None:
             text = "an IQ of type get or set has exactly one payload (RFC 6120 §8.2.3)"

@@ -55,6 +55,8 @@ class Writer:
         self._logger = logger
         self._resending: deque[bytes] = deque()
         """After a resumption: what is in flight and was not sent again yet."""
+        self._has_begun = False
+        """Whether any of these was sent again."""
         self._ping = ""
         """The request for a sign of life that may not be written yet."""
         self._link = link
@@ -125,6 +127,9 @@ class Writer:
     def _next_batch(self) -> list[bytes]:
         """What to write now: acks first, then requests to the server, then stanzas, and the footer last."""
         management, pieces = self._session.sm, list[bytes]()
+        if self._resending and not self._has_begun:
+            self._has_begun = True
+            return self._stanzas()  # before an ack that is owed already, as servers expect it
         control = self._link.control.take_all()
         if Control.OWE_ACK in control and management is not None:
             pieces.append(sm.ack(management.handled).encode())
