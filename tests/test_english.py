@@ -40,10 +40,6 @@ NOT_YET_EDITED = {
     "trioxmpp/protocol/elements",
     "trioxmpp/protocol/sasl",
     "trioxmpp/protocol/stanza",
-    "trioxmpp/stream",
-    "trioxmpp/stream/inbound",
-    "trioxmpp/stream/negotiation",
-    "trioxmpp/stream/outbound",
     "trioxmpp/transport",
     "trioxmpp/xml",
 }

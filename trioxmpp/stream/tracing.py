@@ -1,11 +1,12 @@
-"""What is on the wire, for a person who looks for a fault: every stanza and nonza, each way, without secrets.
+"""The stanzas on the wire, for a person who looks for a fault: every stanza and nonza, each way, without secrets.
 
 The logger ``trioxmpp.xml`` gets it at DEBUG, and so does a function that is given as `trace`. While nothing listens,
 nothing is made.
 
 Secrets cannot get in by forgetting one of them. In the namespaces that carry them, no text is shown at all, and no
 attribute that is not known to be harmless: exchanges of SASL and SASL2, tokens of FAST, and the forms of registration
-and of the old login (XEP-0077, XEP-0078), whatever is in these elements. What cannot be parsed is shown by its length.
+and of the old login (XEP-0077, XEP-0078), whatever is in these elements. Bytes that cannot be parsed are shown by their
+number.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ __all__ = ["Direction", "Trace", "Tracer", "redacted", "xml_logger"]
 #: ``"in"`` is from the server, ``"out"`` to the server.
 Direction: TypeAlias = Literal["in", "out"]
 
-#: Called with the direction, and the text of one stanza, nonza, header or footer. What it raises is logged.
+#: Called with the direction, and the text of one stanza, nonza, header or footer. An exception of it is logged.
 Trace: TypeAlias = Callable[[Direction, str], object]
 
 _HIDDEN: Final = "[hidden]"
@@ -45,7 +46,7 @@ _SECRET: Final = frozenset(
         "urn:xmpp:http:upload:0",
     }
 )
-#: Elements of these namespaces whose text is no secret, and attributes that are none.
+#: Elements of these namespaces whose text is no secret, and attributes that are harmless.
 _HARMLESS: Final = frozenset(
     {f"{{{ns.SASL}}}mechanism", f"{{{ns.SASL2}}}mechanism", f"{{{ns.FAST}}}mechanism", f"{{{ns.SASL}}}text"}
 )

@@ -1,8 +1,8 @@
 """Where stanzas and events wait for a consumer: bounded, so that a slow consumer harms only itself.
 
 An `Inbox` is a `trio.abc.ReceiveChannel` whose sender never waits, since the sender is the reader of the stream. It is
-bounded in items and in octets, as they arrived: a thousand short messages cost less than ten large ones. What happens
-beyond the bound is for the consumer to choose (`Overflow`).
+bounded in items and in octets, as they arrived: a thousand short messages cost less than ten large ones. The consumer
+chooses what happens beyond the bound (`Overflow`).
 
 A consumer that runs behind takes many items in one turn of trio's scheduler, which costs more than most items do: only
 after `TURN_ITEMS` items, or `TURN_SECONDS` seconds, the other tasks get their turn. A cancellation is seen at each
@@ -46,7 +46,7 @@ DEFAULT_CAPACITY = 10_000
 #: How many octets of stanzas wait for a consumer. In memory they take up to ten times as much.
 DEFAULT_OCTETS = 16 << 20
 
-#: What an inbox does with one item too many. ``"end"``: the subscription ends with `InboxOverflow`. ``"drop_oldest"``
+#: The treatment of one item too many. ``"end"``: the subscription ends with `InboxOverflow`. ``"drop_oldest"``
 #: drops what waits longest, ``"drop_newest"`` what arrives; a WARNING tells how much was dropped.
 Overflow: TypeAlias = Literal["end", "drop_oldest", "drop_newest"]
 

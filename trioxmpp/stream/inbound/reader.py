@@ -32,7 +32,7 @@ _logger = logging.getLogger(__name__)
 class Reader:
     """Reads the stanzas of a session from one XML stream, and takes each element for what it is.
 
-    The inbound counter moves when a stanza is processed. What was parsed but not processed when the link ended
+    The inbound counter moves when a stanza is processed. A stanza that was parsed but not processed when the link ended
     is discarded uncounted, so that the server sends it again. A stanza that was passed over is processed, too: the
     server would send it again for ever. An element that we do not know is ignored.
     """

@@ -61,7 +61,7 @@ class Request:
 
     @property
     def payload(self) -> Any:
-        """What is asked, as an object of the class that the handler was registered for."""
+        """The question, as an object of the class that the handler was registered for."""
         return self.iq.payload
 
     @property
@@ -72,9 +72,9 @@ class Request:
     def reply(self, result: Any = None) -> StanzaToken:
         """Enqueue the answer now: a result with this payload (None: empty), or an error if `result` is an `XMPPError`.
 
-        Returns the token of the answer. What cannot be a payload, or cannot be written, is logged and answered with
-        *undefined-condition*; so is the request if its answer is retracted, by `abort` or by cancelling who awaits the
-        token. Raises RuntimeError if there was an answer already, or if it is too late for one.
+        Returns the token of the answer. A result that cannot be a payload, or cannot be written, is logged and answered
+        with *undefined-condition*; so is the request if its answer is retracted, by `abort` or by cancelling who awaits
+        the token. Raises RuntimeError if there was an answer already, or if it is too late for one.
         """
         if self.token is not None:
             raise RuntimeError("this request was answered already: it is answered exactly once (RFC 6120 §8.2.3)")
@@ -139,7 +139,7 @@ class RequestHandlers:
         """How many handlers run for each bare JID."""
         self._slots: dict[tuple[IQType, str], _Slot] = {}
         self._fallbacks: dict[tuple[IQType, str], _Slot] = {}
-        """What answers if nothing has claimed the slot."""
+        """The handlers of slots that nothing has claimed."""
         self._inboxes: set[Inbox[Request]] = set()
 
     def register(
@@ -152,7 +152,7 @@ class RequestHandlers:
         self._claim(type_, _Slot(payload_cls, handler, with_send_reply))
 
     def unregister(self, type_: IQType, payload_cls: type[Any]) -> None:
-        """Free the slot; handlers that are running go on. KeyError if nobody has it."""
+        """Free the slot; handlers that are running go on. KeyError if it is free."""
         key = self._key(type_, payload_cls)
         if key not in self._slots or self._slots[key].payload_cls is not payload_cls:
             raise KeyError((type_, payload_cls))

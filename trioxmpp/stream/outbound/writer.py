@@ -38,7 +38,7 @@ ACK_AFTER_OCTETS = WINDOW // 4
 
 
 class OutboundFilters(Protocol):
-    """What happens to a stanza on its way out. None: it is dropped."""
+    """The filters that a stanza passes on its way out."""
 
     def filter_outbound(self, stanza: Message | Presence | IQ) -> Message | Presence | IQ | None:
         """The stanza to send in place of `stanza`."""
@@ -47,7 +47,7 @@ class OutboundFilters(Protocol):
 class Writer:
     """Writes the stanzas of a session, and what only concerns the link, to one XML stream.
 
-    What waits when the writer wakes goes out at once. With stream management a stanza counts as sent *before* its
+    Stanzas that wait when the writer wakes go out at once. With stream management a stanza counts as sent *before* its
     bytes are offered to the transport: its acknowledgement may be here before the call that sends it has returned.
     """
 
@@ -125,7 +125,7 @@ class Writer:
         return session.in_flight < WINDOW and not session.suspect_in_flight
 
     def _next_batch(self) -> list[bytes]:
-        """What to write now: acks first, then requests to the server, then stanzas, and the footer last."""
+        """Return the bytes to write now: acks first, then requests to the server, then stanzas, and the footer last."""
         management, pieces = self._session.sm, list[bytes]()
         if self._resending and not self._has_begun:
             self._has_begun = True
