@@ -101,7 +101,8 @@ class XmlStream:
         self.octets = 0, 0
         """The octets of the first element that the last call of `receive` returned, and of each other one.
 
-        Those of one read are not told apart: each counts as the average. So the error is below the size of a read.
+        Those of one read are not told apart: each counts as the average, with the beginning of an element that has not
+        ended. So the error is below the size of a read.
         """
         self._limits = limits or Limits()
         self._encoding = encoding_of(transport)
@@ -248,7 +249,7 @@ class XmlStream:
         if events:
             if self._is_traced or xml_logger.isEnabledFor(logging.DEBUG):
                 self._tracer.received(events)
-            average = max(0, len(data) - self._inbound.incomplete) // len(events)
+            average = len(data) // len(events)
             self.octets = begun + average, average
             self.elements_received += len(events)
             self.footer_received = isinstance(events[-1], StreamFooter)

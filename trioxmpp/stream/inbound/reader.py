@@ -23,8 +23,8 @@ from .router import Router
 
 __all__ = ["Reader"]
 
-#: From this number of stanzas on that wait to be written, the writer gets turns.
-WRITER_BRIM = 256
+#: While stanzas of this number of octets wait to be written, the writer gets turns.
+WRITER_BRIM = 32768
 
 _logger = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class Reader:
         """Read until the server closes the stream. Raises ConnectionError for every other end."""
         receive, turns, outgoing = self._link.xmlstream.receive, self._router.turns, self._session.outgoing
         while not await self._take(await receive()):
-            if len(outgoing) >= WRITER_BRIM:
+            if outgoing.octets >= WRITER_BRIM:
                 turns.wanted(outgoing)
             if turns.filling:
                 await turns.give()
