@@ -31,10 +31,6 @@ NOT_YET_EDITED = {
     "tests/protocol",
     "tests/stream",
     "tests/transport",
-    "trioxmpp/stream",
-    "trioxmpp/stream/inbound",
-    "trioxmpp/stream/negotiation",
-    "trioxmpp/stream/outbound",
 }
 
 

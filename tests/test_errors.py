@@ -59,6 +59,8 @@ ERRORS: list[BaseException] = [
     HandledCountTooHigh(5, 3),
     *[getattr(errors, name)("a message") for name in ("StreamTimeout", "TLSFailure", "DestructionRequested")],
     *[getattr(errors, name)("a message") for name in ("StanzaAborted", "StanzaDropped", "InboxOverflow", "StoreError")],
+    errors.OutboxFull("a message"),
+    errors.StanzaTooLarge(300_000, 262_144),
     errors.JIDError("empty localpart"),
 ]
 

@@ -76,6 +76,28 @@ async def test_no_slow_link_is_given_up(autojump_clock, nursery, buffers, manage
     nursery.cancel_scope.cancel()
 
 
+@pytest.mark.parametrize("managed", [True, False])
+async def test_one_large_stanza_takes_its_time_while_the_link_takes_it(autojump_clock, nursery, managed):
+    """The question whether the server is there cannot be written before its end: 200 seconds."""
+    link = SlowLink(10_000, 65536)
+    server = SilentServer(link.far)
+    nursery.start_soon(link.run)
+    nursery.start_soon(server.run)
+    await link.far.send_all(HEADER.encode())
+    xmlstream = XmlStream(StreamTransport(link.near), "example.test")
+    await xmlstream.open()
+    stream = StanzaStream("romeo@example.test", liveness=Liveness())
+    client = Client(stream, JID.parse("romeo@example.test/orchard"))
+    await nursery.start(stream.run, xmlstream)
+    if managed:
+        await stream.start_sm()
+    await client.send(message("x" * 2_000_000))
+    await trio.sleep(300)
+    assert stream.running
+    assert len(server.handled) == 1
+    nursery.cancel_scope.cancel()
+
+
 async def test_a_dead_link_is_given_up_though_much_was_written(autojump_clock, scene):
     """What the transport takes at once proves nothing."""
     scene.stream.soft_timeout, scene.stream.round_trip_time = 45, 60

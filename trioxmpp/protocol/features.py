@@ -16,7 +16,7 @@ _LIMITS = "urn:xmpp:stream-limits:0"
 
 @record
 class StreamLimits:
-    """What the server takes (XEP-0478); None where it does not say."""
+    """The limits of what the server takes (XEP-0478); None where it does not say."""
 
     max_bytes: int | None = None
     """The octets of one first-level element."""

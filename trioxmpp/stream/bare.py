@@ -40,10 +40,10 @@ class Inside:
 class bare:
     """``with`` block that lets the one exception that a nursery of ours can have come out of it alone, the same object.
 
-    To be used right around nurseries whose background tasks raise nothing of their own. What is in the group is then
-    what the block itself raised, a cancellation, or a KeyboardInterrupt that struck in one of the tasks; two errors
-    would be a mistake of ours, which RuntimeError says. A group that the block itself raised is left as it is, as the
-    same object if it passed through the `Inside` that this gives.
+    To be used right around nurseries whose background tasks raise nothing of their own. The group then holds what the
+    block itself raised, a cancellation, or a KeyboardInterrupt that struck in one of the tasks; two errors would be a
+    mistake of ours, which RuntimeError says. A group that the block itself raised is left as it is, as the same object
+    if it passed through the `Inside` that this gives.
     """
 
     __slots__ = ("_inside",)

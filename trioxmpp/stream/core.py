@@ -1,7 +1,7 @@
-"""What a `StanzaStream` is inside: one session after the other, each on one link after the other.
+"""The inside of a `StanzaStream`: one session after the other, each on one link after the other.
 
-What survives a broken link is in the `SessionState`; what does not is in the `Link`. So resuming is starting another
-link of the same session, and a reset is putting a new session in the place of one that is over.
+The state that survives a broken link is in the `SessionState`, all other state in the `Link`. So resuming is starting
+another link of the same session, and a reset is putting a new session in the place of one that is over.
 
 `StanzaStream` is the face of this for applications. The client floor uses this inner door: it has to know what the end
 of a link meant before the tasks of the application do.
@@ -46,7 +46,7 @@ FLUSH_SHARE = 0.75
 
 
 class EndedBy(enum.Enum):
-    """What ended a link."""
+    """The event that ended a link."""
 
     STOP = "stop() was called"
     FAILURE = "the stream failed"
@@ -54,14 +54,14 @@ class EndedBy(enum.Enum):
 
     @classmethod
     def of(cls, link: Link) -> EndedBy:
-        """What ended `link`; it has a cause only if that came before anything else."""
+        """Return the event that ended `link`; it has a cause only if that came before anything else."""
         if link.cause is not None:
             return cls.FAILURE
         return cls.CLOSE if link.closing else cls.STOP
 
 
 class Management(enum.Enum):
-    """What XEP-0198 promised for a session."""
+    """The promise that XEP-0198 makes for a session."""
 
     NONE = "stream management is off"
     NOT_RESUMABLE = "stream management is on, but not resumable"
@@ -76,7 +76,7 @@ class Management(enum.Enum):
 
 
 class Effect(NamedTuple):
-    """What the end of a link brings about."""
+    """The consequences of the end of a link."""
 
     destroy: bool
     """The session is over: tokens settle, waiters get an error, handlers are cancelled."""
@@ -84,7 +84,7 @@ class Effect(NamedTuple):
     """It is a failure: `run` raises it and on_failure tells of it."""
 
 
-#: What the end of a link means, by what ended it and how the session was managed (S051 of the seed's map).
+#: The meaning of the end of a link, by its event and by how the session was managed (S051 of the seed's map).
 END_OF_RUN: dict[tuple[EndedBy, Management], Effect] = {
     (EndedBy.STOP, Management.NONE): Effect(destroy=True, report=False),
     (EndedBy.STOP, Management.NOT_RESUMABLE): Effect(destroy=True, report=False),
@@ -120,7 +120,7 @@ class StreamCore:
         self.session = session or SessionState(journal=journal)
         self.link: Link | None = None
         self.undelivered: tuple[StanzaToken, ...] = ()
-        """What was not delivered when the last session ended."""
+        """The tokens of the stanzas that were not delivered when the last session ended."""
         self.router = Router(local_jid, self.start_handler, logger)
         self.liveness = liveness
         self.on_failure: Signal[Exception] = Signal(logger=logger)

@@ -1,7 +1,7 @@
 """Hooks between the wire and the handlers: chains of functions that pass, change, replace or drop a stanza.
 
-A filter supplements a stanza (the hash of our capabilities on each presence). What *is* the purpose of a stanza (who
-may subscribe to us) is a handler's: claim its slot instead, so that a second claimant is told.
+A filter supplements a stanza (the hash of our capabilities on each presence). The *purpose* of a stanza (who may
+subscribe to us) is for a handler: claim its slot instead, so that a second claimant is told.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Filter(Generic[S]):
     Each function gets what the one before it returned and returns a stanza, the same or another; None drops the
     stanza at once. It may be synchronous only. **What a filter raises kills the stream.** Who drops an inbound stanza
     has to see to it that we still do what RFC 6120 demands; who replaces an outbound one answers for its ``from``,
-    ``to`` and ``id``, which nobody checks again. Children that an outbound stanza already has are not to be modified,
+    ``to`` and ``id``, which are not checked again. Children that an outbound stanza already has are not to be modified,
     since the sender may use them again: remove them, or put changed copies in their place.
     """
 

@@ -1,4 +1,4 @@
-"""Ids that nobody can guess."""
+"""Ids that an attacker cannot guess."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _drawn: list[str] = []
 
 
 def new_id() -> str:
-    """An id that nobody can guess: 120 bits of randomness, in characters that an NMTOKEN allows (RFC 6120 §8.1.3)."""
+    """Return an id that an attacker cannot guess: 120 random bits, in characters of an NMTOKEN (RFC 6120 §8.1.3)."""
     if not _drawn:
         # One system call for many.
         text = secrets.token_urlsafe(_BYTES * _AT_ONCE)

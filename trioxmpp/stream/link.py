@@ -1,6 +1,6 @@
 """One XML stream's worth of a session: its control channel, its three tasks, and how they end.
 
-What a broken link must not leave behind is an attribute of a `Link`, or a local of one of its tasks. So there is
+State that a broken link must not leave behind is an attribute of a `Link`, or a local of one of its tasks. So there is
 nothing to reset when a session goes on: its next link is a new object, and a new cancel scope.
 """
 

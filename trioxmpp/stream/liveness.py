@@ -6,7 +6,7 @@ that slept) has not waited, however late it is: it asks again. If *we* have said
 of the time that the server tolerates (XEP-0478 `idle-seconds`), we say something, or the server may think that we are
 gone (RFC 6120 §4.6.1).
 
-What a slow link has to carry delays the answer: the question stands behind it. So the patience begins when all that
+On a slow link, the question stands behind all that was written before. So the patience begins when all that
 was written before has arrived (`XmlStream.arrives_by`), as far as that is more than a usual buffer.
 
 A machine that sleeps stops the clock that timeouts are measured by, and goes on with the one on the wall. If one of the
@@ -74,7 +74,7 @@ class Clocks(NamedTuple):
 
 
 class LinkCheck(NamedTuple):
-    """A link is in doubt from one moment on, until anything is heard, or for so many seconds at most."""
+    """A link is in doubt from one moment on, until anything is heard, or for `patience` seconds at most."""
 
     since: float = -math.inf
     patience: float = 0.0

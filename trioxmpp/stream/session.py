@@ -26,7 +26,7 @@ MAX_OUTGOING = 16 << 20
 #: By how much a text may grow when it is written as XML: each ``"`` becomes ``&quot;``.
 _WORST_GROWTH = 6
 
-#: What is in flight: a token, and the bytes to send again after a resumption (filters have seen them already).
+#: A stanza in flight: a token, and the bytes to send again after a resumption (filters have seen them already).
 Sent = tuple[OutgoingStanza, bytes]
 
 
@@ -40,7 +40,7 @@ class Journal(Protocol):
         """A stanza is about to be sent with stream management, as `data`."""
 
     async def commit(self, session: SessionState) -> None:
-        """Write down what is new in `session`. What is sent from now on may rely on it."""
+        """Write down what is new in `session`. Stanzas that are sent from now on may rely on it."""
 
 
 class SessionState:
@@ -217,7 +217,7 @@ class SessionState:
         return request
 
     def acked(self, h: int) -> None:
-        """The server handled `h` stanzas. Raises HandledCountTooHigh if we never sent so many."""
+        """The server handled `h` stanzas. Raises HandledCountTooHigh if we never sent that many."""
         assert self.sm is not None
         for token, data in self.sm.acked(h):
             self.in_flight -= len(data)
@@ -249,7 +249,7 @@ class SessionState:
     def condemn(self, token: OutgoingStanza, reason: Exception) -> None:
         """When the session is resumed, and the server has not handled this stanza, do not send it again: it FAILED.
 
-        What is behind it goes on. The server never counted it, so neither do we. If it is not the first in flight any
+        The stanzas behind it go on. The server never counted it, so neither do we. If it is not the first in flight any
         more when the server has told its count, nothing happens.
         """
         self._condemned = token, reason
@@ -314,5 +314,5 @@ class SessionState:
 
 
 def closed_session() -> SessionState:
-    """What a closed stream has in place of a session."""
+    """Return the state that a closed stream has in place of a session."""
     return SessionState(ended=DestructionRequested("close() called"))

@@ -21,8 +21,8 @@ Ts = TypeVarTuple("Ts")
 class Signal(Generic[*Ts]):
     """Functions that are called, in the order in which they were connected, each time something happens.
 
-    Listeners are isolated: an exception in one of them is logged, the others are called, and it stays connected. What
-    they return is ignored.
+    Listeners are isolated: an exception in one of them is logged, the others are called, and it stays connected. Their
+    results are ignored.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The stanza stream as applications see it: it outlives its XML streams. What is behind it is in `core`."""
+"""The stanza stream as applications see it: it outlives its XML streams. The parts behind it are in `core`."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class StanzaStream:
         own_logger = (logger or logging.getLogger("trioxmpp")).getChild("StanzaStream")
         settings = LivenessSettings(liveness or Liveness(), clocks)
         self.core = core = StreamCore(jid, settings, ack_after, own_logger, journal, session, nursery)
-        """What is behind the face; for the parts of this library that keep a stream running."""
+        """The parts behind the face; for the parts of this library that keep a stream running."""
         self._block: AbstractAsyncContextManager[None] | None = None
 
         router = core.router
@@ -149,7 +149,7 @@ class StanzaStream:
         self.core.stop()
 
     async def wait_stop(self) -> None:
-        """`stop`, and wait until all has ended. What made the stream fail is for `run` to raise, not for this.
+        """`stop`, and wait until all has ended. Raises nothing that made the stream fail: `run` does that.
 
         Cancelling stops the waiting, not the stopping.
         """
@@ -294,8 +294,8 @@ class StanzaStream:
         """Have `handler` answer requests of this type with this very class of payload.
 
         A plain function is called by the reader, in order of arrival, and returns the payload of the result (None:
-        empty) or an awaitable for it; an async function runs in a task of its own, in no particular order. What it
-        raises becomes an error: an `XMPPError` as it is, everything else *undefined-condition*, and nothing of its
+        empty) or an awaitable for it; an async function runs in a task of its own, in no particular order. An exception
+        of it becomes an error: an `XMPPError` as it is, everything else *undefined-condition*, and nothing of its
         text is revealed. With `with_send_reply` it gets a second argument, ``send_reply(result=None)``, by which it
         may answer before it ends. Handlers are cancelled, and then do not answer, when the session is over.
 
@@ -305,7 +305,7 @@ class StanzaStream:
         self.core.router.requests.register(type_, payload_cls, handler, with_send_reply=with_send_reply)
 
     def unregister_iq_request_handler(self, type_: IQType, payload_cls: type[Any]) -> None:
-        """Free the slot; handlers that are running go on. KeyError if nobody has it."""
+        """Free the slot; handlers that are running go on. KeyError if it is free."""
         self.core.home.check()
         self.core.router.requests.unregister(type_, payload_cls)
 

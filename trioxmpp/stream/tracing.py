@@ -1,11 +1,12 @@
-"""What is on the wire, for a person who looks for a fault: every stanza and nonza, each way, without secrets.
+"""The stanzas on the wire, for a person who looks for a fault: every stanza and nonza, each way, without secrets.
 
 The logger ``trioxmpp.xml`` gets it at DEBUG, and so does a function that is given as `trace`. While nothing listens,
 nothing is made.
 
 Secrets cannot get in by forgetting one of them. In the namespaces that carry them, no text is shown at all, and no
 attribute that is not known to be harmless: exchanges of SASL and SASL2, tokens of FAST, and the forms of registration
-and of the old login (XEP-0077, XEP-0078), whatever is in these elements. What cannot be parsed is shown by its length.
+and of the old login (XEP-0077, XEP-0078), whatever is in these elements. Bytes that cannot be parsed are shown by their
+number.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ from ..protocol import ns
 from ..protocol.framing import FOOTER
 from ..protocol.streamevents import Event, Skipped, StreamFooter, StreamHeader
 
-__all__ = ["Direction", "Trace", "Tracer", "redacted"]
+__all__ = ["Direction", "Trace", "Tracer", "redacted", "xml_logger"]
 
 #: ``"in"`` is from the server, ``"out"`` to the server.
 Direction: TypeAlias = Literal["in", "out"]
 
-#: Called with the direction, and the text of one stanza, nonza, header or footer. What it raises is logged.
+#: Called with the direction, and the text of one stanza, nonza, header or footer. An exception of it is logged.
 Trace: TypeAlias = Callable[[Direction, str], object]
 
 _HIDDEN: Final = "[hidden]"
@@ -45,13 +46,14 @@ _SECRET: Final = frozenset(
         "urn:xmpp:http:upload:0",
     }
 )
-#: Elements of these namespaces whose text is no secret, and attributes that are none.
+#: Elements of these namespaces whose text is no secret, and attributes that are harmless.
 _HARMLESS: Final = frozenset(
     {f"{{{ns.SASL}}}mechanism", f"{{{ns.SASL2}}}mechanism", f"{{{ns.FAST}}}mechanism", f"{{{ns.SASL}}}text"}
 )
 _HARMLESS_ATTRIBUTES: Final = frozenset({"mechanism", "type", "expiry", "count", "tls-0rtt", "invalidate"})
 
-_logger = logging.getLogger("trioxmpp.xml")
+#: Gets all of it, at DEBUG.
+xml_logger = logging.getLogger("trioxmpp.xml")
 
 
 def redacted(element: xml.Element) -> str:
@@ -87,11 +89,6 @@ class Tracer:
     def __init__(self, trace: Trace | None = None) -> None:
         self._trace = trace
 
-    @property
-    def is_on(self) -> bool:
-        """Whether anything listens."""
-        return self._trace is not None or _logger.isEnabledFor(logging.DEBUG)
-
     def sent(self, pieces: Iterable[bytes]) -> None:
         """Tell of elements, a header, a footer or white space, as they are about to be written."""
         for piece in pieces:
@@ -111,12 +108,12 @@ class Tracer:
             self._tell("in", text)
 
     def _tell(self, direction: Direction, text: str) -> None:
-        _logger.debug("%s %s", "<-" if direction == "in" else "->", text)
+        xml_logger.debug("%s %s", "<-" if direction == "in" else "->", text)
         if self._trace is not None:
             try:
                 self._trace(direction, text)
             except Exception:
-                _logger.exception("the function that traces the stream failed")
+                xml_logger.exception("the function that traces the stream failed")
 
 
 def _text_of(piece: bytes) -> str:

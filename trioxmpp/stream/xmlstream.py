@@ -1,12 +1,12 @@
 """One XML stream over one transport (RFC 6120 §4): the only place that knows both.
 
-What counts as a sign of life is decided here (`XmlStream.heard`): every octet between two elements, and every element
+`XmlStream.heard` decides what counts as a sign of life: every octet between two elements, and every element
 that ends. The octets of an element that has not ended count for a quarter of an hour, and then only while enough of
 them come. Otherwise one octet a minute would keep a stream alive on which nothing arrives any more.
 
 Progress on the way out is a sign of life, too: if the transport took octets only after it had made us wait, the other
-side has made room for them. What the transport takes at once proves nothing. It goes into buffers, which may be large
-and on a slow link: `XmlStream.arrives_by` is when all of it is there, if the link is as slow as `SLOWEST_LINK`.
+side has made room for them. Octets that the transport takes at once prove nothing. They go into buffers, which may be
+large and on a slow link: `XmlStream.arrives_by` is when all of it is there, if the link is as slow as `SLOWEST_LINK`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ..protocol.streamevents import Event, Skipped, StreamFooter, StreamHeader
 from ..transport.base import Transport
 from .dictionary import read_bounded
 from .encoding import encoding_of
-from .tracing import Trace, Tracer
+from .tracing import Trace, Tracer, xml_logger
 
 __all__ = ["XmlStream"]
 
@@ -82,6 +82,7 @@ class XmlStream:
     ) -> None:
         self.logger = logger
         self._tracer = Tracer(trace)
+        self._is_traced = trace is not None
         self.transport = transport
         self.domain = domain
         self.lang = lang
@@ -90,17 +91,18 @@ class XmlStream:
         self.closed = False
         """Whether nothing can be sent any more: the link is broken or given up, or a stanza was cut in half."""
         self.features_due = False
-        """Whether the server may say once more what it offers, though nobody waits for it."""
+        """Whether the server may say once more what it offers, though no task waits for it."""
         self.footer_received = False
         """Whether the server has closed its side of the stream."""
         self.elements_received = 0
         """The number of first-level elements that have ended, those that were passed over included."""
         self.limits: StreamLimits | None = None
-        """What the server has announced last (XEP-0478); None if it has not."""
+        """The limits that the server has announced last (XEP-0478); None if it has not."""
         self.octets = 0, 0
         """The octets of the first element that the last call of `receive` returned, and of each other one.
 
-        Those of one read are not told apart: each counts as the average. So the error is below the size of a read.
+        Those of one read are not told apart: each counts as the average, with the beginning of an element that has not
+        ended. So the error is below the size of a read.
         """
         self._limits = limits or Limits()
         self._encoding = encoding_of(transport)
@@ -142,7 +144,7 @@ class XmlStream:
 
         `from_` tells the server who we are going to be; to be given only once TLS protects the link. `follow` is an
         element that is sent along, for a server that need not be heard first. Raises ConnectionError. Cancelling
-        leaves a stream that is good for nothing but `aclose`.
+        leaves a stream that is useless but for `aclose`.
         """
         self._inbound = self._encoding.inbound(self._limits)
         self.header = None
@@ -159,7 +161,7 @@ class XmlStream:
         return features
 
     async def receive_features(self, instead: str | None = None) -> StreamFeatures | None:
-        """What the server offers, which it says next; or None if it says an element of the tag `instead` first.
+        """Return what the server offers, which it says next; or None if it says an element of the tag `instead` first.
 
         Raises ConnectionError. Cancelling loses nothing.
         """
@@ -176,7 +178,7 @@ class XmlStream:
     async def start_tls(self, context: ssl.SSLContext) -> None:
         """Put TLS under the stream, right after ``<proceed/>`` (RFC 6120 §5.4.3).
 
-        Raises TLSFailure, also if anything followed ``<proceed/>`` in the clear: whoever put it there wants it to be
+        Raises TLSFailure, also if anything followed ``<proceed/>`` in the clear: an attacker wants it to be
         taken for something that the server said under TLS.
         """
         if self._unread or self._events:
@@ -191,7 +193,7 @@ class XmlStream:
         """
         if self.closed:
             raise ConnectionAbortedError("the XML stream is closed")
-        if self._tracer.is_on:
+        if self._is_traced or xml_logger.isEnabledFor(logging.DEBUG):
             self._tracer.sent(pieces)
         encoded = self._encoding.encode(pieces, self.lang)
         self.closed = True  # until all of it is written: half an element cannot be followed by anything
@@ -248,9 +250,9 @@ class XmlStream:
             events_of_message, self._error = read_bounded(self._inbound, self._inbound.feed, more)
             events += events_of_message
         if events:
-            if self._tracer.is_on:
+            if self._is_traced or xml_logger.isEnabledFor(logging.DEBUG):
                 self._tracer.received(events)
-            average = max(0, len(data) - self._inbound.incomplete) // len(events)
+            average = len(data) // len(events)
             self.octets = begun + average, average
             self.elements_received += len(events)
             self.footer_received = isinstance(events[-1], StreamFooter)
@@ -301,7 +303,7 @@ class XmlStream:
             data = await self._read()
             event, self._unread, error = read_bounded(self._inbound, self._inbound.feed_one, data)
             if event is not None:
-                if self._tracer.is_on:
+                if self._is_traced or xml_logger.isEnabledFor(logging.DEBUG):
                     self._tracer.received((event,))
                 return event
             if error is not None and self.header is None and data.startswith(b"HTTP/"):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Generic, Literal, TypeVar, overload
 
@@ -79,9 +79,8 @@ class UnclaimedStanzas(Generic[T]):
     def __len__(self) -> int:
         return len(self._stanzas)
 
-    def add(self, stanza: T, counter: HandledCounter | None) -> None:
+    def add(self, stanza: T, counter: HandledCounter | None, octets: int = 0) -> None:
         """Retain a stanza. One too many is lost, and a WARNING says how many were."""
-        octets = 0 if counter is None else counter.octets
         if len(self._stanzas) >= DEFAULT_CAPACITY or (self._stanzas and self._octets + octets > DEFAULT_OCTETS):
             self._lost += 1
             if not self._lost & (self._lost - 1):
@@ -258,13 +257,25 @@ class Dispatcher(Generic[S]):
                 self._check_type(type_)
         sender = JID.parse(from_) if isinstance(from_, str) else from_
         interests = [(type_, sender) for type_ in dict.fromkeys(types or (None,))]
-        tag = _tag(payload)
+        attach, detach = self._registration(_tag(payload), interests)
+        if ack == "manual":
+            manual: ManualAckInbox[S] = ManualAckInbox(
+                capacity, octets=octets, overflow=overflow, turns=self._turns, logger=self._logger
+            )
+            return ManualAckSubscription(attach, detach, manual)
+        inbox: Inbox[S] = Inbox(capacity, octets=octets, overflow=overflow, turns=self._turns, logger=self._logger)
+        return Subscription(attach, detach, inbox)
+
+    def _registration(
+        self, tag: str | None, interests: Sequence[Interest]
+    ) -> tuple[Callable[[Inbox[S]], None], Callable[[Inbox[S]], None]]:
+        """Return the functions that subscribe an inbox to stanzas of these interests, and end that."""
 
         def attach(inbox: Inbox[S]) -> None:
             by_interest = self._subscriptions.setdefault(tag, {})
             for interest in interests:
                 by_interest.setdefault(interest, {})[inbox] = None
-            self._subscriptions_for_sender += sender is not None
+            self._subscriptions_for_sender += interests[0][1] is not None
             self._by_payload += tag is not None
             self._redispatch()
 
@@ -277,21 +288,15 @@ class Dispatcher(Generic[S]):
                     del by_interest[interest]
             if not by_interest:
                 del self._subscriptions[tag]
-            self._subscriptions_for_sender -= sender is not None
+            self._subscriptions_for_sender -= interests[0][1] is not None
             self._by_payload -= tag is not None
 
-        if ack == "manual":
-            manual: ManualAckInbox[S] = ManualAckInbox(
-                capacity, octets=octets, overflow=overflow, turns=self._turns, logger=self._logger
-            )
-            return ManualAckSubscription(attach, detach, manual)
-        inbox: Inbox[S] = Inbox(capacity, octets=octets, overflow=overflow, turns=self._turns, logger=self._logger)
-        return Subscription(attach, detach, inbox)
+        return attach, detach
 
-    def dispatch(self, stanza: S, counter: HandledCounter | None = None) -> None:
+    def dispatch(self, stanza: S, counter: HandledCounter | None = None, octets: int = 0) -> None:
         """Hand `stanza` to what wants it. `counter` counts it as handled, unless a subscription defers that."""
-        if not self._dispatched(stanza, counter) and self._unclaimed is not None:
-            self._unclaimed.add(stanza, counter)
+        if not self._dispatched(stanza, counter, octets) and self._unclaimed is not None:
+            self._unclaimed.add(stanza, counter, octets)
 
     def retain_unclaimed(self, *, defers: bool) -> None:
         """From now on retain what nothing wants, until `drop_unclaimed`. `defers`: it does not count as handled."""
@@ -304,12 +309,14 @@ class Dispatcher(Generic[S]):
             unclaimed.drop()
 
     def _redispatch(self) -> None:
-        if self._unclaimed:
-            self._unclaimed.redispatch(lambda stanza, receipt: self._dispatched(stanza, None, receipt))
+        unclaimed = self._unclaimed
+        if unclaimed:
+            unclaimed.redispatch(lambda stanza, receipt: self._dispatched(stanza, None, unclaimed.offered, receipt))
 
-    def _dispatched(self, stanza: S, counter: HandledCounter | None, receipt: Receipt | None = None) -> bool:
+    def _dispatched(
+        self, stanza: S, counter: HandledCounter | None, octets: int, receipt: Receipt | None = None
+    ) -> bool:
         """Hand `stanza` out; return whether anything wanted it. If it was retained, `receipt` defers its count."""
-        octets = 0 if counter is not None or self._unclaimed is None else self._unclaimed.offered
         claimed = False
         sender = stanza.from_
         if sender is None and (local_jid := self._local_jid()) is not None:
@@ -325,7 +332,7 @@ class Dispatcher(Generic[S]):
                 for interest in interests:
                     for inbox in by_interest.get(interest, ()):
                         if counter is not None:
-                            inbox.deliver(stanza, counter)
+                            inbox.deliver(stanza, counter, octets)
                         elif receipt is not None and isinstance(inbox, ManualAckInbox):
                             inbox.put_with_receipt(stanza, receipt.share(), octets)
                         else:

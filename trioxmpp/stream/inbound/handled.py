@@ -77,12 +77,9 @@ class HandledCounter:
         "_management",
         "_processing",
         "_repeated",
-        "octets",
     )
 
     def __init__(self, limit: int = LIMIT) -> None:
-        self.octets = 0
-        """The octets of the stanza that is being processed."""
         self._limit = limit
         self._management: StreamManagement[Any] | None = None
         self._behind: deque[Receipt | None] = deque()
@@ -98,10 +95,6 @@ class HandledCounter:
 
     def __len__(self) -> int:
         return len(self._behind)
-
-    def measured(self, octets: int) -> None:
-        """Note the octets of the stanza that is processed next."""
-        self.octets = octets
 
     def arrived(self, management: StreamManagement[Any]) -> bool:
         """Begin to process a stanza; return False if the application has this one already.

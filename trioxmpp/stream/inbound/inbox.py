@@ -1,8 +1,8 @@
 """Where stanzas and events wait for a consumer: bounded, so that a slow consumer harms only itself.
 
 An `Inbox` is a `trio.abc.ReceiveChannel` whose sender never waits, since the sender is the reader of the stream. It is
-bounded in items and in octets, as they arrived: a thousand short messages cost less than ten large ones. What happens
-beyond the bound is for the consumer to choose (`Overflow`).
+bounded in items and in octets, as they arrived: a thousand short messages cost less than ten large ones. The consumer
+chooses what happens beyond the bound (`Overflow`).
 
 A consumer that runs behind takes many items in one turn of trio's scheduler, which costs more than most items do: only
 after `TURN_ITEMS` items, or `TURN_SECONDS` seconds, the other tasks get their turn. A cancellation is seen at each
@@ -46,7 +46,7 @@ DEFAULT_CAPACITY = 10_000
 #: How many octets of stanzas wait for a consumer. In memory they take up to ten times as much.
 DEFAULT_OCTETS = 16 << 20
 
-#: What an inbox does with one item too many. ``"end"``: the subscription ends with `InboxOverflow`. ``"drop_oldest"``
+#: The treatment of one item too many. ``"end"``: the subscription ends with `InboxOverflow`. ``"drop_oldest"``
 #: drops what waits longest, ``"drop_newest"`` what arrives; a WARNING tells how much was dropped.
 Overflow: TypeAlias = Literal["end", "drop_oldest", "drop_newest"]
 
@@ -118,13 +118,13 @@ class Inbox(trio.abc.ReceiveChannel[T]):
             self._turns.wanted(self, full=is_full)
         return True
 
-    def deliver(self, item: T, counter: HandledCounter | None) -> None:
+    def deliver(self, item: T, counter: HandledCounter | None, octets: int = 0) -> None:
         """Add a stanza that is being processed. If the consumer runs behind, it counts as handled when it is taken."""
         if counter is None:
-            self.put(item)
+            self.put(item, octets)
             return
         receipt = counter.receipt(firm=False) if len(self._items) >= self._brim else None
-        if not self.put(item, counter.octets, receipt) and receipt is not None:
+        if not self.put(item, octets, receipt) and receipt is not None:
             receipt.finish()
 
     def close(self, reason: Exception | None = None) -> None:
@@ -310,10 +310,10 @@ class ManualAckInbox(Inbox[T]):
         self._receipts: dict[int, tuple[T, Receipt]] = {}  # by the identity of the item, which they keep alive
         self._in_hand: dict[trio.lowlevel.Task, list[T]] = {}
 
-    def deliver(self, item: T, counter: HandledCounter | None) -> None:
+    def deliver(self, item: T, counter: HandledCounter | None, octets: int = 0) -> None:
         """Add a stanza, and defer its count."""
         receipt = None if counter is None else counter.receipt()
-        self.put_with_receipt(item, receipt, 0 if counter is None else counter.octets)
+        self.put_with_receipt(item, receipt, octets)
 
     def put_with_receipt(self, item: T, receipt: Receipt | None, octets: int = 0) -> None:
         """Add a stanza whose count this `receipt` defers."""

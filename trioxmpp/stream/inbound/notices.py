@@ -1,6 +1,7 @@
 """Log lines that a stranger can cause: the first ones are written, then only their number.
 
-Anyone can send us stanzas that exceed a limit. One line for each would fill a disk, and none would hide an attack.
+Any stranger can send us stanzas that exceed a limit. One line for each would fill a disk, and none would hide an
+attack.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ KINDS = 100
 
 
 class Notices:
-    """What was passed over on one link. All of it is logged at WARNING."""
+    """The elements that were passed over on one link. They are logged at WARNING."""
 
     def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger

@@ -23,8 +23,8 @@ from .router import Router
 
 __all__ = ["Reader"]
 
-#: From so many stanzas on that wait to be written, the writer gets turns.
-WRITER_BRIM = 256
+#: While stanzas of this number of octets wait to be written, the writer gets turns.
+WRITER_BRIM = 32768
 
 _logger = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ _logger = logging.getLogger(__name__)
 class Reader:
     """Reads the stanzas of a session from one XML stream, and takes each element for what it is.
 
-    The inbound counter moves when a stanza is processed. What was parsed but not processed when the link ended
+    The inbound counter moves when a stanza is processed. A stanza that was parsed but not processed when the link ended
     is discarded uncounted, so that the server sends it again. A stanza that was passed over is processed, too: the
     server would send it again for ever. An element that we do not know is ignored.
     """
@@ -56,9 +56,9 @@ class Reader:
         """Read until the server closes the stream. Raises ConnectionError for every other end."""
         receive, turns, outgoing = self._link.xmlstream.receive, self._router.turns, self._session.outgoing
         while not await self._take(await receive()):
-            if len(outgoing) >= WRITER_BRIM:
+            if outgoing.octets >= WRITER_BRIM:
                 turns.wanted(outgoing)
-            if turns:
+            if turns.filling:
                 await turns.give()
 
     async def _take(self, events: Sequence[Event]) -> bool:
@@ -67,9 +67,8 @@ class Reader:
         for event in events:
             if self._link.stopped:
                 return True
-            self._session.handled.measured(octets)
             if isinstance(event, xml.Element) and event.tag in ns.STANZA_TAGS:
-                self._stanza(event)
+                self._stanza(event, octets)
             elif self._process(event):
                 return True
             if self._router.turns.urgent:
@@ -106,12 +105,12 @@ class Reader:
             )
         if event.is_stanza:
             self._notices.stanza(event)
-            self._stanza(event)
+            self._stanza(event, event.octets)
         else:
             self._notices.element(event.tag, event.reason)
 
-    def _stanza(self, element: xml.Element | Skipped) -> None:
-        """Take a stanza where it belongs, and count it as handled."""
+    def _stanza(self, element: xml.Element | Skipped, octets: int) -> None:
+        """Take a stanza of this number of octets where it belongs, and count it as handled."""
         stanza = self._parsed(element)
         session, management = self._session, self._session.sm
         if management is not None:
@@ -121,7 +120,7 @@ class Reader:
                 return  # the server repeats a stanza that the application still has
         try:
             if not isinstance(stanza, ErroneousStanza):
-                self._router.route(stanza, session)
+                self._router.route(stanza, session, octets)
             elif stanza.partial is not None or not isinstance(element, Skipped):
                 self._router.refuse(stanza, session)
         finally:

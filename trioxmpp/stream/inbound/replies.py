@@ -40,8 +40,8 @@ class ReplyWaiter:
         """The result, as the stanza that arrived.
 
         Raises the `XMPPError` of an error reply, `ErroneousStanza` if a reply arrived but could not be understood,
-        ConnectionError when the session ended first, and RuntimeError if nobody listens any more. Cancelling leaves
-        the waiter as it is; call again to go on.
+        ConnectionError when the session ended first, and RuntimeError if the waiter does not listen any more.
+        Cancelling leaves the waiter as it is; call again to go on.
         """
         await self._settled.wait()
         return self.result()
@@ -51,7 +51,7 @@ class ReplyWaiter:
         await self._settled.wait()
 
     def result(self) -> IQ:
-        """What `wait` returns or raises, once it is settled."""
+        """Return or raise as `wait` does, once it is settled."""
         if self._error is not None:
             raise self._error
         assert self._reply is not None
@@ -104,7 +104,7 @@ class ReplyTable:
     def expect(
         self, to: JID | None, id: str, local_jid: JID | None, on_reply: Callable[[IQ], None] | None = None
     ) -> ReplyWaiter:
-        """Listen for the reply to a request with this recipient and id. ValueError if somebody does already."""
+        """Listen for the reply to a request with this recipient and id. ValueError if another waiter does already."""
         key = reply_key(to, id, local_jid)
         if key in self._waiters:
             raise ValueError(f"only one listener allowed for replies from {to} with id {id!r}")
@@ -120,7 +120,7 @@ class ReplyTable:
         return list(self._waiters)
 
     def expects(self, to: JID | None, id: str, local_jid: JID | None) -> bool:
-        """Whether somebody listens for the reply to a request with this recipient and id."""
+        """Whether a waiter listens for the reply to a request with this recipient and id."""
         return reply_key(to, id, local_jid) in self._waiters
 
     def deliver(self, reply: IQ, local_jid: JID | None, malformed: ErroneousStanza | None = None) -> bool:
@@ -136,7 +136,7 @@ class ReplyTable:
         return True
 
     def fail_all(self, error: Exception) -> None:
-        """The session is over: nobody will get a reply any more."""
+        """The session is over: there will be no replies any more."""
         self._ended = error
         for waiter in list(self._waiters.values()):
             waiter.fail(error)

@@ -47,12 +47,13 @@ class Request:
     `iq` is the request as it arrived, its payload parsed. Calling ``request.reply(payload)`` answers it.
     """
 
-    __slots__ = ("_logger", "_octets", "_on_answer", "_session", "_too_late", "iq", "token")
+    __slots__ = ("_logger", "_on_answer", "_session", "_too_late", "iq", "octets", "token")
 
-    def __init__(self, iq: IQ, session: SessionState, logger: logging.Logger = _logger) -> None:
+    def __init__(self, iq: IQ, session: SessionState, logger: logging.Logger = _logger, octets: int = 0) -> None:
         self.iq = iq
         self._logger = logger
-        self._octets = session.handled.octets
+        self.octets = octets
+        """The octets of the request as it arrived."""
         self.token: OutgoingStanza | None = None
         self._session = session
         self._on_answer: Callable[[Request], None] | None = None
@@ -60,7 +61,7 @@ class Request:
 
     @property
     def payload(self) -> Any:
-        """What is asked, as an object of the class that the handler was registered for."""
+        """The question, as an object of the class that the handler was registered for."""
         return self.iq.payload
 
     @property
@@ -71,9 +72,9 @@ class Request:
     def reply(self, result: Any = None) -> StanzaToken:
         """Enqueue the answer now: a result with this payload (None: empty), or an error if `result` is an `XMPPError`.
 
-        Returns the token of the answer. What cannot be a payload, or cannot be written, is logged and answered with
-        *undefined-condition*; so is the request if its answer is retracted, by `abort` or by cancelling who awaits the
-        token. Raises RuntimeError if there was an answer already, or if it is too late for one.
+        Returns the token of the answer. A result that cannot be a payload, or cannot be written, is logged and answered
+        with *undefined-condition*; so is the request if its answer is retracted, by `abort` or by cancelling who awaits
+        the token. Raises RuntimeError if there was an answer already, or if it is too late for one.
         """
         if self.token is not None:
             raise RuntimeError("this request was answered already: it is answered exactly once (RFC 6120 §8.2.3)")
@@ -107,11 +108,6 @@ class Request:
         self._logger.error("the handler of %r failed", self.iq, exc_info=exc)
         return _undefined()
 
-    @property
-    def octets(self) -> int:
-        """The octets of the request as it arrived."""
-        return self._octets
-
     def close(self, why: str) -> None:
         """From now on it is too late to reply."""
         self._too_late = why
@@ -143,7 +139,7 @@ class RequestHandlers:
         """How many handlers run for each bare JID."""
         self._slots: dict[tuple[IQType, str], _Slot] = {}
         self._fallbacks: dict[tuple[IQType, str], _Slot] = {}
-        """What answers if nothing has claimed the slot."""
+        """The handlers of slots that nothing has claimed."""
         self._inboxes: set[Inbox[Request]] = set()
 
     def register(
@@ -156,7 +152,7 @@ class RequestHandlers:
         self._claim(type_, _Slot(payload_cls, handler, with_send_reply))
 
     def unregister(self, type_: IQType, payload_cls: type[Any]) -> None:
-        """Free the slot; handlers that are running go on. KeyError if nobody has it."""
+        """Free the slot; handlers that are running go on. KeyError if it is free."""
         key = self._key(type_, payload_cls)
         if key not in self._slots or self._slots[key].payload_cls is not payload_cls:
             raise KeyError((type_, payload_cls))
@@ -207,9 +203,9 @@ class RequestHandlers:
         queue: Inbox[Request] = Inbox(capacity, overflow="drop_newest", turns=self._turns, logger=self._logger)
         return Subscription(attach, detach, queue)
 
-    def dispatch(self, iq: IQ, session: SessionState, start_soon: Callable[..., None]) -> None:
+    def dispatch(self, iq: IQ, session: SessionState, start_soon: Callable[..., None], octets: int = 0) -> None:
         """Have the request answered: a plain function now, an async one in a task that `start_soon` starts."""
-        request = Request(iq, session, self._logger)
+        request = Request(iq, session, self._logger, octets)
         payload = iq.payload
         if payload is None:
             text = "an IQ of type get or set has exactly one payload (RFC 6120 §8.2.3)"

@@ -84,18 +84,18 @@ class Router:
                 stack.enter_context(self.presence_stages.at(stage, presence))
             yield
 
-    def route(self, stanza: Message | Presence | IQ, session: SessionState) -> None:
-        """Hand an inbound stanza to what it concerns. Raises what a filter raises, and nothing else."""
+    def route(self, stanza: Message | Presence | IQ, session: SessionState, octets: int = 0) -> None:
+        """Hand an inbound stanza with its size to what it concerns. Raises only what a filter raises."""
         if isinstance(stanza, Message):
-            self._route_message(stanza, session)
+            self._route_message(stanza, session, octets)
         elif isinstance(stanza, Presence):
-            self._route_presence(stanza, session)
+            self._route_presence(stanza, session, octets)
         elif stanza.type.is_request:
-            self.requests.dispatch(stanza, session, self._start_soon)
+            self.requests.dispatch(stanza, session, self._start_soon, octets)
         else:
             self._deliver(stanza, session)
 
-    def _route_message(self, message: Message, session: SessionState) -> None:
+    def _route_message(self, message: Message, session: SessionState, octets: int) -> None:
         result: Message | None = message
         if self.message_stages.chain:
             result = self.message_stages.pass_through(message)
@@ -106,11 +106,11 @@ class Router:
         if result is None or (self.claims.messages and self.claims.take_message(result)):
             return
         if self.on_message_received.listeners:
-            self._octets = session.handled.octets
+            self._octets = octets
             self.on_message_received.emit(result)
-        self.messages.dispatch(result, session.handled)
+        self.messages.dispatch(result, session.handled, octets)
 
-    def _route_presence(self, presence: Presence, session: SessionState) -> None:
+    def _route_presence(self, presence: Presence, session: SessionState, octets: int) -> None:
         result: Presence | None = presence
         if self.presence_stages.chain:
             result = self.presence_stages.pass_through(presence)
@@ -121,9 +121,9 @@ class Router:
         if result is None or (self.claims.messages and self.claims.take_presence(result)):
             return
         if self.on_presence_received.listeners:
-            self._octets = session.handled.octets
+            self._octets = octets
             self.on_presence_received.emit(result)
-        self.presences.dispatch(result, session.handled)
+        self.presences.dispatch(result, session.handled, octets)
 
     def refuse(self, problem: ErroneousStanza, session: SessionState) -> None:
         """Deal with a stanza that cannot be understood: tell the task that waits for it, or the sender of a request."""

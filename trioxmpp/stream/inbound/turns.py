@@ -29,14 +29,12 @@ class Turns:
     """The queues that are filling, and the turns that their consumers get."""
 
     def __init__(self) -> None:
-        self._filling: dict[Sized, None] = {}
+        self.filling: dict[Sized, None] = {}
+        """The queues that are filling."""
         self._stuck: dict[Sized, int] = {}
         """The queues whose consumer took nothing when it had its turns, and their lengths then."""
         self.urgent = False
         """Whether a queue is full."""
-
-    def __bool__(self) -> bool:
-        return bool(self._filling)
 
     def wanted(self, queue: Sized, *, full: bool = False) -> None:
         """Note that `queue` is filling, or that it is full."""
@@ -45,17 +43,17 @@ class Turns:
             if len(queue) >= stuck:
                 return
             del self._stuck[queue]
-        self._filling[queue] = None
+        self.filling[queue] = None
         self.urgent = self.urgent or full
 
     def forget(self, queue: Sized) -> None:
         """Forget a queue that has no consumer any more."""
-        self._filling.pop(queue, None)
+        self.filling.pop(queue, None)
         self._stuck.pop(queue, None)
 
     async def give(self) -> None:
         """Let the other tasks run while they take what waits, for a bounded time. Cancelling loses nothing."""
-        queues, self._filling, self.urgent = [*self._filling], {}, False
+        queues, self.filling, self.urgent = [*self.filling], {}, False
         ends = time.perf_counter() + GIVEN_SECONDS
         left, idle = sum(map(len, queues)), 0
         while left and idle < IDLE_TURNS and time.perf_counter() < ends:

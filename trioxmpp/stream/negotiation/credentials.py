@@ -31,7 +31,7 @@ async def ask(given: CredentialsLike) -> Credentials:
     credentials = given()
     if isinstance(credentials, Awaitable):
         credentials = await credentials
-    if not isinstance(credentials, Credentials):  # whoever wrote that is not told what it was: it may be a password
+    if not isinstance(credentials, Credentials):  # the author of that is not told what it was: it may be a password
         raise TypeError(f"the function for the credentials must give Credentials, not {type(credentials).__name__}")
     return credentials
 
@@ -42,10 +42,10 @@ async def with_credentials(
     log_in: Callable[[Credentials], Awaitable[T]],
     logger: logging.Logger = _logger,
 ) -> T:
-    """What `log_in` returns, with credentials that are still good, or else with those that are asked for now.
+    """Return what `log_in` returns, with credentials that are still good, or else with those that are asked for now.
 
-    What has logged in by SCRAM, and is refused, is replaced on the same link, if there is something else by then.
-    Raises what `log_in` does.
+    Credentials that have logged in by SCRAM, and are refused, are replaced on the same link, if there is something else
+    by then. Raises what `log_in` does.
     """
     known = memory.credentials
     if known is None:
@@ -67,8 +67,8 @@ async def with_credentials(
 async def run_exchange(xmlstream: XmlStream, exchange: SASLExchange, memory: LoginState) -> dict[Derivation, bytes]:
     """Lead `exchange` to its end; return the keys that it needed, by what they were derived from.
 
-    Raises AuthenticationFailure, or ConnectionError if the link breaks. Cancelling leaves a stream that is good for
-    nothing but `XmlStream.aclose`.
+    Raises AuthenticationFailure, or ConnectionError if the link breaks. Cancelling leaves a stream that is useless
+    but for `XmlStream.aclose`.
     """
     keys: dict[Derivation, bytes] = {}
     while True:

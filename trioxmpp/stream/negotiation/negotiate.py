@@ -29,15 +29,15 @@ __all__ = ["NegotiationOptions", "Opened", "bind", "log_in", "negotiate", "secur
 
 @record
 class NegotiationOptions:
-    """Who we are, and what we insist on. `credentials` may be a function, which is called when they are needed."""
+    """Our identity, and our demands. `credentials` may be a function, which is called when they are needed."""
 
     jid: JID
     credentials: CredentialsLike
     allow_plaintext: bool = False
     memory: LoginState = field(default_factory=LoginState)
-    """What is kept in mind from login to login: the same for all of one client."""
+    """The memory from login to login: the same for all of one client."""
     inline: InlineRequests = InlineRequests()
-    """What to ask for along with the login (SASL2)."""
+    """The requests to make inline with the login (SASL2)."""
     resuming: Resumable | None = None
     """The session to go on with, along with the login or after it."""
     save: SaveLogin = save_nothing
@@ -59,7 +59,7 @@ async def negotiate(xmlstream: XmlStream, options: NegotiationOptions, tls: ssl.
     `tls` None trusts what the system trusts. The login is that of SASL2 (XEP-0388), if the server has it.
 
     Raises ConnectionError, in particular TLSFailure and AuthenticationFailure. Cancelling leaves a stream that is
-    good for nothing but `XmlStream.aclose`.
+    useless but for `XmlStream.aclose`.
     """
     return await log_in(xmlstream, await secure(xmlstream, options, tls), options)
 
@@ -70,7 +70,7 @@ async def secure(
     tls: ssl.SSLContext | None = None,
     report: Callable[[Stage], None] = ignore_stage,
 ) -> Opened:
-    """The first half of `negotiate`: open the stream, and secure it; return what is offered to whoever comes.
+    """The first half of `negotiate`: open the stream, and secure it; return what the server offers before the login.
 
     `report` is told how far it has come.
     """
@@ -99,7 +99,7 @@ async def log_in(xmlstream: XmlStream, opened: Opened, options: NegotiationOptio
 async def _start_tls(xmlstream: XmlStream, features: StreamFeatures, tls: ssl.SSLContext | None) -> None:
     if not features.starttls:
         raise TLSFailure(
-            "the server does not offer TLS, or somebody in between took the offer away; if this link needs no TLS, "
+            "the server does not offer TLS, or an attacker in between took the offer away; if this link needs no TLS, "
             "say allow_plaintext=True"
         )
     await xmlstream.send(starttls.REQUEST.encode())
@@ -110,7 +110,7 @@ async def _start_tls(xmlstream: XmlStream, features: StreamFeatures, tls: ssl.SS
 
 
 def _from(xmlstream: XmlStream, options: NegotiationOptions) -> str | None:
-    """Our address, if we have one already, once nobody else can read it (RFC 6120 §4.7.1)."""
+    """Our address, if we have one already, once no other party can read it (RFC 6120 §4.7.1)."""
     return str(options.jid) if xmlstream.secure and options.jid.local is not None else None
 
 
@@ -133,7 +133,7 @@ async def bind(xmlstream: XmlStream, features: StreamFeatures, resource: str | N
     """Bind `resource`, or one of the server's choice, and return the full JID that is ours (RFC 6120 §7).
 
     Raises StreamNegotiationFailure if the server does not want to, ConnectionError if the link breaks. Cancelling
-    leaves a stream that is good for nothing but `XmlStream.aclose`.
+    leaves a stream that is useless but for `XmlStream.aclose`.
     """
     if not features.bind:
         raise StreamNegotiationFailure("the server does not offer to bind a resource")
@@ -154,7 +154,7 @@ async def _ask(xmlstream: XmlStream, payload: Any) -> Any:
         except ErroneousStanza as exc:
             raise StreamNegotiationFailure(f"the server's answer is malformed: {exc}") from exc
         if isinstance(reply, IQ) and reply.id == request.id and not reply.type.is_request:
-            break  # the other end is the server alone: nobody else can be heard before we are bound
+            break  # the other end is the server alone: no other entity can be heard before we are bound
     if reply.type is IQType.ERROR:
         error = reply.error
         assert isinstance(error, XMPPError)

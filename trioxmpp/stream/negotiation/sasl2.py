@@ -26,13 +26,13 @@ from .credentials import CredentialsLike, run_exchange, with_credentials
 
 __all__ = ["InlineRequests", "LoggedIn", "Resumable", "SASL2Login", "SaveLogin", "save_nothing"]
 
-#: What others see of us in our resource, and servers in their lists of sessions.
+#: The name that others see of us in our resource, and servers in their lists of sessions.
 TAG = SOFTWARE = "trioxmpp"
 
 
 @record
 class InlineRequests:
-    """What a client asks for along with a login, as far as the server can do it inline (XEP-0388 §2.3).
+    """The requests of a client along with a login, as far as the server can do it inline (XEP-0388 §2.3).
 
     `bind` tells whether a new session may begin, in place of an old one if there is one; the server then chooses the
     resource (XEP-0386). `enable` is how the new session is to be managed. `features` are the elements of what it shall
@@ -55,7 +55,7 @@ class Resumable(Protocol):
 
 @record
 class LoggedIn:
-    """What comes of a login: the features that are offered then, and the results of the inline requests."""
+    """The results of a login: the features that are offered then, and the results of the inline requests."""
 
     features: StreamFeatures
     results: InlineResults = field(default_factory=InlineResults)
@@ -111,8 +111,8 @@ class SASL2Login:
     async def run(self, features: StreamFeatures) -> LoggedIn | None:
         """Log in. Return None, with nothing said, if this is not possible: then there is the login of RFC 6120.
 
-        Raises AuthenticationFailure, or ConnectionError in general. Cancelling leaves a stream that is good for
-        nothing but `XmlStream.aclose`.
+        Raises AuthenticationFailure, or ConnectionError in general. Cancelling leaves a stream that is useless
+        but for `XmlStream.aclose`.
         """
         offer = features.sasl2 if self._xmlstream.secure else None
         if offer is None:
@@ -143,7 +143,7 @@ class SASL2Login:
             raise StreamNegotiationFailure(f"the login has to be tried on a new link: {failure}") from failure
 
     async def _by_token(self, offer: SASL2Offer) -> SASL2Exchange | None:
-        """What we say with our token, if we have one that will do here."""
+        """Return the exchange with our token, if we have one that will do here."""
         ticket, bindings = self._memory.fast_token, self._xmlstream.transport.channel_bindings()
         if ticket is None or ticket.mechanism not in offer.fast:
             return None
@@ -194,7 +194,7 @@ class SASL2Login:
         return await self._exchange(SASL2Exchange(attempt, requests), offer, attempt=attempt)
 
     async def _requests(self, offer: SASL2Offer) -> LoginRequests:
-        """What to ask for along with the login; to be written at once."""
+        """Return the requests to make along with the login; to be written at once."""
         self._memory.user_agent_id = self._memory.user_agent_id or str(uuid.uuid4())
         resume = None if self._resuming is None else await self._resuming.resume_request()
         bind = None
@@ -221,7 +221,7 @@ class SASL2Login:
         self._memory.sasl2 = offer
         results, knows_csi = exchange.results(self._xmlstream.domain), ns.CSI in offer.begins_with
         if results.resumed:
-            # What is offered was known before, and most servers do not say it again (XEP-0388 §2.6.1); Prosody does.
+            # The offer was known before, and most servers do not say it again (XEP-0388 §2.6.1); Prosody does.
             self._xmlstream.features_due = True
             return LoggedIn(StreamFeatures(sm=True, csi=knows_csi), results)
         features = await self._features()
@@ -234,7 +234,7 @@ class SASL2Login:
             self._memory.fast_token = replace(self._ticket, token=token.token, expiry=token.expiry, count=0)
 
     async def _features(self) -> StreamFeatures:
-        """What is offered inside. A server may ask for an acknowledgement before it says so."""
+        """Return the offer inside. A server may ask for an acknowledgement before it says so."""
         while True:
             features = await self._xmlstream.receive_features(sm.TAG_REQUEST)
             if features is not None:

@@ -1,6 +1,6 @@
 """The two channels that the writer takes from: one of the session, with stanzas, and one of the link, with control.
 
-Stanzas wait on the `OutgoingChannel` of the session, which outlives a broken link. What only concerns one link (an
+Stanzas wait on the `OutgoingChannel` of the session, which outlives a broken link. Control of one link only (an
 acknowledgement that is owed, a request for one, the footer) waits on the `ControlChannel` of that link and dies with
 it: nothing has to be reset. trio has no wait for two memory channels at once, and its channels cannot be looked into,
 which a session has to do when it ends. So these are channels of our own, with trio's interface and meaning; both ring
@@ -118,7 +118,7 @@ class OutgoingChannel(trio.abc.SendChannel[OutgoingStanza], trio.abc.ReceiveChan
             await self._drained.park()
 
     def close(self) -> None:
-        """Take no more stanzas. What waits can still be received."""
+        """Take no more stanzas. Stanzas that wait can still be received."""
         self._is_closed = True
         self._doorbell.ring()
 
@@ -129,7 +129,7 @@ class OutgoingChannel(trio.abc.SendChannel[OutgoingStanza], trio.abc.ReceiveChan
 
 
 class Control(enum.Enum):
-    """What the tasks of a link tell its writer, in the order in which the writer obeys."""
+    """The words that the tasks of a link tell its writer, in the order in which the writer obeys."""
 
     # The default hash is that of the name, which costs much more.
     __hash__ = object.__hash__
@@ -145,7 +145,7 @@ class Control(enum.Enum):
 
 
 class ControlChannel:
-    """What only concerns one link. Reader, watchdog and link send; only the writer takes.
+    """The control of one link. Reader, watchdog and link send; only the writer takes.
 
     There is at most one of each kind: a second one, sent before the writer took the first, replaces it. So a server
     that asks for an ack a million times cannot fill the channel.

@@ -1,4 +1,4 @@
-"""What became of an outgoing stanza: `StanzaToken` and its eight states.
+"""The fate of an outgoing stanza: `StanzaToken` and its eight states.
 
 The application holds a `StanzaToken`: it can look, wait, and retract. The stream holds the same object as an
 `OutgoingStanza`, which can change the state as well.
@@ -37,7 +37,7 @@ class StanzaState(enum.Enum):
     ACKED = "acked"
     """Sent, and the server acknowledged it."""
     SENT_WITHOUT_SM = "sent-without-sm"
-    """Sent, but nobody will ever acknowledge it: whether the server has it is unknown."""
+    """Sent, but it will never be acknowledged: whether the server has it is unknown."""
     ABORTED = "aborted"
     """Retracted before it was sent."""
     DROPPED = "dropped"
@@ -132,7 +132,7 @@ class StanzaToken:
 
     @property
     def exception(self) -> Exception | None:
-        """What ``await token`` raises, or would raise: None unless the stanza was not sent."""
+        """The exception that ``await token`` raises, or would raise: None unless the stanza was not sent."""
         if self._exception is not None and self._state is StanzaState.FAILED:
             return self._exception
         match self._state:
@@ -208,7 +208,7 @@ class StanzaToken:
 
     def _set_state(self, state: StanzaState, exception: Exception | None = None) -> None:
         if state is self._state:
-            return  # retransmission, or settled twice in the same way: nothing anybody could see
+            return  # retransmission, or settled twice in the same way: nothing that could be seen
         if state not in _NEXT[self._state]:
             raise RuntimeError(f"trioxmpp bug: {self!r} cannot become {state.name}")
         self._state = state

@@ -38,7 +38,7 @@ ACK_AFTER_OCTETS = WINDOW // 4
 
 
 class OutboundFilters(Protocol):
-    """What happens to a stanza on its way out. None: it is dropped."""
+    """The filters that a stanza passes on its way out."""
 
     def filter_outbound(self, stanza: Message | Presence | IQ) -> Message | Presence | IQ | None:
         """The stanza to send in place of `stanza`."""
@@ -47,7 +47,7 @@ class OutboundFilters(Protocol):
 class Writer:
     """Writes the stanzas of a session, and what only concerns the link, to one XML stream.
 
-    What waits when the writer wakes goes out at once. With stream management a stanza counts as sent *before* its
+    Stanzas that wait when the writer wakes go out at once. With stream management a stanza counts as sent *before* its
     bytes are offered to the transport: its acknowledgement may be here before the call that sends it has returned.
     """
 
@@ -55,6 +55,8 @@ class Writer:
         self._logger = logger
         self._resending: deque[bytes] = deque()
         """After a resumption: what is in flight and was not sent again yet."""
+        self._has_begun = False
+        """Whether any of these was sent again."""
         self._ping = ""
         """The request for a sign of life that may not be written yet."""
         self._link = link
@@ -123,8 +125,11 @@ class Writer:
         return session.in_flight < WINDOW and not session.suspect_in_flight
 
     def _next_batch(self) -> list[bytes]:
-        """What to write now: acks first, then requests to the server, then stanzas, and the footer last."""
+        """Return the bytes to write now: acks first, then requests to the server, then stanzas, and the footer last."""
         management, pieces = self._session.sm, list[bytes]()
+        if self._resending and not self._has_begun:
+            self._has_begun = True
+            return self._stanzas()  # before an ack that is owed already, as servers expect it
         control = self._link.control.take_all()
         if Control.OWE_ACK in control and management is not None:
             pieces.append(sm.ack(management.handled).encode())
