@@ -58,7 +58,9 @@ class Stanza:
         payloads: Iterable[Any],
         error: XMPPError | None,
     ) -> None:
-        self.to = to if to is None or to.__class__ is JID else address("to", to)
+        if to is not None and to.__class__ is not JID:
+            to = JID.parse(to) if to.__class__ is str else address("to", to)
+        self.to = to
         self.from_ = from_ if from_ is None or from_.__class__ is JID else address("from_", from_)
         if id is not None:
             check_class("id", id, str)
