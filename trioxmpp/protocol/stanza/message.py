@@ -123,6 +123,14 @@ class Message(Stanza):
             self._escaped = body, xml.escape(body)  # usually the one long text: to look at it twice would cost more
         return not text or is_legal(text)
 
+    def _length_of_texts(self) -> int:
+        length = len(self.id or "") + len(self._thread or "") + len(self._parent_thread or "")
+        for body in self._bodies.values():
+            length += len(body)
+        for subject in self._subjects.values():
+            length += len(subject)
+        return length
+
     def _named_texts(self) -> Iterator[tuple[str, Any]]:
         yield from super()._named_texts()
         for field, texts in (("body", self._bodies), ("subject", self._subjects)):
