@@ -131,16 +131,18 @@ class Session:
         `SessionLost` if the session is over.
         """
         self._check(stanza)
-        self._state.check_room()
-        return self._state.enqueue(stanza, OutgoingStanza(stanza, on_state_change=on_state_change))
+        state = self._state
+        state.check_room()
+        return state.enqueue(stanza, OutgoingStanza(stanza, on_state_change=on_state_change))
 
     def _check(self, stanza: Message | Presence | IQ) -> None:
-        """Check that `stanza` can be enqueued, once there is room."""
-        self._state.check_thread()
-        if self._state.ended is not None:
+        """Check that `stanza` can be enqueued, once there is room. Changes nothing but the stanza."""
+        state = self._state
+        if state.ended is not None:
             raise self._lost()
         stanza.validate()
-        self._state.check_size(stanza)
+        if state.max_bytes is not None:
+            state.check_size(stanza)
 
     async def send(
         self,
@@ -177,6 +179,7 @@ class Session:
             if on_reply is not None:
                 outcome = on_reply(reply)
 
+        self._state.check_thread()
         self._check(iq)
         await self._state.wait_for_room()
         iq.id = iq.id or new_id()
@@ -214,6 +217,7 @@ class Session:
         Stanzas that are enqueued from now on are sent behind it. A session that ends answers nothing.
         """
         iq = IQ(type=payload.IQ_TYPE, payload=payload, id=new_id())
+        self._state.check_thread()
         self._check(iq)
         self._state.replies.expect(None, cast(str, iq.id), self._core.router.local_jid, on_reply)
         return self._state.enqueue(iq)

@@ -139,6 +139,7 @@ class StreamParser:
         """Have no parser until there is more to read. To be called between two first-level elements only."""
         if self.depth == 1:
             self.abandon()
+            self._known_names = set()
 
     def abandon(self) -> None:
         """Forget the tree, with the first-level element that is open in it. The next piece begins another one."""

@@ -127,7 +127,7 @@ class SessionState:
 
     def check_room(self) -> None:
         """Raise `OutboxFull` unless there is room for another stanza."""
-        if not self.has_room:
+        if self.outgoing.octets + self.in_flight >= MAX_OUTGOING:
             raise OutboxFull(
                 f"{MAX_OUTGOING:,} octets of stanzas wait to be sent and acknowledged; use send(), which waits for room"
             )

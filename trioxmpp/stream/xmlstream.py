@@ -14,7 +14,6 @@ from __future__ import annotations
 import logging
 import math
 import ssl
-from collections import deque
 
 import trio
 
@@ -114,7 +113,6 @@ class XmlStream:
         self.arrives_by = self.spoken
         """When everything that was written has arrived, on trio's clock, if the link is very slow."""
         self._unread = b""
-        self._events: deque[Event] = deque()
         self._error: Exception | None = None
 
     @property
@@ -181,7 +179,7 @@ class XmlStream:
         Raises TLSFailure, also if anything followed ``<proceed/>`` in the clear: an attacker wants it to be
         taken for something that the server said under TLS.
         """
-        if self._unread or self._events:
+        if self._unread:
             self.closed = True
             raise self._refuse(StreamCondition.POLICY_VIOLATION, "data followed <proceed/> in the clear")
         await self.transport.start_tls(context, self.domain)

@@ -58,7 +58,9 @@ class Stanza:
         payloads: Iterable[Any],
         error: XMPPError | None,
     ) -> None:
-        self.to = to if to is None or to.__class__ is JID else address("to", to)
+        if to is not None and to.__class__ is not JID:
+            to = JID.parse(to) if to.__class__ is str else address("to", to)
+        self.to = to
         self.from_ = from_ if from_ is None or from_.__class__ is JID else address("from_", from_)
         if id is not None:
             check_class("id", id, str)
@@ -161,7 +163,10 @@ class Stanza:
         """
         if self._element is not None:
             self._read()
-        size = 100 + sum(len(text) for _, text in self._named_texts() if isinstance(text, str))
+        try:
+            size = 100 + self._length_of_texts()
+        except TypeError:  # a value of the wrong class cannot be written at all
+            size = 100
         if self._payloads:
             written = self._written
             if written is not None and written[0] == self._payloads:
@@ -169,6 +174,10 @@ class Stanza:
             with suppress(TypeError, ValueError):  # one that cannot be written at all
                 size += sum(len(xml.serialise(payload, ns.CLIENT)) for payload in self._payloads)
         return size
+
+    def _length_of_texts(self) -> int:
+        """The characters of all texts."""
+        return sum(len(text) for _, text in self._named_texts())
 
     def serialise(self) -> str:
         """Return the stanza as XML, to be written where ``jabber:client`` is the default namespace.

@@ -116,12 +116,20 @@ class Message(Stanza):
 
     def _has_legal_texts(self) -> bool:
         text = (self.id or "") + (self.lang or "") + (self._thread or "") + (self._parent_thread or "")
-        for lang, subject in self._subjects.items():
-            text += lang + subject
+        if self._subjects:
+            text += "".join(self._subjects.values()) + "".join(self._subjects)
         for lang, body in self._bodies.items():
             text += lang
             self._escaped = body, xml.escape(body)  # usually the one long text: to look at it twice would cost more
-        return is_legal(text)
+        return not text or is_legal(text)
+
+    def _length_of_texts(self) -> int:
+        length = len(self.id or "") + len(self._thread or "") + len(self._parent_thread or "")
+        for body in self._bodies.values():
+            length += len(body)
+        for subject in self._subjects.values():
+            length += len(subject)
+        return length
 
     def _named_texts(self) -> Iterator[tuple[str, Any]]:
         yield from super()._named_texts()

@@ -179,13 +179,13 @@ class Writer:
 
     def _stanzas(self) -> list[bytes]:
         """Return the next stanzas: first those that are sent again, then those that were not sent yet."""
-        pieces, size = list[bytes](), 0
+        pieces, size, is_managed = list[bytes](), 0, self._session.sm is not None
         while (
             (self._resending or self._outgoing)
             and len(pieces) < BATCH_STANZAS
             and size < BATCH_BYTES
             and self._may_write()
-            and self._window_is_open
+            and (not is_managed or self._window_is_open)
         ):
             if self._resending:
                 data: bytes | None = self._resending.popleft()
@@ -196,7 +196,7 @@ class Writer:
                 continue
             pieces.append(data)
             size += len(data)
-            if self._session.sm is not None:
+            if is_managed:
                 self._unrequested += 1
                 self._octets_unrequested += len(data)
         if self._session.has_room:
@@ -239,7 +239,8 @@ class Writer:
             return None
         try:
             data = stanza.serialise().encode()
-            self._session.check_octets(len(data))
+            if self._session.max_bytes is not None:
+                self._session.check_octets(len(data))
         except Exception as exc:
             self._logger.warning("cannot send %r: %s", stanza, exc)
             token.become(StanzaState.FAILED, exc)
