@@ -38,7 +38,19 @@ from . import local, peers, report, roundtrips, sessions, streams, traffic
 from .harness import BARE, BUILD, OWN, ROOT, Kind, Server, Unavailable, certificate
 from .results import Results
 
-SECTIONS = ("streams", "websocket", "queue", "connect", "resume", "idle", "growth", "import", "elements", "limits")
+SECTIONS = (
+    "streams",
+    "websocket",
+    "queue",
+    "connect",
+    "resume",
+    "idle",
+    "growth",
+    "import",
+    "elements",
+    "limits",
+    "catch-up",
+)
 
 
 def main() -> None:
@@ -86,6 +98,7 @@ def _run(results: Results, wanted: set[str], options: argparse.Namespace) -> Non
         "import": lambda: local.importing(results, 5 if quick else 11),
         "elements": lambda: local.elements(results, rounds),
         "limits": lambda: local.limits(results, laps, rounds),
+        "catch-up": lambda: local.catch_up(results, rounds, 10_000 if quick else 100_000),
     }
     assert tuple(sections) == SECTIONS
     try:

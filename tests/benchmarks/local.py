@@ -39,6 +39,14 @@ def elements(results: Results, rounds: int) -> None:
     _from_script(results, "elements.py", rounds)
 
 
+def catch_up(results: Results, rounds: int, messages: int) -> None:
+    """A timeline that has missed many messages: CPU time and wall time for each, and how much the process grows."""
+    for _ in range(rounds):
+        command = [sys.executable, str(CLIENTS / "catch_up.py"), str(messages)]
+        made = subprocess.run(command, capture_output=True, text=True, check=True)
+        results.add("catch-up", "trioxmpp", **json.loads(made.stdout))
+
+
 def _from_script(results: Results, script: str, rounds: int, *arguments: str) -> None:
     for _ in range(rounds):
         command = [sys.executable, str(CLIENTS / script), *arguments]
