@@ -30,19 +30,25 @@ MUTANTS = [
         ledger.release_anyway()
         while True:
         """,
-        (f"{TIMELINE}::test_what_arrives_while_catching_up_comes_after_it_and_once",),
+        (f"{TIMELINE}::test_live_messages_that_arrive_while_catching_up_come_after_it_and_once",),
     ),
     Mutant(
         "timeline: the next session does not hold from its first stanza on",
-        "ledger.hold()  # before the first stanza of the next session",
-        "pass",
-        (TIMELINE, "im/test_timeline_programs.py"),
+        """
+        finally:
+            ledger.hold()
+        """,
+        """
+        finally:
+            pass
+        """,
+        (f"{TIMELINE}::test_live_messages_of_a_new_session_come_after_those_that_were_missed",),
     ),
     Mutant(
         "timeline: the tail that was dropped is not read from the archive",
         "if self._lost_tail and self.has_archive:",
         "if False:",
-        (f"{TIMELINE}::test_more_messages_than_can_be_held_are_read_from_the_archive",),
+        (f"{TIMELINE}::test_messages_dropped_while_catching_up_are_read_before_later_ones",),
     ),
     Mutant(
         "timeline: an entry is done when it is given",
@@ -73,8 +79,14 @@ MUTANTS = [
     ),
     Mutant(
         "timeline: the first start reads the whole archive",
-        "await self._begin_at_the_end()",
-        "await self._read_pages(await archive_page(self._session), None)",
+        """
+        try:
+            await self._begin_at_the_end()
+        """,
+        """
+        try:
+            await self._read_pages(await archive_page(self._session), None)
+        """,
         (f"{TIMELINE}::test_the_first_start_begins_now_or_at_the_time_that_was_given",),
     ),
     Mutant(
@@ -120,7 +132,7 @@ MUTANTS = [
             await cursor.save()
         """,
         "pass",
-        ("im/test_timeline_programs.py",),
+        (f"{TIMELINE}::test_missed_messages_come_first_and_then_those_of_now",),
     ),
     Mutant(
         "timeline: a message of our own is not known when it comes back",

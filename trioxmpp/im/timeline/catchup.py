@@ -52,11 +52,22 @@ class CatchUp:
             self._ledger.found_archive(ns.MAM in info.features)
         return self._ledger.has_archive
 
+    async def begin(self) -> None:
+        """At the very first start, find out where the archive ends: what comes from now on is not to be missed.
+
+        An archive that is broken is left to `run`, which tries again.
+        """
+        if self._ledger.read is None and self._since is None:
+            try:
+                await self._begin_at_the_end()
+            except (StanzaError, TimeoutError) as exc:
+                logger.warning("the archive does not say where it ends: %s", exc)
+
     async def run(self) -> None:
         """Catch up, and again whenever the ledger asks for it, until cancelled.
 
         Raises what the archive raises; then what was held is given all the same, since the application must not wait
-        for an archive that is broken. What is still missing comes when the next attempt succeeds.
+        for an archive that is broken. The missing messages come when the next attempt succeeds.
         """
         while True:
             self._ledger.rearm()
@@ -128,7 +139,7 @@ class CatchUp:
         first = page.results[0] if ids else None
         if position.last is not None and self._is_gap(position, first):
             self._ledger.tell(Gap(position.stamp, None if first is None else stamp_of(first)))
-        # What the archive has lost is no place in it any more.
+        # A message that the archive has lost marks no place in it any more.
         self._ledger.skip(Position(None, None, position.stamp))
         await self._read_pages(page, start)
 
