@@ -49,6 +49,8 @@ OUTPUTS = {
         "StanzaState.ACKED\n",
         "bot@example.test\n",
     ],
+    "docs/files.md": ["True\n", "romeo@example.test/1 b'Good night, good night'\n"],
+    "docs/commands.md": ["restart - Restart the bot\ncompleted restarting in 10 seconds\n", "False\n"],
     "docs/testing.md": ["", "Report(degrees=18)\n", "gone\n"],
 }
 
