@@ -54,6 +54,8 @@ OUTPUTS = {
         "one\ntwo\nanother process\nthree\n",
         "caught up\n['message 2', 'message 3', 'message 4']\n['message 0', 'message 1']\n",
     ],
+    "docs/files.md": ["True\n", "romeo@example.test/1 b'Good night, good night'\n"],
+    "docs/commands.md": ["restart - Restart the bot\ncompleted restarting in 10 seconds\n", "False\n"],
     "docs/testing.md": ["", "Report(degrees=18)\n", "gone\n"],
 }
 

@@ -25,7 +25,7 @@ from trioxmpp.protocol.elements.upload import Header, Purpose, Retry, Slot, Uplo
 from trioxmpp.protocol.stanza import IQ, Message, parse_stanza
 from trioxmpp.testing import Dialect, Server, open_server
 from trioxmpp.xep import contents
-from trioxmpp.xep.upload import UploadFailed, UploadRefused, file_message, find_service, upload
+from trioxmpp.xep.upload import UploadFailed, UploadRefused, file_message, find_service, shared_url, upload
 
 
 @asynccontextmanager
@@ -183,6 +183,18 @@ def test_a_message_about_a_file_has_the_url_as_its_body() -> None:
     assert shared.file is not None
     assert (shared.file.name, shared.file.size) == ("a.jpg", 5)
     assert [each.target for each in shared.urls] == [url]
+
+
+@pytest.mark.item("D11.10")
+def test_only_a_body_that_is_the_url_marks_a_file() -> None:
+    url = "https://upload.example.org/1/a.jpg"
+    assert shared_url(file_message(url, to="juliet@example.org")) == url
+    for message in (
+        Message(to="juliet@example.org", body=url),
+        Message(to="juliet@example.org", body=f"look: {url}", payloads=[OutOfBand(url=url)]),
+        Message(to="juliet@example.org", payloads=[OutOfBand(url=url)]),
+    ):
+        assert shared_url(message) is None
 
 
 @pytest.mark.item("D10.7")

@@ -37,7 +37,16 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-__all__ = ["Source", "UploadFailed", "UploadRefused", "UploadService", "file_message", "find_service", "upload"]
+__all__ = [
+    "Source",
+    "UploadFailed",
+    "UploadRefused",
+    "UploadService",
+    "file_message",
+    "find_service",
+    "shared_url",
+    "upload",
+]
 
 #: The bounds of what a slot may hold: octets of a URL, headers, octets of the value of a header.
 MAX_URL: Final = 4096
@@ -321,3 +330,12 @@ def file_message(
     if file is not None:
         message.payloads.append(FileSharing(disposition=disposition, file=file, urls=(URLData(target=url),)))
     return message
+
+
+def shared_url(message: Message) -> str | None:
+    """Return the URL of the file that a message shares, or None: the URL of its out-of-band data is its whole body.
+
+    A stranger chose the URL. Whether it is fetched is for the application to decide.
+    """
+    link = message.get(OutOfBand)
+    return link.url if link is not None and link.url == message.body else None
