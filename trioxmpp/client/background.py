@@ -31,8 +31,8 @@ async def supervised(
 
     A `StanzaError` (`XMPPError`, `ErroneousStanza`) or a TimeoutError in it is told as `Trouble`, and it is begun
     again, with growing delays. After a ConnectionError it is begun again in the next session. When it returns, it is
-    not begun again. Anything else is a bug: it cancels the block, and leaves it bare. So does an exception of a class in
-    `final`: the service cannot go on. Leaving the block cancels the task.
+    not begun again. An exception of a class in `final` says that the service cannot go on; anything else is a bug. Both
+    cancel the block, and leave it bare. Leaving the block cancels the task.
     """
     failure: Exception | None = None
     scope = trio.CancelScope()
