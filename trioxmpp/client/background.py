@@ -20,13 +20,19 @@ logger = logging.getLogger(__name__)
 
 
 @asynccontextmanager
-async def supervised(client: Client, function: Callable[[], Awaitable[object]], *, name: str) -> AsyncIterator[None]:
+async def supervised(
+    client: Client,
+    function: Callable[[], Awaitable[object]],
+    *,
+    name: str,
+    final: tuple[type[Exception], ...] = (),
+) -> AsyncIterator[None]:
     """A block during which ``function()`` runs in a task of its own; `name` names the service.
 
     A `StanzaError` (`XMPPError`, `ErroneousStanza`) or a TimeoutError in it is told as `Trouble`, and it is begun
     again, with growing delays. After a ConnectionError it is begun again in the next session. When it returns, it is
-    not begun again. Anything else is a bug: it cancels the block, and leaves it bare. Leaving the block cancels the
-    task.
+    not begun again. An exception of a class in `final` says that the service cannot go on; anything else is a bug. Both
+    cancel the block, and leave it bare. Leaving the block cancels the task.
     """
     failure: Exception | None = None
     scope = trio.CancelScope()
@@ -34,7 +40,7 @@ async def supervised(client: Client, function: Callable[[], Awaitable[object]], 
     async def run() -> None:
         nonlocal failure
         try:
-            await _run(client, function, name)
+            await _run(client, function, name, final)
         except Exception as exc:
             failure = exc
             scope.cancel(reason=f"{name} has failed: {exc!r}")
@@ -49,11 +55,15 @@ async def supervised(client: Client, function: Callable[[], Awaitable[object]], 
         raise failure
 
 
-async def _run(client: Client, function: Callable[[], Awaitable[object]], name: str) -> None:
+async def _run(
+    client: Client, function: Callable[[], Awaitable[object]], name: str, final: tuple[type[Exception], ...]
+) -> None:
     for delay in ReconnectPolicy().delays():
         try:
             await function()
             return
+        except final:
+            raise
         except (StanzaError, TimeoutError) as exc:
             logger.warning("%s has failed, and will be begun again: %s", name, exc)
             client.on_event.emit(Trouble(name, exc))

@@ -332,7 +332,7 @@ async def open_room(
     ):
         try:
             async with (
-                supervised(client, keeper.run, name=name),
+                supervised(client, keeper.run, name=name, final=(RoomGone,)),
                 client.each_session(Step.JOIN, keeper.in_session),
                 supervised(client, keeper.follow_config, name=name),
             ):
