@@ -124,7 +124,7 @@ class Dialler:
         return sum(each is not None for each in known)
 
     def use_credentials(self, credentials: CredentialsLike) -> None:
-        """Log in with these from now on. What the old ones left behind is forgotten: a token, keys."""
+        """Log in with these from now on. A token and keys of the old ones are forgotten."""
         self._credentials = credentials
         self._options = replace(self._options, credentials=credentials)
         self.memory.forget_secrets()
@@ -195,7 +195,7 @@ class Dialler:
         )
 
     async def reach(self, nursery: trio.Nursery) -> tuple[XmlStream, StreamFeatures]:
-        """Return a secured XML stream on which nobody has logged in, and what the server offers there.
+        """Return a secured XML stream on which no account has logged in, and what the server offers there.
 
         `nursery` has to last for as long as the stream is in use. Endpoints are raced as by `dial`. Raises as `dial`.
         Cancelling leaves nothing open.

@@ -1,7 +1,7 @@
-"""A stream on which nobody has logged in: what registers an account (XEP-0077) speaks on it.
+"""A stream on which no account has logged in: what registers an account (XEP-0077) speaks on it.
 
 It is a stream of its own, always under TLS: a password is going to be sent on it. The other end is the server alone,
-since nobody else can reach an entity without an address.
+since no other entity can reach an entity without an address.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ async def open_stranger_stream(
     resolver: Resolver | None = None,
     timeout: float = 60.0,
 ) -> AsyncIterator[StrangerStream]:
-    """A block with a stream to the server of `domain` on which nobody logs in; it is closed with the block.
+    """A block with a stream to the server of `domain` on which no account logs in; it is closed with the block.
 
     The other arguments are those of `connect`; there is no link without TLS. Connecting, and each request, may take
     `timeout` seconds. Raises `TLSFailure`, `ConnectError` and other ConnectionErrors. Cancelling closes the stream.

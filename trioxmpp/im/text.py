@@ -13,7 +13,7 @@ from ..record import record
 
 __all__ = ["MAX_DEPTH", "Span", "Style", "me_action", "styled", "without_fallback"]
 
-#: How deep blocks and spans may lie in each other. What lies deeper is plain.
+#: How deep blocks and spans may lie in each other. Text that lies deeper is plain.
 MAX_DEPTH = 32
 
 _FENCE = "```"

@@ -89,10 +89,8 @@ class TextFrames:
 
     def _pass_on(self, data: bytes, position: int, messages: list[bytes | None]) -> bool:
         """Decide what the frame at `position` is that is not usual; False if its head has not come as a whole."""
-        opcode, is_final = (
-            data[position] & 0x7F,
-            data[position] & 0x80,
-        )  # with the reserved bits, it is none that we know
+        # An opcode includes the reserved bits: with one of them set, it is unknown.
+        opcode, is_final = data[position] & 0x7F, data[position] & 0x80
         is_masked, length = data[position + 1] & 0x80, data[position + 1] & 0x7F
         begins = opcode in _MESSAGES and not self._in_fragments
         goes_on = opcode == _CONTINUATION and self._in_fragments

@@ -44,9 +44,9 @@ Key = tuple[JID, str]
 class Bytestream(trio.abc.Stream):
     """A stream of octets to `peer`, a full JID. Blocks have at most `block_size` octets.
 
-    What a `trio.abc.Stream` says holds: BrokenResourceError when the peer or the session is gone, ClosedResourceError
-    after `aclose`, BusyResourceError if two tasks send, or two receive. Closing ends both directions, as in the
-    protocol.
+    It keeps the contract of `trio.abc.Stream`: BrokenResourceError when the peer or the session is gone,
+    ClosedResourceError after `aclose`, BusyResourceError if two tasks send, or two receive. Closing ends both
+    directions, as in the protocol.
     """
 
     def __init__(self, session: Session, peer: JID, sid: str, block_size: int, window: int, timeout: float) -> None:

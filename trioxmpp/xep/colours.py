@@ -1,4 +1,4 @@
-"""XEP-0392: Consistent Colour Generation: everybody sees a name in the same colour.
+"""XEP-0392: Consistent Colour Generation: all clients show a name in the same colour.
 
 The hue comes from the SHA-1 of the name; HSLuv turns it into a colour that is as light as any other one.
 """

@@ -35,7 +35,7 @@ class XMPPURI:
 
     @classmethod
     def parse(cls, uri: str) -> XMPPURI:
-        """Return what a URI or IRI says. Raises ValueError if it is none, or is longer than 8192 characters."""
+        """Return what a URI or IRI says. Raises ValueError if it is not one, or is longer than 8192 characters."""
         if len(uri) > MAX_URI or not uri[:5].lower() == "xmpp:":
             raise ValueError("not an xmpp: URI")
         rest = uri[5:].partition("#")[0]

@@ -74,7 +74,7 @@ class Stanza:
         self._payloads: list[Any] = payload_list(payloads) if payloads else []
         self._error = error
         self._views: Views | None = None
-        # What `validate` wrote to check it, and `serialise` need not write again: payloads, and one text.
+        # `validate` wrote this to check it, and `serialise` need not write it again: payloads, and one text.
         self._written: tuple[list[Any], str] | None = None
         self._escaped: tuple[str, str] | None = None
 
