@@ -49,6 +49,11 @@ OUTPUTS = {
         "StanzaState.ACKED\n",
         "bot@example.test\n",
     ],
+    "docs/timeline.md": [
+        "LIVE juliet@example.test Art thou not Romeo?\nARCHIVE juliet@example.test And a Montague?\n",
+        "one\ntwo\nanother process\nthree\n",
+        "caught up\n['message 2', 'message 3', 'message 4']\n['message 0', 'message 1']\n",
+    ],
     "docs/testing.md": ["", "Report(degrees=18)\n", "gone\n"],
 }
 

@@ -10,7 +10,7 @@ import trio
 
 from tests.im.world import ACCOUNTS, JULIET, ROMEO, Disk, chat, connect, deliver, keep, reading, settle
 from tests.xep.test_mam import Archive, fin, result
-from trioxmpp import JID
+from trioxmpp import JID, Step
 from trioxmpp.im.provenance import Account
 from trioxmpp.im.timeline import CaughtUp, Gap, NoArchive, Source, open_timeline
 from trioxmpp.protocol.elements.stanza_ids import StanzaId
@@ -118,6 +118,48 @@ async def test_more_messages_than_can_be_held_are_read_from_the_archive(autojump
         assert got == [str(number) for number in range(330)]
 
 
+@pytest.mark.item("D5.3")
+async def test_what_is_dropped_while_catching_up_is_read_before_what_comes_later(autojump_clock):
+    disk = Disk()
+    async with server_of() as server, connect(server, f"{JULIET}/balcony") as juliet:
+        keep(server, "first")
+        async with reading(server, store=disk):
+            pass
+        for number in range(400):
+            keep(server, number)
+        async with (
+            connect(server, f"{ROMEO}/orchard", store=disk.copy()) as client,
+            open_timeline(client, held=5) as timeline,
+        ):
+            await settle()  # it has read some pages, and waits for the application
+            for number in range(400, 420):
+                await juliet.send(chat(number))
+            await settle()
+            got = []
+            with trio.move_on_after(10):
+                async for entry in timeline:
+                    got.append(entry.message.body)
+        assert got == [str(number) for number in range(420)]
+
+
+async def test_what_arrives_before_a_new_session_is_caught_up_comes_after_what_was_missed(autojump_clock):
+    async with server_of() as server, connect(server, f"{JULIET}/balcony") as juliet, reading(server) as romeo:
+        sessions = []
+
+        async def slowly(session):
+            """As a service that enters rooms, before the archive is read."""
+            sessions.append(session)
+            if len(sessions) > 1:
+                await juliet.send(chat("live"))
+                await settle()
+
+        async with romeo.client.each_session(Step.JOIN, slowly):
+            server.forget(f"{ROMEO}/orchard")
+            keep(server, "missed")
+            await trio.sleep(100)
+        assert romeo.bodies == ["missed", "live"]
+
+
 @pytest.mark.item("D5.4")
 async def test_a_process_that_is_killed_before_it_is_done_gets_the_message_again_with_the_same_id(autojump_clock):
     disk = Disk()
@@ -159,6 +201,7 @@ async def test_a_block_that_is_left_by_an_exception_is_not_done_with_its_message
 async def test_a_cursor_that_the_archive_does_not_know_any_more_loses_and_doubles_nothing(autojump_clock, dialect):
     disk = Disk()
     async with server_of(dialect) as server:
+        keep(server, "earlier")
         keep(server, "before")
         async with connect(server, f"{JULIET}/balcony") as juliet, reading(server, store=disk) as romeo:
             for number in range(4):
@@ -169,7 +212,7 @@ async def test_a_cursor_that_the_archive_does_not_know_any_more_loses_and_double
         for number in range(4, 8):
             keep(server, number)
         # The archive drops the message at the cursor, and the one before: an owner may delete any.
-        kept = [item for item in items if item.stanza.findtext("{*}body") not in ("before", "2", "3")]
+        kept = [item for item in items if item.stanza.findtext("{*}body") not in ("earlier", "before", "2", "3")]
         items.clear()
         items.extend(kept)
         async with reading(server, store=disk.copy()) as romeo:

@@ -36,13 +36,13 @@ MUTANTS = [
         "timeline: the next session does not hold from its first stanza on",
         "ledger.hold()  # before the first stanza of the next session",
         "pass",
-        (TIMELINE, "im/test_timeline_programs.py"),
+        (f"{TIMELINE}::test_what_arrives_before_a_new_session_is_caught_up_comes_after_what_was_missed",),
     ),
     Mutant(
         "timeline: the tail that was dropped is not read from the archive",
         "if self._lost_tail and self.has_archive:",
         "if False:",
-        (f"{TIMELINE}::test_more_messages_than_can_be_held_are_read_from_the_archive",),
+        (f"{TIMELINE}::test_what_is_dropped_while_catching_up_is_read_before_what_comes_later",),
     ),
     Mutant(
         "timeline: an entry is done when it is given",
@@ -120,7 +120,7 @@ MUTANTS = [
             await cursor.save()
         """,
         "pass",
-        ("im/test_timeline_programs.py",),
+        (f"{TIMELINE}::test_what_was_missed_comes_first_and_then_what_comes_now",),
     ),
     Mutant(
         "timeline: a message of our own is not known when it comes back",

@@ -52,6 +52,17 @@ class CatchUp:
             self._ledger.found_archive(ns.MAM in info.features)
         return self._ledger.has_archive
 
+    async def begin(self) -> None:
+        """At the very first start, find out where the archive ends: what comes from now on is not to be missed.
+
+        An archive that is broken is left to `run`, which tries again.
+        """
+        if self._ledger.read is None and self._since is None:
+            try:
+                await self._begin_at_the_end()
+            except (StanzaError, TimeoutError) as exc:
+                logger.warning("the archive does not say where it ends: %s", exc)
+
     async def run(self) -> None:
         """Catch up, and again whenever the ledger asks for it, until cancelled.
 

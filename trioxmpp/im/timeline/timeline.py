@@ -166,6 +166,7 @@ async def open_timeline(
     async def catch_up(session: Session) -> AsyncIterator[None]:
         work = CatchUp(client, session, ledger, since, pages)
         if await work.find_archive():
+            await work.begin()
             async with supervised(client, work.run, name="timeline"):
                 yield
         else:
