@@ -40,6 +40,7 @@ from .results import Results
 
 SECTIONS = (
     "streams", "websocket", "queue", "connect", "resume", "idle", "growth", "import", "elements", "limits", "room",
+    "catch-up",
 )  # fmt: skip
 
 
@@ -89,6 +90,7 @@ def _run(results: Results, wanted: set[str], options: argparse.Namespace) -> Non
         "elements": lambda: local.elements(results, rounds),
         "limits": lambda: local.limits(results, laps, rounds),
         "room": lambda: local.room(results, rounds),
+        "catch-up": lambda: local.catch_up(results, rounds, 10_000 if quick else 100_000),
     }
     assert tuple(sections) == SECTIONS
     try:

@@ -59,6 +59,14 @@ def room(results: Results, rounds: int, occupants: int = 5_000) -> None:
             server.kill()
 
 
+def catch_up(results: Results, rounds: int, messages: int) -> None:
+    """A timeline that has missed many messages: CPU time and wall time for each, and how much the process grows."""
+    for _ in range(rounds):
+        command = [sys.executable, str(CLIENTS / "catch_up.py"), str(messages)]
+        made = subprocess.run(command, capture_output=True, text=True, check=True)
+        results.add("catch-up", "trioxmpp", **json.loads(made.stdout))
+
+
 def _from_script(results: Results, script: str, rounds: int, *arguments: str) -> None:
     for _ in range(rounds):
         command = [sys.executable, str(CLIENTS / script), *arguments]

@@ -68,6 +68,9 @@ def targets(results: Results) -> Iterator[Target]:
     sizes = results.values("growth", OWN, "mib")
     grown = Spread.of([sizes[-1] - sizes[0]]) if sizes else None
     yield Target("growth over the messages", grown, 1, True, digits=1, unit=" MB")
+    missed = results.spread("catch-up", OWN, "cpu")
+    yield Target("catching up, per message: CPU", missed, 75, digits=1, unit=" us")
+    yield Target("catching up: growth", results.spread("catch-up", OWN, "mib"), 40, digits=1, unit=" MB")
     yield Target(
         "import beyond trio and lxml, CPU", results.spread("import", OWN, "cpu"), 60, True, digits=1, unit=" ms"
     )

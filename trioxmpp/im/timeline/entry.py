@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-from base64 import b85encode
 from datetime import datetime
 from hashlib import blake2b
 
@@ -145,5 +144,5 @@ def fingerprint(message: Message, account: JID) -> str:
         for lang in sorted(bodies):
             parts += (lang, bodies[lang])
     parts.append(id or "")
-    digest = b85encode(blake2b("\0".join(parts).encode(errors="surrogatepass"), digest_size=10).digest()).decode()
+    digest = blake2b("\0".join(parts).encode(errors="surrogatepass"), digest_size=10).hexdigest()
     return digest if id is not None else WEAK + digest[1:]
