@@ -43,7 +43,7 @@ def sources(reader) -> list[Source]:
 
 @pytest.mark.item("D5.1")
 @every_dialect
-async def test_what_was_missed_comes_first_and_then_what_comes_now(autojump_clock, dialect):
+async def test_missed_messages_come_first_and_then_those_of_now(autojump_clock, dialect):
     disk = Disk()
     async with server_of(dialect) as server, connect(server, f"{JULIET}/balcony") as juliet:
         async with reading(server, store=disk) as romeo:
@@ -73,7 +73,7 @@ async def test_the_first_start_begins_now_or_at_the_time_that_was_given(autojump
 
 
 @pytest.mark.item("D5.2")
-async def test_what_arrives_while_catching_up_comes_after_it_and_once(autojump_clock):
+async def test_live_messages_that_arrive_while_catching_up_come_after_it_and_once(autojump_clock):
     disk = Disk()
     async with server_of(replace(Dialect.PROSODY_13, archive_page=5)) as server:
         async with connect(server, f"{JULIET}/balcony") as juliet, reading(server, store=disk) as romeo:
@@ -119,7 +119,7 @@ async def test_more_messages_than_can_be_held_are_read_from_the_archive(autojump
 
 
 @pytest.mark.item("D5.3")
-async def test_what_is_dropped_while_catching_up_is_read_before_what_comes_later(autojump_clock):
+async def test_messages_dropped_while_catching_up_are_read_before_later_ones(autojump_clock):
     disk = Disk()
     async with server_of() as server, connect(server, f"{JULIET}/balcony") as juliet:
         keep(server, "first")
@@ -142,7 +142,7 @@ async def test_what_is_dropped_while_catching_up_is_read_before_what_comes_later
         assert got == [str(number) for number in range(370)]
 
 
-async def test_what_arrives_before_a_new_session_is_caught_up_comes_after_what_was_missed(autojump_clock):
+async def test_live_messages_of_a_new_session_come_after_those_that_were_missed(autojump_clock):
     async with server_of() as server, connect(server, f"{JULIET}/balcony") as juliet, reading(server) as romeo:
         sessions = []
 

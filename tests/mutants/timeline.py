@@ -30,19 +30,25 @@ MUTANTS = [
         ledger.release_anyway()
         while True:
         """,
-        (f"{TIMELINE}::test_what_arrives_while_catching_up_comes_after_it_and_once",),
+        (f"{TIMELINE}::test_live_messages_that_arrive_while_catching_up_come_after_it_and_once",),
     ),
     Mutant(
         "timeline: the next session does not hold from its first stanza on",
-        "ledger.hold()  # before the first stanza of the next session",
-        "pass",
-        (f"{TIMELINE}::test_what_arrives_before_a_new_session_is_caught_up_comes_after_what_was_missed",),
+        """
+        finally:
+            ledger.hold()
+        """,
+        """
+        finally:
+            pass
+        """,
+        (f"{TIMELINE}::test_live_messages_of_a_new_session_come_after_those_that_were_missed",),
     ),
     Mutant(
         "timeline: the tail that was dropped is not read from the archive",
         "if self._lost_tail and self.has_archive:",
         "if False:",
-        (f"{TIMELINE}::test_what_is_dropped_while_catching_up_is_read_before_what_comes_later",),
+        (f"{TIMELINE}::test_messages_dropped_while_catching_up_are_read_before_later_ones",),
     ),
     Mutant(
         "timeline: an entry is done when it is given",
@@ -126,7 +132,7 @@ MUTANTS = [
             await cursor.save()
         """,
         "pass",
-        (f"{TIMELINE}::test_what_was_missed_comes_first_and_then_what_comes_now",),
+        (f"{TIMELINE}::test_missed_messages_come_first_and_then_those_of_now",),
     ),
     Mutant(
         "timeline: a message of our own is not known when it comes back",

@@ -1,7 +1,7 @@
 """A timeline that has missed many messages: ``catch_up.py MESSAGES``.
 
-The pages are ready-made text, so that the server costs little. CPU time is that of the whole process. Memory is how much
-the process has grown from the login to the end.
+The pages are ready-made text, so that the server costs little. CPU time is that of the whole process. Memory is how
+much the process has grown from the login to the end.
 """
 
 from __future__ import annotations

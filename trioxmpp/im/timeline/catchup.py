@@ -67,7 +67,7 @@ class CatchUp:
         """Catch up, and again whenever the ledger asks for it, until cancelled.
 
         Raises what the archive raises; then what was held is given all the same, since the application must not wait
-        for an archive that is broken. What is still missing comes when the next attempt succeeds.
+        for an archive that is broken. The missing messages come when the next attempt succeeds.
         """
         while True:
             self._ledger.rearm()
@@ -139,7 +139,7 @@ class CatchUp:
         first = page.results[0] if ids else None
         if position.last is not None and self._is_gap(position, first):
             self._ledger.tell(Gap(position.stamp, None if first is None else stamp_of(first)))
-        # What the archive has lost is no place in it any more.
+        # A message that the archive has lost marks no place in it any more.
         self._ledger.skip(Position(None, None, position.stamp))
         await self._read_pages(page, start)
 

@@ -94,7 +94,7 @@ def entry_of(
     return Entry(message, source, peer, author, by_us, sent, archive_id, caught_up)
 
 
-#: What servers add to a message, or take away: copies of one message may differ in it.
+#: The elements that servers add to a message, or take away: copies of one message may differ in them.
 _ADDED = frozenset({
     f"{{{ns.SID}}}stanza-id",
     f"{{{ns.SID}}}origin-id",

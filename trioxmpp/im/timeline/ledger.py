@@ -1,4 +1,4 @@
-"""What a timeline has had and has still to give: the live messages that wait, the order, and the end of duplicates.
+"""The books of a timeline: the live messages that wait, the order of all that is to be given, and the duplicates.
 
 A message comes from the stream (`arrived`), or from the archive (`archived`). While the timeline catches up, the live
 ones are *held*: they follow what was missed. All that is to be given goes into one queue, in its order: entries, places

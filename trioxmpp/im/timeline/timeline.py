@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 
 import trio
@@ -143,8 +143,8 @@ async def open_timeline(
     entries wait for the application. `pages` is the number of pages that one catching up reads at most.
 
     To have carbons along with the login, where the server can do that, pass ``connect(inline=[carbons.Enable()])``.
-    What the application is done with is written down `save_after` seconds later, and when the block is left; a process
-    that is killed in between gets those entries again, with the same `archive_id`.
+    The entries that the application is done with are written down `save_after` seconds later, and when the block is
+    left; a process that is killed in between gets those entries again, with the same `archive_id`.
 
     Raises `StoreError` if the notes cannot be read or written, and what `Client.send` raises. Later trouble with the
     archive is told by `Trouble` events, and healed. Cancelling, or leaving the block, undoes everything.
@@ -154,42 +154,16 @@ async def open_timeline(
     ledger = Ledger(client, cursor, seen, capacity=capacity, held=held)
     timeline = Timeline(client, ledger)
 
-    @asynccontextmanager
-    async def begin(session: Session) -> AsyncIterator[None]:
-        await carbons.enable(session)
-        try:
-            yield
-        finally:
-            ledger.hold()  # before the first stanza of the next session
-
-    @asynccontextmanager
-    async def catch_up(session: Session) -> AsyncIterator[None]:
-        work = CatchUp(client, session, ledger, since, pages)
-        if await work.find_archive():
-            await work.begin()
-            async with supervised(client, work.run, name="timeline"):
-                yield
-        else:
-            yield
-
-    async def save() -> None:
-        while True:
-            await cursor.moved.wait()
-            await trio.sleep(save_after)
-            await cursor.save()
-
-    with ExitStack() as stack:
-        stack.enter_context(client.at_stage(Stage.CARBON, message=timeline.unwrap))
-        stack.enter_context(client.at_stage(Stage.TIMELINE, message=timeline.take))
-        # Behind all other filters, so that it sees what is really sent.
-        stack.enter_context(client.stream.service_outbound_message_filter.context_register(timeline.sent, float("inf")))
+    with _listening(client, timeline):
         await _take_unclaimed(client, timeline)
         try:
             async with (
-                supervised(client, save, name="timeline"),
+                supervised(client, lambda: _save(cursor, save_after), name="timeline"),
                 supervised(client, lambda: _end_with(client, ledger), name="timeline"),
-                client.each_session(Step.SYNC, begin),
-                client.each_session(Step.CATCH_UP, catch_up),
+                client.each_session(Step.SYNC, lambda session: _begin(session, ledger)),
+                client.each_session(
+                    Step.CATCH_UP, lambda session: _catch_up(CatchUp(client, session, ledger, since, pages), client)
+                ),
             ):
                 yield timeline
                 ledger.finish()
@@ -197,6 +171,48 @@ async def open_timeline(
             ledger.queue.close()
             with trio.move_on_after(LAST_SAVE, shield=True):
                 await cursor.save()
+
+
+@contextmanager
+def _listening(client: Client, timeline: Timeline) -> Iterator[None]:
+    """A block during which the timeline sees the messages that arrive and that are sent."""
+    # Behind all other filters, so that it sees a message as it is sent.
+    outbound = client.stream.service_outbound_message_filter.context_register(timeline.sent, float("inf"))
+    with (
+        client.at_stage(Stage.CARBON, message=timeline.unwrap),
+        client.at_stage(Stage.TIMELINE, message=timeline.take),
+        outbound,
+    ):
+        yield
+
+
+@asynccontextmanager
+async def _begin(session: Session, ledger: Ledger) -> AsyncIterator[None]:
+    """A block for each session: copies are enabled; live messages are held before the next session sends any."""
+    await carbons.enable(session)
+    try:
+        yield
+    finally:
+        ledger.hold()
+
+
+@asynccontextmanager
+async def _catch_up(work: CatchUp, client: Client) -> AsyncIterator[None]:
+    """A block for each session, during which the archive is read, if there is one."""
+    if await work.find_archive():
+        await work.begin()
+        async with supervised(client, work.run, name="timeline"):
+            yield
+    else:
+        yield
+
+
+async def _save(cursor: Cursor, delay: float) -> None:
+    """Write down what has changed, `delay` seconds after the first change."""
+    while True:
+        await cursor.moved.wait()
+        await trio.sleep(delay)
+        await cursor.save()
 
 
 async def _take_unclaimed(client: Client, timeline: Timeline) -> None:
