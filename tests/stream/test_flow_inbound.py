@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 
 import pytest
@@ -9,11 +10,12 @@ import trio
 import trio.testing
 
 from tests.dialogs import R
-from trioxmpp import InboxOverflow, IQType, Message, MessageType
+from trioxmpp import InboxOverflow, IQType, Liveness, Message, MessageType, StanzaStream
 from trioxmpp.protocol import ns
 from trioxmpp.protocol.elements.ping import Ping
 from trioxmpp.stream.inbound.handled import LIMIT, UNTAKEN
 from trioxmpp.stream.inbound.inbox import DEFAULT_CAPACITY, Inbox
+from trioxmpp.testing import open_peer_pair
 
 ALIVE = "<iq type='get' id='alive' from='example.test'><ping xmlns='urn:xmpp:ping'/></iq>"
 
@@ -205,6 +207,34 @@ async def test_stanzas_that_wait_are_had_once_though_the_server_sends_them_again
         await trio.testing.wait_all_tasks_blocked()
         assert [message.id for message in inbox.take_all()] == [*map(str, range(200)), "new"]
         assert await asks(peer) == 201
+
+
+@pytest.mark.parametrize("limit", [1, 10])
+async def test_the_application_says_how_many_stanzas_wait_for_one_that_it_has_not_finished(autojump_clock, limit):
+    """F14: the server keeps the others, and sends them when the session is resumed."""
+    async with open_peer_pair() as (xmlstream, peer), trio.open_nursery() as nursery:
+        stream = StanzaStream("romeo@example.test", liveness=Liveness(None, None), max_unhandled=limit)
+        failures = []
+        stream.on_failure.connect(failures.append)
+
+        async def run(task_status):
+            with contextlib.suppress(ConnectionError):
+                await stream.run(xmlstream, task_status=task_status)
+
+        await nursery.start(run)
+        nursery.start_soon(stream.start_sm)
+        await peer.hears()
+        await peer.says(f"<enabled xmlns='{ns.SM}' id='sm-1' resume='true'/>")
+        async with stream.messages.subscribe(ack="manual") as inbox:
+            await peer.says_raw(flood(limit))
+            await trio.testing.wait_all_tasks_blocked()
+            assert not failures
+            await peer.says_raw(flood(1))
+            await trio.testing.wait_all_tasks_blocked()
+            assert f"{limit} stanzas wait" in str(failures[0])
+            assert len(inbox) == limit
+    with pytest.raises(ValueError, match="one at least"):
+        StanzaStream(max_unhandled=0)
 
 
 # --- requests

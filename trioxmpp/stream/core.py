@@ -23,6 +23,7 @@ from ..jid import JID
 from ..protocol import sm
 from .bare import bare
 from .home import Home
+from .inbound.handled import LIMIT
 from .inbound.reader import Reader
 from .inbound.router import Router
 from .link import Link
@@ -114,7 +115,9 @@ class StreamCore:
         journal: Journal | None = None,
         session: SessionState | None = None,
         nursery: trio.Nursery | None = None,
+        max_unhandled: int = LIMIT,
     ) -> None:
+        self._max_unhandled = max_unhandled
         self.home = Home()
         """The thread of the stream."""
         self.session = session or SessionState(journal=journal)
@@ -381,7 +384,8 @@ class StreamCore:
 
     def _attach(self, xmlstream: XmlStream) -> Link:
         self.home.enter()
-        self.session.begins_link(self.home, None if xmlstream.limits is None else xmlstream.limits.max_bytes)
+        max_bytes = None if xmlstream.limits is None else xmlstream.limits.max_bytes
+        self.session.begins_link(self.home, max_bytes, self._max_unhandled)
         self.link = Link(self.session, xmlstream, self._logger)
         return self.link
 

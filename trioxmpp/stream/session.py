@@ -101,8 +101,12 @@ class SessionState:
         """Whether a broken link leaves this session alive."""
         return self.sm is not None and self.sm.resumable
 
-    def begins_link(self, home: Home, max_bytes: int | None) -> None:
-        """A link begins, in the thread of `home`, to a server that takes stanzas of `max_bytes`, if it has said so."""
+    def begins_link(self, home: Home, max_bytes: int | None, max_unhandled: int) -> None:
+        """A link begins, in the thread of `home`, to a server that takes stanzas of `max_bytes`, if it has said so.
+
+        At most `max_unhandled` stanzas may wait behind one that the application has not finished with.
+        """
+        self.handled.limit_to(max_unhandled)
         self._home = home
         self.in_flight = 0 if self.sm is None else sum(len(data) for _, data in self.sm.unacked)
         if max_bytes is not None:

@@ -16,6 +16,7 @@ from ..jid import JID
 from ..protocol.sm import Enabled, StreamManagement
 from ..protocol.stanza import IQType
 from .core import StreamCore
+from .inbound.handled import LIMIT
 from .inbound.inbox import DEFAULT_CAPACITY, Subscription
 from .inbound.replies import ReplyWaiter
 from .inbound.requests import Handler, Request
@@ -41,7 +42,9 @@ class StanzaStream:
     an error, and the log says why.
 
     All that the stream does is logged by the child ``StanzaStream`` of `logger`; the default is ``trioxmpp``. `clocks`
-    are compared to find out that the machine has slept.
+    are compared to find out that the machine has slept. `max_unhandled` is how many stanzas may wait behind one that an
+    application with ``ack="manual"`` has not finished with, before the link is given up; servers end a session that has
+    too many (`inbound.handled`).
     """
 
     def __init__(
@@ -55,11 +58,14 @@ class StanzaStream:
         session: SessionState | None = None,
         nursery: trio.Nursery | None = None,
         clocks: Clocks | None = None,
+        max_unhandled: int = LIMIT,
     ) -> None:
+        if max_unhandled < 1:
+            raise ValueError("max_unhandled is the number of stanzas that may wait: one at least")
         jid = JID.parse(local_jid) if isinstance(local_jid, str) else local_jid
         own_logger = (logger or logging.getLogger("trioxmpp")).getChild("StanzaStream")
         settings = LivenessSettings(liveness or Liveness(), clocks)
-        self.core = core = StreamCore(jid, settings, ack_after, own_logger, journal, session, nursery)
+        self.core = core = StreamCore(jid, settings, ack_after, own_logger, journal, session, nursery, max_unhandled)
         """The parts behind the face; for the parts of this library that keep a stream running."""
         self._block: AbstractAsyncContextManager[None] | None = None
 

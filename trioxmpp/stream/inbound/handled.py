@@ -96,6 +96,10 @@ class HandledCounter:
     def __len__(self) -> int:
         return len(self._behind)
 
+    def limit_to(self, limit: int) -> None:
+        """From now on at most this number of stanzas may wait behind an unfinished one."""
+        self._limit = limit
+
     def arrived(self, management: StreamManagement[Any]) -> bool:
         """Begin to process a stanza; return False if the application has this one already.
 

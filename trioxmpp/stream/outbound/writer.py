@@ -211,8 +211,8 @@ class Writer:
         data = self._prepare(token)
         if data is None:
             return None
-        if self._link.stopped or self._link.cause is not None:  # stopped by a filter, say; the stanza has not gone out
-            self._outgoing.put_back(token)
+        if self._link.stopped or self._link.cause is not None:  # stopped by a filter, say
+            self._outgoing.put_back(token)  # it has not gone out
             return None
         self._session.sending(token, data)
         return data
