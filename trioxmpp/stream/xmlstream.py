@@ -244,13 +244,15 @@ class XmlStream:
         begun = self._inbound.incomplete
         data = await self._read()
         events, self._error = read_bounded(self._inbound, self._inbound.feed, data)
+        octets = len(data)
         while self._error is None and (more := self.transport.receive_nowait()) is not None:
             events_of_message, self._error = read_bounded(self._inbound, self._inbound.feed, more)
             events += events_of_message
+            octets += len(more)
         if events:
             if self._is_traced or xml_logger.isEnabledFor(logging.DEBUG):
                 self._tracer.received(events)
-            average = len(data) // len(events)
+            average = octets // len(events)
             self.octets = begun + average, average
             self.elements_received += len(events)
             self.footer_received = isinstance(events[-1], StreamFooter)
