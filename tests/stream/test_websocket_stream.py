@@ -169,6 +169,16 @@ async def test_messages_that_came_together_are_read_together_up_to_one_that_ends
     assert error.value.condition is StreamCondition.BAD_FORMAT
 
 
+async def test_the_octets_of_messages_that_came_together_are_all_counted(autojump_clock):
+    """The bounds of an inbox count on it."""
+    stream, wire = await opened()
+    wire.says("<presence/>")
+    wire.along.extend([b"<message>" + b" " * 1000 + b"</message>"] * 3)
+    events = await stream.receive()
+    first, others = stream.octets
+    assert first + others * (len(events) - 1) >= 3000
+
+
 async def test_a_close_that_sends_us_elsewhere_tells_where(autojump_clock):
     stream, wire = await opened()
     wire.says(f"<close xmlns='{ns.FRAMING}' see-other-uri='ws://other.example.test/'/>")

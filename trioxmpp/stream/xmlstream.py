@@ -245,6 +245,7 @@ class XmlStream:
         data = await self._read()
         octets = len(data)
         events, self._error = read_bounded(self._inbound, self._inbound.feed, data)
+        octets = len(data)
         while self._error is None and (more := self.transport.receive_nowait()) is not None:
             events_of_message, self._error = read_bounded(self._inbound, self._inbound.feed, more)
             events += events_of_message
