@@ -194,7 +194,8 @@ class Client:
 
         Raises as `send` does, and may be cancelled as that.
         """
-        return cast(R, await self.send(IQ(type=payload.IQ_TYPE, to=to, payload=payload), timeout=timeout))
+        iq = IQ(type=payload.IQ_TYPE, to=to, from_=self.stream.core.router.domain, payload=payload)
+        return cast(R, await self.send(iq, timeout=timeout))
 
     async def drain(self) -> None:
         """Wait until everything that is enqueued now is settled, one way or the other.

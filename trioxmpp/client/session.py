@@ -143,6 +143,9 @@ class Session:
         stanza.validate()
         if state.max_bytes is not None:
             state.check_size(stanza)
+        router = self._core.router
+        if router.domain is not None:
+            router.check_sender(stanza)
 
     async def send(
         self,
@@ -167,7 +170,8 @@ class Session:
 
         Raises as `send` does, and may be cancelled as that.
         """
-        return cast(R, await self.send(IQ(type=payload.IQ_TYPE, to=to, payload=payload), timeout=timeout))
+        iq = IQ(type=payload.IQ_TYPE, to=to, from_=self._core.router.domain, payload=payload)
+        return cast(R, await self.send(iq, timeout=timeout))
 
     async def _send_request(
         self, iq: IQ, timeout: float | None, on_reply: Callable[[IQ], Awaitable[Any] | None] | None
@@ -184,7 +188,8 @@ class Session:
         await self._state.wait_for_room()
         iq.id = iq.id or new_id()
         written = None if timeout is None else trio.Event()
-        with self._state.replies.expect(iq.to, iq.id, self._core.router.local_jid, deliver) as waiter:
+        router = self._core.router
+        with self._state.replies.expect(iq.to, iq.id, router.local_jid, deliver, own=router.own(iq.from_)) as waiter:
             token = self._state.enqueue(iq)
 
             def changed(state: StanzaState) -> None:

@@ -27,7 +27,7 @@ from ..stream.negotiation.resumption import ResumptionRefused
 from ..stream.signal import Signal
 from .arrival import Arrival, LinkMaker, drop
 from .clientstate import ClientStateIndication
-from .dial import Connected, Dialler
+from .dial import Connected, Dialler, LinkDialler
 from .events import Destroyed, Established, Event, Resumed
 from .journal.journal import SessionJournal
 from .logout import invalidate_token
@@ -69,7 +69,7 @@ class Supervisor:
     def __init__(
         self,
         core: StreamCore,
-        dialler: Dialler,
+        dialler: LinkDialler,
         journal: SessionJournal | None,
         sm: SMPolicy | None,
         reconnect: ReconnectPolicy | None,
@@ -199,6 +199,8 @@ class Supervisor:
 
     async def forget_token(self) -> None:
         """See `Client.forget_token`."""
+        if not isinstance(self._dialler, Dialler):
+            raise RuntimeError("a component logs in by its secret, and never by a token")
         await invalidate_token(self._dialler, self._maker.save_login)
 
     def each_session(self, step: Step, prepare: Prepare) -> AbstractAsyncContextManager[None]:
