@@ -215,6 +215,11 @@ class Client:
     def _journal(self) -> SessionJournal | None:
         return None if self._supervisor is None else self._supervisor.journal
 
+    @property
+    def durable(self) -> bool:
+        """Whether there is a store, so that `post` can be used."""
+        return self._journal is not None
+
     async def post(self, message: Message) -> DurableMessage:
         """Have `message` sent, and survive: it is written down before this returns, and kept until the server has it.
 
