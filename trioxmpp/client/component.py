@@ -42,8 +42,8 @@ DEFAULT_IDENTITY = Identity(category="component", type="generic")
 class Component(Client):
     """Sends and receives the stanzas of a domain. `jid` is the domain; `from_` of each stanza is an address of it.
 
-    Enqueueing and sending raise ValueError for a stanza without `to`, or with a `from_` of another domain. A stanza that
-    arrives for another domain, or from no address, is dropped and logged. Questions about the domain itself are
+    Enqueueing and sending raise ValueError for a stanza without `to`, or with a `from_` of another domain. A stanza
+    that arrives for another domain, or from no address, is dropped and logged. Questions about the domain itself are
     answered as a client's are (`offers`); those to its other addresses are for the application.
     """
 

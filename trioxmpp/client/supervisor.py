@@ -177,6 +177,7 @@ class Supervisor:
 
     async def end_by(self, request: Callable[[], Awaitable[object]], patience: float) -> None:
         """See `Client.end_by`."""
+        dialler = self._account_dialler()
         self._last_request_made = True
         try:
             await request()
@@ -186,7 +187,7 @@ class Supervisor:
         except BaseException:
             self._last_request_made = False
             raise
-        self._dialler.memory.forget_secrets()
+        dialler.memory.forget_secrets()
         with trio.move_on_after(patience):
             await self._left.wait()
         self.core.stop()
@@ -194,14 +195,17 @@ class Supervisor:
 
     async def use_credentials(self, credentials: CredentialsLike) -> None:
         """See `Client.use_credentials`."""
-        self._dialler.use_credentials(credentials)
+        self._account_dialler().use_credentials(credentials)
         await self._maker.save_login()
 
     async def forget_token(self) -> None:
         """See `Client.forget_token`."""
+        await invalidate_token(self._account_dialler(), self._maker.save_login)
+
+    def _account_dialler(self) -> Dialler:
         if not isinstance(self._dialler, Dialler):
-            raise RuntimeError("a component logs in by its secret, and never by a token")
-        await invalidate_token(self._dialler, self._maker.save_login)
+            raise RuntimeError("a component has no account, and logs in by the secret of its domain alone")
+        return self._dialler
 
     def each_session(self, step: Step, prepare: Prepare) -> AbstractAsyncContextManager[None]:
         """See `Client.each_session`."""

@@ -202,8 +202,8 @@ class SessionState:
     def ping(self, local_jid: JID | None, server: JID | None = None) -> str:
         """Return the request for a sign of life (XEP-0199), to be written at once. Any reply will do; none is reported.
 
-        It is no stanza of the application: it has no token, and does not wait behind any. A client asks its own account.
-        A component has none: it asks its `server`, in the name of its domain.
+        It is no stanza of the application: it has no token, and does not wait behind any. A client asks its own
+        account. A component has none: it asks its `server`, in the name of its domain.
         """
         own = None if server is None else local_jid
         if self._ping_id is None or not self.replies.expects(server, self._ping_id, local_jid, own=own):
