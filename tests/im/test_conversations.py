@@ -144,7 +144,7 @@ async def test_a_message_is_said_received_and_displayed(autojump_clock):
 
 
 @pytest.mark.item("D6.12")
-async def test_what_stands_alone_has_a_hint(autojump_clock):
+async def test_an_element_that_stands_alone_has_a_hint(autojump_clock):
     async with both() as (romeo, juliet):
         await juliet.talk.say("hi")
         await settle()
@@ -340,7 +340,7 @@ async def test_an_invisible_side_tells_no_chat_state(autojump_clock):
         assert [m for m in juliet.stanzas if m.get(chat_states.Active) is not None] == []
 
 
-async def test_what_is_said_is_durable_if_there_is_a_store(autojump_clock):
+async def test_a_message_is_durable_if_there_is_a_store(autojump_clock):
     async with (
         open_server(accounts={"romeo": "secret", "juliet": "secret"}) as server,
         side(server, "romeo", JULIET, client={"store": MemoryStore()}) as romeo,

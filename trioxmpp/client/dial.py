@@ -38,7 +38,7 @@ from .candidate import Candidate, CandidateSource, ConnectAttempt, Dial, candida
 from .race import FAILURES, Race
 from .store.login import Login
 
-__all__ = ["Connected", "Dialler", "EndpointLike", "LinkDialler"]
+__all__ = ["Connected", "Dialler", "EndpointLike", "LinkDialler", "account_dialler"]
 
 EndpointLike = str | Endpoint | Dial
 
@@ -328,3 +328,10 @@ def _no_credentials() -> Credentials:
 def _parse_endpoints(given: EndpointLike | Sequence[EndpointLike]) -> list[Endpoint | Dial]:
     several = [given] if isinstance(given, (str, Endpoint)) or callable(given) else list(given)
     return [Endpoint.parse(each) if isinstance(each, str) else each for each in several]
+
+
+def account_dialler(dialler: LinkDialler) -> Dialler:
+    """Return the dialler of an account; RuntimeError if it is that of a component."""
+    if not isinstance(dialler, Dialler):
+        raise RuntimeError("a component has no account, and logs in by the secret of its domain alone")
+    return dialler

@@ -16,6 +16,7 @@ from ..protocol.features import StreamFeatures
 from ..protocol.stanza import IQ, Get, Message, Presence, Set
 from ..stream.core import StreamCore
 from ..stream.ids import new_id
+from ..stream.inbound.replies import ReplyWaiter
 from ..stream.inbound.stages import Stage
 from ..stream.outbound.token import OutgoingStanza, StanzaState, StanzaToken
 from ..stream.session import SessionState
@@ -188,8 +189,7 @@ class Session:
         await self._state.wait_for_room()
         iq.id = iq.id or new_id()
         written = None if timeout is None else trio.Event()
-        router = self._core.router
-        with self._state.replies.expect(iq.to, iq.id, router.local_jid, deliver, own=router.own(iq.from_)) as waiter:
+        with self._expect(iq, iq.id, deliver) as waiter:
             token = self._state.enqueue(iq)
 
             def changed(state: StanzaState) -> None:
@@ -215,6 +215,10 @@ class Session:
         if outcome is not None and inspect.isawaitable(outcome):
             return await outcome
         return read_answer(iq.payload, waiter.result())
+
+    def _expect(self, iq: IQ, id: str, deliver: Callable[[IQ], None]) -> ReplyWaiter:
+        router = self._core.router
+        return self._state.replies.expect(iq.to, id, router.local_jid, deliver, own=router.own(iq.from_))
 
     def expect_iq(self, payload: Get[Any] | Set[Any], on_reply: Callable[[IQ], None]) -> StanzaToken:
         """Enqueue a request to our own account, without waiting; `on_reply` is called with the reply.

@@ -27,7 +27,7 @@ from ..stream.negotiation.resumption import ResumptionRefused
 from ..stream.signal import Signal
 from .arrival import Arrival, LinkMaker, drop
 from .clientstate import ClientStateIndication
-from .dial import Connected, Dialler, LinkDialler
+from .dial import Connected, LinkDialler, account_dialler
 from .events import Destroyed, Established, Event, Resumed
 from .journal.journal import SessionJournal
 from .logout import invalidate_token
@@ -177,7 +177,7 @@ class Supervisor:
 
     async def end_by(self, request: Callable[[], Awaitable[object]], patience: float) -> None:
         """See `Client.end_by`."""
-        dialler = self._account_dialler()
+        dialler = account_dialler(self._dialler)
         self._last_request_made = True
         try:
             await request()
@@ -195,17 +195,12 @@ class Supervisor:
 
     async def use_credentials(self, credentials: CredentialsLike) -> None:
         """See `Client.use_credentials`."""
-        self._account_dialler().use_credentials(credentials)
+        account_dialler(self._dialler).use_credentials(credentials)
         await self._maker.save_login()
 
     async def forget_token(self) -> None:
         """See `Client.forget_token`."""
-        await invalidate_token(self._account_dialler(), self._maker.save_login)
-
-    def _account_dialler(self) -> Dialler:
-        if not isinstance(self._dialler, Dialler):
-            raise RuntimeError("a component has no account, and logs in by the secret of its domain alone")
-        return self._dialler
+        await invalidate_token(account_dialler(self._dialler), self._maker.save_login)
 
     def each_session(self, step: Step, prepare: Prepare) -> AbstractAsyncContextManager[None]:
         """See `Client.each_session`."""

@@ -1,8 +1,8 @@
 """Conversations: say, reply, correct, retract, react; receipts, markers, chat states (XEP-0085, 0184, 0308, 0333, 0424,
 0428, 0444, 0461), in the same words with an account, in a private talk with an occupant, and in a room.
 
-What was said is a value to look at, `Conversation.lines`; each change is an event. `provenance` decides who may change
-what.
+The lines of a conversation are values to look at, `Conversation.lines`; each change is an event. The rules of
+`provenance` decide who may change what.
 """
 
 from .conversation import Composition, Conversation

@@ -38,7 +38,7 @@ from .lines import (
 
 __all__ = ["Book"]
 
-#: What one author may show below one line, and how many authors are counted there.
+#: The most reactions of one author to one line, characters of one, and authors that are counted there.
 MAX_REACTIONS: Final = 6
 MAX_REACTION_LENGTH: Final = 32
 MAX_AUTHORS: Final = 1_000
@@ -68,7 +68,7 @@ class Book:
 
     @property
     def lines(self) -> tuple[Line, ...]:
-        """What was said, the oldest first."""
+        """The lines of the conversation, the oldest first."""
         return tuple(self._lines.values())
 
     def get(self, id: str) -> Line | None:

@@ -34,7 +34,7 @@ __all__ = ["Composition", "Conversation", "OwnEntry"]
 #: Seconds without a key after which a person has paused.
 PAUSED_AFTER = 30.0
 
-#: What clients that know no retractions show.
+#: The text that clients show which know no retractions.
 RETRACTED_TEXT = "A message was retracted, but your client does not support that."
 
 
@@ -44,7 +44,7 @@ class _Source(Enum):
 
 @record
 class OwnEntry:
-    """What this client says, noted before a timeline or a room tells of it."""
+    """A message of this client, noted before a timeline or a room tells of it."""
 
     message: Message
     peer: JID
@@ -70,7 +70,7 @@ class Composition:
 
 
 class Conversation:
-    """What is said with `peer`: a bare JID, a room, or the full JID of an occupant for private messages in a room.
+    """A conversation with `peer`: a bare JID, a room, or the full JID of an occupant for private messages in a room.
 
     `lines` is what was said, as it stands now; ``async with talk.events() as events`` gives each change.
     """
@@ -105,7 +105,7 @@ class Conversation:
 
     @property
     def lines(self) -> tuple[Line, ...]:
-        """What was said, as it stands now, the oldest first."""
+        """The lines as they stand now, the oldest first."""
         return self.book.lines
 
     def line(self, id: str) -> Line | None:
@@ -208,7 +208,7 @@ class Conversation:
         block the other side is told so, unless something was said in it. Nothing is told to a peer that has never sent
         a chat state, nor while we are invisible. Raises what `Client.send` raises.
         """
-        composition, said = Composition(), self._said
+        composition, before = Composition(), self._said
 
         async def follow() -> None:
             while True:
@@ -223,7 +223,7 @@ class Conversation:
         await self._send_state(composition.state)
         async with supervised(self._client, follow, name="conversation"):
             yield composition
-        if self._said == said and not isinstance(composition.state, chat_states.Paused):
+        if self._said == before and not isinstance(composition.state, chat_states.Paused):
             await self._send_state(chat_states.Paused())
 
     async def set_state(self, state: chat_states.ChatState) -> None:

@@ -31,7 +31,7 @@ _DIRECT = frozenset({"LIVE", "OFFLINE"})
 
 
 class Receipts(enum.Enum):
-    """Who is told that a message has come (XEP-0184). It tells, too, that and when we are online."""
+    """The peers that are told that a message has come (XEP-0184). It tells, too, that and when we are online."""
 
     NEVER = "no peer"
     CONTACTS = "contacts that see our presence"

@@ -13,7 +13,7 @@ from ...protocol.stanza import Message
 
 __all__ = ["quote", "text_of"]
 
-#: What we understand ourselves, so that the text that stands for it is cut out.
+#: The extensions that we understand ourselves, so that the text that stands for them is cut out.
 UNDERSTOOD: Final = frozenset({replies.NS})
 
 _TAG: Final = xml.tag_of(Fallback)

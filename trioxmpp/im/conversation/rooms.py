@@ -26,7 +26,7 @@ MAX_STAYS = 2_000
 
 @record
 class _SpokenEntry:
-    """What was spoken in a room, as an `Entry`."""
+    """A message in a room, as an `Entry`."""
 
     message: Message
     peer: JID
@@ -39,7 +39,7 @@ class _SpokenEntry:
 
 
 class RoomConversation(Conversation):
-    """What is said in a room. Its verbs return when the room has reflected what we said."""
+    """The conversation in a room. Its verbs return when the room has reflected what we said."""
 
     def __init__(self, room: Room, *, markers: bool, capacity: int) -> None:
         super().__init__(room.client, room.jid, is_room=True, markers=markers, capacity=capacity)
