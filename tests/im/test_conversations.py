@@ -16,7 +16,7 @@ import trio.testing
 
 import trioxmpp
 from tests.services import connect
-from trioxmpp import JID, MemoryStore, Message, MessageType, Presence, XMPPCancelError
+from trioxmpp import JID, MemoryStore, Message, MessageType, Presence, StanzaDropped, XMPPCancelError
 from trioxmpp.client import Client, Stage
 from trioxmpp.im.conversation import (
     Conversations,
@@ -222,6 +222,42 @@ async def test_a_message_that_fails_tells_why(autojump_clock):
         with pytest.raises(XMPPCancelError):
             await talk.wait_received(line)
         assert talk.lines[0].delivery is Delivery.FAILED
+
+
+@pytest.mark.item("D6.3")
+async def test_a_message_that_cannot_be_sent_is_a_line_that_has_failed(autojump_clock):
+    async with both() as (romeo, _):
+        with pytest.raises(ValueError, match="body"):
+            await romeo.talk.say("\0")
+        assert romeo.talk.lines == ()
+
+        def refuse(message: Message) -> None:
+            return None
+
+        with romeo.client.stream.app_outbound_message_filter.context_register(refuse), pytest.raises(StanzaDropped):
+            await romeo.talk.say("dropped")
+        (line,) = romeo.talk.lines
+        assert line.delivery is Delivery.FAILED
+        with pytest.raises(StanzaDropped):
+            await romeo.talk.wait_received(line)
+
+
+@pytest.mark.item("D6.2")
+async def test_a_receipt_that_comes_before_the_sending_task_runs_again_counts(autojump_clock):
+    async with both() as (romeo, _):
+        seen: list[Delivery | None] = []
+
+        def receipt(message: Message) -> Message:
+            sender = JID.parse(JULIET)
+            answer = Message(from_=sender, type=MessageType.CHAT, payloads=[receipts.Received(id=message.id or "")])
+            romeo.talks.apply(Noted(answer, sender, Account(sender), False, datetime.now(UTC)))
+            seen.append(romeo.talk.lines[0].delivery)
+            return message
+
+        with romeo.client.stream.app_outbound_message_filter.context_register(receipt):
+            line = await romeo.talk.say("hi")
+        assert seen == [Delivery.RECEIVED]
+        assert line.delivery is Delivery.RECEIVED
 
 
 @pytest.mark.item("D6.7")

@@ -241,6 +241,13 @@ class Book:
             line = self._lines[number] = replace(self._lines[number], delivery=Delivery.FAILED, error=message.error)
             yield DeliveryChanged(line)
 
+    def not_sent(self, id: str, error: Exception) -> Iterator[TalkEvent]:
+        """A message of ours could not be sent."""
+        number = self._own(id)
+        if number is not None and self._lines[number].message.id == id:
+            line = self._lines[number] = replace(self._lines[number], delivery=Delivery.FAILED, error=error)
+            yield DeliveryChanged(line)
+
     def _advance(self, number: int, delivery: Delivery) -> Iterator[TalkEvent]:
         line = self._lines[number]
         if line.delivery is not None and line.delivery < delivery:

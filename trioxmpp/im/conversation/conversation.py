@@ -12,7 +12,6 @@ from typing import Any
 import trio
 
 from ...client import Client, Signal, Subscription, supervised
-from ...errors import XMPPError
 from ...jid import JID
 from ...protocol.elements import chat_states, markers, muc, receipts, replies
 from ...protocol.elements.correction import Replace
@@ -190,13 +189,14 @@ class Conversation:
     async def wait_received(self, line: Line) -> Line:
         """Wait until the other side has received a line of ours; return it as it is then.
 
-        Raises the `XMPPError` of the server or the other side if it could not be delivered. Cancelling changes nothing.
+        Raises the `XMPPError` of the server or the other side if it could not be delivered, or the exception with which
+        it could not be sent. Cancelling changes nothing.
         """
         await trio.lowlevel.checkpoint()
         while (now := self._current(line)).delivery is Delivery.SENT:
             await self._changed.park()
         if now.delivery is Delivery.FAILED:
-            assert isinstance(now.error, XMPPError)
+            assert now.error is not None
             raise now.error
         return now
 
@@ -264,7 +264,6 @@ class Conversation:
         return message
 
     async def _speak(self, message: Message) -> Line:
-        message.validate()
         self._said += 1
         await self._send_and_note(message)
         assert message.id is not None
@@ -273,18 +272,19 @@ class Conversation:
         return line
 
     async def _send_and_note(self, message: Message) -> None:
-        entry = await self._send(message)
-        if entry is None:
-            entry = OwnEntry(message, self.peer, Account(self._client.jid.bare), datetime.now(UTC))
-        self.apply(entry)
-
-    async def _send(self, message: Message) -> Entry | None:
-        """Send durably if there is a store, else wait until it is sent. Return what comes back of it, if anything."""
-        if self._client.durable:
-            await self._client.post(message)
-        else:
-            await self._client.send(message)
-        return None
+        """Send durably if there is a store, else wait until it is sent."""
+        message.validate()
+        # Noted before it is sent: a receipt or an error may be here before the sending task runs again.
+        self.apply(OwnEntry(message, self.peer, Account(self._client.jid.bare), datetime.now(UTC)))
+        try:
+            if self._client.durable:
+                await self._client.post(message)
+            else:
+                await self._client.send(message)
+        except Exception as exc:
+            assert message.id is not None
+            self.tell([*self.book.not_sent(message.id, exc)])
+            raise
 
     def _author(self, line: Line) -> JID | None:
         return line.message.from_ or (self._client.jid.bare if line.by_us else None)

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Protocol, TypeAlias
 
-from ...errors import XMPPError
 from ...jid import JID
 from ...protocol.elements.chat_states import ChatState
 from ...protocol.stanza import Message
@@ -117,7 +116,7 @@ class Line:
     retracted: bool = False
     reactions: Mapping[tuple[object, ...], tuple[str, ...]] = field(default_factory=dict)
     delivery: Delivery | None = None
-    error: XMPPError | None = field(default=None, compare=False)
+    error: Exception | None = field(default=None, compare=False)
 
 
 @record

@@ -16,7 +16,6 @@ from ...xep.muc import MessageModerated, Occupant, Room, RoomBack, RoomEntry, Ro
 from .. import provenance
 from ..provenance import Sender
 from .conversation import Conversation
-from .lines import Entry
 
 __all__ = ["RoomConversation", "open_room_conversation"]
 
@@ -47,8 +46,8 @@ class RoomConversation(Conversation):
         self._stays: OrderedDict[int, tuple[Occupant, int]] = OrderedDict()
         self._count = 0
 
-    async def _send(self, message: Message) -> Entry | None:
-        return self._entry(await self._room.say(message))
+    async def _send_and_note(self, message: Message) -> None:
+        self.apply(self._entry(await self._room.say(message)))
 
     def take(self, event: object) -> None:
         """Note what an event of the room tells."""
