@@ -89,7 +89,7 @@ class SessionState:
         """How often the server was asked to resume this session."""
         self.established = False
         self.unconfirmed = unconfirmed
-        """What a component has sent, as far as it is in doubt; None for a client."""
+        """The stanzas of a component that are in doubt; None for a client."""
         self.ended = ended
         """Why nothing can be enqueued any more."""
         self.in_flight = 0

@@ -157,7 +157,7 @@ class XmlStream:
     async def open_without_features(self) -> StreamHeader:
         """Begin a stream of the time before XMPP 1.0, as that of a component is (XEP-0114); return the server's header.
 
-        Raises ConnectionError. Cancelling leaves a stream that is good for nothing but `aclose`.
+        Raises ConnectionError. Cancelling leaves a stream that is useless but for `aclose`.
         """
         self.header = await self._begin(None)
         return self.header

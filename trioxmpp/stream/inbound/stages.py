@@ -26,7 +26,7 @@ _logger = logging.getLogger(__name__)
 S = TypeVar("S", Message, Presence)
 F = TypeVar("F")
 
-#: Whose stanzas, and to which address of a component; None: to any of our addresses
+#: The sender of the stanzas, and the address of a component that they are to; None: any of our addresses
 Claim = tuple[JID, JID | None]
 
 

@@ -19,7 +19,7 @@ async def handshake(xmlstream: XmlStream, secret: str) -> None:
 
     Raises AuthenticationFailure if the server does not take it, and ConnectionError: in particular the StreamError
     *conflict* if another link speaks for this domain, and *host-unknown* if the server does not know it. Cancelling
-    leaves a stream that is good for nothing but `XmlStream.aclose`.
+    leaves a stream that is useless but for `XmlStream.aclose`.
     """
     header = await xmlstream.open_without_features()
     if not header.id:

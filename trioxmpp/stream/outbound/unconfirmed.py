@@ -1,9 +1,9 @@
-"""What a component has sent, and its server has not yet shown to have handled.
+"""The stanzas that a component has sent, and that its server has not yet shown to have handled.
 
 A component has no stream management (XEP-0114). But a server handles the stanzas of one stream in their order
 (RFC 6120 §10.1). So the reply to a ping shows that it has handled all that was written before the ping. A ping goes out
-after every `PING_AFTER` stanzas, and when the watchdog asks for a sign of life. What is left when the link breaks is in
-doubt: the server may have it or not.
+after every `PING_AFTER` stanzas, and when the watchdog asks for a sign of life. The stanzas that
+are left when the link breaks are in doubt: the server may have them or not.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Unconfirmed:
 
     @property
     def tokens(self) -> tuple[StanzaToken, ...]:
-        """What is in doubt."""
+        """The tokens of the stanzas that are in doubt."""
         return tuple(self._tokens)
 
     @property
