@@ -7,6 +7,7 @@ protocol (``protocol/``, ``xml/``, pure) over a link (``transport/``). ``docs/ar
 from . import xml
 from .client.cause import Cause
 from .client.client import Client
+from .client.component import Component, connect_component
 from .client.connect import connect, serve
 from .client.events import Destroyed, Established, Event, Resumed, Suspended, Trouble
 from .client.journal.durable import DurableMessage
@@ -69,6 +70,7 @@ __all__ = [
     "Cause",
     "Change",
     "Client",
+    "Component",
     "ConnectError",
     "Credentials",
     "Destroyed",
@@ -132,6 +134,7 @@ __all__ = [
     "XMPPWaitError",
     "XmlStream",
     "connect",
+    "connect_component",
     "serve",
     "xml",
 ]

@@ -217,6 +217,7 @@ async def test_cancelled_at_each_step(autojump_clock, scene, name):
 
 XML_STREAM = {
     "XmlStream.open": lambda stream: stream.open(),
+    "XmlStream.open_without_features": lambda stream: stream.open_without_features(),
     "XmlStream.send": lambda stream: stream.send(b"<presence/>"),
     "XmlStream.receive_features": lambda stream: stream.receive_features(f"{{{ns.CLIENT}}}presence"),
     "XmlStream.receive": lambda stream: stream.receive(),

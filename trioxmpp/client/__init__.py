@@ -12,8 +12,10 @@ from ..stream.outbound.token import StanzaState, StanzaToken
 from ..stream.signal import Signal
 from .archive import ArchivePage, archive_page, is_archive_result, sent_by_archive
 from .background import supervised
+from .block import Service
 from .client import Client
-from .connect import Service, connect, serve
+from .component import Component, connect_component
+from .connect import connect, serve
 from .disco import Disco
 from .events import Destroyed, Established, Event, Resumed, Suspended, Trouble
 from .notes import Notes
@@ -26,6 +28,7 @@ from .steps import Step
 __all__ = [
     "ArchivePage",
     "Client",
+    "Component",
     "Destroyed",
     "Disco",
     "Established",
@@ -51,6 +54,7 @@ __all__ = [
     "archive_page",
     "bare",
     "connect",
+    "connect_component",
     "is_archive_result",
     "open_stranger_stream",
     "sent_by_archive",

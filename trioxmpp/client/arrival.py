@@ -18,7 +18,7 @@ from ..stream.negotiation.negotiate import bind
 from ..stream.negotiation.resumption import ResumptionRefused
 from ..stream.negotiation.sasl2 import InlineRequests, LoggedIn
 from .clientstate import ClientStateIndication
-from .dial import Connected, Dialler
+from .dial import Connected, LinkDialler
 from .journal.journal import SessionJournal
 from .policy import SMPolicy
 from .reconnector import Reconnector
@@ -46,7 +46,7 @@ class LinkMaker:
     def __init__(
         self,
         core: StreamCore,
-        dialler: Dialler,
+        dialler: LinkDialler,
         journal: SessionJournal | None,
         reconnector: Reconnector,
         sm: SMPolicy | None,

@@ -194,7 +194,8 @@ class Client:
 
         Raises as `send` does, and may be cancelled as that.
         """
-        return cast(R, await self.send(IQ(type=payload.IQ_TYPE, to=to, payload=payload), timeout=timeout))
+        iq = IQ(type=payload.IQ_TYPE, to=to, from_=self.stream.core.router.domain, payload=payload)
+        return cast(R, await self.send(iq, timeout=timeout))
 
     async def drain(self) -> None:
         """Wait until everything that is enqueued now is settled, one way or the other.
@@ -213,6 +214,11 @@ class Client:
     @property
     def _journal(self) -> SessionJournal | None:
         return None if self._supervisor is None else self._supervisor.journal
+
+    @property
+    def durable(self) -> bool:
+        """Whether there is a store, so that `post` can be used."""
+        return self._journal is not None
 
     async def post(self, message: Message) -> DurableMessage:
         """Have `message` sent, and survive: it is written down before this returns, and kept until the server has it.

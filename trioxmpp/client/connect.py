@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import trio
@@ -14,13 +14,13 @@ from ..protocol.elements.disco import Identity
 from ..protocol.elements.version import Version
 from ..protocol.limits import Limits
 from ..protocol.sasl import Credentials
-from ..stream.bare import bare, reraise
 from ..stream.liveness import Liveness
 from ..stream.negotiation.credentials import CredentialsLike
 from ..stream.signal import Signal
 from ..stream.stanzastream import StanzaStream
 from ..transport.discovery import Resolver
 from ..transport.proxy import Proxy
+from .block import Service, client_block
 from .client import Client
 from .dial import Dialler, EndpointLike
 from .events import Event
@@ -28,13 +28,10 @@ from .journal.journal import open_journal
 from .notes import Notebook
 from .offers import DEFAULT_IDENTITY, Offers
 from .policy import ReconnectPolicy, SMPolicy
-from .steps import preparing
 from .store.storedsession import SessionStore
 from .supervisor import Supervisor
 
 __all__ = ["connect", "serve"]
-
-Service = Callable[[Client], AbstractAsyncContextManager[Any]]
 
 
 @asynccontextmanager
@@ -137,55 +134,12 @@ async def connect(
             notebook=Notebook(store),
         )
         try:
-            async with _supervised(supervisor):
-                async with AsyncExitStack() as stack:
-                    await _enter(client, services, stack, supervisor)
-                    yield client
-                if supervisor.ended is None:  # what was suspended, or closed by the application, has nothing to finish
-                    await _finish(client, close_timeout)
-                await trio.lowlevel.checkpoint()  # a body that the end of the client has cancelled notices it now
+            async with client_block(client, supervisor, services, close_timeout):
+                yield client
         finally:
             if journal is not None:
                 with trio.CancelScope(shield=True):
                     await journal.finish(dialler.login)
-
-
-@asynccontextmanager
-async def _supervised(supervisor: Supervisor) -> AsyncIterator[None]:
-    """A block with the supervisor in the background. An error that ends the client leaves the block bare."""
-    with bare() as inside:
-        async with trio.open_nursery() as nursery:
-            await nursery.start(supervisor.run, nursery)
-            try:
-                # Not sooner: until start() returns, cancelling the caller must cancel the supervisor.
-                supervisor.shield()
-                with inside, supervisor.body:
-                    yield
-            except Exception as exc:
-                if supervisor.failure is not None:
-                    exc.add_note(f"(the XMPP session had already ended: {supervisor.failure!r})")
-                raise
-            finally:
-                with trio.CancelScope(shield=True):
-                    await supervisor.close()
-    if supervisor.failure is not None and supervisor.body.cancelled_caught:
-        reraise(supervisor.failure)
-
-
-async def _enter(client: Client, services: Iterable[Service], stack: AsyncExitStack, supervisor: Supervisor) -> None:
-    """Enter the services, in order; then have them set up the first session."""
-    with preparing(supervisor.first):
-        for service in services:
-            await stack.enter_async_context(service(client))
-    supervisor.services_entered()
-    await supervisor.wait_first_session()
-
-
-async def _finish(client: Client, patience: float) -> None:
-    """Wait until everything is sent, and close the stream properly."""
-    with trio.move_on_after(patience):
-        await client.drain()
-        await client.stream.aclose()
 
 
 async def serve(

@@ -6,7 +6,7 @@ import copy
 import math
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 import trio
 
@@ -38,7 +38,7 @@ from .candidate import Candidate, CandidateSource, ConnectAttempt, Dial, candida
 from .race import FAILURES, Race
 from .store.login import Login
 
-__all__ = ["Connected", "Dialler", "EndpointLike"]
+__all__ = ["Connected", "Dialler", "EndpointLike", "LinkDialler", "account_dialler"]
 
 EndpointLike = str | Endpoint | Dial
 
@@ -50,6 +50,37 @@ class Connected(NamedTuple):
 
     xmlstream: XmlStream
     login: LoggedIn
+
+
+class LinkDialler(Protocol):
+    """Gets to an authenticated stream: `Dialler` for a client, `ComponentDialler` for a component."""
+
+    @property
+    def resource(self) -> str | None:
+        """The resource to bind; None: the server chooses it, or there is none to bind."""
+
+    @property
+    def may_follow(self) -> bool:
+        """Whether the server may send us elsewhere."""
+
+    @property
+    def login(self) -> Login:
+        """The state of logins that another process needs to get in like us."""
+
+    async def dial(
+        self,
+        nursery: trio.Nursery,
+        *,
+        inline: InlineRequests = ...,
+        resuming: Resumable | None = None,
+        save: SaveLogin = ...,
+        location: tuple[str, int | None] | None = None,
+        elsewhere: Endpoint | None = None,
+    ) -> Connected:
+        """See `Dialler.dial`."""
+
+    async def within_deadline(self, function: Callable[..., Awaitable[T]], *args: object) -> T:
+        """See `Dialler.within_deadline`."""
 
 
 class Dialler:
@@ -297,3 +328,10 @@ def _no_credentials() -> Credentials:
 def _parse_endpoints(given: EndpointLike | Sequence[EndpointLike]) -> list[Endpoint | Dial]:
     several = [given] if isinstance(given, (str, Endpoint)) or callable(given) else list(given)
     return [Endpoint.parse(each) if isinstance(each, str) else each for each in several]
+
+
+def account_dialler(dialler: LinkDialler) -> Dialler:
+    """Return the dialler of an account; RuntimeError if it is that of a component."""
+    if not isinstance(dialler, Dialler):
+        raise RuntimeError("a component has no account, and logs in by the secret of its domain alone")
+    return dialler

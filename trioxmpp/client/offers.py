@@ -60,13 +60,17 @@ class Offers:
         """Earlier answers, each with the nodes by which it was announced; the newest last."""
         self._software = software
 
-    def answer(self, requests: RequestHandlers) -> None:
-        """Answer by `requests`, for as long as that exists."""
-        requests.fallback(IQType.GET, InfoQuery, self._answer_info)
-        requests.fallback(IQType.GET, ItemsQuery, self._answer_items)
-        requests.fallback(IQType.GET, Ping, _answer_ping)
-        requests.fallback(IQType.GET, TimeQuery, _answer_time)
-        requests.fallback(IQType.GET, VersionQuery, self._answer_software)
+    def answer(self, requests: RequestHandlers, *, at: JID | None = None) -> None:
+        """Answer by `requests`, for as long as that exists; with `at`, only what is asked of that address of ours."""
+        handlers: dict[type[Any], Callable[[IQ], Any]] = {
+            InfoQuery: self._answer_info,
+            ItemsQuery: self._answer_items,
+            Ping: _answer_ping,
+            TimeQuery: _answer_time,
+            VersionQuery: self._answer_software,
+        }
+        for query, handler in handlers.items():
+            requests.fallback(IQType.GET, query, handler if at is None else _only_at(at, handler))
         self._features.update(dict.fromkeys(_ALWAYS, 1))
 
     @contextmanager
@@ -159,6 +163,17 @@ class Offers:
 
 def _no_items(requester: JID) -> Sequence[Item]:
     return ()
+
+
+def _only_at(address: JID, handler: Callable[[IQ], Any]) -> Callable[[IQ], Any]:
+    """Return a handler that knows nothing of our other addresses: which of them exist is for the application to say."""
+
+    def answer(iq: IQ) -> Any:
+        if iq.to != address:
+            raise XMPPCancelError(StanzaCondition.SERVICE_UNAVAILABLE)
+        return handler(iq)
+
+    return answer
 
 
 def _answer_ping(iq: IQ) -> None:

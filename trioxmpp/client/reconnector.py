@@ -12,7 +12,7 @@ from ..stream.negotiation.sasl2 import InlineRequests, SaveLogin
 from ..stream.session import SessionState
 from ..transport.endpoint import Endpoint
 from .cause import redirection
-from .dial import Connected, Dialler
+from .dial import Connected, LinkDialler
 from .events import Suspended
 from .policy import BackoffState, Cause, Decision, GiveUp, ReconnectPolicy, Wait
 
@@ -85,7 +85,7 @@ class Reconnector:
     Call `failed` after each attempt that failed and each link that ended, `linked` for each link.
     """
 
-    def __init__(self, core: StreamCore, dialler: Dialler, policy: ReconnectPolicy | None) -> None:
+    def __init__(self, core: StreamCore, dialler: LinkDialler, policy: ReconnectPolicy | None) -> None:
         self.suspended: Suspended | None = None
         """How things stand while there is no link."""
         self._core = core

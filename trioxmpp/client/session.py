@@ -16,6 +16,7 @@ from ..protocol.features import StreamFeatures
 from ..protocol.stanza import IQ, Get, Message, Presence, Set
 from ..stream.core import StreamCore
 from ..stream.ids import new_id
+from ..stream.inbound.replies import ReplyWaiter
 from ..stream.inbound.stages import Stage
 from ..stream.outbound.token import OutgoingStanza, StanzaState, StanzaToken
 from ..stream.session import SessionState
@@ -143,6 +144,9 @@ class Session:
         stanza.validate()
         if state.max_bytes is not None:
             state.check_size(stanza)
+        router = self._core.router
+        if router.domain is not None:
+            router.check_sender(stanza)
 
     async def send(
         self,
@@ -167,7 +171,8 @@ class Session:
 
         Raises as `send` does, and may be cancelled as that.
         """
-        return cast(R, await self.send(IQ(type=payload.IQ_TYPE, to=to, payload=payload), timeout=timeout))
+        iq = IQ(type=payload.IQ_TYPE, to=to, from_=self._core.router.domain, payload=payload)
+        return cast(R, await self.send(iq, timeout=timeout))
 
     async def _send_request(
         self, iq: IQ, timeout: float | None, on_reply: Callable[[IQ], Awaitable[Any] | None] | None
@@ -184,7 +189,7 @@ class Session:
         await self._state.wait_for_room()
         iq.id = iq.id or new_id()
         written = None if timeout is None else trio.Event()
-        with self._state.replies.expect(iq.to, iq.id, self._core.router.local_jid, deliver) as waiter:
+        with self._expect(iq, iq.id, deliver) as waiter:
             token = self._state.enqueue(iq)
 
             def changed(state: StanzaState) -> None:
@@ -197,10 +202,7 @@ class Session:
             try:
                 if timeout is not None and written is not None:
                     await written.wait()
-                    with trio.move_on_after(timeout):
-                        await waiter.wait_settled()
-                    if not waiter.settled:
-                        raise TimeoutError(f"no reply to {iq!r} within {timeout:g} seconds")
+                    await _settled_within(timeout, waiter, iq)
                 await waiter.wait_settled()
             except trio.Cancelled:
                 token.retract()
@@ -210,6 +212,10 @@ class Session:
         if outcome is not None and inspect.isawaitable(outcome):
             return await outcome
         return read_answer(iq.payload, waiter.result())
+
+    def _expect(self, iq: IQ, id: str, deliver: Callable[[IQ], None]) -> ReplyWaiter:
+        router = self._core.router
+        return self._state.replies.expect(iq.to, id, router.local_jid, deliver, own=router.own(iq.from_))
 
     def expect_iq(self, payload: Get[Any] | Set[Any], on_reply: Callable[[IQ], None]) -> StanzaToken:
         """Enqueue a request to our own account, without waiting; `on_reply` is called with the reply.
@@ -233,3 +239,11 @@ class Session:
         error = SessionLost(f"the session is over: {reason}")
         error.__cause__ = reason
         return error
+
+
+async def _settled_within(timeout: float, waiter: ReplyWaiter, iq: IQ) -> None:
+    """Wait until `waiter` has a reply to `iq` or has failed. Raises TimeoutError after `timeout` seconds."""
+    with trio.move_on_after(timeout):
+        await waiter.wait_settled()
+    if not waiter.settled:
+        raise TimeoutError(f"no reply to {iq!r} within {timeout:g} seconds")

@@ -27,7 +27,7 @@ from ..stream.negotiation.resumption import ResumptionRefused
 from ..stream.signal import Signal
 from .arrival import Arrival, LinkMaker, drop
 from .clientstate import ClientStateIndication
-from .dial import Connected, Dialler
+from .dial import Connected, LinkDialler, account_dialler
 from .events import Destroyed, Established, Event, Resumed
 from .journal.journal import SessionJournal
 from .logout import invalidate_token
@@ -69,7 +69,7 @@ class Supervisor:
     def __init__(
         self,
         core: StreamCore,
-        dialler: Dialler,
+        dialler: LinkDialler,
         journal: SessionJournal | None,
         sm: SMPolicy | None,
         reconnect: ReconnectPolicy | None,
@@ -177,6 +177,7 @@ class Supervisor:
 
     async def end_by(self, request: Callable[[], Awaitable[object]], patience: float) -> None:
         """See `Client.end_by`."""
+        dialler = account_dialler(self._dialler)
         self._last_request_made = True
         try:
             await request()
@@ -186,7 +187,7 @@ class Supervisor:
         except BaseException:
             self._last_request_made = False
             raise
-        self._dialler.memory.forget_secrets()
+        dialler.memory.forget_secrets()
         with trio.move_on_after(patience):
             await self._left.wait()
         self.core.stop()
@@ -194,12 +195,12 @@ class Supervisor:
 
     async def use_credentials(self, credentials: CredentialsLike) -> None:
         """See `Client.use_credentials`."""
-        self._dialler.use_credentials(credentials)
+        account_dialler(self._dialler).use_credentials(credentials)
         await self._maker.save_login()
 
     async def forget_token(self) -> None:
         """See `Client.forget_token`."""
-        await invalidate_token(self._dialler, self._maker.save_login)
+        await invalidate_token(account_dialler(self._dialler), self._maker.save_login)
 
     def each_session(self, step: Step, prepare: Prepare) -> AbstractAsyncContextManager[None]:
         """See `Client.each_session`."""

@@ -62,15 +62,22 @@ class Framing:
     """The inbound half of one XML stream. A stream restart (RFC 6120 §4.3.3) makes a new one.
 
     It serves both sides: the header may come from a server or from a client. `namespaces` are those whose elements may
-    stand directly below the stream; an element of another one is passed over.
+    stand directly below the stream; an element of another one is passed over. `content` is the content namespace of the
+    stream, that of components, say; its stanzas come out in that of clients.
 
     After a stream error nothing more is read, and every call returns that same error. After the footer nothing more is
     read either.
     """
 
-    def __init__(self, limits: Limits | None = None, *, namespaces: frozenset[str] = FIRST_LEVEL_NAMESPACES) -> None:
+    def __init__(
+        self,
+        limits: Limits | None = None,
+        *,
+        namespaces: frozenset[str] = FIRST_LEVEL_NAMESPACES,
+        content: str = ns.CLIENT,
+    ) -> None:
         self._limits = limits or Limits()
-        self._parser = StreamParser(self._limits, namespaces)
+        self._parser = StreamParser(self._limits, namespaces, content)
         self._handed_out: list[Event] = []  # by the parser, but not by us
         self._error: StreamError | None = None
         self._isolated = False
@@ -354,12 +361,20 @@ def _unclosed(piece: bytes, quote: bytes) -> bytes:
     return quote
 
 
-def header(*, to: str | None, from_: str | None = None, lang: str | None = None, id: str | None = None) -> bytes:
+def header(
+    *,
+    to: str | None,
+    from_: str | None = None,
+    lang: str | None = None,
+    id: str | None = None,
+    content: str = ns.CLIENT,
+) -> bytes:
     """Write the XML declaration and the opening tag of a stream (RFC 6120 §4.7).
 
-    A value that is None is left out; `id` is for servers. Raises ValueError for characters that XML cannot carry.
+    A value that is None is left out; `id` is for servers. `content` is the content namespace (§4.8.2).
+    Raises ValueError for characters that XML cannot carry.
     """
     given = (("to", to), ("from", from_), ("id", id), ("version", "1.0"), ("xml:lang", lang))
     attributes = "".join(f" {name}='{xml.escape_attr(value)}'" for name, value in given if value is not None)
-    tag = f"<stream:stream{attributes} xmlns='{ns.CLIENT}' xmlns:stream='{ns.STREAM}'>"
+    tag = f"<stream:stream{attributes} xmlns='{content}' xmlns:stream='{ns.STREAM}'>"
     return f"<?xml version='1.0'?>{tag}".encode()

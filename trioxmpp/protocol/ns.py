@@ -2,6 +2,7 @@
 
 STREAM = "http://etherx.jabber.org/streams"
 CLIENT = "jabber:client"
+COMPONENT = "jabber:component:accept"
 STREAM_ERRORS = "urn:ietf:params:xml:ns:xmpp-streams"
 STANZA_ERRORS = "urn:ietf:params:xml:ns:xmpp-stanzas"
 TLS = "urn:ietf:params:xml:ns:xmpp-tls"

@@ -11,19 +11,23 @@ Four decisions keep it safe and fast:
   parser is renewed, between two elements, long before.
 - **Most stanzas need no look at their content.** One that is whole and shorter than `fast_path_limit` cannot exceed any
   limit. `feed_stanza` takes it as it is, if its tag is among the checked ones; `feed_bulk` takes many at once.
+- **Stanzas come out in one namespace.** On the stream of a component it is another one (XEP-0114). Then the header that
+  each parser gets declares the namespace of clients instead, so that everything below it is in that. Only an element
+  that names the other namespace itself has to be renamed.
 - **A limit is not an error of the stream.** What exceeds one raises `LimitExceeded`. Then the caller calls `abandon`,
   and passes over the element in another way (`skipping`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from lxml import etree
 
 from .. import xml
 from ..errors import StreamCondition
+from ..record import replace
 from . import ns
 from .bulk import BULK, read_bulk
 from .limits import MAX_DEPTH, Limits
@@ -40,12 +44,17 @@ from .pullparser import (
     refuse,
     syntax_error,
 )
-from .streamevents import Event, StreamFooter, read_header
+from .streamevents import Event, Skipped, StreamFooter, StreamHeader, read_header
 
 __all__ = ["StreamParser"]
 
 _STREAM_TAG: Final = f"{{{ns.STREAM}}}stream"
-_NAMES: Final = {ns.STREAM: frozenset({"features", "error"}), ns.CLIENT: frozenset(ns.STANZA_NAMES)}
+_HANDSHAKE: Final = frozenset({*ns.STANZA_NAMES, "handshake"})  # on the stream of a component
+_NAMES: Final = {
+    ns.STREAM: frozenset({"features", "error"}),
+    ns.CLIENT: frozenset(ns.STANZA_NAMES),
+    ns.COMPONENT: _HANDSHAKE,
+}
 _KNOWN_NAMES: Final = 1024  # names that are remembered to be sound, before they are forgotten
 _LOG_ENTRIES: Final = 50  # of 100; when the log is this long, the parser is renewed
 _HEAVY: Final = 65536  # octets; when as many are in the tree, the parser is renewed, so that they are freed
@@ -54,10 +63,11 @@ _HEAVY: Final = 65536  # octets; when as many are in the tree, the parser is ren
 class StreamParser:
     """Reads one XML stream in pieces that end with ``>``.
 
-    `namespaces` are those whose elements may stand directly below the stream.
+    `namespaces` are those whose elements may stand directly below the stream. `content` is the content namespace that
+    the header has to declare (RFC 6120 §4.8.2); what is in it comes out in that of clients.
     """
 
-    def __init__(self, limits: Limits, namespaces: frozenset[str]) -> None:
+    def __init__(self, limits: Limits, namespaces: frozenset[str], content: str = ns.CLIENT) -> None:
         self.events: list[Event] = []
         """The elements that are complete and were not handed out."""
         self.depth = 0
@@ -70,7 +80,8 @@ class StreamParser:
         """The namespaces that the header declares, by prefix."""
         self._longest_tag = 0  # octets of a tag that is too short to exceed any limit
         self._limits = limits
-        self._namespaces = namespaces
+        self._namespaces = namespaces if content == ns.CLIENT else namespaces | {content}
+        self._content = content
         self._parser: Parser | None = None
         self._root: xml.Element | None = None
         self._weight = 0  # octets of the first-level elements in the tree
@@ -133,7 +144,7 @@ class StreamParser:
     def hand_out(self) -> list[Event]:
         """Return the `events`, which belong to the caller from now on."""
         events, self.events = self.events, []
-        return events
+        return events if self._content == ns.CLIENT else [_renamed(event, self._content) for event in events]
 
     def release_buffers(self) -> None:
         """Have no parser until there is more to read. To be called between two first-level elements only."""
@@ -217,7 +228,7 @@ class StreamParser:
         if name != "stream":
             raise refuse(StreamCondition.BAD_FORMAT, f"the stream begins with {name!r:.80}")
         self.declared = declared = dict(root.nsmap)
-        if (content := declared.get(None)) != ns.CLIENT:
+        if (content := declared.get(None)) != self._content:
             raise refuse(StreamCondition.INVALID_NAMESPACE, f"the content namespace is {content!r:.80}")
         self._check_log()
         self.events.append(read_header(root))
@@ -231,6 +242,10 @@ class StreamParser:
         )
         # One tag may declare a namespace, and another one have the rest of the name.
         self._longest_tag = min(5 * limits.attributes, limits.name // 2, limits.name - longest)
+        if self._content != ns.CLIENT:
+            declared[None] = ns.CLIENT
+            self._header = _header(root.prefix, declared)
+            self.abandon()
 
     def _end(self, element: xml.Element) -> None:
         """Take the closing tag of a first-level element."""
@@ -270,7 +285,32 @@ class StreamParser:
         namespace, _, name = tag[1:].rpartition("}")
         if tag == _STREAM_TAG:
             raise refuse(StreamCondition.UNSUPPORTED_STANZA_TYPE, "a second stream header")
-        if namespace not in self._namespaces or name not in _NAMES.get(namespace, (name,)):
+        if namespace not in self._namespaces or name not in self._names_of(namespace, name):
             raise LimitExceeded(f"we do not know the element {tag!r:.200}")
         if len(self._checked_tags) < _KNOWN_NAMES:
             self._checked_tags.add(tag)
+
+    def _names_of(self, namespace: str, name: str) -> Collection[str]:
+        """Return the names that are known in `namespace`; `name` is among them if all are."""
+        if namespace == ns.CLIENT and self._content != ns.CLIENT:
+            namespace = self._content
+        return _NAMES.get(namespace, (name,))
+
+
+def _header(prefix: str | None, declared: Mapping[str | None, str]) -> bytes:
+    """Write a stream header for a parser, with these namespaces by prefix and no attributes."""
+    bindings = "".join(
+        f" {'xmlns' if name is None else f'xmlns:{name}'}='{xml.escape_attr(uri)}'" for name, uri in declared.items()
+    )
+    return f"<{prefix}:stream{bindings}>".encode()
+
+
+def _renamed(event: Event, content: str) -> Event:
+    """Put what is in the namespace `content`, since the peer named it, into that of clients."""
+    own = f"{{{content}}}"
+    if isinstance(event, Skipped):
+        return replace(event, tag=event.tag.replace(own, f"{{{ns.CLIENT}}}", 1))
+    if not isinstance(event, (StreamHeader, StreamFooter)):
+        for element in event.iter(f"{own}*"):
+            element.tag = f"{{{ns.CLIENT}}}{str(element.tag)[len(own) :]}"
+    return event

@@ -31,6 +31,7 @@ from .liveness import LivenessSettings, Watchdog
 from .negotiation.resumption import ResumptionRefused, negotiate_resumption
 from .outbound.channels import Control
 from .outbound.token import StanzaState, StanzaToken
+from .outbound.unconfirmed import Unconfirmed
 from .outbound.writer import Writer
 from .session import Journal, SessionState, closed_session
 from .signal import Signal
@@ -116,22 +117,25 @@ class StreamCore:
         session: SessionState | None = None,
         nursery: trio.Nursery | None = None,
         max_unhandled: int = LIMIT,
+        server: JID | None = None,
     ) -> None:
         self._max_unhandled = max_unhandled
         self.home = Home()
         """The thread of the stream."""
-        self.session = session or SessionState(journal=journal)
+        self.server = server
+        """The server of a component, which is asked for signs of life; None if we are a client."""
+        self._journal = journal
+        self.session = session or self._new_session()
         self.link: Link | None = None
         self.undelivered: tuple[StanzaToken, ...] = ()
         """The tokens of the stanzas that were not delivered when the last session ended."""
-        self.router = Router(local_jid, self.start_handler, logger)
+        self.router = Router(local_jid, self.start_handler, logger, None if server is None else local_jid)
         self.liveness = liveness
         self.on_failure: Signal[Exception] = Signal(logger=logger)
         self.on_stream_destroyed: Signal[Exception] = Signal(logger=logger)
         self.on_stream_established: Signal[()] = Signal(logger=logger)
         self.link_changed = trio.lowlevel.ParkingLot()
         """Tasks wait here for a link to begin or to end, or for the session to be over."""
-        self._journal = journal
         self._ack_after = ack_after
         self._logger = logger
         self._handlers = nursery
@@ -221,7 +225,7 @@ class StreamCore:
             # Bound afresh: what the server knew of the old session is of no use any more.
             self.destroy(ConnectionError("a new session was started in place of the old one"))
         if self.session.ended is not None:
-            self.session = SessionState(journal=self._journal)
+            self.session = self._new_session()
         if managed is not None:
             self.session.sm = sm.StreamManagement(managed)
         link = self._attach(xmlstream)
@@ -272,7 +276,7 @@ class StreamCore:
             if link.session.sm is not None:
                 link.control.send_nowait(Control.WANT_ACK)
             else:
-                link.control.send_nowait(Control.PING, link.session.ping(self.router.local_jid))
+                link.control.send_nowait(Control.PING, link.session.ping(self.router.local_jid, self.server))
 
         def speak() -> None:
             """Say something: white space, where that is no element (RFC 6120 §4.6.1, RFC 7395 §3.7)."""
@@ -281,7 +285,7 @@ class StreamCore:
             else:
                 link.control.send_nowait(Control.KEEPALIVE)
 
-        writer = Writer(link, self.router, self._ack_after, self._logger)
+        writer = Writer(link, self.router, self._ack_after, ask, self._logger)
         reader = Reader(link, self.router, writer, self._logger)
         watchdog = Watchdog(link.xmlstream, self.liveness, ask, speak)
 
@@ -369,14 +373,17 @@ class StreamCore:
 
     def destroy(self, reason: Exception, *, unacked: StanzaState = StanzaState.SENT_WITHOUT_SM) -> None:
         """End the session; a new one takes its place."""
-        session, self.session = self.session, SessionState(journal=self._journal)
-        unsettled = session.unsettled()
+        session, self.session = self.session, self._new_session()
+        undelivered = session.undelivered()
         session.end(reason, unacked=unacked)
-        if session.established or unsettled:
-            self.undelivered = tuple(unsettled)
+        if session.established or undelivered:
+            self.undelivered = tuple(undelivered)
         if session.established:
             self.on_stream_destroyed.emit(reason)
         self.link_changed.unpark_all()
+
+    def _new_session(self) -> SessionState:
+        return SessionState(journal=self._journal, unconfirmed=None if self.server is None else Unconfirmed())
 
     def _check_idle(self) -> None:
         if self.link is not None:
@@ -403,6 +410,8 @@ class StreamCore:
             if effect.destroy:
                 text = "close() called" if link.closing else "stop() called, and the stream is not resumable"
                 reason = DestructionRequested(text) if cause is None else cause
+                if xmlstream.footer_received and link.session.unconfirmed is not None:
+                    link.session.unconfirmed.clear()
                 ending(reason)
                 self.destroy(reason)
                 if link.closing:

@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from ..errors import StreamError
-from ..protocol import framing, websocket
+from ..protocol import framing, ns, websocket
 from ..protocol.framing import Framing
 from ..protocol.limits import Limits
 from ..protocol.streamevents import Event
 from ..protocol.websocket import DocumentFraming
 from ..transport.base import Transport
 
-__all__ = ["Inbound", "StreamEncoding", "encoding_of"]
+__all__ = ["ComponentEncoding", "Inbound", "StreamEncoding", "encoding_of"]
 
 
 class Inbound(Protocol):
@@ -75,6 +75,22 @@ class TCPEncoding:
     def encode(self, pieces: Sequence[bytes], lang: str | None) -> Sequence[bytes]:
         """See `StreamEncoding.encode`."""
         return (b"".join(pieces),)
+
+
+class ComponentEncoding(TCPEncoding):
+    """As over TCP, in the namespace of components (XEP-0114 §3).
+
+    Only the header of a stream names it: what is below inherits it, in both directions. So stanzas are written and read
+    as those of clients.
+    """
+
+    def inbound(self, limits: Limits) -> Framing:
+        """See `StreamEncoding.inbound`."""
+        return Framing(limits, content=ns.COMPONENT)
+
+    def header(self, *, to: str, from_: str | None, lang: str | None) -> bytes:
+        """See `StreamEncoding.header`."""
+        return framing.header(to=to, from_=from_, lang=lang, content=ns.COMPONENT)
 
 
 class WebSocketEncoding:

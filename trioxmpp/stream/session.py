@@ -16,7 +16,8 @@ from .ids import new_id
 from .inbound.handled import HandledCounter
 from .inbound.replies import ReplyTable
 from .outbound.channels import Doorbell, OutgoingChannel
-from .outbound.token import ACKED, ACTIVE, SENT, OutgoingStanza, StanzaState
+from .outbound.token import ACKED, ACTIVE, SENT, OutgoingStanza, StanzaState, StanzaToken
+from .outbound.unconfirmed import Unconfirmed
 
 __all__ = ["MAX_OUTGOING", "Journal", "SessionState", "closed_session"]
 
@@ -66,9 +67,15 @@ class SessionState:
         "resume_requests",
         "running",
         "sm",
+        "unconfirmed",
     )
 
-    def __init__(self, ended: Exception | None = None, journal: Journal | None = None) -> None:
+    def __init__(
+        self,
+        ended: Exception | None = None,
+        journal: Journal | None = None,
+        unconfirmed: Unconfirmed | None = None,
+    ) -> None:
         self.doorbell = Doorbell()
         """Wakes the writer."""
         self.outgoing = OutgoingChannel(self.doorbell)
@@ -81,6 +88,8 @@ class SessionState:
         self.resume_requests = 0
         """How often the server was asked to resume this session."""
         self.established = False
+        self.unconfirmed = unconfirmed
+        """The stanzas of a component that are in doubt; None for a client."""
         self.ended = ended
         """Why nothing can be enqueued any more."""
         self.in_flight = 0
@@ -190,18 +199,28 @@ class SessionState:
         if self._being_written:
             tokens, self._being_written = self._being_written, []
             for token in tokens:
+                if self.unconfirmed is not None:
+                    self.unconfirmed.written(token)
                 token.become(StanzaState.SENT_WITHOUT_SM)
 
-    def ping(self, local_jid: JID | None) -> str:
+    def ping(self, local_jid: JID | None, server: JID | None = None) -> str:
         """Return the request for a sign of life (XEP-0199), to be written at once. Any reply will do; none is reported.
 
-        It is no stanza of the application: it has no token, and does not wait behind any.
+        It is no stanza of the application: it has no token, and does not wait behind any. A client asks its own
+        account. A component has none: it asks its `server`, in the name of its domain.
         """
-        if self._ping_id is None or not self.replies.expects(None, self._ping_id, local_jid):
+        own = None if server is None else local_jid
+        if self._ping_id is None or not self.replies.expects(server, self._ping_id, local_jid, own=own):
             self._ping_id = new_id()
-            self.replies.expect(None, self._ping_id, local_jid)
+            self.replies.expect(server, self._ping_id, local_jid, self._ping_answered, own=own)
         # A server that never answers, but says other things, is asked again with the same id.
-        return IQ(type=IQType.GET, payload=Ping(), id=self._ping_id).serialise()
+        if self.unconfirmed is not None:
+            self.unconfirmed.pinged()
+        return IQ(type=IQType.GET, to=server, from_=own, payload=Ping(), id=self._ping_id).serialise()
+
+    def _ping_answered(self, reply: IQ) -> None:
+        if self.unconfirmed is not None:
+            self.unconfirmed.confirmed()
 
     async def resume_request(self) -> Resume | None:
         """Return the request to resume this session, to be written at once; None if it cannot be resumed.
@@ -279,6 +298,11 @@ class SessionState:
         sent = [] if self.sm is None else [token for token, _ in self.sm.unacked]
         waiting = [token for token in self.outgoing.waiting() if not token.state.is_final]
         return sent + self._being_written + waiting
+
+    def undelivered(self) -> list[StanzaToken]:
+        """The tokens of what may not have been delivered, if the session ends now, in order."""
+        doubtful: tuple[StanzaToken, ...] = () if self.unconfirmed is None else self.unconfirmed.tokens
+        return [*doubtful, *self.unsettled()]
 
     def end(self, reason: Exception, *, unacked: StanzaState = StanzaState.SENT_WITHOUT_SM) -> None:
         """Settle everything: no task waits any longer for anything of this session.

@@ -35,7 +35,8 @@ class StanzaStream:
     It is inert until `run`: constructing it does nothing. `local_jid` is our bare JID, by which we recognise replies
     that the server sends in our own name. One stream can run on one XML stream after the other, as long as all of
     them are authenticated as the same JID; with stream management, `resume` goes on where the last one broke. A
-    `Client` on it sends.
+    `Client` on it sends. With `server`, the stream is that of a component (XEP-0114): `local_jid` is the domain for
+    which it speaks, and `server` the address that is asked for signs of life.
 
     As an ``async with`` block it gives async IQ handlers a nursery of their own, and closes the stream when it is
     left. Without the block they run in `nursery`; without that, too, a request for an async handler is answered with
@@ -59,13 +60,16 @@ class StanzaStream:
         nursery: trio.Nursery | None = None,
         clocks: Clocks | None = None,
         max_unhandled: int = LIMIT,
+        server: JID | None = None,
     ) -> None:
         if max_unhandled < 1:
             raise ValueError("max_unhandled is the number of stanzas that may wait: one at least")
         jid = JID.parse(local_jid) if isinstance(local_jid, str) else local_jid
         own_logger = (logger or logging.getLogger("trioxmpp")).getChild("StanzaStream")
         settings = LivenessSettings(liveness or Liveness(), clocks)
-        self.core = core = StreamCore(jid, settings, ack_after, own_logger, journal, session, nursery, max_unhandled)
+        self.core = core = StreamCore(
+            jid, settings, ack_after, own_logger, journal, session, nursery, max_unhandled, server
+        )
         """The parts behind the face; for the parts of this library that keep a stream running."""
         self._block: AbstractAsyncContextManager[None] | None = None
 

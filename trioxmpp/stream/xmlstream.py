@@ -25,7 +25,7 @@ from ..protocol.limits import Limits
 from ..protocol.streamevents import Event, Skipped, StreamFooter, StreamHeader
 from ..transport.base import Transport
 from .dictionary import read_bounded
-from .encoding import encoding_of
+from .encoding import StreamEncoding, encoding_of
 from .tracing import Trace, Tracer, xml_logger
 
 __all__ = ["XmlStream"]
@@ -67,6 +67,7 @@ class XmlStream:
     While it is negotiated, one task calls `open`, `send` and `receive_element` in turn. From then on the reader of a
     `StanzaStream` alone calls `receive`, and its writer alone calls `send`. `limits` bound what the server may send.
     `trace` is called with all that is sent and received, secrets left out (`tracing`).
+    `encoding` is how the stream is written; None: as a client's on this transport.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class XmlStream:
         limits: Limits | None = None,
         trace: Trace | None = None,
         logger: logging.Logger = _logger,
+        encoding: StreamEncoding | None = None,
     ) -> None:
         self.logger = logger
         self._tracer = Tracer(trace)
@@ -104,7 +106,7 @@ class XmlStream:
         ended. So the error is below the size of a read.
         """
         self._limits = limits or Limits()
-        self._encoding = encoding_of(transport)
+        self._encoding = encoding or encoding_of(transport)
         self._inbound = self._encoding.inbound(self._limits)
         self._begun = 0.0  # when the element began that has not ended
         self._progress = -math.inf  # when the transport last took something after it had made us wait
@@ -144,6 +146,24 @@ class XmlStream:
         element that is sent along, for a server that need not be heard first. Raises ConnectionError. Cancelling
         leaves a stream that is useless but for `aclose`.
         """
+        header = await self._begin(from_, follow)
+        if header.version is None:
+            raise self._refuse(StreamCondition.UNSUPPORTED_VERSION, "the server does not speak XMPP 1.0")
+        self.header = header
+        features = await self.receive_features()
+        assert features is not None
+        return features
+
+    async def open_without_features(self) -> StreamHeader:
+        """Begin a stream of the time before XMPP 1.0, as that of a component is (XEP-0114); return the server's header.
+
+        Raises ConnectionError. Cancelling leaves a stream that is useless but for `aclose`.
+        """
+        self.header = await self._begin(None)
+        return self.header
+
+    async def _begin(self, from_: str | None, follow: bytes = b"") -> StreamHeader:
+        """Send our header, and return that of the server."""
         self._inbound = self._encoding.inbound(self._limits)
         self.header = None
         beginning = self._encoding.header(to=self.domain, from_=from_, lang=self.lang)
@@ -151,12 +171,7 @@ class XmlStream:
         header = await self._receive_event()
         if not isinstance(header, StreamHeader):
             raise self._refuse(StreamCondition.BAD_FORMAT, "the stream did not begin with a stream header")
-        if header.version is None:
-            raise self._refuse(StreamCondition.UNSUPPORTED_VERSION, "the server does not speak XMPP 1.0")
-        self.header = header
-        features = await self.receive_features()
-        assert features is not None
-        return features
+        return header
 
     async def receive_features(self, instead: str | None = None) -> StreamFeatures | None:
         """Return what the server offers, which it says next; or None if it says an element of the tag `instead` first.

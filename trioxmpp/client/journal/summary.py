@@ -27,7 +27,7 @@ class SessionSummary:
         management = resumable(session)
         if management is None:
             return cls(None, (0, 0), (), login)
-        requests = tuple(PendingRequest(id_, to) for to, id_ in session.replies.pending())
+        requests = tuple(PendingRequest(id_, to) for to, id_, _ in session.replies.pending())
         return cls(management.granted.id, (management.handled, management.base), requests, login)
 
     @classmethod

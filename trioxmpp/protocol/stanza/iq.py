@@ -13,7 +13,7 @@ from .types import IQType
 __all__ = ["IQ", "ReplyKey", "reply_key"]
 
 #: The peer that answers, and the id (RFC 6120 §8.1.3).
-ReplyKey = tuple[JID | None, str]
+ReplyKey = tuple[JID | None, str, JID | None]
 
 _TYPES = {member.value: member for member in IQType}
 _ERROR, _RESULT = IQType.ERROR, IQType.RESULT
@@ -92,12 +92,14 @@ class IQ(Stanza):
         return iq
 
 
-def reply_key(peer: JID | None, id: str, local_jid: JID | None) -> ReplyKey:
+def reply_key(peer: JID | None, id: str, local_jid: JID | None, own: JID | None = None) -> ReplyKey:
     """Return the key that a request *to* `peer` and its reply *from* `peer` share, and that no other reply has.
+
+    `own` is the address of ours that asks, and that the reply is *to*, where many share a stream: a component's.
 
     Only our own bare JID and an absent address are aliases: a server may answer a request to either with either
     (RFC 6120 §8.1.2.1). Our own full JID, our server's domain and all other addresses stand for themselves.
     """
     if peer is not None and local_jid is not None and peer == local_jid.bare:
         peer = None
-    return peer, id
+    return peer, id, own

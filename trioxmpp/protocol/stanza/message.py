@@ -93,9 +93,16 @@ class Message(Stanza):
         self.subjects.clear()
         self.subjects.update(texts)
 
-    def reply(self, body: str | Mapping[str, str] | None = None, *, payloads: Iterable[Any] = ()) -> Message:
+    def reply(
+        self,
+        body: str | Mapping[str, str] | None = None,
+        *,
+        from_: JID | str | None = None,
+        payloads: Iterable[Any] = (),
+    ) -> Message:
         """Return a message of the same type and thread to the sender of this one; to the room, for a groupchat message.
 
+        A component says by `from_` which of its addresses answers; a client leaves that to its server.
         Raises ValueError for a message of type error, which must not be answered (RFC 6120 §8.3.1).
         """
         if self.type is _ERROR:
@@ -103,7 +110,7 @@ class Message(Stanza):
         to = self.from_
         if to is not None and self.type is _GROUPCHAT:
             to = to.bare
-        return Message(to=to, type=self.type, body=body, thread=self.thread, payloads=payloads)
+        return Message(to=to, from_=from_, type=self.type, body=body, thread=self.thread, payloads=payloads)
 
     def make_error(self, error: XMPPError) -> Message:
         """Return the error stanza that tells the sender of this message why it was refused (RFC 6120 §8.3).

@@ -102,10 +102,19 @@ class ReplyTable:
         return len(self._waiters)
 
     def expect(
-        self, to: JID | None, id: str, local_jid: JID | None, on_reply: Callable[[IQ], None] | None = None
+        self,
+        to: JID | None,
+        id: str,
+        local_jid: JID | None,
+        on_reply: Callable[[IQ], None] | None = None,
+        *,
+        own: JID | None = None,
     ) -> ReplyWaiter:
-        """Listen for the reply to a request with this recipient and id. ValueError if another waiter does already."""
-        key = reply_key(to, id, local_jid)
+        """Listen for the reply to a request with this recipient and id. ValueError if another waiter does already.
+
+        `own` is which of our addresses asks, if the stream is that of a component.
+        """
+        key = reply_key(to, id, local_jid, own)
         if key in self._waiters:
             raise ValueError(f"only one listener allowed for replies from {to} with id {id!r}")
         waiter = ReplyWaiter(self, key, on_reply)
@@ -119,14 +128,16 @@ class ReplyTable:
         """The peers and ids of the replies that are missing, the oldest first."""
         return list(self._waiters)
 
-    def expects(self, to: JID | None, id: str, local_jid: JID | None) -> bool:
+    def expects(self, to: JID | None, id: str, local_jid: JID | None, *, own: JID | None = None) -> bool:
         """Whether a waiter listens for the reply to a request with this recipient and id."""
-        return reply_key(to, id, local_jid) in self._waiters
+        return reply_key(to, id, local_jid, own) in self._waiters
 
-    def deliver(self, reply: IQ, local_jid: JID | None, malformed: ErroneousStanza | None = None) -> bool:
+    def deliver(
+        self, reply: IQ, local_jid: JID | None, malformed: ErroneousStanza | None = None, *, own: JID | None = None
+    ) -> bool:
         """Give `reply` to the task that waits for it, as an error if it is `malformed`. Return whether one does."""
         assert reply.id is not None
-        waiter = self._waiters.get(reply_key(reply.from_, reply.id, local_jid))
+        waiter = self._waiters.get(reply_key(reply.from_, reply.id, local_jid, own))
         if waiter is None:
             return False
         if malformed is not None:

@@ -30,9 +30,17 @@ __all__ = ["Router"]
 class Router:
     """The registries of a `StanzaStream`. They outlive its sessions. IQs pass no filter, in neither direction."""
 
-    def __init__(self, local_jid: JID | None, start_soon: Callable[..., None], logger: logging.Logger) -> None:
+    def __init__(
+        self,
+        local_jid: JID | None,
+        start_soon: Callable[..., None],
+        logger: logging.Logger,
+        domain: JID | None = None,
+    ) -> None:
         self.local_jid = local_jid
         """Our own address, as far as it is known."""
+        self.domain = domain
+        """The domain for which we speak, if we are a component; None if we are a client."""
         self._start_soon = start_soon
         self._logger = logger
         self.turns = Turns()
@@ -86,7 +94,9 @@ class Router:
 
     def route(self, stanza: Message | Presence | IQ, session: SessionState, octets: int = 0) -> None:
         """Hand an inbound stanza with its size to what it concerns. Raises only what a filter raises."""
-        if isinstance(stanza, Message):
+        if self.domain is not None and not self._is_for_us(stanza):
+            self._logger.warning("ignored: a stanza to or from an address that it cannot have: %r", stanza)
+        elif isinstance(stanza, Message):
             self._route_message(stanza, session, octets)
         elif isinstance(stanza, Presence):
             self._route_presence(stanza, session, octets)
@@ -94,6 +104,28 @@ class Router:
             self.requests.dispatch(stanza, session, self._start_soon, octets)
         else:
             self._deliver(stanza, session)
+
+    def own(self, address: JID | None) -> JID | None:
+        """Return which address of ours takes part, if we have many of them; None if we are a client."""
+        return None if self.domain is None else address
+
+    def check_sender(self, stanza: Message | Presence | IQ) -> None:
+        """Check that a component sends in the name of its own domain, and to some address (XEP-0114 §3).
+
+        Raises ValueError. The server would end the stream for that, with all that is under way.
+        """
+        if self.domain is None:
+            return
+        if stanza.from_ is None or stanza.from_.domain != self.domain.domain:
+            raise ValueError(f"a component sends from an address of its own domain, {self.domain}, not {stanza.from_}")
+        if stanza.to is None:
+            raise ValueError("a component has no account: each of its stanzas needs an address in `to`")
+
+    def _is_for_us(self, stanza: Message | Presence | IQ) -> bool:
+        """Return whether a stanza has a sender, and is for our domain."""
+        assert self.domain is not None
+        to = stanza.to
+        return stanza.from_ is not None and to is not None and to.domain == self.domain.domain
 
     def _route_message(self, message: Message, session: SessionState, octets: int) -> None:
         result: Message | None = message
@@ -103,7 +135,7 @@ class Router:
             result = self.service_inbound_message_filter.filter(result)
         if result is not None and self.app_inbound_message_filter.chain:
             result = self.app_inbound_message_filter.filter(result)
-        if result is None or (self.claims.messages and self.claims.take_message(result)):
+        if result is None or (self.claims.messages and self.claims.take_message(result, self.own(result.to))):
             return
         if self.on_message_received.listeners:
             self._octets = octets
@@ -118,7 +150,7 @@ class Router:
             result = self.service_inbound_presence_filter.filter(result)
         if result is not None and self.app_inbound_presence_filter.chain:
             result = self.app_inbound_presence_filter.filter(result)
-        if result is None or (self.claims.messages and self.claims.take_presence(result)):
+        if result is None or (self.claims.messages and self.claims.take_presence(result, self.own(result.to))):
             return
         if self.on_presence_received.listeners:
             self._octets = octets
@@ -128,7 +160,7 @@ class Router:
     def refuse(self, problem: ErroneousStanza, session: SessionState) -> None:
         """Deal with a stanza that cannot be understood: tell the task that waits for it, or the sender of a request."""
         partial = problem.partial
-        if not isinstance(partial, IQ):
+        if not isinstance(partial, IQ) or (self.domain is not None and not self._is_for_us(partial)):
             self._logger.warning("ignored: %s", problem)
         elif partial.type is IQType.RESULT or partial.type is IQType.ERROR:
             self._deliver(partial, session, problem)
@@ -137,7 +169,7 @@ class Router:
 
     def _deliver(self, reply: IQ, session: SessionState, problem: ErroneousStanza | None = None) -> None:
         """Give a reply to the task that waits for it. Strangers can send replies: not each one gets a line."""
-        if not session.replies.deliver(reply, self.local_jid, problem):
+        if not session.replies.deliver(reply, self.local_jid, problem, own=self.own(reply.to)):
             self._unexpected += 1
             if not self._unexpected & (self._unexpected - 1):
                 self._logger.warning("unexpected reply: %.300s (number %d of such)", repr(reply), self._unexpected)

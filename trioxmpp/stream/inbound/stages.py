@@ -24,6 +24,10 @@ __all__ = ["Claims", "Stage", "Stages"]
 _logger = logging.getLogger(__name__)
 
 S = TypeVar("S", Message, Presence)
+F = TypeVar("F")
+
+#: The sender of the stanzas, and the address of a component that they are to; None: any of our addresses
+Claim = tuple[JID, JID | None]
 
 
 class Stage(enum.IntEnum):
@@ -81,44 +85,54 @@ class Stages(Generic[S]):
 
 
 class Claims:
-    """Bare JIDs whose stanzas all go to one service: a room's, say. One dictionary look-up for each stanza."""
+    """Bare JIDs whose stanzas all go to one service: a room's, say. One dictionary look-up for each stanza.
+
+    For a component, a claim may be for the stanzas to one address of ours only: each of its users may be in that room.
+    """
 
     def __init__(self, logger: logging.Logger = _logger) -> None:
         self._logger = logger
-        self.messages: dict[JID, Callable[[Message], object]] = {}
+        self.messages: dict[Claim, Callable[[Message], object]] = {}
         """Where the messages of each JID that is claimed go. Only `claim` changes it."""
-        self._presences: dict[JID, Callable[[Presence], object]] = {}
+        self._presences: dict[Claim, Callable[[Presence], object]] = {}
 
     def __contains__(self, jid: JID) -> bool:
-        return jid.bare in self.messages
+        return (jid.bare, None) in self.messages
 
     @contextmanager
     def claim(
-        self, jid: JID, on_message: Callable[[Message], object], on_presence: Callable[[Presence], object]
+        self,
+        jid: JID,
+        on_message: Callable[[Message], object],
+        on_presence: Callable[[Presence], object],
+        own: JID | None = None,
     ) -> Iterator[None]:
-        """All messages and presences from `jid` go to these functions while the block runs. ValueError if claimed."""
+        """All messages and presences from `jid` go to these functions while the block runs. ValueError if claimed.
+
+        With `own`, only those to that address of ours; they precede a claim for all addresses.
+        """
         if is_async(on_message) or is_async(on_presence):
             raise TypeError("what takes claimed stanzas is a plain function: nothing may be awaited on their way")
-        jid = jid.bare
-        if jid in self.messages:
-            raise ValueError(f"{jid} is claimed already")
-        self.messages[jid], self._presences[jid] = on_message, on_presence
+        key = (jid.bare, None if own is None else own.bare)
+        if key in self.messages:
+            raise ValueError(f"{jid.bare} is claimed already{'' if own is None else f' for {own.bare}'}")
+        self.messages[key], self._presences[key] = on_message, on_presence
         try:
             yield
         finally:
-            del self.messages[jid], self._presences[jid]
+            del self.messages[key], self._presences[key]
 
-    def take_message(self, message: Message) -> bool:
+    def is_claimed(self, jid: JID, own: JID) -> bool:
+        """Return whether the stanzas from the bare JID of `jid` to `own` have a claim of their own."""
+        return (jid.bare, own.bare) in self.messages
+
+    def take_message(self, message: Message, own: JID | None = None) -> bool:
         """Hand `message` to the service that claimed its sender; return whether there is one."""
-        if message.from_ is None:
-            return False
-        return self._call(self.messages.get(message.from_.bare), message)
+        return message.from_ is not None and self._call(_claimant(self.messages, message.from_.bare, own), message)
 
-    def take_presence(self, presence: Presence) -> bool:
+    def take_presence(self, presence: Presence, own: JID | None = None) -> bool:
         """Hand `presence` to the service that claimed its sender; return whether there is one."""
-        if presence.from_ is None:
-            return False
-        return self._call(self._presences.get(presence.from_.bare), presence)
+        return presence.from_ is not None and self._call(_claimant(self._presences, presence.from_.bare, own), presence)
 
     def _call(self, function: Callable[[S], object] | None, stanza: S) -> bool:
         if function is None:
@@ -128,3 +142,9 @@ class Claims:
         except Exception:
             self._logger.exception("dropped %r: the service that claimed its sender failed", stanza)
         return True
+
+
+def _claimant(claims: dict[Claim, F], sender: JID, own: JID | None) -> F | None:
+    """Return the function that a stanza from `sender` goes to. `own` is for which address of ours, for a component."""
+    function = None if own is None else claims.get((sender, own.bare))
+    return claims.get((sender, None)) if function is None else function

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol
 
 import trio
@@ -49,9 +50,17 @@ class Writer:
 
     Stanzas that wait when the writer wakes go out at once. With stream management a stanza counts as sent *before* its
     bytes are offered to the transport: its acknowledgement may be here before the call that sends it has returned.
+    `ask` has a server without stream management say how far it is.
     """
 
-    def __init__(self, link: Link, filters: OutboundFilters, ack_after: int, logger: logging.Logger = _logger) -> None:
+    def __init__(
+        self,
+        link: Link,
+        filters: OutboundFilters,
+        ack_after: int,
+        ask: Callable[[], object],
+        logger: logging.Logger = _logger,
+    ) -> None:
         self._logger = logger
         self._resending: deque[bytes] = deque()
         """After a resumption: what is in flight and was not sent again yet."""
@@ -65,6 +74,7 @@ class Writer:
         self._xmlstream = link.xmlstream
         self._filters = filters
         self._ack_after = ack_after
+        self._ask = ask
         self.footer_written = False
         """Whether the footer is written: stanzas that arrive now are not acknowledged any more."""
         self._awaits_enabled = False
@@ -92,6 +102,8 @@ class Writer:
                 self._session.offering()
                 await self._xmlstream.send(*batch)
                 self._session.written()
+                if self._session.unconfirmed is not None and self._session.unconfirmed.is_ping_due:
+                    self._ask()
             if self._failure is not None:
                 raise self._failure
 

@@ -72,6 +72,12 @@ LISTEN = """\
      request_handlers: {/xmpp-websocket: ejabberd_http_ws, /upload: mod_http_upload}}
 """
 
+#: A listener for components, once for each address.
+LISTEN_TO_COMPONENTS = """\
+  - {port: @COMPONENT_PORT@, ip: "@ADDRESS@", module: ejabberd_service, access: all, shaper_rule: none,
+     hosts: @HOSTS@}
+"""
+
 #: Tokens (XEP-0484) have a module of their own from 24.10 on.
 FAST = (24, 10), "  mod_auth_fast: {}\n"
 
@@ -102,6 +108,11 @@ class Ejabberd(RealServer):
     def _configure(self) -> None:
         certificates = "true" if "EXTERNAL" in self.mechanisms else "false"
         listen = [self._fill(LISTEN, ADDRESS=address, CERTIFICATES=certificates) for address in self.addresses]
+        if self.component is not None:
+            # One domain: a component gets the stanzas of all that its listener names, whichever it has logged in for.
+            domain, secret = map(json.dumps, self.component)
+            more = {"HOSTS": f"{{{domain}: {{password: {secret}}}}}"}
+            listen += [self._fill(LISTEN_TO_COMPONENTS, ADDRESS=address, **more) for address in self.addresses]
         configuration = self._fill(CONFIGURATION, LISTEN="".join(listen), ARCHIVE="always" if self.archive else "never")
         since, module = FAST
         if self.fast and self.version >= since:

@@ -25,6 +25,8 @@ c2s_ports = { @PORT@ }
 c2s_direct_tls_ports = { @TLS_PORT@ }
 http_ports = { @HTTP_PORT@ }
 https_ports = { @HTTPS_PORT@ }
+component_ports = { @COMPONENT_PORT@ }
+component_interfaces = { @ADDRESSES@ }
 modules_disabled = { "s2s"; "s2s_auth_certs" }
 modules_enabled = {
     "blocklist"; "bookmarks"; "carbons"; "csi"; "csi_simple"; "disco"; "iq"; "mam"; "message"; "offline"; "pep";
@@ -72,6 +74,11 @@ Component "upload.@DOMAIN@" "http_file_share"
     http_file_share_access = { "@DOMAIN@" }
 """
 
+COMPONENT = """
+Component "@NAME@"
+    component_secret = @SECRET@
+"""
+
 
 #: Ask clients for a certificate, and accept those without.
 VERIFY = """\
@@ -108,6 +115,9 @@ class Prosody(RealServer):
             # Passwords in the clear, so that the server offers all its mechanisms.
             AUTHENTICATION="ccert" if external else "internal_plain",
         )
+        if self.component is not None:
+            name, secret = self.component
+            configuration += self._fill(COMPONENT, NAME=name, SECRET=json.dumps(secret, ensure_ascii=False))
         self._write("prosody.cfg.lua", configuration)
         # Prosody reads an account at login, from a file whose name is escaped like this.
         accounts = "data/" + re.sub("[^A-Za-z0-9]", lambda found: f"%{ord(found[0]):02x}", DOMAIN) + "/accounts"

@@ -45,7 +45,8 @@ class RealServer(abc.ABC):
     `accounts` are the passwords by user name; `mechanisms` are the SASL mechanisms on offer (None: all that the server
     supports and that take a password); with EXTERNAL among them, a user with a certificate needs no password. `archive`
     is whether every message is archived (XEP-0313), which costs most of the throughput. `sasl2` and `fast` are whether
-    it offers XEP-0388 and XEP-0484, if it supports them; ejabberd always offers the former. `tree` is the folder into
+    it offers XEP-0388 and XEP-0484, if it supports them; ejabberd always offers the former. `component`
+    is the domain of its component, and the secret (XEP-0114). `tree` is the folder into
     which the server was unpacked with all that it needs; None: it is installed.
 
     Raises `ServerError` if there is no such server. Entering the block raises it if the server is not ready in a
@@ -68,6 +69,7 @@ class RealServer(abc.ABC):
         archive: bool = False,
         sasl2: bool = True,
         fast: bool = True,
+        component: tuple[str, str] | None = None,
         tree: Path | str | None = None,
     ) -> None:
         self.tree = SYSTEM if tree is None else Tree(Path(tree).resolve())
@@ -78,7 +80,9 @@ class RealServer(abc.ABC):
         self.accounts = dict(accounts if accounts is not None else {"romeo": "montague", "juliet": "capulet"})
         self.addresses = loopback()
         """The addresses at which it listens: 127.0.0.1, and ::1 if this machine has it."""
-        self.port, self.tls_port, self.http_port, self.https_port = free_ports(4)
+        self.component = component
+        ports = free_ports(5)
+        self.port, self.tls_port, self.http_port, self.https_port, self.component_port = ports
         self.sm_timeout = sm_timeout
         self.mechanisms = MECHANISMS if mechanisms is None else tuple(mechanisms)
         self.archive = archive
@@ -104,6 +108,11 @@ class RealServer(abc.ABC):
     def tls_endpoint(self) -> str:
         """The endpoint for connections that begin with TLS (XEP-0368)."""
         return f"xmpps://127.0.0.1:{self.tls_port}"
+
+    @property
+    def component_endpoint(self) -> str:
+        """The endpoint for components (XEP-0114), in plaintext."""
+        return f"xmpp://127.0.0.1:{self.component_port}"
 
     @property
     def ws_endpoint(self) -> str:
@@ -241,6 +250,7 @@ class RealServer(abc.ABC):
             "PORT": self.port,
             "TLS_PORT": self.tls_port,
             "HTTP_PORT": self.http_port,
+            "COMPONENT_PORT": self.component_port,
             "HTTPS_PORT": self.https_port,
             "SM_TIMEOUT": self.sm_timeout,
             "END_POINT": self._authority.end_point,

@@ -1,0 +1,74 @@
+"""The block of a client: the supervisor in the background, the services around the body, and a proper end."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import trio
+
+from ..stream.bare import bare, reraise
+from .client import Client
+from .steps import preparing
+from .supervisor import Supervisor
+
+__all__ = ["Service", "client_block"]
+
+Service = Callable[[Any], AbstractAsyncContextManager[Any]]
+
+
+@asynccontextmanager
+async def client_block(
+    client: Client, supervisor: Supervisor, services: Iterable[Service], close_timeout: float
+) -> AsyncIterator[None]:
+    """A block during which the supervisor keeps `client` connected; `services` are entered before the body.
+
+    Leaving it waits until everything is sent, and closes the stream, in `close_timeout` seconds at most. An
+    error that ends the client cancels the body, and leaves the block bare.
+    """
+    async with _supervised(supervisor):
+        async with AsyncExitStack() as stack:
+            await _enter(client, services, stack, supervisor)
+            yield
+        if supervisor.ended is None:  # what was suspended, or closed by the application, has nothing to finish
+            await _finish(client, close_timeout)
+        await trio.lowlevel.checkpoint()  # a body that the end of the client has cancelled notices it now
+
+
+@asynccontextmanager
+async def _supervised(supervisor: Supervisor) -> AsyncIterator[None]:
+    """A block with the supervisor in the background. An error that ends the client leaves the block bare."""
+    with bare() as inside:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(supervisor.run, nursery)
+            try:
+                # Not sooner: until start() returns, cancelling the caller must cancel the supervisor.
+                supervisor.shield()
+                with inside, supervisor.body:
+                    yield
+            except Exception as exc:
+                if supervisor.failure is not None:
+                    exc.add_note(f"(the XMPP session had already ended: {supervisor.failure!r})")
+                raise
+            finally:
+                with trio.CancelScope(shield=True):
+                    await supervisor.close()
+    if supervisor.failure is not None and supervisor.body.cancelled_caught:
+        reraise(supervisor.failure)
+
+
+async def _enter(client: Client, services: Iterable[Service], stack: AsyncExitStack, supervisor: Supervisor) -> None:
+    """Enter the services, in order; then have them set up the first session."""
+    with preparing(supervisor.first):
+        for service in services:
+            await stack.enter_async_context(service(client))
+    supervisor.services_entered()
+    await supervisor.wait_first_session()
+
+
+async def _finish(client: Client, patience: float) -> None:
+    """Wait until everything is sent, and close the stream properly."""
+    with trio.move_on_after(patience):
+        await client.drain()
+        await client.stream.aclose()

@@ -1,0 +1,303 @@
+"""One conversation: what we say in it, and what is said."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Any
+
+import trio
+
+from ...client import Client, Signal, Subscription, supervised
+from ...jid import JID
+from ...protocol.elements import chat_states, markers, muc, receipts, replies
+from ...protocol.elements.correction import Replace
+from ...protocol.elements.fallback import Body, Fallback
+from ...protocol.elements.hints import NoStore, Store
+from ...protocol.elements.reactions import Reactions
+from ...protocol.elements.retraction import NS as RETRACTION
+from ...protocol.elements.retraction import Retract
+from ...protocol.elements.stanza_ids import OriginId
+from ...protocol.stanza import Message, MessageType
+from ...record import record
+from ..provenance import Account, Sender
+from .book import MAX_REACTION_LENGTH, MAX_REACTIONS, Book
+from .fallbacks import quote
+from .lines import Delivery, Entry, Line, TalkEvent
+
+__all__ = ["Composition", "Conversation", "OwnEntry"]
+
+#: Seconds without a key after which a person has paused.
+PAUSED_AFTER = 30.0
+
+#: The text that clients show which know no retractions.
+RETRACTED_TEXT = "A message was retracted, but your client does not support that."
+
+
+class _Source(Enum):
+    OWN = "this conversation has sent it"
+
+
+@record
+class OwnEntry:
+    """A message of this client, noted before a timeline or a room tells of it."""
+
+    message: Message
+    peer: JID
+    sender: Sender
+    sent: datetime
+    by_us: bool = True
+    archive_id: str | None = None
+    caught_up: bool = True
+    source: Enum = _Source.OWN
+
+
+class Composition:
+    """A message that a person is writing; `key_pressed` says that the person goes on."""
+
+    def __init__(self) -> None:
+        self.state: chat_states.ChatState = chat_states.Composing()
+        self.changed = trio.Event()
+
+    def key_pressed(self) -> None:
+        """Record that the person has pressed a key."""
+        changed, self.changed = self.changed, trio.Event()
+        changed.set()
+
+
+class Conversation:
+    """A conversation with `peer`: a bare JID, a room, or the full JID of an occupant for private messages in a room.
+
+    `lines` is what was said, as it stands now; ``async with talk.events() as events`` gives each change.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        peer: JID,
+        *,
+        is_room: bool = False,
+        receipts: bool = True,
+        markers: bool = True,
+        visible: Callable[[], bool] = lambda: True,
+        capacity: int = 2_000,
+    ) -> None:
+        self.peer = peer
+        self.on_event: Signal[TalkEvent] = Signal()
+        """Emits each change of the conversation."""
+        self.book = Book(peer, is_room=is_room, capacity=capacity)
+        """The conversation as values."""
+        self._client = client
+        self._is_private = not is_room and peer.resource is not None
+        self._type = MessageType.GROUPCHAT if is_room else MessageType.CHAT
+        self._wants_receipts = receipts and not is_room and not self._is_private
+        self._wants_markers = markers
+        self._visible = visible
+        self._changed = trio.lowlevel.ParkingLot()
+        self._said = 0
+
+    def __repr__(self) -> str:
+        return f"<Conversation with {self.peer}, {len(self.book.lines)} lines>"
+
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        """The lines as they stand now, the oldest first."""
+        return self.book.lines
+
+    def line(self, id: str) -> Line | None:
+        """Return the line of that id as it stands now, or None."""
+        return self.book.get(id)
+
+    def events(self, *, capacity: int = 10_000) -> Subscription[TalkEvent]:
+        """``async with`` block that gives an inbox of the changes that come."""
+        return self.on_event.subscribe(capacity)
+
+    def apply(self, entry: Entry) -> None:
+        """Note a message, of either side, and tell what it changes."""
+        self.tell(self.book.apply(entry))
+
+    def tell(self, events: Collection[TalkEvent]) -> None:
+        """Emit events, and wake the tasks that wait for one."""
+        for event in events:
+            self.on_event.emit(event)
+        self._changed.unpark_all()
+
+    # --- what we say
+
+    async def say(self, text: str, *, reply_to: Line | None = None, thread: str | None = None) -> Line:
+        """Say something; return the line. With a store the message is written down before this returns.
+
+        A reply quotes the text that it answers, for clients that do not know replies (XEP-0461). Raises ValueError for
+        a text that XML cannot carry, and what `Client.send` or `Client.post` raises. If cancelled, it may be sent all
+        the same.
+        """
+        message = self._message(text, thread=thread or (None if reply_to is None else reply_to.thread))
+        if reply_to is not None:
+            quoted = quote(reply_to.text or "")
+            message.body = quoted + text
+            fallback = Fallback(for_=replies.NS, bodies=(Body(start=0, end=len(quoted)),))
+            message.payloads += [replies.Reply(id=reply_to.id, to=self._author(reply_to)), fallback]
+        return await self._speak(message)
+
+    async def correct(self, line: Line, text: str) -> Line:
+        """Replace what we said (XEP-0308); return the line as it is then. Raises and is cancelled as `say`.
+
+        ValueError for a line of another author.
+        """
+        self._check_ours(line)
+        original = self._current(line)
+        first = self._original_id(original)
+        message = self._message(text, thread=original.thread)
+        message.payloads.append(Replace(id=first))
+        await self._speak(message)
+        return self._current(line)
+
+    async def retract(self, line: Line) -> Line:
+        """Take back what we said (XEP-0424). Others may have seen it. Raises and is cancelled as `correct`."""
+        self._check_ours(line)
+        fallback = Fallback(for_=RETRACTION)
+        message = self._bare_message(Retract(id=self._current(line).id), fallback, Store(), body=RETRACTED_TEXT)
+        await self._send_and_note(message)
+        return self._current(line)
+
+    async def react(self, line: Line, reactions: Collection[str]) -> Line:
+        """React to a line by these emoji, in place of our reactions so far; none takes them back (XEP-0444).
+
+        Raises ValueError for more than six, or for one of more than 32 characters; otherwise as `say`.
+        """
+        chosen = tuple(dict.fromkeys(reactions))
+        if len(chosen) > MAX_REACTIONS or any(not 0 < len(each) <= MAX_REACTION_LENGTH for each in chosen):
+            raise ValueError(f"at most {MAX_REACTIONS} reactions, each of 1 to {MAX_REACTION_LENGTH} characters")
+        message = self._bare_message(Reactions(id=self._current(line).id, reactions=chosen), Store())
+        await self._send_and_note(message)
+        return self._current(line)
+
+    async def displayed(self, line: Line) -> None:
+        """Say that everything up to this line of another was seen (XEP-0333), if its sender wants to know.
+
+        Raises and is cancelled as `say`.
+        """
+        if line.by_us or not self._wants_markers or line.message.get(markers.Markable) is None:
+            await trio.lowlevel.checkpoint()
+            return
+        message = self._bare_message(markers.Displayed(id=line.id), Store())
+        await self._send_and_note(message)
+
+    async def wait_received(self, line: Line) -> Line:
+        """Wait until the other side has received a line of ours; return it as it is then.
+
+        Raises the `XMPPError` of the server or the other side if it could not be delivered, or the exception with which
+        it could not be sent. Cancelling changes nothing.
+        """
+        await trio.lowlevel.checkpoint()
+        while (now := self._current(line)).delivery is Delivery.SENT:
+            await self._changed.park()
+        if now.delivery is Delivery.FAILED:
+            assert now.error is not None
+            raise now.error
+        return now
+
+    @asynccontextmanager
+    async def typing(self, *, paused_after: float = PAUSED_AFTER) -> AsyncIterator[Composition]:
+        """A block during which a person is writing a message (XEP-0085); gives a `Composition`.
+
+        After `paused_after` seconds without ``composition.key_pressed()`` the person has paused. At the end of the
+        block the other side is told so, unless something was said in it. Nothing is told to a peer that has never sent
+        a chat state, nor while we are invisible. Raises what `Client.send` raises.
+        """
+        composition, before = Composition(), self._said
+
+        async def follow() -> None:
+            while True:
+                changed = composition.changed
+                with trio.move_on_after(paused_after) as scope:
+                    await changed.wait()
+                if scope.cancelled_caught:
+                    await self._tell_state(composition, chat_states.Paused())
+                    await changed.wait()
+                    await self._tell_state(composition, chat_states.Composing())
+
+        await self._send_state(composition.state)
+        async with supervised(self._client, follow, name="conversation"):
+            yield composition
+        if self._said == before and not isinstance(composition.state, chat_states.Paused):
+            await self._send_state(chat_states.Paused())
+
+    async def set_state(self, state: chat_states.ChatState) -> None:
+        """Tell the other side that we are active, inactive or gone (XEP-0085), under the conditions of `typing`."""
+        await self._send_state(state)
+
+    # --- how
+
+    async def _tell_state(self, composition: Composition, state: chat_states.ChatState) -> None:
+        composition.state = state
+        await self._send_state(state)
+
+    async def _send_state(self, state: chat_states.ChatState) -> None:
+        if self.book.knows_states and self._visible():
+            await self._client.send(self._bare_message(state, NoStore(), has_id=False))
+        else:
+            await trio.lowlevel.checkpoint()
+
+    def _message(self, text: str, *, thread: str | None) -> Message:
+        payloads: list[Any] = []
+        if self._visible():
+            payloads.append(chat_states.Active())
+        if self._wants_receipts:
+            payloads.append(receipts.Request())
+        if self._wants_markers:
+            payloads.append(markers.Markable())
+        return self._bare_message(*payloads, body=text, thread=thread)
+
+    def _bare_message(
+        self, *payloads: Any, body: str | None = None, thread: str | None = None, has_id: bool = True
+    ) -> Message:
+        message = Message(to=self.peer, type=self._type, body=body, thread=thread, payloads=payloads)
+        if self._is_private:
+            message.payloads.append(muc.Occupant())  # XEP-0045 §7.5
+        if has_id:
+            message.id = secrets.token_urlsafe(15)
+            message.payloads.append(OriginId(id=message.id))
+        return message
+
+    async def _speak(self, message: Message) -> Line:
+        self._said += 1
+        await self._send_and_note(message)
+        assert message.id is not None
+        line = self.book.get(message.id)
+        assert line is not None
+        return line
+
+    async def _send_and_note(self, message: Message) -> None:
+        """Send durably if there is a store, else wait until it is sent."""
+        message.validate()
+        # Noted before it is sent: a receipt or an error may be here before the sending task runs again.
+        self.apply(OwnEntry(message, self.peer, Account(self._client.jid.bare), datetime.now(UTC)))
+        try:
+            if self._client.durable:
+                await self._client.post(message)
+            else:
+                await self._client.send(message)
+        except Exception as exc:
+            assert message.id is not None
+            self.tell([*self.book.not_sent(message.id, exc)])
+            raise
+
+    def _author(self, line: Line) -> JID | None:
+        return line.message.from_ or (self._client.jid.bare if line.by_us else None)
+
+    def _current(self, line: Line) -> Line:
+        names = (line.id, line.message.id)
+        return next((now for name in names if name and (now := self.book.get(name)) is not None), line)
+
+    def _original_id(self, line: Line) -> str:
+        """Return the id of what was said first: a correction of a correction names that, too (XEP-0308 §4)."""
+        replaced = line.message.get(Replace)
+        return replaced.id if replaced is not None and line.corrected else line.message.id or line.id
+
+    def _check_ours(self, line: Line) -> None:
+        if not line.by_us:
+            raise ValueError("only the author of a message corrects or retracts it")

@@ -1,0 +1,111 @@
+"""The conversation in a room (XEP-0045), in the words of all others."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from datetime import datetime
+from enum import Enum
+
+from ...client import supervised
+from ...jid import JID
+from ...protocol.stanza import Message
+from ...record import record
+from ...xep.muc import MessageModerated, Occupant, Room, RoomBack, RoomEntry, RoomMessage
+from .. import provenance
+from ..provenance import Sender
+from .conversation import Conversation
+
+__all__ = ["RoomConversation", "open_room_conversation"]
+
+#: Occupants whose stay is known at a time: those that have spoken last.
+MAX_STAYS = 2_000
+
+
+@record
+class _SpokenEntry:
+    """A message in a room, as an `Entry`."""
+
+    message: Message
+    peer: JID
+    sender: Sender
+    by_us: bool
+    sent: datetime
+    archive_id: str | None
+    caught_up: bool
+    source: Enum
+
+
+class RoomConversation(Conversation):
+    """The conversation in a room. Its verbs return when the room has reflected what we said."""
+
+    def __init__(self, room: Room, *, markers: bool, capacity: int) -> None:
+        super().__init__(room.client, room.jid, is_room=True, markers=markers, capacity=capacity)
+        self._room = room
+        self._stays: OrderedDict[int, tuple[Occupant, int]] = OrderedDict()
+        self._count = 0
+
+    async def _send_and_note(self, message: Message) -> None:
+        self.apply(self._entry(await self._room.say(message)))
+
+    def take(self, event: object) -> None:
+        """Note what an event of the room tells."""
+        match event:
+            case RoomMessage(entry=entry):
+                self.apply(self._entry(entry))
+            case RoomBack(missed=missed):
+                self._take_all(missed)
+            case MessageModerated(id=id):
+                self.tell([*self.book.moderated(id)])
+
+    def _take_all(self, entries: Iterable[RoomEntry]) -> None:
+        for entry in entries:
+            self.apply(self._entry(entry, caught_up=False))
+
+    def _entry(self, entry: RoomEntry, *, caught_up: bool = True) -> _SpokenEntry:
+        sender: Sender = provenance.Room(entry.room)
+        if entry.nick is not None:
+            occupant = entry.occupant
+            sender = provenance.Occupant(
+                entry.room,
+                entry.nick,
+                entry.occupant_id,
+                None if occupant is None else occupant.jid,
+                None if occupant is None else self._stay_of(occupant),
+            )
+        return _SpokenEntry(
+            entry.message, entry.room, sender, entry.by_us, entry.sent, entry.archive_id, caught_up, entry.source
+        )
+
+    def _stay_of(self, occupant: Occupant) -> int:
+        """Return a number that is the same for one stay of one occupant: the room block has one object for it."""
+        known = self._stays.get(id(occupant))
+        if known is None:
+            self._count += 1
+            known = self._stays[id(occupant)] = occupant, self._count  # kept, so that its identity is not used again
+            while len(self._stays) > MAX_STAYS:
+                self._stays.popitem(last=False)
+        return known[1]
+
+
+@asynccontextmanager
+async def open_room_conversation(
+    room: Room, *, markers: bool = False, capacity: int = 2_000
+) -> AsyncIterator[Conversation]:
+    """A block with the conversation in a room: ``async with open_room(...) as room, open_room_conversation(room)``.
+
+    It has the same verbs as one with an account; no receipts are sent in a room. `markers` is whether we ask for
+    displayed markers and send them. Its `capacity` last lines are kept. Ends with the room: a verb raises what
+    ``room.say`` raises. Cancelling forgets the conversation.
+    """
+    talk = RoomConversation(room, markers=markers, capacity=capacity)
+
+    async with room.events() as events:
+
+        async def read() -> None:
+            async for event in events:
+                talk.take(event)
+
+        async with supervised(room.client, read, name="conversation"):
+            yield talk
