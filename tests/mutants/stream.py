@@ -580,7 +580,7 @@ MUTANTS = [
     Mutant(
         "what followed <proceed/> in the clear is taken for what came under TLS",
         """
-        if self._unread or self._events:
+        if self._unread:
             self.closed = True
         """,
         """

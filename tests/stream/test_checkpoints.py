@@ -53,6 +53,8 @@ ELSEWHERE = {
     "Client.wait_linked": "test_drain_and_wait_established",
     "Client.post": "tests/client",
     "Client.suspend": "tests/client",
+    "Client.use_credentials": "tests/client",
+    "Client.end_by": "tests/client",
     "Client.forget_token": "tests/client",
     "XmlStream.start_tls": "test_cancelling_a_handshake_leaves_a_stream_that_can_only_be_closed",
 }

@@ -139,6 +139,7 @@ class Session:
     def _check(self, stanza: Message | Presence | IQ) -> None:
         """Check that `stanza` can be enqueued, once there is room. Changes nothing but the stanza."""
         state = self._state
+        state.check_thread()
         if state.ended is not None:
             raise self._lost()
         stanza.validate()
@@ -184,7 +185,6 @@ class Session:
             if on_reply is not None:
                 outcome = on_reply(reply)
 
-        self._state.check_thread()
         self._check(iq)
         await self._state.wait_for_room()
         iq.id = iq.id or new_id()
@@ -223,7 +223,6 @@ class Session:
         Stanzas that are enqueued from now on are sent behind it. A session that ends answers nothing.
         """
         iq = IQ(type=payload.IQ_TYPE, payload=payload, id=new_id())
-        self._state.check_thread()
         self._check(iq)
         self._state.replies.expect(None, cast(str, iq.id), self._core.router.local_jid, on_reply)
         return self._state.enqueue(iq)
