@@ -144,6 +144,11 @@ class Session:
         if state.max_bytes is not None:
             state.check_size(stanza)
 
+    def _check_request(self, iq: IQ) -> None:
+        """Check that a request can be enqueued, before its reply is expected."""
+        self._state.check_thread()
+        self._check(iq)
+
     async def send(
         self,
         stanza: Message | Presence | IQ,
@@ -179,8 +184,7 @@ class Session:
             if on_reply is not None:
                 outcome = on_reply(reply)
 
-        self._state.check_thread()
-        self._check(iq)
+        self._check_request(iq)
         await self._state.wait_for_room()
         iq.id = iq.id or new_id()
         written = None if timeout is None else trio.Event()
@@ -217,8 +221,7 @@ class Session:
         Stanzas that are enqueued from now on are sent behind it. A session that ends answers nothing.
         """
         iq = IQ(type=payload.IQ_TYPE, payload=payload, id=new_id())
-        self._state.check_thread()
-        self._check(iq)
+        self._check_request(iq)
         self._state.replies.expect(None, cast(str, iq.id), self._core.router.local_jid, on_reply)
         return self._state.enqueue(iq)
 
