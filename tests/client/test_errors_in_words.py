@@ -152,7 +152,7 @@ async def test_a_server_without_tls(autojump_clock, road):
     error = await failure(endpoint=road.endpoint)
     assert type(error) is TLSFailure
     assert "the server does not offer TLS" in str(error)
-    assert "somebody in between took the offer away" in str(error)
+    assert "an attacker in between took the offer away" in str(error)
     assert "allow_plaintext=True" in str(error)
 
 
