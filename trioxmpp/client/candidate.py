@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,8 +23,10 @@ from ..errors import (
 from ..protocol.features import StreamFeatures
 from ..protocol.limits import Limits
 from ..record import field, record
+from ..stream.encoding import StreamEncoding
 from ..stream.negotiation.negotiate import NegotiationOptions, Opened, log_in, secure
 from ..stream.negotiation.sasl2 import LoggedIn
+from ..stream.tracing import Trace
 from ..stream.xmlstream import XmlStream
 from ..transport.base import Transport
 from ..transport.discovery import Resolver, discover
@@ -34,9 +37,39 @@ from ..transport.tcp import StreamTransport, find_addresses, open_transport
 from ..transport.tlssessions import TLSSessionCache
 from .race import FAILURES, Search
 
-__all__ = ["Candidate", "CandidateSource", "ConnectAttempt", "Dial", "candidates_for", "discovery", "host_meta"]
+__all__ = [
+    "DEFAULT_STREAMS",
+    "Candidate", "CandidateSource", "ConnectAttempt", "Dial", "StreamSettings", "candidates_for", "discovery",
+    "host_meta",
+]  # fmt: skip
 
 Dial = Callable[[], Awaitable[trio.abc.Stream | Transport]]
+
+
+@record
+class StreamSettings:
+    """How the XML streams of a client are opened and read, and who is told of what they carry."""
+
+    lang: str | None = None
+    limits: Limits = Limits()
+    trace: Trace | None = None
+    logger: logging.Logger = logging.getLogger("trioxmpp")
+
+    def stream(self, transport: Transport, domain: str, encoding: StreamEncoding | None = None) -> XmlStream:
+        """Return an XML stream on `transport` to the server of `domain`. `encoding` is as for `XmlStream`."""
+        return XmlStream(
+            transport,
+            domain,
+            lang=self.lang,
+            limits=self.limits,
+            trace=self.trace,
+            logger=self.logger.getChild("XmlStream"),
+            encoding=encoding,
+        )
+
+
+#: As a client has it that says nothing else.
+DEFAULT_STREAMS = StreamSettings()
 
 
 @record
@@ -50,8 +83,7 @@ class ConnectAttempt:
     nursery: trio.Nursery
     deadline: float
     sessions: TLSSessionCache
-    lang: str | None = None
-    limits: Limits = Limits()
+    streams: StreamSettings
     attempts: list[Attempt] = field(default_factory=list)
     """The failures so far."""
 
@@ -89,9 +121,7 @@ class Candidate:
     async def _open(self) -> None:
         self._xmlstream = None
         self._at(Stage.CONNECTING)
-        xmlstream = self._xmlstream = XmlStream(
-            await self._connect(), self._attempt.domain, lang=self._attempt.lang, limits=self._attempt.limits
-        )
+        xmlstream = self._xmlstream = self._attempt.streams.stream(await self._connect(), self._attempt.domain)
         try:
             self._opened = await secure(xmlstream, self._attempt.options, self._attempt.tls, self._at)
         except BaseException as exc:
@@ -148,7 +178,7 @@ class Candidate:
                 address=self._address,
                 proxy=self._attempt.proxy,
                 report=self._at,
-                max_message=self._attempt.limits.ceiling,
+                max_message=self._attempt.streams.limits.ceiling,
                 session_reuse=self._resumption,
             )
         link = await self.endpoint()

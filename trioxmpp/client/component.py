@@ -11,6 +11,7 @@ A `Component` is a `Client` whose address is a domain. All differences follow fr
 
 from __future__ import annotations
 
+import logging
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
@@ -23,7 +24,9 @@ from ..protocol.stanza import IQ, Get, Message, Presence, Set
 from ..stream.liveness import Liveness
 from ..stream.signal import Signal
 from ..stream.stanzastream import StanzaStream
+from ..stream.tracing import Trace
 from .block import Service, client_block
+from .candidate import StreamSettings
 from .client import Client
 from .component_dial import ComponentDialler
 from .dial import EndpointLike
@@ -97,6 +100,8 @@ async def connect_component(
     reconnect: ReconnectPolicy | None = ReconnectPolicy(),
     identity: Identity = DEFAULT_IDENTITY,
     software: Version | None = None,
+    trace: Trace | None = None,
+    logger: logging.Logger | None = None,
     services: Iterable[Service] = (),
     connect_timeout: float = 60.0,
     close_timeout: float = 15.0,
@@ -108,8 +113,8 @@ async def connect_component(
     is for the host), an async function that returns a `trio.abc.Stream`, or a sequence of them, which are tried in
     order. Plain TCP goes to this machine only, unless `allow_plaintext`. `tls` is an SSL context; None trusts what the
     system trusts. `server` is the address that is asked for signs of life; None is the domain without its first label.
-    Any answer counts, also an error. `liveness`, `reconnect`, `identity`, `software` and `services` are as for
-    `connect`.
+    Any answer counts, also an error. `liveness`, `reconnect`, `identity`, `software`, `trace`, `logger` and
+    `services` are as for `connect`.
 
     Connecting takes `connect_timeout` seconds at most. When the link breaks it is replaced: that is a new session, of
     which the events Destroyed and Established tell. ``Destroyed.undelivered`` holds what was not sent, and what was
@@ -125,9 +130,16 @@ async def connect_component(
     if address.local is not None or address.resource is not None:
         raise ValueError(f"a component speaks for a domain, and {address} is more than that")
     dialler = ComponentDialler(
-        address, secret, endpoint=endpoint, tls=tls, allow_plaintext=allow_plaintext, timeout=connect_timeout
+        address,
+        secret,
+        endpoint=endpoint,
+        tls=tls,
+        allow_plaintext=allow_plaintext,
+        timeout=connect_timeout,
+        streams=StreamSettings(trace=trace, logger=logger or logging.getLogger("trioxmpp")),
     )
-    stream = StanzaStream(address, liveness=liveness, server=_server_of(address) if server is None else _jid(server))
+    serving = _server_of(address) if server is None else _jid(server)
+    stream = StanzaStream(address, liveness=liveness, logger=logger, server=serving)
     stream.messages.retain_unclaimed(defers=False)
     events: Signal[Event] = Signal()
     supervisor = Supervisor(stream.core, dialler, None, None, reconnect, (), events)

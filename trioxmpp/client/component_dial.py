@@ -30,7 +30,7 @@ from ..stream.xmlstream import XmlStream
 from ..transport.base import Transport
 from ..transport.endpoint import Endpoint
 from ..transport.tcp import StreamTransport, find_addresses, open_transport
-from .candidate import Dial
+from .candidate import DEFAULT_STREAMS, Dial, StreamSettings
 from .dial import Connected, EndpointLike
 from .race import FAILURES
 from .store.login import Login
@@ -68,6 +68,7 @@ class ComponentDialler:
         tls: ssl.SSLContext | None,
         allow_plaintext: bool,
         timeout: float,
+        streams: StreamSettings = DEFAULT_STREAMS,
     ) -> None:
         several = [endpoint] if isinstance(endpoint, (str, Endpoint)) or callable(endpoint) else list(endpoint)
         self._endpoints = [Endpoint.parse(each) if isinstance(each, str) else each for each in several]
@@ -81,6 +82,7 @@ class ComponentDialler:
         self._tls = tls
         self._allow_plaintext = allow_plaintext
         self._timeout = timeout
+        self._streams = streams
         self._deadline = 0.0
         self._had_link = False
 
@@ -134,7 +136,7 @@ class ComponentDialler:
 
     async def _connect(self, endpoint: Endpoint | Dial, address: str | None) -> XmlStream:
         transport = await self._open(endpoint, address)
-        xmlstream = XmlStream(transport, str(self._domain), encoding=ComponentEncoding())
+        xmlstream = self._streams.stream(transport, str(self._domain), ComponentEncoding())
         try:
             await handshake(xmlstream, self._secret)
         except BaseException as exc:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -18,9 +19,11 @@ from ..stream.liveness import Liveness
 from ..stream.negotiation.credentials import CredentialsLike
 from ..stream.signal import Signal
 from ..stream.stanzastream import StanzaStream
+from ..stream.tracing import Trace
 from ..transport.discovery import Resolver
 from ..transport.proxy import Proxy
 from .block import Service, client_block
+from .candidate import StreamSettings
 from .client import Client
 from .dial import Dialler, EndpointLike
 from .events import Event
@@ -52,6 +55,8 @@ async def connect(
     limits: Limits = Limits(),
     identity: Identity = DEFAULT_IDENTITY,
     software: Version | None = None,
+    trace: Trace | None = None,
+    logger: logging.Logger | None = None,
     services: Iterable[Service] = (),
     proxy: Proxy | str | None = None,
     resolver: Resolver | None = None,
@@ -91,6 +96,9 @@ async def connect(
       stanza may be: a stanza that exceeds a limit is passed over, and the stream lives on.
     - `identity` and `software` are what others learn of us (XEP-0030, XEP-0092). None for `software` tells the name of
       the identity and nothing else.
+    - `trace` is called with ``"in"`` or ``"out"``, and the XML of each stanza, nonza, header and footer, secrets left
+      out. The logger ``trioxmpp.xml`` has the same at DEBUG. `logger` is the parent of the loggers of the stream; the
+      default is ``trioxmpp``.
 
     Connecting takes `connect_timeout` seconds at most, over all endpoints and steps. Leaving the block waits until
     everything is sent and, with stream management, acknowledged, and closes the stream properly, in `close_timeout`
@@ -111,15 +119,16 @@ async def connect(
         timeout=connect_timeout,
         proxy=proxy,
         resolver=resolver,
-        lang=lang,
-        limits=limits,
+        streams=StreamSettings(lang, limits, trace, logger or logging.getLogger("trioxmpp")),
     )
     async with open_journal(store, address) as journal:
         restored = None if journal is None else await journal.load()
         if journal is not None:
             dialler.restore(journal.login)
         ack_after = (sm or SMPolicy()).ack_after
-        stream = StanzaStream(address.bare, liveness=liveness, ack_after=ack_after, journal=journal, session=restored)
+        stream = StanzaStream(
+            address.bare, liveness=liveness, ack_after=ack_after, logger=logger, journal=journal, session=restored
+        )
         stream.messages.retain_unclaimed(defers=journal is not None)
         events: Signal[Event] = Signal()
         supervisor = Supervisor(stream.core, dialler, journal, sm, reconnect, tuple(inline), events)

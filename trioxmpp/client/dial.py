@@ -21,7 +21,6 @@ from ..errors import (
 )
 from ..jid import JID
 from ..protocol.features import StreamFeatures
-from ..protocol.limits import Limits
 from ..protocol.loginstate import FastToken, LoginState
 from ..protocol.sasl import Credentials, Strength
 from ..record import replace
@@ -34,7 +33,17 @@ from ..transport.endpoint import Endpoint
 from ..transport.hostmeta import host_meta_of
 from ..transport.proxy import Proxy
 from ..transport.tlssessions import TLSSessionCache
-from .candidate import Candidate, CandidateSource, ConnectAttempt, Dial, candidates_for, discovery, host_meta
+from .candidate import (
+    DEFAULT_STREAMS,
+    Candidate,
+    CandidateSource,
+    ConnectAttempt,
+    Dial,
+    StreamSettings,
+    candidates_for,
+    discovery,
+    host_meta,
+)
 from .race import FAILURES, Race
 from .store.login import Login
 
@@ -97,8 +106,7 @@ class Dialler:
         timeout: float,
         proxy: str | Proxy | None = None,
         resolver: Resolver | None = None,
-        lang: str | None = None,
-        limits: Limits = Limits(),
+        streams: StreamSettings = DEFAULT_STREAMS,
     ) -> None:
         self.domain = jid.domain
         self.resource = jid.resource
@@ -109,8 +117,7 @@ class Dialler:
         self._timeout = timeout
         self._proxy = Proxy.parse(proxy) if isinstance(proxy, str) else proxy
         self._resolver = resolver
-        self._lang = lang
-        self._limits = limits
+        self._streams = streams
         self._last: Endpoint | Dial | None = None
         self._sessions = TLSSessionCache()
         self._is_unconfirmed = False
@@ -221,8 +228,7 @@ class Dialler:
             nursery,
             self._deadline,
             self._sessions,
-            self._lang,
-            self._limits,
+            self._streams,
         )
 
     async def reach(self, nursery: trio.Nursery) -> tuple[XmlStream, StreamFeatures]:
