@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 import trio
 
@@ -121,3 +123,31 @@ async def test_a_request_from_a_stranger_is_refused_where_only_our_account_may_a
         ):
             await juliet.request(VersionQuery(), to=client.jid)
         assert not asked
+
+
+async def test_the_loggers_of_the_stream_are_children_of_the_one_that_is_given(autojump_clock, road, caplog):
+    with caplog.at_level("INFO"):
+        async with (
+            road.connect(logger=logging.getLogger("bot.xmpp")) as client,
+            client.events() as events,
+        ):
+            await road.server.crash()
+            await road.server.restart()
+            await anext(events)
+            await client.wait_linked()
+    assert "the stream has failed" in "".join(r.message for r in caplog.records if r.name == "bot.xmpp.StanzaStream")
+    assert not [r for r in caplog.records if r.name == "trioxmpp.StanzaStream"]
+
+
+async def test_a_trace_sees_each_way_of_a_message_and_no_password(autojump_clock, road):
+    seen: list[tuple[str, str]] = []
+    async with (
+        road.connect(trace=lambda direction, text: seen.append((direction, text))) as client,
+        client.messages.subscribe() as inbox,
+    ):
+        await client.send(Message(to=client.jid, body="Good night"))
+        await anext(inbox)
+    assert [direction for direction, text in seen if "Good night" in text] == ["out", "in"]
+    logins = [text for direction, text in seen if direction == "out" and text.startswith(("<auth", "<response"))]
+    assert logins
+    assert all(text.endswith((">[hidden]</auth>", ">[hidden]</response>")) for text in logins)

@@ -8,7 +8,7 @@ from ..stream.outbound.token import StanzaToken
 from .policy import Cause
 from .session import Session
 
-__all__ = ["Destroyed", "Established", "Event", "Resumed", "Suspended", "Trouble"]
+__all__ = ["Destroyed", "Established", "Event", "Resumed", "Suspended", "Trouble", "in_words"]
 
 
 @record
@@ -72,3 +72,18 @@ class Destroyed:
 
 
 Event = Established | Suspended | Resumed | Destroyed | Trouble
+
+
+def in_words(event: Event) -> str:
+    """Return `event` as a sentence for the log."""
+    match event:
+        case Established(jid=jid):
+            return f"connected as {jid}, in a new session"
+        case Suspended(cause=cause):
+            return f"the session is without a link: {cause}"
+        case Resumed():
+            return "the session is resumed"
+        case Destroyed(reason=reason, undelivered=undelivered):
+            return f"the session is over: {reason}; stanzas in doubt: {len(undelivered)}"
+        case Trouble(service=service, exception=exception):
+            return f"{service} is going to try again: {exception!r}"

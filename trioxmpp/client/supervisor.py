@@ -28,7 +28,7 @@ from ..stream.signal import Signal
 from .arrival import Arrival, LinkMaker, drop
 from .clientstate import ClientStateIndication
 from .dial import Connected, LinkDialler, account_dialler
-from .events import Destroyed, Established, Event, Resumed
+from .events import Destroyed, Established, Event, Resumed, in_words
 from .journal.journal import SessionJournal
 from .logout import invalidate_token
 from .policy import Cause, Decision, GiveUp, ReconnectPolicy, SMPolicy
@@ -208,7 +208,7 @@ class Supervisor:
 
     def emit(self, event: Event) -> None:
         """Tell of an event."""
-        logger.info("%s", event)
+        logger.info("%s", in_words(event))
         self._events.emit(event)
 
     # --- the two loops
