@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
+
 import pytest
 import trio
 import trio.testing
@@ -15,6 +17,7 @@ from trioxmpp import (
     Message,
     MessageType,
     StanzaDropped,
+    Step,
     StoredSession,
     StoreError,
 )
@@ -248,3 +251,33 @@ async def test_a_message_that_is_not_valid_is_refused(autojump_clock, road):
         with pytest.raises(ValueError, match="XML"):
             await client.post(message)
         assert client.posted == ()
+
+
+async def test_messages_of_an_earlier_process_leave_after_the_services_and_not_before_the_body(
+    autojump_clock, road, inbox
+):
+    store = MemoryStore()
+    async with road.connect(store=store) as client:
+        road.blocked = True
+        await road.server.crash()
+        await settle()
+        await client.post(chat("from before"))
+        await client.suspend()
+    road.blocked = False
+    await road.server.restart()
+    seen: list[str] = []
+
+    @asynccontextmanager
+    async def slow_service(client):
+        async def prepare(session):
+            await trio.sleep(5)
+            with trio.move_on_after(1):
+                seen.append((await anext(inbox)).body)
+
+        async with client.each_session(Step.PRESENCE, prepare):
+            yield
+
+    async with road.connect(store=store, services=[slow_service]) as client:
+        assert [posted.stanza.body for posted in client.posted] == ["from before"]
+        assert seen == []
+        await reads(inbox, "from before")

@@ -230,8 +230,9 @@ class Client:
         too, XEP-0359). While there is no session it waits, as it does while the archive is asked what became of one
         before it. ``await posted`` waits until the server has it.
 
-        Needs ``connect(store=...)``, RuntimeError otherwise. Raises ValueError if the message is not valid, and
-        `StoreError` if it cannot be written down. If cancelled, it may be sent all the same.
+        Needs ``connect(store=...)``, RuntimeError otherwise. Raises ValueError if the message is not valid or larger
+        than the server takes (`StanzaTooLarge`), and `StoreError` if it cannot be written down. If cancelled, it may be
+        sent all the same. A message for which the server ends one stream after the other fails with `StanzaRefused`.
         """
         from ..protocol.elements.stanza_ids import OriginId  # few need it
 
@@ -239,6 +240,7 @@ class Client:
         if journal is None:
             raise RuntimeError("what is posted must survive: connect(store=...) says where to keep it")
         message.validate()
+        self.stream.core.session.check_size(message)
         message.id = message.id or new_id()
         if message.get(OriginId) is None:
             message.payloads.append(OriginId(id=message.id))

@@ -14,7 +14,9 @@ from ..transport.endpoint import Endpoint
 from .cause import redirection
 from .dial import Connected, LinkDialler
 from .events import Suspended
+from .journal.outbox import OutboxJournal
 from .policy import BackoffState, Cause, Decision, GiveUp, ReconnectPolicy, Wait
+from .suspects import Suspects
 
 __all__ = ["Reconnector"]
 
@@ -56,6 +58,10 @@ class ResumptionProgress:
         self._base, self._in_vain, self._unanswered = None, 0, 0
         self._requests = session.resume_requests
 
+    def blamed(self) -> None:
+        """A stanza was to blame for what came to nothing, and is not going to be sent again."""
+        self._base, self._in_vain = None, 0
+
     def ended(self, session: SessionState, cause: Exception, lasted: float) -> SessionLost | None:
         """Record the end of an attempt, or of a link that lasted so long; return an error if nothing gets anywhere."""
         base, self._base = self._base, None
@@ -85,7 +91,13 @@ class Reconnector:
     Call `failed` after each attempt that failed and each link that ended, `linked` for each link.
     """
 
-    def __init__(self, core: StreamCore, dialler: LinkDialler, policy: ReconnectPolicy | None) -> None:
+    def __init__(
+        self,
+        core: StreamCore,
+        dialler: LinkDialler,
+        policy: ReconnectPolicy | None,
+        outbox: OutboxJournal | None = None,
+    ) -> None:
         self.suspended: Suspended | None = None
         """How things stand while there is no link."""
         self._core = core
@@ -93,6 +105,7 @@ class Reconnector:
         self._policy = policy
         self._backoff = BackoffState()
         self._progress = ResumptionProgress()
+        self._suspects = Suspects(outbox)
         self._redirection: Endpoint | None = None
         self._linked_since: float | None = None
         self._dialling: trio.CancelScope | None = None
@@ -109,6 +122,10 @@ class Reconnector:
 
     def stuck(self, cause: Exception) -> SessionLost | None:
         """Return why the session should be abandoned, or None to keep resuming it."""
+        was_linked = self._linked_since is not None
+        if was_linked and self._suspects.link_ended(self._core.session, cause):
+            self._progress.blamed()
+            return None
         lasted = 0.0 if self._linked_since is None else trio.current_time() - self._linked_since
         return self._progress.ended(self._core.session, cause, lasted)
 

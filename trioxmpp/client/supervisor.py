@@ -88,7 +88,7 @@ class Supervisor:
         """The error that ended the client; None if it was closed."""
         self.body = trio.CancelScope()
         """Around the application's block."""
-        self.reconnector = Reconnector(core, dialler, reconnect)
+        self.reconnector = Reconnector(core, dialler, reconnect, None if journal is None else journal.outbox)
         self.client_state = ClientStateIndication()
         self._maker = LinkMaker(
             core, dialler, journal, self.reconnector, sm, inline, self.client_state, self._session_ends
@@ -106,6 +106,7 @@ class Supervisor:
         self.first: Session | None = None
         """The first session, from the moment in which services may be entered."""
         self._services_entered = trio.Event()
+        self._body_entered = trio.Event()
         self._has_served = False
         """Whether the application ever had a session."""
         self._last_request_made = False
@@ -153,6 +154,7 @@ class Supervisor:
         """Wait until the application may use the first session. `body` is cancelled if that fails."""
         while not self._has_served:
             await self.changed.park()
+        self._body_entered.set()
 
     async def suspend(self) -> None:
         """End the link without a word, and leave the session for another process."""
@@ -264,7 +266,7 @@ class Supervisor:
 
     async def _come_back(self, session: Session, link: Link) -> Link:
         """Get another link for `session`. Raises SessionOver if there will be none, or the cause if nothing helps."""
-        cause = self._cause_of(link)
+        cause = link.cause_of_end
         if self._last_request_made:
             self.core.abandon(cause or DestructionRequested("the server was asked to end the session"))
             cause = None
@@ -362,7 +364,9 @@ class Supervisor:
         self._has_served = True
         self.changed.unpark_all()
         self.emit(Resumed(session) if session.adopted else Established(session.jid, session))
-        self._reconcile(session)
+        if session is self.first:
+            await self._body_entered.wait()  # the body sees what is posted before any of it is sent
+        self._admit(session)
         session.start_soon(self._drop_unclaimed)
         await self._steps.prepare(session, (Step.JOIN, Step.CATCH_UP))
 
@@ -377,22 +381,17 @@ class Supervisor:
         await trio.sleep(UNCLAIMED_FOR)
         self.core.router.messages.drop_unclaimed()
 
-    def _reconcile(self, session: Session) -> None:
-        """Look up in the archive which durable messages have arrived, if that is not known."""
-        if self.journal is not None and self.journal.outbox.is_reconciling(self.core.session):
+    def _admit(self, session: Session) -> None:
+        """Have the durable messages sent; look up in the archive which have arrived, if that is not known."""
+        if self.journal is None or not self.journal.outbox.is_reconciling(self.core.session):
+            return
+        self.journal.outbox.admit(self.core.session)
+        if self.journal.outbox.is_reconciling(self.core.session):
             from .journal.reconcile import reconcile  # few need it
 
             session.start_soon(reconcile, session, self.core, self.journal.outbox)
 
     # --- ends
-
-    def _cause_of(self, link: Link) -> Exception | None:
-        """Why `link` ended; None if the stream was closed."""
-        if link.cause is not None:
-            return link.cause
-        if link.closing:
-            return None
-        return ConnectionAbortedError("the stream was stopped")
 
     def _failed(self, cause: Exception) -> Decision:
         """An attempt, or a link, has failed. Raises the cause if nothing is to be done about it."""

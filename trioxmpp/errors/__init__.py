@@ -51,6 +51,7 @@ __all__ = [
     "StanzaCondition",
     "StanzaDropped",
     "StanzaError",
+    "StanzaRefused",
     "StanzaTooLarge",
     "StoreError",
     "StreamCondition",
@@ -338,6 +339,19 @@ class StanzaTooLarge(_Copyable, ValueError):
         super().__init__(f"the stanza has {octets:,} octets, and the server takes {limit:,} (XEP-0478)")
         self.octets = octets
         self.limit = limit
+
+
+class StanzaRefused(_Copyable, ValueError):
+    """The server ended each link on which it got this stanza, also one on which it was sent alone.
+
+    `id` is that of the stanza. `ends` is how many links ended, and `cause` why the last one did.
+    """
+
+    def __init__(self, id: str | None, ends: int, cause: Exception) -> None:
+        super().__init__(f"the server ended {ends} links in a row on which it got this stanza: {cause}")
+        self.id = id
+        self.ends = ends
+        self.cause = cause
 
 
 class StoreError(RuntimeError):

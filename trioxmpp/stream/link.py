@@ -113,6 +113,13 @@ class Link:
         except Exception as exc:
             self.fail(exc)
 
+    @property
+    def cause_of_end(self) -> Exception | None:
+        """Why the link ended; None if the stream was closed."""
+        if self.cause is None and not self.closing:
+            return ConnectionAbortedError("the stream was stopped")
+        return self.cause
+
     def fail(self, cause: Exception) -> None:
         """End because of `cause`. The first cause counts, and none that comes after stop() or close()."""
         if self.cause is None and not self.stopped and not self.closing:

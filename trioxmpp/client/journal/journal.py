@@ -120,9 +120,9 @@ class SessionJournal:
             self.restored = replace(self.restored, resumed=False)
 
     async def established(self, session: SessionState, jid: JID, login: Login) -> None:
-        """Write down a new session. Durable messages that wait for one go into it, in order."""
+        """Write down a new session. Durable messages wait until its services have set it up."""
         self._bound = jid
-        self.outbox.admit(session)
+        self.outbox.begin_reconciling(session)
         await self.logged_in(session, login)
 
     async def logged_in(self, session: SessionState, login: Login) -> None:

@@ -81,6 +81,10 @@ class OutboxJournal:
         self._change = OutboxChange({}, set())
         self._set_aside: set[int] = set()
         """The numbers of stored stanzas that cannot be read."""
+        self._alone: JournalEntry | None = None
+        """The message that is to be sent with nothing behind it."""
+        self._given_up: dict[JournalEntry, Exception] = {}
+        """The messages that are given up if their session ends, each with its error."""
         self._numbers = itertools.count(1)
         self._last_sent = 0
         self._times_asked = 0
@@ -103,6 +107,12 @@ class OutboxJournal:
     def unconfirmed(self) -> list[JournalEntry]:
         """The durable messages of which it is not known whether the server has them, in order."""
         return [entry for entry in self.in_order() if entry.unconfirmed]
+
+    def first_in_flight(self, session: SessionState) -> JournalEntry | None:
+        """Return the first durable message that was written to a link of `session` and is not acknowledged."""
+        if self.is_reconciling(session):
+            return None
+        return next((entry for entry in self.in_order() if entry.posted is not None and entry.sent is not None), None)
 
     # --- what happens to a stanza
 
@@ -130,6 +140,27 @@ class OutboxJournal:
             entry.data = data
             self._put(entry)
 
+    def send_alone(self, entry: JournalEntry) -> None:
+        """Send this message on the next link with nothing behind it, in this session or another one."""
+        self._alone = entry
+        for token, each in self._of_token.items():
+            if each is entry and entry.session is not None:
+                entry.session.suspect(token)
+
+    def give_up(self, entry: JournalEntry, error: Exception) -> None:
+        """Do not send this message again: it fails with `error`."""
+        token = next((token for token, each in self._of_token.items() if each is entry), None)
+        if token is None or entry.session is None:
+            self._fail(entry, error)
+        else:
+            self._given_up[entry] = error
+            entry.session.condemn(token, error)
+
+    def _fail(self, entry: JournalEntry, error: Exception | None) -> None:
+        self._forget(entry)
+        if entry.posted is not None and not entry.posted.settled:
+            entry.posted.settle(error)
+
     def arrived(self, entry: JournalEntry) -> None:
         """The server has this one, which was unconfirmed."""
         if entry.unconfirmed and entry.posted is not None and not entry.posted.settled:
@@ -147,20 +178,23 @@ class OutboxJournal:
         if state is StanzaState.SENT:
             return
         del self._of_token[token]
-        if entry.posted is not None and _outlives(state, session):
+        given_up = self._given_up.pop(entry, None)
+        if given_up is not None and _outlives(state, session):
+            self._fail(entry, given_up)
+        elif entry.posted is not None and _outlives(state, session):
             entry.session, entry.unconfirmed = None, state is StanzaState.SENT_WITHOUT_SM
             if not entry.unconfirmed:  # the server never had it
                 entry.forget_sending()
             self._put(entry)
         else:
-            self._forget(entry)
-            if entry.posted is not None and not entry.posted.settled:
-                entry.posted.settle(token.exception)
+            self._fail(entry, token.exception)
 
     def _enqueue(self, entry: JournalEntry, session: SessionState) -> None:
         entry.forget_sending()
         token = OutgoingStanza(entry.stanza)
         self._of_token[token] = entry
+        if entry is self._alone:
+            session.suspect(token)
         session.enqueue(entry.stanza, token)
 
     # --- reconciling
@@ -174,14 +208,13 @@ class OutboxJournal:
         await self._reconciled.wait()
 
     def admit(self, session: SessionState) -> None:
-        """Enqueue in a new session what waits for one, or begin to reconcile what is unconfirmed."""
-        self.begin_reconciling(session)
+        """Enqueue in `session` what waits for one, unless the archive is to be asked about some of it."""
+        self._times_asked += 1
         if not self.unconfirmed or self._times_asked > MAX_SESSIONS_ASKED:
             self.reconciled(session)
 
     def begin_reconciling(self, session: SessionState) -> None:
         """Durable messages wait from now on, until they are `reconciled`."""
-        self._times_asked += 1
         self._asked_in = session
         self._reconciled.set()
         self._reconciled = trio.Event()
@@ -267,6 +300,8 @@ class OutboxJournal:
 
     def _forget(self, entry: JournalEntry) -> None:
         del self._entries[entry.number]
+        if entry is self._alone:
+            self._alone = None
         self._change.put.pop(entry.number, None)
         if entry.recorded:
             self._change.drop.add(entry.number)

@@ -91,6 +91,9 @@ class Conversation:
             raise _not_accepted(event)
         if event.tag == f"{{{ns.STREAM}}}error":
             return None
+        limit = self._host.policy.max_stanza
+        if limit is not None and len(xml.serialise(event).encode()) > limit:
+            raise _refuse(StreamCondition.POLICY_VIOLATION, "the stanza is too large")
         return event
 
     def _features_outside(self) -> str:

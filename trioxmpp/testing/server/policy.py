@@ -60,6 +60,8 @@ class Policy:
     """The certificate that clients find: for the domain, for another one, or of an authority that they do not trust."""
     history: int = 10_000
     """The number of stanzas that each session, each account, each archive and the server remember, at most."""
+    max_stanza: int | None = None
+    """A stanza with more octets ends the stream (*policy-violation*), as servers do that announce no limit."""
     forge: bool = False
     """Whether the server passes on whatever a user claims: for tests of attacks by a hostile server."""
 
@@ -89,4 +91,5 @@ class PolicyOptions(TypedDict, total=False):
     location: str | None
     certificate: Certificate
     history: int
+    max_stanza: int | None
     forge: bool

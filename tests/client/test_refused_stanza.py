@@ -1,0 +1,138 @@
+"""A stanza for which the server ends each link fails alone; all others arrive (F6)."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+import trio.testing
+
+import trioxmpp
+from trioxmpp import Destroyed, MemoryStore, Message, MessageType, Resumed, StanzaRefused, StanzaTooLarge, StreamError
+from trioxmpp.protocol import ns
+from trioxmpp.testing import ScriptedPeer, ScriptedServer, open_server
+
+TO = "juliet@example.test/orchard"
+POLICY_VIOLATION = "<stream:error><policy-violation xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>"
+
+
+def chat(body: str) -> Message:
+    return Message(to=TO, type=MessageType.CHAT, body=body)
+
+
+def named(text: str) -> str:
+    return f"<message to='{TO}' type='chat'><body>{text}</body></message>"
+
+
+@pytest.mark.parametrize("archive", [False, True])
+async def test_a_posted_message_that_the_server_does_not_take_fails_and_those_around_it_arrive(autojump_clock, archive):
+    async with open_server(max_stanza=20_000, archive=archive) as server:
+        options = {"endpoint": server.endpoint, "allow_plaintext": True, "store": MemoryStore()}
+        async with (
+            trioxmpp.connect(TO, "secret", endpoint=server.endpoint, allow_plaintext=True) as juliet,
+            juliet.messages.subscribe() as inbox,
+            trioxmpp.connect("romeo@example.test/orchard", "secret", **options) as romeo,
+        ):
+            bodies = ["one", "x" * 30_000, "two", "three"]
+            first, poison, *others = [await romeo.post(chat(body)) for body in bodies]
+            with trio.fail_after(3600):
+                with pytest.raises(StanzaRefused, match="policy-violation") as caught:
+                    await poison
+                assert caught.value.ends == 3
+                for posted in (first, *others):
+                    await posted
+            assert romeo.posted == ()
+            assert [(await anext(inbox)).body for _ in range(3)] == ["one", "two", "three"]
+            with trio.move_on_after(100):
+                pytest.fail(f"one too many: {(await anext(inbox)).body}")
+
+
+async def test_the_next_process_finds_a_store_without_it(autojump_clock):
+    async with open_server(max_stanza=20_000) as server:
+        store = MemoryStore()
+        options = {"endpoint": server.endpoint, "allow_plaintext": True, "store": store}
+        async with trioxmpp.connect("romeo@example.test/orchard", "secret", **options) as romeo:
+            poison = await romeo.post(chat("x" * 30_000))
+            with pytest.raises(StanzaRefused):
+                await poison
+        async with trioxmpp.connect("romeo@example.test/orchard", "secret", **options) as romeo:
+            assert romeo.posted == ()
+            await (await romeo.post(chat("hello")))
+
+
+async def resumes(server: ScriptedServer, *, h: int) -> ScriptedPeer:
+    peer = await server.accept()
+    await peer.authenticates()
+    await peer.expects(f"<resume xmlns='{ns.SM}' previd='sm-1' h='$1'/>")
+    await peer.says(f"<resumed xmlns='{ns.SM}' previd='sm-1' h='{h}'/>")
+    return peer
+
+
+async def test_in_a_session_that_can_be_resumed_it_is_sent_alone_once_and_then_fails(autojump_clock):
+    server = ScriptedServer()
+
+    async def serves() -> None:
+        peer = await server.accept()
+        await peer.negotiates()
+        for text in ("poison", "behind it"):
+            await peer.expects(named(text))
+        await peer.says(POLICY_VIOLATION)
+        peer = await resumes(server, h=0)
+        for text in ("poison", "behind it"):
+            await peer.expects(named(text))
+        await peer.says(POLICY_VIOLATION)
+        peer = await resumes(server, h=0)
+        await peer.expects(named("poison"))  # alone
+        await peer.expects(f"<r xmlns='{ns.SM}'/>")
+        await peer.expects_nothing(10)
+        await peer.says(POLICY_VIOLATION)
+        peer = await resumes(server, h=0)
+        await peer.expects(named("behind it"))
+        await peer.expects(f"<r xmlns='{ns.SM}'/>")
+        await peer.says(f"<a xmlns='{ns.SM}' h='1'/>")
+        await trio.sleep_forever()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(serves)
+        async with (
+            trioxmpp.connect(
+                "romeo@example.test/orchard",
+                "secret",
+                endpoint=server.endpoint,
+                allow_plaintext=True,
+                close_timeout=0,
+            ) as client,
+            client.events() as events,
+        ):
+            poison, other = client.enqueue(chat("poison")), client.enqueue(chat("behind it"))
+            with pytest.raises(StanzaRefused) as caught:
+                await poison
+            assert isinstance(caught.value.cause, StreamError)
+            await other
+            told = [await anext(events) for _ in range(6)]
+            assert sum(isinstance(event, Resumed) for event in told) == 3
+            assert not any(isinstance(event, Destroyed) for event in told)
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_message_is_not_written_down_that_is_larger_than_the_server_says_it_takes(autojump_clock):
+    server = ScriptedServer()
+
+    async def serves() -> None:
+        peer = await server.accept()
+        limits = "<limits xmlns='urn:xmpp:stream-limits:0'><max-bytes>20000</max-bytes></limits>"
+        await peer.authenticates(f"<bind xmlns='{ns.BIND}'/>", limits)
+        bind = await peer.hears()
+        bound = f"<bind xmlns='{ns.BIND}'><jid>romeo@example.test/orchard</jid></bind>"
+        await peer.says(f"<iq type='result' id='{bind.get('id')}'>{bound}</iq>")
+        assert "Good night" in ((await peer.hears())[0].text or "")
+
+    store = MemoryStore()
+    options = {"endpoint": server.endpoint, "allow_plaintext": True, "store": store, "close_timeout": 0}
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(serves)
+        async with trioxmpp.connect("romeo@example.test/orchard", "secret", **options) as romeo:
+            with pytest.raises(StanzaTooLarge):
+                await romeo.post(chat("x" * 30_000))
+            assert romeo.posted == ()
+            assert not store.ticket.stanzas
+            await (await romeo.post(chat("Good night")))
