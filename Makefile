@@ -7,7 +7,7 @@ XDIST ?=
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: all demo test check ruff async types floors coverage proof mutants chaos bench bench-scale bench-profile docs
+.PHONY: all demo test check ruff async types floors items coverage proof mutants chaos bench bench-scale bench-profile docs
 .PHONY: servers servers-newer test-newer servers-table clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
@@ -54,6 +54,10 @@ types: $(VENV)/.installed-dev
 
 floors: $(VENV)/.installed-dev
 	$(RUN) -m pytest -q tests/test_floors.py tests/test_private_names.py tests/test_english.py tests/test_repository.py
+
+# The items of acceptance (tests/items.txt) that no test is marked with.
+items: $(VENV)/.installed-dev
+	@$(RUN) -m tests.items
 
 # What the tests reach, without real servers and the proof. It takes twice the time of these tests, since the tracer costs
 # as much as they do (before Python 3.12 there is none that is cheaper), so it is no part of `make test`.

@@ -49,7 +49,7 @@ async def registrar(
 # --- before the login
 
 
-@pytest.mark.item("D11.1")
+@pytest.mark.item("D11.registration.1")
 @pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
 async def test_an_account_is_created_and_logs_in(dialect: Dialect, autojump_clock: Any) -> None:
     async with registrar(dialect) as (server, options):
@@ -64,7 +64,7 @@ async def test_an_account_is_created_and_logs_in(dialect: Dialect, autojump_cloc
         assert not server.links
 
 
-@pytest.mark.item("D11.1")
+@pytest.mark.item("D11.registration.1")
 async def test_a_refusal_can_be_tried_again_on_the_same_stream(autojump_clock: Any) -> None:
     for dialect in DIALECTS:
         async with (
@@ -78,7 +78,7 @@ async def test_a_refusal_can_be_tried_again_on_the_same_stream(autojump_clock: A
             assert "romeo2" in server.accounts
 
 
-@pytest.mark.item("D11.1")
+@pytest.mark.item("D11.registration.1")
 async def test_fields_that_the_server_does_not_want_are_not_sent(autojump_clock: Any) -> None:
     async with (
         registrar(Dialect.EJABBERD_26) as (server, options),
@@ -97,7 +97,7 @@ async def test_fields_that_the_server_does_not_want_are_not_sent(autojump_clock:
         assert "a" not in server.accounts
 
 
-@pytest.mark.item("D11.2")
+@pytest.mark.item("D11.registration.2")
 async def test_a_token_permits_a_registration(autojump_clock: Any) -> None:
     async with registrar(registration_token="abc") as (server, options):
         with pytest.raises(XMPPError) as caught:
@@ -110,7 +110,7 @@ async def test_a_token_permits_a_registration(autojump_clock: Any) -> None:
         assert "juliet" in server.accounts
 
 
-@pytest.mark.item("D11.5")
+@pytest.mark.item("D11.registration.5")
 async def test_nothing_is_registered_without_tls(autojump_clock: Any) -> None:
     async with registrar(starttls="none") as (server, options):
         with pytest.raises(TLSFailure):
@@ -161,7 +161,7 @@ def described(content: str) -> str:
     return f"<iq type='result' id='$1'><query xmlns='jabber:iq:register'>{content}</query></iq>"
 
 
-@pytest.mark.item("D11.1")
+@pytest.mark.item("D11.registration.1")
 async def test_a_page_of_the_web_is_for_a_person(autojump_clock: Any) -> None:
     page = "<x xmlns='jabber:x:oob'><url>https://example.test/join</url></x>"
     async with scripted(described(f"<instructions>Go there</instructions>{page}")) as options:
@@ -170,7 +170,7 @@ async def test_a_page_of_the_web_is_for_a_person(autojump_clock: Any) -> None:
         assert caught.value.url == "https://example.test/join"
 
 
-@pytest.mark.item("D11.1")
+@pytest.mark.item("D11.registration.1")
 async def test_a_form_with_more_to_fill_in_is_not_sent_half_filled(autojump_clock: Any) -> None:
     def field(var: str) -> str:
         return f"<field var='{var}' type='text-single'><required/></field>"
@@ -217,7 +217,7 @@ async def test_a_changed_password_is_used_from_then_on(autojump_clock: Any) -> N
             pass
 
 
-@pytest.mark.item("D11.3")
+@pytest.mark.item("D11.registration.3")
 async def test_the_token_of_the_old_password_is_forgotten(autojump_clock: Any) -> None:
     store = MemoryStore()
     async with (
@@ -231,7 +231,7 @@ async def test_the_token_of_the_old_password_is_forgotten(autojump_clock: Any) -
         assert client.established
 
 
-@pytest.mark.item("D11.5")
+@pytest.mark.item("D11.registration.5")
 async def test_a_password_is_not_changed_without_tls(autojump_clock: Any) -> None:
     async with open_server(accounts={"romeo": "secret"}, registration=True) as server:
         options: dict[str, Any] = {"endpoint": server.endpoint, "allow_plaintext": True}
@@ -243,7 +243,7 @@ async def test_a_password_is_not_changed_without_tls(autojump_clock: Any) -> Non
             pass
 
 
-@pytest.mark.item("D11.4")
+@pytest.mark.item("D11.registration.4")
 async def test_a_removed_account_does_not_connect_again(autojump_clock: Any) -> None:
     told: list[Any] = []
     async with registrar() as (server, options):
@@ -259,7 +259,7 @@ async def test_a_removed_account_does_not_connect_again(autojump_clock: Any) -> 
     assert not told  # the application asked for the end, and knows
 
 
-@pytest.mark.item("D11.4")
+@pytest.mark.item("D11.registration.4")
 async def test_a_server_that_ends_the_stream_without_an_answer_has_removed_the_account(autojump_clock: Any) -> None:
     async with registrar() as (server, options):
         async with trioxmpp.connect("romeo@example.test/1", "secret", **options) as client:
@@ -276,7 +276,7 @@ async def test_a_server_that_ends_the_stream_without_an_answer_has_removed_the_a
         assert server.link_count == 1
 
 
-@pytest.mark.item("D11.4")
+@pytest.mark.item("D11.registration.4")
 async def test_a_server_that_does_not_end_the_stream_is_left(autojump_clock: Any) -> None:
     async with registrar() as (server, options):
         async with trioxmpp.connect("romeo@example.test/1", "secret", **options) as client:

@@ -113,7 +113,7 @@ def problem_of(exc: XMPPError) -> str:
 # --- between two clients, on every server
 
 
-@pytest.mark.item("D11.2")
+@pytest.mark.item("D11.commands.2")
 @on_every_bench(accounts=2)
 async def test_a_command_of_several_stages(bench: Bench) -> None:
     bot, user = bench.clients
@@ -147,7 +147,7 @@ async def test_a_command_of_several_stages(bench: Bench) -> None:
             await command.next()
 
 
-@pytest.mark.item("D11.1")
+@pytest.mark.item("D11.commands.1")
 @on_every_bench(accounts=2)
 async def test_commands_are_listed_for_those_who_may_run_them(bench: Bench) -> None:
     bot, user = bench.clients
@@ -209,7 +209,7 @@ async def test_an_error_of_the_body_leaves_the_block_bare(autojump_clock: Any) -
                 raise KeyError
 
 
-@pytest.mark.item("D11.5")
+@pytest.mark.item("D11.commands.5")
 async def test_dialogs_are_bounded_in_all_and_for_each_user(autojump_clock: Any) -> None:
     async with two_clients() as (_, bot, user), offer_commands(bot, COMMANDS, allow=everybody, sessions=4, per_user=3):
         dialogs = [await raw(user, bot.jid, node="order") for _ in range(3)]
@@ -224,7 +224,7 @@ async def test_dialogs_are_bounded_in_all_and_for_each_user(autojump_clock: Any)
         assert caught.value.condition is StanzaCondition.RESOURCE_CONSTRAINT
 
 
-@pytest.mark.item("D11.5")
+@pytest.mark.item("D11.commands.5")
 async def test_a_dialog_expires_and_its_requester_is_told(autojump_clock: Any) -> None:
     async with (
         two_clients() as (_, bot, user),
@@ -247,7 +247,7 @@ async def test_a_dialog_expires_and_its_requester_is_told(autojump_clock: Any) -
         assert command.finished
 
 
-@pytest.mark.item("D11.6")
+@pytest.mark.item("D11.commands.6")
 async def test_a_failure_of_the_coroutine_tells_no_text(autojump_clock: Any, caplog: pytest.LogCaptureFixture) -> None:
     async with two_clients() as (_, bot, user), offer_commands(bot, COMMANDS, allow=everybody):
         for _ in range(10):
@@ -260,7 +260,7 @@ async def test_a_failure_of_the_coroutine_tells_no_text(autojump_clock: Any, cap
     assert [record for record in caplog.records if record.levelno >= logging.ERROR and record.exc_info]
 
 
-@pytest.mark.item("D11.7")
+@pytest.mark.item("D11.commands.7")
 async def test_a_dialog_belongs_to_its_requester(autojump_clock: Any) -> None:
     async with two_clients() as (_, bot, user), offer_commands(bot, COMMANDS, allow=everybody):
         dialog = await raw(user, bot.jid, node="order")
@@ -276,7 +276,7 @@ async def test_a_dialog_belongs_to_its_requester(autojump_clock: Any) -> None:
                 assert problem_of(caught.value) == "bad-sessionid"
 
 
-@pytest.mark.item("D11.8")
+@pytest.mark.item("D11.commands.8")
 async def test_a_second_request_before_the_answer_is_refused(autojump_clock: Any) -> None:
     async def slow(session: CommandSession) -> None:
         await session.ask(SURE)
@@ -340,7 +340,7 @@ async def test_actions_that_are_not_allowed_change_nothing(autojump_clock: Any) 
         assert stage.actions.prev
 
 
-@pytest.mark.item("D11.4")
+@pytest.mark.item("D11.commands.4")
 async def test_leaving_the_block_of_the_requester_cancels_the_coroutine(autojump_clock: Any) -> None:
     ended: list[str] = []
 
@@ -383,7 +383,7 @@ async def test_a_coroutine_that_never_answers_keeps_no_place(autojump_clock: Any
 # --- the one that asks
 
 
-@pytest.mark.item("D11.1")
+@pytest.mark.item("D11.commands.1")
 async def test_listed_items_of_others_are_ignored(autojump_clock: Any) -> None:
     async with two_clients() as (server, _, user):
         server.answer(
@@ -439,7 +439,7 @@ def stage(actions: Actions | None = None, **fields: Any) -> Command:
     return Command(**{"node": "x", "sessionid": "1", "status": Status.EXECUTING, "actions": actions, **fields})
 
 
-@pytest.mark.item("D11.2")
+@pytest.mark.item("D11.commands.2")
 async def test_the_default_action_is_what_the_responder_says(autojump_clock: Any) -> None:
     cases = [
         (None, {Action.COMPLETE}, Action.COMPLETE),
@@ -464,7 +464,7 @@ async def test_the_default_action_is_what_the_responder_says(autojump_clock: Any
             await trio.testing.wait_all_tasks_blocked()  # the cancellation is answered
 
 
-@pytest.mark.item("D11.3")
+@pytest.mark.item("D11.commands.3")
 async def test_a_finished_command_may_have_a_result_and_a_link(autojump_clock: Any) -> None:
     link = xml.fromstring(xml.serialise(OutOfBand(url="https://example.org/more")))
     async with two_clients() as (server, _, user):

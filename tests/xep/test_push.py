@@ -29,7 +29,7 @@ def offers(server: Server) -> list[Any]:
     return asked
 
 
-@pytest.mark.item("D11.push")
+@pytest.mark.item("D11.push.1")
 async def test_they_are_enabled_with_a_secret_in_each_session(autojump_clock: Any) -> None:
     async with open_server() as server, connect(server) as client:
         asked = offers(server)
@@ -50,7 +50,7 @@ async def test_they_are_enabled_with_a_secret_in_each_session(autojump_clock: An
         assert asked[-1].node is None
 
 
-@pytest.mark.item("D11.push")
+@pytest.mark.item("D11.push.1")
 async def test_an_account_that_cannot_is_not_asked_to(autojump_clock: Any) -> None:
     async with open_server() as server, connect(server) as client:
         assert not await has_push(client)

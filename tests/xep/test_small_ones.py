@@ -20,7 +20,7 @@ from trioxmpp.xep.hashes import HashMismatch, content_id, fetch_binary, hash_of,
 from trioxmpp.xep.uris import XMPPURI, parse_encrypted_file
 
 
-@pytest.mark.item("D11.4")
+@pytest.mark.item("D11a.4")
 def test_colours_are_those_of_the_specification() -> None:
     vectors = {
         "Romeo": (327.255249, (0.865, 0.000, 0.686)),
@@ -38,7 +38,7 @@ def test_colours_are_those_of_the_specification() -> None:
         colour("Romeo", lightness=0)
 
 
-@pytest.mark.item("D11.4")
+@pytest.mark.item("D11a.4")
 def test_names_are_escaped_as_the_specification_says() -> None:
     vectors = {
         "space cadet": r"space\20cadet",
@@ -67,7 +67,7 @@ def test_names_are_escaped_as_the_specification_says() -> None:
             escape_local(name)
 
 
-@pytest.mark.item("D11.4")
+@pytest.mark.item("D11a.4")
 def test_uris_say_what_is_to_be_done() -> None:
     def uri(jid: str | None, action: str = "", account: str | None = None, **parameters: str) -> XMPPURI:
         parsed = [None if each is None else JID.parse(each) for each in (jid, account)]
@@ -100,7 +100,7 @@ def test_uris_say_what_is_to_be_done() -> None:
         XMPPURI.parse("xmpp:a@b?x" + ";a=b" * 100)
 
 
-@pytest.mark.item("D11.11")
+@pytest.mark.item("D11a.11")
 def test_the_key_of_an_encrypted_file_stays_here() -> None:
     for length in (12, 16):
         iv, key = bytes(range(length)), bytes(range(100, 132))
@@ -154,7 +154,7 @@ async def test_a_small_file_is_fetched_and_checked(autojump_clock: Any) -> None:
                     await fetch_binary(client, cid, from_="example.test")
 
 
-@pytest.mark.item("D11.5")
+@pytest.mark.item("D11a.5")
 def test_a_claimed_name_of_an_encryption_is_not_shown_as_ours() -> None:
     assert encryption_name(Encryption(namespace="urn:xmpp:omemo:2", name="Evil")) == "OMEMO"
     assert encryption_name(Encryption(namespace="urn:evil", name="OMEMO")) == '"OMEMO" (urn:evil)'

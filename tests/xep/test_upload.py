@@ -185,7 +185,7 @@ def test_a_message_about_a_file_has_the_url_as_its_body() -> None:
     assert [each.target for each in shared.urls] == [url]
 
 
-@pytest.mark.item("D11.10")
+@pytest.mark.item("D11a.10")
 def test_only_a_body_that_is_the_url_marks_a_file() -> None:
     url = "https://upload.example.org/1/a.jpg"
     assert shared_url(file_message(url, to="juliet@example.org")) == url
