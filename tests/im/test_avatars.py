@@ -69,6 +69,7 @@ def gives(server: Server, data: bytes | None) -> list[Any]:
     return asked
 
 
+@pytest.mark.item("D11.avatars.3")
 def test_formats_are_told_by_the_first_octets() -> None:
     vectors = {
         PNG: "image/png",
@@ -84,6 +85,7 @@ def test_formats_are_told_by_the_first_octets() -> None:
     assert {data: image_type(data) for data in vectors} == vectors
 
 
+@pytest.mark.item("D11.avatars.3")
 def test_an_image_is_what_was_announced_or_an_error() -> None:
     assert verified(PNG, sha1(PNG).upper(), len(PNG)).hash == sha1(PNG)
     svg = b"<svg xmlns='http://www.w3.org/2000/svg'><script/></svg>"
@@ -98,6 +100,7 @@ def test_an_image_is_what_was_announced_or_an_error() -> None:
             verified(data, hash, size)
 
 
+@pytest.mark.item("D11.avatars.5")
 def test_a_cache_keeps_what_was_used_last() -> None:
     cache = AvatarCache(octets=3 * len(PNG))
     avatars = [verified(PNG + bytes([n]), sha1(PNG + bytes([n]))) for n in range(4)]
@@ -111,6 +114,7 @@ def test_a_cache_keeps_what_was_used_last() -> None:
     assert len(cache) == 2
 
 
+@pytest.mark.item("D11.avatars.4")
 @pytest.mark.item("D11.avatars.1")
 @on_every_bench(accounts=2)
 async def test_an_avatar_is_set_seen_and_taken_back(bench: Bench) -> None:
@@ -221,6 +225,7 @@ async def test_an_avatar_in_a_vcard_is_found_by_its_hash(autojump_clock: Any) ->
         assert (found.data, found.type) == (PNG, "image/png"), "the type is that of the octets"
 
 
+@pytest.mark.item("B2.15")
 @pytest.mark.item("D11.avatars.2")
 async def test_four_images_at_a_time_after_the_archives_and_each_hash_once(autojump_clock: Any) -> None:
     under_way, most, asked = 0, 0, 0

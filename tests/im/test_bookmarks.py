@@ -102,6 +102,7 @@ async def test_bookmarks_are_kept_by_the_server(bench: Bench) -> None:
         assert room not in book
 
 
+@pytest.mark.item("B2.20")
 @pytest.mark.item("D8.2")
 async def test_extensions_and_unknown_children_survive_a_change(autojump_clock: Any) -> None:
     text = (
@@ -198,6 +199,7 @@ async def test_an_item_whose_id_is_no_room_is_skipped(autojump_clock: Any) -> No
                     await book.put(Bookmark(JID.parse(wrong)))
 
 
+@pytest.mark.item("B2.20")
 async def test_the_events_of_other_clients_are_followed(autojump_clock: Any) -> None:
     for kind in ("native", "list"):
         async with (
@@ -259,6 +261,7 @@ async def test_a_password_is_not_shown(autojump_clock: Any) -> None:
 # --- rooms
 
 
+@pytest.mark.item("D4.30")
 @pytest.mark.item("D8.3")
 @pytest.mark.item("D8.4")
 @pytest.mark.item("D8.7")

@@ -143,6 +143,7 @@ async def test_a_message_is_said_received_and_displayed(autojump_clock):
         await juliet.talk.displayed(romeo.talk.lines[0])  # of our own side: nothing is to be said
 
 
+@pytest.mark.item("D11a.3")
 @pytest.mark.item("D6.12")
 async def test_an_element_that_stands_alone_has_a_hint(autojump_clock):
     async with both() as (romeo, juliet):
@@ -163,6 +164,7 @@ async def test_an_element_that_stands_alone_has_a_hint(autojump_clock):
         assert any(message.get(receipts.Received) is not None for message in alone)
 
 
+@pytest.mark.item("D5.21")
 @pytest.mark.item("D6.1")
 async def test_a_receipt_is_answered_only_where_one_is_due(autojump_clock):
     peer = JID.parse(JULIET)
@@ -260,6 +262,7 @@ async def test_a_receipt_that_comes_before_the_sending_task_runs_again_counts(au
         assert line.delivery is Delivery.RECEIVED
 
 
+@pytest.mark.item("B2.23")
 @pytest.mark.item("D6.7")
 async def test_corrections_name_the_first_message(autojump_clock):
     async with both() as (romeo, juliet):
@@ -348,6 +351,7 @@ async def test_typing_is_told_to_peers_that_know_chat_states(autojump_clock):
         ]  # fmt: skip
 
 
+@pytest.mark.item("B2.23")
 @pytest.mark.item("D6.6")
 async def test_the_chat_state_of_another_is_forgotten_after_a_minute(autojump_clock):
     async with both() as (romeo, juliet):

@@ -169,6 +169,7 @@ async def test_our_other_resources_are_seen_and_our_own_presence_is_not_another(
         assert book.ours == []
 
 
+@pytest.mark.item("B2.18")
 @pytest.mark.item("D1.13")
 async def test_presences_that_come_before_the_roster_are_kept(server, autojump_clock):
     for number in range(3000):

@@ -382,6 +382,7 @@ async def test_requests_of_strangers_are_bounded(server, autojump_clock):
 # --- attacks
 
 
+@pytest.mark.item("B2.17")
 @pytest.mark.item("D1.14")
 async def test_a_push_of_another_sender_is_refused(server, autojump_clock):
     async with connect(server) as client, open_roster(client) as roster, roster.changes() as changes:

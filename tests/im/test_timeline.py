@@ -221,6 +221,7 @@ async def test_a_cursor_that_the_archive_does_not_know_any_more_loses_and_double
         assert romeo.events == [CaughtUp()]
 
 
+@pytest.mark.item("B2.10")
 @pytest.mark.item("D5.6")
 @every_dialect
 async def test_an_archive_that_was_purged_is_told_as_a_gap(autojump_clock, dialect):
@@ -352,6 +353,7 @@ async def test_a_retransmission_that_the_archive_has_twice_is_given_once(autojum
         assert romeo.timeline.duplicates == 2
 
 
+@pytest.mark.item("B2.13")
 @pytest.mark.item("D5.15")
 async def test_different_texts_under_one_id_and_equal_texts_without_an_id_are_different_messages(autojump_clock):
     async with server_of() as server:
@@ -411,6 +413,7 @@ CARBON = (
 )
 
 
+@pytest.mark.item("B2.23")
 @pytest.mark.item("D5.23")
 @pytest.mark.item("D5.24")
 @pytest.mark.item("D5.25")

@@ -13,6 +13,7 @@ import os
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import pytest
 import trio
 import trio.testing
 from hypothesis import HealthCheck, given, settings
@@ -257,6 +258,7 @@ def run(dialect: Dialect, program: list[tuple[str, str, int]]) -> None:
     trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
 
 
+@pytest.mark.item("B2.9", "B2.12", "B2.14")
 @settings(
     max_examples=EXAMPLES,
     deadline=None,

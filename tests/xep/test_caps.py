@@ -331,6 +331,7 @@ async def test_our_hash_stands_for_what_we_answer_and_another_client_believes_it
 # --- attacks
 
 
+@pytest.mark.item("B2.16")
 @pytest.mark.item("D3.12")
 async def test_an_answer_of_another_hash_is_not_shared(server, crowd, autojump_clock):
     shared = VerifiedInfos()
@@ -350,6 +351,7 @@ async def test_an_answer_of_another_hash_is_not_shared(server, crowd, autojump_c
         assert caps.known(juliet("honest")).features == INFO.features
 
 
+@pytest.mark.item("B2.16")
 @pytest.mark.item("D3.13")
 async def test_a_flood_of_hashes_is_bounded_and_delays_no_other_traffic(server, crowd, autojump_clock):
     async with connect(server) as client, opened(client) as caps:

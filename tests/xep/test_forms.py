@@ -46,6 +46,7 @@ def typed(form: Form, var: str) -> Any:
     return str(value) if isinstance(value, JID) else value
 
 
+@pytest.mark.item("D3.11")
 def test_every_example_of_a_form_is_read() -> None:
     wrong = []
     for vector in VECTORS["parse"]:
@@ -88,6 +89,7 @@ def values(form: DataForm) -> dict[str | None, Any]:
     return {field.var: [same.get(value, value) for value in field.values] for field in form.fields}
 
 
+@pytest.mark.item("D3.11")
 def test_every_example_of_an_answer_is_submitted_or_refused() -> None:
     wrong = []
     for vector in VECTORS["submit"]:
@@ -163,6 +165,7 @@ FULL = config(
 )
 
 
+@pytest.mark.item("D3.11")
 def test_the_fields_of_a_class_are_typed() -> None:
     form = RoomConfig.read(FULL)
     name: str | None = form.name
@@ -178,6 +181,7 @@ def test_the_fields_of_a_class_are_typed() -> None:
     assert form["unknown"] == "kept"
 
 
+@pytest.mark.item("D3.11")
 def test_only_what_was_changed_or_is_required_or_hidden_is_submitted() -> None:
     form = RoomConfig.read(config(field("name", "Orchard", required=True), *FULL.fields[2:]))
     form.public = True
@@ -207,6 +211,7 @@ def test_a_form_can_be_made_without_one_that_arrived() -> None:
     assert (sent.since, sent.about, sent.owner, sent.admins) == (form.since, ("a", "b"), None, ())
 
 
+@pytest.mark.item("D3.11")
 def test_a_wrong_value_is_an_error_at_access_and_not_before() -> None:
     form = RoomConfig.read(
         config(field("public", "TRUE"), field("limit", "many"), field("owner", "@"), field("whois", "nobody"))

@@ -116,6 +116,7 @@ async def test_retract_purge_and_delete(bench: Bench) -> None:
 # --- options
 
 
+@pytest.mark.item("B2.19")
 @pytest.mark.item("D7.3")
 @on_every_bench(accounts=2)
 async def test_a_node_with_other_options_is_configured_before_the_item_is_published(bench: Bench) -> None:

@@ -94,6 +94,7 @@ async def test_an_empty_file_is_for_the_service_to_refuse_or_take(autojump_clock
             await upload(client, b"", name="empty", transport=InMemory(server))
 
 
+@pytest.mark.item("B2.21")
 @pytest.mark.item("D10.3")
 @pytest.mark.parametrize("content", [b"", b"four", b"sixsix", b"x" * 100_000])
 async def test_a_stream_of_another_size_never_completes_an_upload(content: bytes, autojump_clock: Any) -> None:
@@ -388,6 +389,7 @@ async def test_a_name_that_resolves_to_a_private_address_is_refused(autojump_clo
             await upload(client, b"hello", name="a", service=server.domain)
 
 
+@pytest.mark.item("B2.21")
 @pytest.mark.item("D10.10")
 async def test_only_the_headers_that_the_protocol_allows_are_sent(autojump_clock: Any) -> None:
     headers = (

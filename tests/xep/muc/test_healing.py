@@ -66,7 +66,7 @@ def set_affiliation(jid: JID, affiliation: Affiliation, reason: str | None = Non
 # --- the end
 
 
-@pytest.mark.item("D4.8", "D4.9", "B2.3", "B2.4")
+@pytest.mark.item("D4.5", "D4.8", "D4.9", "B2.3", "B2.4")
 @on_every_bench(accounts=2)
 async def test_each_end_that_an_owner_brings_about_leaves_the_block_bare(bench: Bench) -> None:
     romeo, juliet = bench.clients
