@@ -97,3 +97,9 @@ def test_the_bot_of_the_readme() -> None:
             nursery.cancel_scope.cancel()
 
     run(main)
+
+
+def test_links_of_the_readme_lead_to_pages() -> None:
+    links = re.findall(r"\]\((?!https?://)([^)#]+)\)", (ROOT / "README.md").read_text())
+    assert "docs/quickstart.md" in links
+    assert [link for link in links if not (ROOT / link).is_file()] == []
