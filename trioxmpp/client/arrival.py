@@ -106,7 +106,7 @@ class LinkMaker:
             link = self._core.bound(xmlstream, managed if isinstance(managed, Enabled) else None)
             return Arrival(link, jid, login, adopted=False)
         except BaseException:
-            await drop(connected)
+            await drop(connected)  # noqa: ASYNC102  (it shields)
             raise
 
     async def resume(self, connected: Connected) -> Link:

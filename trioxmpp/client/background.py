@@ -47,7 +47,7 @@ async def supervised(
 
     with bare() as inside:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(run)
+            nursery.start_soon(run)  # noqa: ASYNC113  (the block need not wait for it)
             with scope, inside:
                 yield
             nursery.cancel_scope.cancel(reason="the block was left")

@@ -247,7 +247,7 @@ class Supervisor:
                     with self.core.handlers_in(nursery), inside:
                         yield session
                 except SessionOver:
-                    await self._steps.leave(session)  # blocks end before Destroyed is told
+                    await self._steps.leave(session)  # noqa: ASYNC120  (blocks end before Destroyed is told)
                     raise
                 finally:
                     nursery.cancel_scope.cancel(reason="the session is over")
@@ -290,7 +290,7 @@ class Supervisor:
                 raise SessionOver(refusal, decision=self._failed(refusal)) from None
             raise SessionOver(refusal, connected=connected) from None
         except BaseException:
-            await drop(connected)
+            await drop(connected)  # noqa: ASYNC102  (it shields)
             raise
         self.reconnector.linked(resumed=True)
         self.client_state.resumed(connected.login.features, link)

@@ -91,7 +91,7 @@ def _run_apart(function: Callable[..., T], *args: Any) -> T:
     def run() -> None:
         try:
             outcome.append(function(*args))
-        except BaseException as exc:
+        except BaseException as exc:  # noqa: ASYNC103  (raised by the caller)
             failure.append(exc)
 
     thread = threading.Thread(target=run, name="trioxmpp-parser")

@@ -149,7 +149,7 @@ class StreamTransport:
             # Over plain TCP, trio would accept more, and write it behind the part that was written.
             self._unwritable = "a write was cut short, so nothing can follow it"
             if isinstance(exc, (trio.BrokenResourceError, trio.ClosedResourceError)):
-                raise _connection_error(exc) from exc
+                raise _connection_error(exc) from exc  # noqa: ASYNC104  (no Cancelled)
             raise
 
     async def receive(self) -> bytes:

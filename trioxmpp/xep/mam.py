@@ -128,7 +128,7 @@ async def open_pages(
         nursery.start_soon(pages.read, before if backwards else after, _jid(with_), start, end)
         try:
             yield pages
-        except BaseException as exc:
+        except BaseException as exc:  # noqa: ASYNC103  (raised below)
             failure = exc  # it leaves bare, not in a group
         nursery.cancel_scope.cancel(reason="the block of open_pages was left")
     if failure is not None:

@@ -59,7 +59,7 @@ class Worker:
 
     async def _end(self) -> None:
         """Report when all that came before was taken: the task that takes presences may be behind."""
-        while len(self.presences):
+        while len(self.presences):  # noqa: ASYNC110  (it measures, and must not be woken)
             await trio.lowlevel.checkpoint()
         self._done(str(self._count - 1))
         self._count = 0

@@ -19,7 +19,7 @@ __all__ = ["Listening"]
 class Serve(Protocol):
     """Serves the clients that connect to listeners."""
 
-    async def __call__(
+    async def __call__(  # noqa: ASYNC114  (a protocol)
         self,
         listeners: list[trio.SocketListener],
         starttls: StartTLS,

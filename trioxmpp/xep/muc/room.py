@@ -339,5 +339,5 @@ async def open_room(
                 await keeper.first.wait()
                 yield Room(client, occupancy, hearing, entrance, keeper)
         finally:
-            await keeper.leave(leave_deadline)
+            await keeper.leave(leave_deadline)  # noqa: ASYNC102  (it shields, and bounds, what it says)
             occupancy.events.close(occupancy.verdict if isinstance(occupancy.verdict, RoomGone) else None)
