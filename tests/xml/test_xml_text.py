@@ -162,6 +162,24 @@ def test_a_prefix_leaves_no_trace_in_what_is_written(text: str, value: str, ns: 
     assert xml.serialise(xml.fromstring(prefixed), ns) == xml.serialise(xml.fromstring(plain), ns)
 
 
+DECLARATION_IN_A_VALUE = [
+    """<a xmlns='urn:a' b=' xmlns:' c=''/>""",
+    """<a xmlns='urn:a' b=' xmlns:q=' c=' d='/>""",
+    """<a xmlns='urn:a' b=' xmlns:' c="' d='"><b/></a>""",
+    """<a xmlns='urn:a' xmlns:q='urn:q' b=' xmlns:q=' c='&quot; d=&quot;' q:e='f'><q:b/></a>""",
+    """<q:a xmlns:q='urn:q' b=' xmlns:x=' q:c=' xmlns:y=' d='>'/>""",
+    """<a b=' xmlns:q=' c=' d=' e='f'/>""",
+]
+
+
+@pytest.mark.parametrize("ns", ["", "urn:a", "jabber:client"])
+@pytest.mark.parametrize("text", DECLARATION_IN_A_VALUE)
+def test_a_declaration_in_the_value_of_an_attribute_takes_nothing_away(text: str, ns: str) -> None:
+    """A peer wrote the value. What we forward stays well-formed, and has the attributes that it had."""
+    element = xml.fromstring(text)
+    assert xml.equal(inside(element, ns), element)
+
+
 def test_a_child_is_written_with_the_namespaces_of_its_parents() -> None:
     parent = xml.fromstring("<a xmlns='u' xmlns:p='v'><b><p:c/></b><d xmlns=''/></a>")
     for child in parent:

@@ -64,7 +64,9 @@ _TAGS: Final = re.compile("<[^>]*>")
 _VALUES: Final = re.compile('"[^"]*"')
 _PREFIXES: Final = re.compile(r"[ </]([^ </:>=]+):")
 _DECLARED: Final = re.compile(" xmlns:([^=]+)=")
-_DECLARATIONS: Final = re.compile(r' xmlns:[^=]+="[^"]*"')
+# Every attribute of a tag is matched from its beginning, and all but declarations of prefixes are kept as the group: a
+# peer can have the words of a declaration in a value.
+_ATTRIBUTES: Final = re.compile(r' xmlns:[^=]+="[^"]*"|( [^=]+="[^"]*")')
 _NO_NAMESPACE: Final = "{}*"
 _NOT_ELEMENTS: Final = (etree.Comment, etree.ProcessingInstruction, etree.Entity)
 
@@ -232,7 +234,7 @@ def serialise_element(element: Element, ns: str) -> str:
         # lxml also writes the prefixes of the elements around, such as that of the stream. How many it sees depends on
         # how the element was read, and the text must not.
         end = text.index(">")
-        without = _DECLARATIONS.sub("", text[:end]) + text[end:]
+        without = _ATTRIBUTES.sub(r"\1", text[:end]) + text[end:]
         if not _may_have_prefixes(without, text[:end]) or not _has_prefixes(text):
             return without
     # In two cases libxml2 would write something else than the tree means. It leaves out xmlns="" where an element
