@@ -148,7 +148,9 @@ def _decode_location(text: str) -> tuple[str, int | None] | None:
         host, _, port = text.partition(":")
     else:
         host, port = text, ""
-    if not host or (port and not (port.isascii() and port.isdigit() and len(port) < 6 and 0 < int(port) < 65536)):
+    if not host or "[" in host or "]" in host:
+        return None
+    if port and not (port.isascii() and port.isdigit() and len(port) < 6 and 0 < int(port) < 65536):
         return None
     return host, int(port) if port else None
 
@@ -157,7 +159,7 @@ def _encode_location(location: tuple[str, int | None] | None) -> str:
     if location is None:
         return ""
     host, port = location
-    host = f"[{host}]" if ":" in host or host.startswith("[") else host
+    host = f"[{host}]" if ":" in host else host
     return host if port is None else f"{host}:{port}"
 
 
