@@ -107,6 +107,15 @@ def test_equal_compares_the_meaning_of_elements(one: str, other: str, same: bool
     assert xml.equal(xml.fromstring(other), xml.fromstring(one)) is same
 
 
+def test_elements_with_a_brace_in_a_namespace_are_compared() -> None:
+    one, same, other = (
+        xml.fromstring(f"<a xmlns:p='{namespace}' p:b='{value}'/>")
+        for namespace, value in (("u}r", 1), ("u}r", 1), ("u}r", 2))
+    )
+    assert xml.equal(one, same)
+    assert not xml.equal(one, other)
+
+
 def test_the_tail_of_an_element_does_not_count() -> None:
     parent = xml.fromstring("<a><b/>tail</a>")
     assert xml.equal(parent[0], xml.fromstring("<b/>"))

@@ -294,7 +294,8 @@ def equal(one: Element, other: Element) -> bool:
 
     White space alone between children does not count, nor do the tails of the two elements.
     """
-    if one.tag != other.tag or len(one) != len(other) or dict(one.attrib) != dict(other.attrib):
+    # Not `attrib[key]`: lxml does not find an attribute whose namespace has a "}".
+    if one.tag != other.tag or len(one) != len(other) or dict(one.items()) != dict(other.items()):
         return False
     if not len(one):
         return (one.text or "") == (other.text or "")

@@ -14,6 +14,7 @@ from trioxmpp import xml
 from trioxmpp.errors import ElementError
 from trioxmpp.protocol import ns
 from trioxmpp.protocol.elements.forms import DataForm
+from trioxmpp.stream.tracing import redacted
 from trioxmpp.xep import forms
 from trioxmpp.xml.declaration import DECLARATION, declaration_of
 from trioxmpp.xml.markup import serialise_element
@@ -45,6 +46,7 @@ def elements(data: bytes) -> None:
     except ElementError:
         return
     assert xml.equal(xml.fromstring(serialise_element(root, "")), root), "the document is another one when written"
+    redacted(root)
     for element in root.iter():
         for cls in by_tag().get(str(element.tag), ()):
             _there_and_back(cls, element)

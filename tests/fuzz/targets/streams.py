@@ -15,6 +15,7 @@ from trioxmpp.protocol import ns, sm
 from trioxmpp.protocol.framing import Framing, Limits, StreamHeader, header
 from trioxmpp.protocol.stanza import parse_stanza
 from trioxmpp.protocol.websocket import DocumentFraming, document
+from trioxmpp.stream.tracing import Tracer
 from trioxmpp.transport.frames import TextFrames
 
 __all__ = ["frames", "sm_nonzas", "stream", "websocket"]
@@ -67,7 +68,9 @@ def _one_by_one(data: bytes, limits: Limits | None) -> Outcome:
 
 def _read_stanzas(framing: Framing | DocumentFraming, data: bytes) -> None:
     """Read the elements of a stream as stanzas. What is written again must be read again as a stanza."""
-    for event in framing.feed(data)[0]:
+    events, _ = framing.feed(data)
+    Tracer().received(events)
+    for event in events:
         if isinstance(event, etree._Element):
             with contextlib.suppress(ErroneousStanza):
                 stanza = parse_stanza(event)
