@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import random
 import zlib
 from collections.abc import Iterable, Iterator
@@ -27,8 +28,16 @@ Outcome = tuple[list[str], str | None]
 
 
 def _shown(events: Iterable[object]) -> list[str]:
-    """Events in a form that compares by structure, and does not show what the tree around an element declares."""
-    return [xml.serialise(event) if isinstance(event, etree._Element) else repr(event) for event in events]
+    """Events in a form that compares by structure, and does not show declarations that no name needs."""
+    shown = []
+    for event in events:
+        if isinstance(event, etree._Element):
+            alone = copy.deepcopy(event)
+            etree.cleanup_namespaces(alone)
+            shown.append(xml.serialise(alone))
+        else:
+            shown.append(repr(event))
+    return shown
 
 
 def _outcome(events: list[object], error: StreamError | None) -> Outcome:
