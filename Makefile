@@ -3,12 +3,13 @@
 PYTHON ?= python3
 SERVER ?=
 BENCH ?=
+FUZZ_SECONDS ?= 600
 XDIST ?=
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: all demo test check ruff async types floors items coverage proof mutants chaos bench bench-scale bench-profile docs
-.PHONY: servers servers-newer test-newer servers-table clean
+.PHONY: all demo test check ruff async types floors items coverage proof fuzz mutants chaos bench bench-scale
+.PHONY: bench-profile docs servers servers-newer test-newer servers-table clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -70,6 +71,10 @@ coverage: $(VENV)/.installed-dev
 # The properties again, with far more examples: for the night.
 proof: $(VENV)/.installed-dev
 	TRIOXMPP_PROOF=1 $(RUN) -m pytest tests/proof
+
+# Hostile input for all that reads what a peer, a proxy or a disk gives; `make fuzz FUZZ_SECONDS=60` takes a minute.
+fuzz: $(VENV)/.installed-dev
+	$(RUN) -m tests.fuzz --seconds $(FUZZ_SECONDS)
 
 # Small defects, planted one by one in a copy of the library: the tests that are named for each have to fail.
 mutants: $(VENV)/.installed-dev

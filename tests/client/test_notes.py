@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zlib
 
 import pytest
 import trio
@@ -66,6 +67,43 @@ async def test_a_note_too_large_is_refused_and_nothing_of_it_is_written():
     with pytest.raises(StoreError, match=f"more than {MAX_NOTE} octets"):
         await notes.write({"a": 2, "b": "x" * MAX_NOTE})
     assert await notes.read() == {"a": 1}
+
+
+async def test_a_key_that_cannot_be_written_is_refused_and_the_store_goes_on(reopen):
+    store = reopen()
+    await store.load()
+    notes = Notebook(store).of_kind("any")
+    for value in (1, None):
+        with pytest.raises(StoreError, match="not a text that can be written"):
+            await notes.write({"sound": 1, "half of a pair \ud800": value})
+    await notes.write({"sound": 2})
+    assert await notes.read() == {"sound": 2}
+    await store.aclose()
+
+
+async def test_the_key_of_a_note_counts_by_its_octets():
+    notes = Notebook(MemoryStore()).of_kind("any")
+    with pytest.raises(StoreError, match="more than 65536 octets"):
+        await notes.write({"ü" * (MAX_NOTE // 2): 1})
+    await notes.write({"ü" * (MAX_NOTE // 2 - 1): 1})
+
+
+async def test_a_note_in_a_file_that_cannot_be_written_again_is_left_out(tmp_path):
+    """JSON can carry half of a surrogate pair, and UTF-8 cannot: rewriting the file would fail for ever."""
+    lines = [
+        b'{"kind":"any","notes":{"a":"\\ud800","\\ud800":"1","b":"2"}}',
+        b'{"kind":"\\ud800","notes":{"a":"1"}}',
+        b'{"kind":["any"],"notes":{"a":"1"}}',
+    ]
+    text = b"".join(b"%08x %s\n" % (zlib.crc32(line), line) for line in lines)
+    (tmp_path / "session.notes").write_bytes(text)
+    store = FileStore(tmp_path / "session")
+    notes = Notebook(store).of_kind("any")
+    assert await notes.read() == {"b": 2}
+    for number in range(4):
+        await notes.write({"large": "x" * 40_000 + str(number)})  # so that the file is rewritten
+    assert sorted(await notes.read()) == ["b", "large"]
+    await store.aclose()
 
 
 async def test_the_notes_of_an_account_are_bounded():

@@ -88,6 +88,8 @@ def test_what_is_asked_for() -> None:
         ("<enabled id='' resume='true'/>", Enabled(None, True)),
         ("<enabled id='x' resume='true' location='host:0012345678'/>", Enabled("x", True)),
         ("<enabled id='x' resume='true' location='[nonsense'/>", Enabled("x", True)),
+        ("<enabled id='x' resume='true' location='[[::1]:5222'/>", Enabled("x", True)),
+        ("<enabled id='x' resume='true' location='::]:1'/>", Enabled("x", True)),
     ],
 )
 def test_what_is_granted(text: str, expected: Enabled) -> None:

@@ -10,6 +10,7 @@ import trio.testing
 from tests.dialogs import message
 from trioxmpp import XmlStream, xml
 from trioxmpp.protocol import ns
+from trioxmpp.protocol.framing import Framing, header
 from trioxmpp.stream.tracing import Tracer, redacted
 from trioxmpp.testing import ScriptedPeer
 from trioxmpp.transport.tcp import StreamTransport
@@ -42,6 +43,22 @@ def test_no_secret_is_shown_wherever_it_stands() -> None:
         seen: list[str] = []
         Tracer(lambda direction, text, seen=seen: seen.append(text)).sent([text.replace("c2VjcmV0='", "s='").encode()])
         assert "c2VjcmV0" not in seen[0], text
+
+
+@pytest.mark.parametrize(
+    "name", ["p:secret='c2VjcmV0'", "p:type='c2VjcmV0' type='form'", "p:a='c2VjcmV0' b='c2VjcmV0'"]
+)
+def test_an_attribute_of_a_strange_namespace_is_traced_without_its_value(name: str) -> None:
+    """lxml reads an attribute whose namespace has a brace, and neither finds nor sets it."""
+    for namespace in ("u}r", "}", "{u}", "urn:u"):
+        text = f"<message><x xmlns='jabber:iq:register' xmlns:p='{namespace}' {name}><y p:a='c2VjcmV0'/></x></message>"
+        events, error = Framing().feed(header(to="example.test", id="x") + text.encode())
+        assert error is None
+        seen: list[str] = []
+        Tracer(lambda direction, text, seen=seen: seen.append(text)).received(events)
+        assert len(seen) == 2
+        assert "c2VjcmV0" not in seen[1], text
+        assert ('type="form"' in seen[1]) == ("type='form'" in name)
 
 
 def test_the_mechanism_and_the_condition_of_a_failure_are_shown() -> None:

@@ -107,6 +107,15 @@ def test_equal_compares_the_meaning_of_elements(one: str, other: str, same: bool
     assert xml.equal(xml.fromstring(other), xml.fromstring(one)) is same
 
 
+def test_elements_with_a_brace_in_a_namespace_are_compared() -> None:
+    one, same, other = (
+        xml.fromstring(f"<a xmlns:p='{namespace}' p:b='{value}'/>")
+        for namespace, value in (("u}r", 1), ("u}r", 1), ("u}r", 2))
+    )
+    assert xml.equal(one, same)
+    assert not xml.equal(one, other)
+
+
 def test_the_tail_of_an_element_does_not_count() -> None:
     parent = xml.fromstring("<a><b/>tail</a>")
     assert xml.equal(parent[0], xml.fromstring("<b/>"))
@@ -160,6 +169,24 @@ def test_a_prefix_leaves_no_trace_in_what_is_written(text: str, value: str, ns: 
     plain = f"<a xmlns='urn:a' b='{attribute}'>{content}<c/></a>"
     prefixed = f"<p:a xmlns:p='urn:a' b='{attribute}'>{content}<p:c/></p:a>"
     assert xml.serialise(xml.fromstring(prefixed), ns) == xml.serialise(xml.fromstring(plain), ns)
+
+
+DECLARATION_IN_A_VALUE = [
+    """<a xmlns='urn:a' b=' xmlns:' c=''/>""",
+    """<a xmlns='urn:a' b=' xmlns:q=' c=' d='/>""",
+    """<a xmlns='urn:a' b=' xmlns:' c="' d='"><b/></a>""",
+    """<a xmlns='urn:a' xmlns:q='urn:q' b=' xmlns:q=' c='&quot; d=&quot;' q:e='f'><q:b/></a>""",
+    """<q:a xmlns:q='urn:q' b=' xmlns:x=' q:c=' xmlns:y=' d='>'/>""",
+    """<a b=' xmlns:q=' c=' d=' e='f'/>""",
+]
+
+
+@pytest.mark.parametrize("ns", ["", "urn:a", "jabber:client"])
+@pytest.mark.parametrize("text", DECLARATION_IN_A_VALUE)
+def test_a_declaration_in_the_value_of_an_attribute_takes_nothing_away(text: str, ns: str) -> None:
+    """A peer wrote the value. What we forward stays well-formed, and has the attributes that it had."""
+    element = xml.fromstring(text)
+    assert xml.equal(inside(element, ns), element)
 
 
 def test_a_child_is_written_with_the_namespaces_of_its_parents() -> None:

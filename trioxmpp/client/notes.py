@@ -13,6 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 import trio
 
 from ..errors import StoreError
+from .store.jsonvalues import is_text
 from .store.memory import MemoryStore
 
 __all__ = ["MAX_ACCOUNT", "MAX_NOTE", "NoteStore", "Notebook", "Notes"]
@@ -53,7 +54,7 @@ class Notebook:
         """See `Notes.read`."""
         async with self._turn:
             texts = await self._store.read_notes(kind)
-        self._sizes[kind] = {key: len(key) + len(text) for key, text in texts.items()}
+        self._sizes[kind] = {key: _octets(key, text) for key, text in texts.items()}
         values = {}
         for key, text in texts.items():
             try:
@@ -64,17 +65,20 @@ class Notebook:
 
     async def write(self, kind: str, changes: Mapping[str, Any]) -> None:
         """See `Notes.write`."""
+        for key in changes:
+            if not is_text(key):
+                raise StoreError(f"the key {key!r} of {kind!r} is not a text that can be written")
         texts = {key: None if value is None else _dumps(value) for key, value in changes.items()}
         async with self._turn:
             if kind not in self._sizes:
                 known = await self._store.read_notes(kind)
-                self._sizes[kind] = {key: len(key) + len(text) for key, text in known.items()}
+                self._sizes[kind] = {key: _octets(key, text) for key, text in known.items()}
             sizes = dict(self._sizes[kind])
             for key, text in texts.items():
                 if text is None:
                     sizes.pop(key, None)
                     continue
-                sizes[key] = len(key) + len(text)
+                sizes[key] = _octets(key, text)
                 if sizes[key] > MAX_NOTE:
                     raise StoreError(f"the note {key!r} of {kind!r} has more than {MAX_NOTE} octets")
             others = sum(sum(of_kind.values()) for name, of_kind in self._sizes.items() if name != kind)
@@ -96,11 +100,18 @@ class Notes:
         return await self._notebook.read(self._kind)
 
     async def write(self, changes: Mapping[str, Any]) -> None:
-        """Write these notes, all or none; None deletes one. Raises `StoreError`, also for too large a note.
+        """Write these notes, all or none; None deletes one.
+
+        Raises `StoreError`, also for too large a note, and for a key that has no UTF-8.
 
         If cancelled, they may be written all the same.
         """
         await self._notebook.write(self._kind, changes)
+
+
+def _octets(key: str, text: str) -> int:
+    """Return the octets of a note, with its key. Its value is ASCII if we wrote it."""
+    return len(key.encode("utf-8", "surrogatepass")) + len(text)
 
 
 def _dumps(value: Any) -> str:

@@ -137,7 +137,7 @@ def _decode_count(text: str) -> int:
     return int(text)
 
 
-def _location(text: str) -> tuple[str, int | None] | None:
+def _decode_location(text: str) -> tuple[str, int | None] | None:
     """Read where the server prefers a resumption: ``host``, ``host:port``, ``[v6]`` or ``[v6]:port``."""
     if text.startswith("["):
         host, closed, rest = text[1:].partition("]")
@@ -148,9 +148,19 @@ def _location(text: str) -> tuple[str, int | None] | None:
         host, _, port = text.partition(":")
     else:
         host, port = text, ""
-    if not host or (port and not (port.isascii() and port.isdigit() and len(port) < 6 and 0 < int(port) < 65536)):
+    if not host or "[" in host or "]" in host:
+        return None
+    if port and not (port.isascii() and port.isdigit() and len(port) < 6 and 0 < int(port) < 65536):
         return None
     return host, int(port) if port else None
+
+
+def _encode_location(location: tuple[str, int | None] | None) -> str:
+    if location is None:
+        return ""
+    host, port = location
+    host = f"[{host}]" if ":" in host else host
+    return host if port is None else f"{host}:{port}"
 
 
 _COUNT = xml.Codec(_decode_count, str, is_plain=True)
@@ -171,7 +181,9 @@ class _Enabled:
     id: str | None = xml.attr(default=None)
     resume: bool = xml.attr(default=False, codec=FLAG)
     max: int | None = xml.attr(default=None, codec=xml.lenient(xml.integer(0, 999_999_999)))
-    location: tuple[str, int | None] | None = xml.attr(default=None, codec=xml.Codec(_location, str))
+    location: tuple[str, int | None] | None = xml.attr(
+        default=None, codec=xml.Codec(_decode_location, _encode_location)
+    )
 
 
 @xml.element(ns.SM, "resume")

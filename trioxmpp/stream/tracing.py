@@ -11,6 +11,7 @@ number.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import logging
 from collections.abc import Callable, Iterable
@@ -70,9 +71,11 @@ def _hide(element: xml.Element, *, within: bool) -> None:
     if within:
         if element.text and element.text.strip() and element.tag not in _HARMLESS:
             element.text = _HIDDEN
-        for name in element.attrib:
-            if name not in _HARMLESS_ATTRIBUTES:
-                element.set(name, _HIDDEN)
+        attributes = element.items()
+        element.attrib.clear()
+        for name, value in attributes:
+            with contextlib.suppress(ValueError):  # lxml sets none whose namespace has a "}": it is left out
+                element.set(name, value if name in _HARMLESS_ATTRIBUTES else _HIDDEN)
     for child in element:
         _hide(child, within=within)
         if within and child.tail and child.tail.strip():

@@ -64,7 +64,9 @@ _TAGS: Final = re.compile("<[^>]*>")
 _VALUES: Final = re.compile('"[^"]*"')
 _PREFIXES: Final = re.compile(r"[ </]([^ </:>=]+):")
 _DECLARED: Final = re.compile(" xmlns:([^=]+)=")
-_DECLARATIONS: Final = re.compile(r' xmlns:[^=]+="[^"]*"')
+# Every attribute of a tag is matched from its beginning, and the group is empty for a declaration of a prefix: a
+# peer can have the words of a declaration in a value.
+_ATTRIBUTES: Final = re.compile(r' xmlns:[^=]+="[^"]*"|( [^=]+="[^"]*")')
 _NO_NAMESPACE: Final = "{}*"
 _NOT_ELEMENTS: Final = (etree.Comment, etree.ProcessingInstruction, etree.Entity)
 
@@ -232,7 +234,8 @@ def serialise_element(element: Element, ns: str) -> str:
         # lxml also writes the prefixes of the elements around, such as that of the stream. How many it sees depends on
         # how the element was read, and the text must not.
         end = text.index(">")
-        without = _DECLARATIONS.sub("", text[:end]) + text[end:]
+        end -= text[end - 1] == "/"
+        without = _without_declarations(text[:end]) + text[end:]
         if not _may_have_prefixes(without, text[:end]) or not _has_prefixes(text):
             return without
     # In two cases libxml2 would write something else than the tree means. It leaves out xmlns="" where an element
@@ -241,6 +244,12 @@ def serialise_element(element: Element, ns: str) -> str:
     # the prefix otherwise: a peer could choose the namespace in which an element that we forward is read. Without
     # prefixes, the text is also the same whichever way the element was read. So it is in all else as libxml2 writes it.
     return _write(element, "" if str(element.tag).startswith("{") else ns)
+
+
+def _without_declarations(start: str) -> str:
+    """Return an opening tag that lxml wrote, up to its end, without the declarations of prefixes in it."""
+    name = start.partition(" ")[0]
+    return name + "".join(_ATTRIBUTES.findall(start, len(name)))
 
 
 def _may_have_prefixes(text: str, start: str) -> bool:
@@ -292,7 +301,8 @@ def equal(one: Element, other: Element) -> bool:
 
     White space alone between children does not count, nor do the tails of the two elements.
     """
-    if one.tag != other.tag or len(one) != len(other) or dict(one.attrib) != dict(other.attrib):
+    # Not `attrib[key]`: lxml does not find an attribute whose namespace has a "}".
+    if one.tag != other.tag or len(one) != len(other) or dict(one.items()) != dict(other.items()):
         return False
     if not len(one):
         return (one.text or "") == (other.text or "")

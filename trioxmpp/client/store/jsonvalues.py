@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-__all__ = ["counter", "flag", "listed", "optional", "real", "text", "whole"]
+__all__ = ["counter", "flag", "is_text", "listed", "optional", "real", "text", "whole"]
 
 T = TypeVar("T")
 
@@ -19,6 +19,15 @@ def text(value: Any) -> str:
     except UnicodeEncodeError:
         pass  # half a surrogate pair: JSON can carry it, and UTF-8 cannot
     raise ValueError("a text was expected")
+
+
+def is_text(value: Any) -> bool:
+    """Return whether `text` takes a value."""
+    try:
+        text(value)
+    except ValueError:
+        return False
+    return True
 
 
 def whole(value: Any) -> int:

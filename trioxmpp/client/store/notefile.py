@@ -12,6 +12,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from .jsonvalues import is_text
 from .lines import checked_lines, line_of, open_regular, replace_file, write_all
 
 __all__ = ["NoteFile"]
@@ -69,7 +70,7 @@ class NoteFile:
             self._size = 0
             for fields, end in checked_lines(fd, self._path):
                 self._size = end
-                if isinstance(fields, dict) and isinstance(fields.get("kind"), str):
+                if isinstance(fields, dict) and is_text(fields.get("kind")):
                     notes = fields.get("notes")
                     self._apply(fields["kind"], notes if isinstance(notes, dict) else {})
             os.ftruncate(fd, self._size)
@@ -82,7 +83,8 @@ class NoteFile:
     def _apply(self, kind: str, changes: Mapping[str, str | None]) -> None:
         notes = self._kinds.setdefault(kind, {})
         for key, text in changes.items():
-            if isinstance(text, str):
+            if is_text(key) and is_text(text):  # or else the file could not be rewritten
+                assert text is not None
                 notes[key] = text
             else:
                 notes.pop(key, None)
