@@ -1,0 +1,64 @@
+"""Persons at the chat program of docs/examples, each with a keyboard and a screen."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from trioxmpp import FileStore
+
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
+
+
+def example(name: str) -> dict[str, Any]:
+    """The names of an example. It imports others from its own folder, as a program that runs does."""
+    sys.path.insert(0, str(EXAMPLES))
+    try:
+        return runpy.run_path(str(EXAMPLES / name))
+    finally:
+        sys.path.remove(str(EXAMPLES))
+        sys.modules.pop("history", None)
+
+
+class Person:
+    """A person at the program."""
+
+    def __init__(self) -> None:
+        self.screen: list[str] = []
+        self.keyboard, self.lines = trio.open_memory_channel[str](0)
+
+    async def types(self, *lines: str, wait: float = 1.0) -> None:
+        """Type lines; after each one look at the screen for a second."""
+        for line in lines:
+            self.screen.append(f"> {line}")
+            await self.keyboard.send(line + "\n")
+            await trio.sleep(wait)
+
+    @property
+    def text(self) -> str:
+        return "".join(f"{line}\n" for line in self.screen)
+
+
+@asynccontextmanager
+async def at_the_program(user: str, directory: Path, **options: Any) -> AsyncIterator[Person]:
+    """A block with a person at the program; what it keeps is in `directory`. It is killed at the end of the block."""
+    program, person = example("chat.py"), Person()
+    directory.mkdir(exist_ok=True)
+    async with trio.open_nursery() as nursery:
+        with closing(program["History"](directory / "history.db")) as history:
+
+            async def run() -> None:
+                store = FileStore(directory / "session")
+                address = f"{user}@example.test/{user}"
+                await program["chat"](address, "secret", history, person.lines, person.screen.append, store=store, **options)
+
+            nursery.start_soon(run)
+            await trio.sleep(1)
+            yield person
+            nursery.cancel_scope.cancel()
