@@ -26,8 +26,7 @@ HELP = """\
 /add ADDRESS        asks to see the presence of a contact; /accept ADDRESS lets it see yours, /deny ADDRESS does not
 /open ADDRESS       opens a chat; /more shows older messages
 /join ROOM [NICK]   enters a room; /who shows its occupants, /leave leaves it
-/correct TEXT       replaces what you said last; /retract takes it back
-/react EMOJI        reacts to what another said last; /quit
+/correct TEXT       replaces what you said last; /retract takes it back; /react EMOJI reacts to others; /quit
 A line that ends in \\ goes on in the next line; meanwhile the other side sees that you write."""
 
 PAGE = 20
@@ -93,7 +92,7 @@ class Chat:
                 self.show(f"* you see the presence of {contact.jid}")
             case Available(presence=presence, before=None) if presence.jid.bare in self.roster:
                 self.show(f"* {presence.jid.bare} is here")
-            case Gone(presence=presence) if presence.jid.bare in self.roster and presence.jid not in self.presences:
+            case Gone(presence=presence) if event.stanza is not None and presence.jid.bare in self.roster:
                 self.show(f"* {presence.jid.bare} has gone")
             case OccupantJoined(who=occupant):
                 self.show(f"* {occupant.nick} has entered")
@@ -148,17 +147,20 @@ class Chat:
         except (XMPPError, ConnectionError, JIDError, ValueError) as exc:
             self.show(f"* {exc}")
 
-    async def say(self, text, lines):
+    def talk(self):
         if self.here is None:
-            self.show("* open a chat: /open ADDRESS, or /join ROOM")
-        elif text.endswith("\\"):
-            async with self.here.typing() as composition:
-                while text.endswith("\\"):
-                    text = text[:-1] + "\n" + (await anext(lines)).rstrip("\n")
-                    composition.key_pressed()
-                await self.here.say(text)
-        else:
-            await self.here.say(text)
+            raise ValueError("open a chat: /open ADDRESS, or /join ROOM")
+        return self.here
+
+    async def say(self, text, lines):
+        talk = self.talk()
+        if not text.endswith("\\"):
+            return await talk.say(text)
+        async with talk.typing() as composition:
+            while text.endswith("\\"):
+                text = text[:-1] + "\n" + (await anext(lines)).rstrip("\n")
+                composition.key_pressed()
+            await talk.say(text)
 
     async def do_help(self, _):
         self.show(HELP)
@@ -177,38 +179,38 @@ class Chat:
                 await self.recall(peer)
             self.here = self.talks[peer]
         self.show(f"--- {peer}")
-        lines = self.here.lines[-PAGE:]
-        if not lines:
+        if not self.here.lines:
             await self.do_more("")
-        for line in lines:
+        for line in self.here.lines:
             self.show_line(self.here, line)
-        if theirs := [line for line in lines if not line.by_us]:
+        if theirs := [line for line in self.here.lines if not line.by_us]:
             await self.here.displayed(theirs[-1])
 
     async def do_more(self, _):
-        entries = []
-        if self.here and self.here.peer not in self.rooms:
-            peer = self.here.peer
+        talk = self.talk()
+        older, peer = im.Conversation(self.client, talk.peer), talk.peer
+        while peer not in self.rooms and not older.lines:  # a page may have nothing but receipts
             entries = await self.history.page(self.timeline, peer, self.oldest[peer], PAGE)
-            older = im.Conversation(self.client, peer)
+            if not entries:
+                break
+            self.oldest[peer] = entries[0]
             for entry in entries:
                 older.apply(entry)
-            for line in older.lines:
-                self.show_line(self.here, line)
-            self.oldest[peer] = next(iter(entries), self.oldest[peer])
-        self.show("--- those were older messages" if entries else "--- there is nothing older")
+        for line in older.lines:
+            self.show_line(talk, line)
+        self.show("--- those were older messages" if older.lines else "--- there is nothing older")
 
     async def do_correct(self, text):
-        await self.here.correct(self.last(by_us=True), text)
+        await self.talk().correct(self.last(by_us=True), text)
 
     async def do_retract(self, _):
-        await self.here.retract(self.last(by_us=True))
+        await self.talk().retract(self.last(by_us=True))
 
     async def do_react(self, emoji):
-        await self.here.react(self.last(by_us=False), emoji.split())
+        await self.talk().react(self.last(by_us=False), emoji.split())
 
     def last(self, by_us):
-        for line in reversed(self.here.lines if self.here else ()):
+        for line in reversed(self.talk().lines):
             if line.by_us is by_us and not line.retracted:
                 return line
         raise ValueError("there is no such message")
@@ -278,8 +280,8 @@ async def chat(jid, password, history, lines, show, **options):
             chat.nursery.cancel_scope.cancel()
 
 
-async def main(jid, directory="chat"):
-    Path(directory).mkdir(mode=0o700, exist_ok=True)
+async def main(jid, directory="."):
+    os.umask(0o077)  # what is said is for no other user
     store = trioxmpp.SQLiteStore(Path(directory) / "session.db")
     with closing(History(Path(directory) / "history.db")) as history:
         await chat(jid, os.environ["XMPP_PASSWORD"], history, trio.wrap_file(sys.stdin), print, store=store)

@@ -49,14 +49,13 @@ class Person:
 async def at_the_program(user: str, directory: Path, **options: Any) -> AsyncIterator[Person]:
     """A block with a person at the program; what it keeps is in `directory`. It is killed at the end of the block."""
     program, person = example("chat.py"), Person()
-    directory.mkdir(exist_ok=True)
     async with trio.open_nursery() as nursery:
         with closing(program["History"](directory / "history.db")) as history:
 
             async def run() -> None:
-                store = FileStore(directory / "session")
-                address = f"{user}@example.test/{user}"
-                await program["chat"](address, "secret", history, person.lines, person.screen.append, store=store, **options)
+                address, store = f"{user}@example.test/{user}", FileStore(directory / "session")
+                keyboard, screen = person.lines, person.screen.append
+                await program["chat"](address, "secret", history, keyboard, screen, store=store, **options)
 
             nursery.start_soon(run)
             await trio.sleep(1)
