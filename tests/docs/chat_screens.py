@@ -41,8 +41,14 @@ class Person:
             await trio.sleep(wait)
 
     @property
-    def text(self) -> str:
-        return "".join(f"{line}\n" for line in self.screen)
+    def settled(self) -> list[str]:
+        """The screen without receipts that a displayed mark follows at once: it may as well overtake them."""
+        after = [*self.screen[1:], ""]
+        return [line for line, next in zip(self.screen, after, strict=True) if not _is_receipt(line, next)]
+
+
+def _is_receipt(line: str, next: str) -> bool:
+    return line.startswith("* received: ") and next == line.replace("received", "displayed", 1)
 
 
 @asynccontextmanager

@@ -48,7 +48,7 @@ async def test_the_screens_show_what_the_page_shows(autojump_clock, tmp_path):
         await romeo.types(f"/join {ROOM} Montague", "/who", "My lady!", "/leave", f"/open {JULIET}", "/quit")
         await juliet.types("/quit")
     shown = re.findall(r"^```text\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
-    assert [romeo.text, juliet.text] == shown
+    assert ["".join(f"{line}\n" for line in person.settled) for person in (romeo, juliet)] == shown
 
 
 async def test_after_a_kill_the_history_is_back_and_nothing_is_doubled(autojump_clock, tmp_path):
@@ -67,7 +67,7 @@ async def test_after_a_kill_the_history_is_back_and_nothing_is_doubled(autojump_
         async with at_the_program("romeo", after, **options(server)) as romeo:
             await romeo.types(f"/open {JULIET}", "/more", "eight")
             await juliet.types("nine")
-    assert [line for line in romeo.screen if line != "* juliet@example.test is here"] == [
+    assert [line for line in romeo.settled if line != "* juliet@example.test is here"] == [
         "[juliet@example.test] juliet: seven (missed)",
         "> /open juliet@example.test",
         "--- juliet@example.test",
