@@ -116,16 +116,16 @@ class Chat:
             # It counts as done when the block of the timeline is left, so storing it is not cancelled.
             with trio.CancelScope(shield=True):
                 async with self.lock:
-                    await self.recall(entry.peer)
+                    await self.recall(entry.peer, self.history.stored)
                     is_new = await self.history.keep(entry)
                     self.oldest[entry.peer] = self.oldest[entry.peer] or entry
             if is_new:
                 yield entry
 
-    async def recall(self, peer):
-        """Put what the store has of a conversation into it, once, without telling of it."""
+    async def recall(self, peer, read, *args):
+        """Put what was said last into a conversation, once, without telling of it."""
         if peer not in self.oldest:
-            entries = await self.history.stored(peer, size=PAGE)
+            entries = await read(*args, peer, size=PAGE)
             self.oldest[peer] = next(iter(entries), None)
             for entry in entries:
                 self.talks[peer].book.apply(entry)
@@ -175,12 +175,12 @@ class Chat:
         if peer in self.rooms:
             self.here = self.rooms[peer][1]
         else:
+            # Under the lock, so that what just arrives is either in this page or comes after it.
             async with self.lock:
-                await self.recall(peer)
+                await self.attempt(self.recall, peer, self.history.page, self.timeline)
+                await self.recall(peer, self.history.stored)  # if there is no archive
             self.here = self.talks[peer]
         self.show(f"--- {peer}")
-        if not self.here.lines:
-            await self.do_more("")
         for line in self.here.lines:
             self.show_line(self.here, line)
         if theirs := [line for line in self.here.lines if not line.by_us]:

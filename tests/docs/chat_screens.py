@@ -40,6 +40,13 @@ class Person:
             await self.keyboard.send(line + "\n")
             await trio.sleep(wait)
 
+    async def until(self, line: str, patience: float = 20.0) -> None:
+        """Wait, in real time, until the screen shows a line."""
+        with trio.move_on_after(patience):
+            while line not in self.screen:  # noqa: ASYNC110  # a screen tells nobody
+                await trio.sleep(0.02)
+        assert line in self.screen, self.screen
+
     @property
     def settled(self) -> list[str]:
         """The screen without receipts that a displayed mark follows at once: it may as well overtake them."""
@@ -52,16 +59,18 @@ def _is_receipt(line: str, next: str) -> bool:
 
 
 @asynccontextmanager
-async def at_the_program(user: str, directory: Path, **options: Any) -> AsyncIterator[Person]:
-    """A block with a person at the program; what it keeps is in `directory`. It is killed at the end of the block."""
+async def at_the_program(
+    user: str, directory: Path, *, domain: str = "example.test", password: str = "secret", **options: Any
+) -> AsyncIterator[Person]:
+    """A block with a person at the program; what it keeps is in `directory`. It ends with the block."""
     program, person = example("chat.py"), Person()
     async with trio.open_nursery() as nursery:
         with closing(program["History"](directory / "history.db")) as history:
 
             async def run() -> None:
-                address, store = f"{user}@example.test/{user}", FileStore(directory / "session")
+                address, store = f"{user}@{domain}/{user}", FileStore(directory / "session")
                 keyboard, screen = person.lines, person.screen.append
-                await program["chat"](address, "secret", history, keyboard, screen, store=store, **options)
+                await program["chat"](address, password, history, keyboard, screen, store=store, **options)
 
             nursery.start_soon(run)
             await trio.sleep(1)

@@ -104,6 +104,34 @@ async def test_another_computer_reads_the_archive_page_by_page(autojump_clock, t
         assert [line for line in romeo.screen if line.startswith("juliet")] == shown
 
 
+async def test_what_arrives_while_a_chat_is_opened_is_there_once(autojump_clock, tmp_path):
+    for number in range(10):
+        async with (
+            a_server(contacts=[("romeo", "juliet")]) as server,
+            at_the_program("juliet", folder(tmp_path, f"juliet{number}"), **options(server)) as juliet,
+            at_the_program("romeo", folder(tmp_path, f"romeo{number}"), **options(server)) as romeo,
+        ):
+            await juliet.types(f"/open {ROMEO}")
+            await juliet.types("Hello?", "/correct Hello!", wait=0)
+            await romeo.types(f"/open {JULIET}")
+            await romeo.types(f"/open {JULIET}")
+            assert romeo.screen[-3:] == [f"> /open {JULIET}", f"--- {JULIET}", "juliet: Hello! (corrected)"]
+
+
+async def test_a_server_without_an_archive_is_no_obstacle(autojump_clock, tmp_path):
+    async with (
+        open_server(contacts=[("romeo", "juliet")]) as server,
+        at_the_program("juliet", folder(tmp_path, "juliet"), **options(server)) as juliet,
+    ):
+        async with at_the_program("romeo", folder(tmp_path, "romeo"), **options(server)) as romeo:
+            await romeo.types(f"/open {JULIET}", "one")
+            await juliet.types(f"/open {ROMEO}", "two")
+            assert "juliet: two" in romeo.screen
+        async with at_the_program("romeo", folder(tmp_path, "romeo"), **options(server)) as romeo:
+            await romeo.types(f"/open {JULIET}")
+        assert romeo.screen[-2:] == ["me: one", "juliet: two"]
+
+
 async def test_a_stranger_can_neither_command_the_terminal_nor_forge_a_line(autojump_clock, tmp_path):
     async with (
         a_server() as server,

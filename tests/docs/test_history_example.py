@@ -99,20 +99,20 @@ async def test_what_is_kept_of_a_message(autojump_clock, tmp_path):
 
 async def test_our_own_message_gets_its_archive_id_when_the_archive_gives_it(autojump_clock, tmp_path):
     history = example("history.py")["History"](tmp_path / "history.db")
-    async with open_server(archive=True) as server:
-        async with (
-            trioxmpp.connect(f"{ROMEO}/orchard", "secret", **options(server)) as romeo,
-            open_timeline(romeo) as timeline,
-        ):
-            await romeo.send(Message(to=JULIET, type=MessageType.CHAT, body="I am", id="answer"))
-            entry = await anext(timeline)
-            assert await history.keep(entry)
-            assert not await history.keep(entry)
-            pages = [page async for page in timeline.before(JULIET)]
-            (archived,) = pages[0]
-            assert not await history.keep(archived)
-            (kept,) = await history.stored(JULIET)
-            assert (kept.archive_id, kept.message.body, kept.by_us) == (archived.archive_id, "I am", True)
+    async with (
+        open_server(archive=True) as server,
+        trioxmpp.connect(f"{ROMEO}/orchard", "secret", **options(server)) as romeo,
+        open_timeline(romeo) as timeline,
+    ):
+        await romeo.send(Message(to=JULIET, type=MessageType.CHAT, body="I am", id="answer"))
+        entry = await anext(timeline)
+        assert await history.keep(entry)
+        assert not await history.keep(entry)
+        pages = [page async for page in timeline.before(JULIET)]
+        (archived,) = pages[0]
+        assert not await history.keep(archived)
+        (kept,) = await history.stored(JULIET)
+        assert (kept.archive_id, kept.message.body, kept.by_us) == (archived.archive_id, "I am", True)
     history.close()
 
 
