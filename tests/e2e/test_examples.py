@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from tests.docs.chat_screens import at_the_program
 from trioxmpp import Destroyed, Established, Message, MessageType, Suspended
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
@@ -94,3 +95,34 @@ async def test_a_session_by_hand(venue, program, nursery):
         "got two",
     ]
     assert program.status == 0
+
+
+async def test_two_persons_chat_and_their_history_is_there_the_next_day(open_venue, tmp_path):
+    async with open_venue(archive=True) as venue:
+        ann, bob = venue.guest(), venue.guest()
+        anns, bobs = f"{ann}@{venue.domain}", f"{bob}@{venue.domain}"
+
+        def at(user):
+            (tmp_path / user).mkdir(exist_ok=True)
+            options = {"endpoint": venue.endpoint, "tls": venue.tls, "domain": venue.domain}
+            return at_the_program(user, tmp_path / user, password=venue.password(user), **options)
+
+        async with at(ann) as screen_of_ann, at(bob) as screen_of_bob:
+            await screen_of_ann.types(f"/add {bobs}", wait=0)
+            await screen_of_bob.until(f"* {anns} asks to see your presence: /accept {anns}, or /deny {anns}")
+            await screen_of_bob.types(f"/accept {anns}", f"/open {anns}", wait=0)
+            await screen_of_ann.until(f"* {bobs} is here")
+            await screen_of_ann.types(f"/open {bobs}", "Hello?", "/correct Hello!", wait=0)
+            await screen_of_bob.until(f"{ann}: Hello! (corrected)")
+            await screen_of_ann.until("* displayed: Hello!")
+            await screen_of_bob.types("Well, ", wait=0)
+            await screen_of_ann.until(f"{bob}: Well, ")
+            await screen_of_ann.types("/quit", wait=0.5)
+            await screen_of_bob.types("are you there?", wait=0)
+            await screen_of_bob.until("me: are you there?")
+        async with at(ann) as screen_of_ann:
+            await screen_of_ann.types(f"/open {bobs}", wait=0)
+            await screen_of_ann.until(f"{bob}: are you there?")
+            await trio.sleep(0.5)
+            lines = ["me: Hello! (corrected)", f"{bob}: Well, ", f"{bob}: are you there?"]
+            assert [line for line in screen_of_ann.screen if line in lines] == lines

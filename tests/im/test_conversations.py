@@ -427,6 +427,41 @@ async def test_a_room_has_the_same_words(autojump_clock):
             assert hers.lines[1].message.get(markers.Markable) is not None
 
 
+async def test_a_conversation_in_a_room_begins_with_the_history_of_the_room(autojump_clock):
+    address = "hall@conference.example.test"
+    async with (
+        open_server(accounts={"romeo": "secret", "juliet": "secret"}, rooms=True) as server,
+        connect(server, "romeo") as romeo,
+        connect(server, "juliet") as juliet,
+        open_room(romeo, address, "Romeo", create=True) as room,
+        open_room_conversation(room) as his,
+    ):
+        line = await his.say("before")
+        async with open_room(juliet, address, "Juliet", history=10) as hers, open_room_conversation(hers) as talk:
+            assert [(each.text, each.sender.nick, each.id) for each in talk.lines] == [("before", "Romeo", line.id)]
+            async with talk.events() as events:
+                await talk.say("now")
+                assert isinstance(event := await anext(events), Said)
+                assert event.line.text == "now"
+            assert [each.text for each in talk.lines] == ["before", "now"]
+
+
+async def test_events_of_all_conversations_come_with_their_conversation(autojump_clock):
+    async with both() as (romeo, juliet), juliet.talks.events() as events:
+        await romeo.talk.say("from Romeo")
+        stranger = JID.parse("tybalt@example.test")
+        message = Message(from_=stranger, type=MessageType.CHAT, body="from a stranger")
+        await settle()
+        juliet.feed.add(Noted(message, stranger, Account(stranger), False, datetime.now(UTC)))
+        await juliet.talk.say("mine")
+        await settle()
+        told = [(str(talk.peer), event.line.text) for talk, event in events.take_all() if isinstance(event, Said)]
+        assert sorted(told) == sorted(
+            [(ROMEO, "from Romeo"), ("tybalt@example.test", "from a stranger"), (ROMEO, "mine")]
+        )
+        assert juliet.talks[ROMEO] is juliet.talk
+
+
 async def test_conversations_are_bounded(autojump_clock):
     async with both(limit=10) as (romeo, _):
         for number in range(100):

@@ -7,17 +7,18 @@ import logging
 from collections import OrderedDict
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import trio
 
-from ...client import Client, supervised
+from ...client import Client, Signal, Subscription, supervised
 from ...jid import JID
 from ...protocol.elements import receipts as elements
 from ...protocol.elements.hints import Store
 from ...protocol.stanza import Message, MessageType
 from ..provenance import Account
 from .conversation import Conversation
-from .lines import Entry, Typing, key_of
+from .lines import Entry, TalkEvent, Typing, key_of
 
 __all__ = ["Conversations", "Receipts", "open_conversations"]
 
@@ -51,6 +52,8 @@ class Conversations:
         limit: int,
         capacity: int,
     ) -> None:
+        self.on_event: Signal[Conversation, TalkEvent] = Signal()
+        """Emits each change of each conversation, also of one that another has just begun."""
         self._client = client
         self._may_know = may_know
         self._markers = markers
@@ -78,10 +81,15 @@ class Conversations:
             talk = self._talks[jid] = Conversation(
                 self._client, jid, markers=self._markers, visible=self._visible, capacity=self._capacity
             )
+            talk.on_event.connect(partial(self.on_event.emit, talk))
             while len(self._talks) > self._limit:
                 self._talks.popitem(last=False)
         self._talks.move_to_end(jid)
         return talk
+
+    def events(self, *, capacity: int = 10_000) -> Subscription[tuple[Conversation, TalkEvent]]:
+        """``async with`` block that gives an inbox of the changes that come, each with its conversation."""
+        return self.on_event.subscribe(capacity)
 
     def apply(self, entry: Entry) -> None:
         """Note a message in its conversation, and a receipt that is due."""

@@ -55,11 +55,12 @@ class RoomConversation(Conversation):
             case RoomMessage(entry=entry):
                 self.apply(self._entry(entry))
             case RoomBack(missed=missed):
-                self._take_all(missed)
+                self.take_all(missed)
             case MessageModerated(id=id):
                 self.tell([*self.book.moderated(id)])
 
-    def _take_all(self, entries: Iterable[RoomEntry]) -> None:
+    def take_all(self, entries: Iterable[RoomEntry]) -> None:
+        """Note messages that were not heard when they were said."""
         for entry in entries:
             self.apply(self._entry(entry, caught_up=False))
 
@@ -95,11 +96,13 @@ async def open_room_conversation(
 ) -> AsyncIterator[Conversation]:
     """A block with the conversation in a room: ``async with open_room(...) as room, open_room_conversation(room)``.
 
-    It has the same verbs as one with an account; no receipts are sent in a room. `markers` is whether we ask for
+    It begins with what the room has sent of its history (``open_room(history=...)``), of which no event tells. It has
+    the same verbs as one with an account; no receipts are sent in a room. `markers` is whether we ask for
     displayed markers and send them. Its `capacity` last lines are kept. Ends with the room: a verb raises what
     ``room.say`` raises. Cancelling forgets the conversation.
     """
     talk = RoomConversation(room, markers=markers, capacity=capacity)
+    talk.take_all(room.history)
 
     async with room.events() as events:
 

@@ -1,0 +1,291 @@
+"""A chat program for a terminal, with plain lines: contacts, chats, rooms, and a history that survives it.
+
+XMPP_PASSWORD=secret python chat.py romeo@example.org [directory]
+"""
+
+import os
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import trio
+from history import History
+
+import trioxmpp
+from trioxmpp import JID, JIDError, XMPPError
+from trioxmpp.im import conversation as im
+from trioxmpp.im.presence import Available, Gone, appear, open_presence
+from trioxmpp.im.provenance import Occupant
+from trioxmpp.im.roster import ContactChanged, SubscriptionRequested, open_roster
+from trioxmpp.im.timeline import Gap, NoArchive, open_timeline
+from trioxmpp.protocol.elements.chat_states import Composing
+from trioxmpp.xep.muc import OccupantJoined, OccupantLeft, RoomLost, open_room
+
+HELP = """\
+/contacts           your contacts, and which are here
+/add ADDRESS        asks to see the presence of a contact; /accept ADDRESS lets it see yours, /deny ADDRESS does not
+/open ADDRESS       opens a chat; /more shows older messages
+/join ROOM [NICK]   enters a room; /who shows its occupants, /leave leaves it
+/correct TEXT       replaces what you said last; /retract takes it back; /react EMOJI reacts to others; /quit
+A line that ends in \\ goes on in the next line; meanwhile the other side sees that you write."""
+
+PAGE = 20
+
+
+def printable(text):
+    """Return a text that cannot command the terminal, nor look like a line of another person."""
+    return "".join(c if c.isprintable() or c == "\u200d" else "\n    " if c == "\n" else "?" for c in text)
+
+
+class Chat:
+    def __init__(self, client, roster, presences, timeline, history, show):
+        self.client, self.roster, self.presences = client, roster, presences
+        self.timeline, self.history = timeline, history
+        self.show = lambda text: show(printable(text))
+        self.do_add, self.do_accept, self.do_deny = roster.subscribe, roster.approve, roster.deny
+        self.talks = self.nursery = None
+        self.here = None  # the conversation that is open
+        self.rooms = {}  # by address: the Room, its Conversation, and the scope of the stay
+        self.oldest = {}  # by peer: the oldest entry that was shown, or None
+        self.ready, self.lock = trio.Event(), trio.Lock()
+
+    def name(self, sender):
+        if isinstance(sender, Occupant):
+            return sender.nick
+        contact = self.roster.get(sender.jid)
+        return (contact and contact.name) or sender.jid.local or str(sender.jid)
+
+    def show_line(self, talk, line, mark=""):
+        where = "" if talk is self.here else f"[{talk.peer}] "
+        reactions = "".join(f" {each}" for theirs in line.reactions.values() for each in theirs)
+        name = "me" if line.by_us else self.name(line.sender)
+        text = "(retracted)" if line.retracted else f"{line.text}{' (corrected)' if line.corrected else ''}"
+        self.show(f"{where}{name}: {text}{mark}{reactions}")
+
+    def sees_us(self, jid):
+        return jid in self.roster and self.roster[jid].sees_us
+
+    async def tell(self, talk, event):
+        """Show what has happened in a conversation, and say that we have seen it."""
+        match event:
+            case im.Said(line=line):
+                self.show_line(talk, line, "" if event.caught_up else " (missed)")
+                if talk is self.here and not line.by_us:
+                    await self.attempt(talk.displayed, line)
+            case im.Corrected(line=line) | im.Retracted(line=line) | im.Reacted(line=line):
+                self.show_line(talk, line)
+            case im.DeliveryChanged(line=line):
+                self.show(f"* {line.delivery.name.lower()}: {line.text}{f' ({line.error})' if line.error else ''}")
+            case im.Typing(sender=sender, state=Composing()) if talk is self.here:
+                self.show(f"* {self.name(sender)} is writing")
+
+    async def tell_all(self, events):
+        async for talk, event in events:
+            await self.tell(talk, event)
+
+    def note(self, event):
+        """Show what has happened to contacts, to presences, to rooms and to the timeline."""
+        match event:
+            case SubscriptionRequested(jid=jid):
+                self.show(f"* {jid} asks to see your presence: /accept {jid}, or /deny {jid}")
+            case ContactChanged(contact=contact, before=before) if contact.is_seen and not before.is_seen:
+                self.show(f"* you see the presence of {contact.jid}")
+            case Available(presence=presence, before=None) if presence.jid.bare in self.roster:
+                self.show(f"* {presence.jid.bare} is here")
+            case Gone(presence=presence) if event.stanza is not None and presence.jid.bare in self.roster:
+                self.show(f"* {presence.jid.bare} has gone")
+            case OccupantJoined(who=occupant):
+                self.show(f"* {occupant.nick} has entered")
+            case OccupantLeft(who=occupant):
+                self.show(f"* {occupant.nick} has left")
+            case RoomLost():
+                self.show("* a room is lost for a while")
+            case Gap(since=since, until=until):
+                self.show(f"* something is missing between {since} and {until or 'now'}")
+            case NoArchive():
+                self.show("* the server has no archive: what comes while you are away may be lost")
+
+    async def note_all(self, events):
+        async for event in events:
+            self.note(event)
+
+    async def feed(self):
+        """Give the new entries of the timeline, each once it is stored, and after what was said before."""
+        await self.ready.wait()
+        async for entry in self.timeline:
+            # It counts as done when the block of the timeline is left, so storing it is not cancelled.
+            with trio.CancelScope(shield=True):
+                async with self.lock:
+                    await self.recall(entry.peer, self.history.stored)
+                    is_new = await self.history.keep(entry)
+                    self.oldest[entry.peer] = self.oldest[entry.peer] or entry
+            if is_new:
+                yield entry
+
+    async def recall(self, peer, read, *args):
+        """Put what was said last into a conversation, once, without telling of it."""
+        if peer not in self.oldest:
+            entries = await read(*args, peer, size=PAGE)
+            self.oldest[peer] = next(iter(entries), None)
+            for entry in entries:
+                self.talks[peer].book.apply(entry)
+
+    async def read(self, lines):
+        """Do what is typed, until /quit."""
+        async for line in lines:
+            word, _, rest = line.strip().partition(" ")
+            if word == "/quit":
+                return
+            if word.startswith("/"):
+                await self.attempt(getattr(self, f"do_{word[1:]}", self.do_help), rest)
+            elif word:
+                await self.attempt(self.say, line.rstrip("\n"), lines)
+
+    async def attempt(self, function, *args):
+        try:
+            await function(*args)
+        except (XMPPError, ConnectionError, JIDError, ValueError) as exc:
+            self.show(f"* {exc}")
+
+    def talk(self):
+        if self.here is None:
+            raise ValueError("open a chat: /open ADDRESS, or /join ROOM")
+        return self.here
+
+    async def say(self, text, lines):
+        talk = self.talk()
+        if not text.endswith("\\"):
+            return await talk.say(text)
+        async with talk.typing() as composition:
+            while text.endswith("\\"):
+                text = text[:-1] + "\n" + (await anext(lines)).rstrip("\n")
+                composition.key_pressed()
+            await talk.say(text)
+
+    async def do_help(self, _):
+        self.show(HELP)
+
+    async def do_contacts(self, _):
+        for contact in sorted(self.roster, key=lambda contact: contact.jid):
+            state = "here" if contact.jid in self.presences else "not here"
+            self.show(f"* {contact.name or contact.jid}: {state}, {contact.subscription}")
+
+    async def do_open(self, jid):
+        peer = JID.parse(jid)
+        if peer in self.rooms:
+            self.here = self.rooms[peer][1]
+        else:
+            # Under the lock, so that what just arrives is either in this page or comes after it.
+            async with self.lock:
+                await self.attempt(self.recall, peer, self.history.page, self.timeline)
+                await self.recall(peer, self.history.stored)  # if there is no archive
+            self.here = self.talks[peer]
+        self.show(f"--- {peer}")
+        for line in self.here.lines:
+            self.show_line(self.here, line)
+        if theirs := [line for line in self.here.lines if not line.by_us]:
+            await self.here.displayed(theirs[-1])
+
+    async def do_more(self, _):
+        talk = self.talk()
+        older, peer = im.Conversation(self.client, talk.peer), talk.peer
+        while peer not in self.rooms and not older.lines:  # a page may have nothing but receipts
+            entries = await self.history.page(self.timeline, peer, self.oldest[peer], PAGE)
+            if not entries:
+                break
+            self.oldest[peer] = entries[0]
+            for entry in entries:
+                older.apply(entry)
+        for line in older.lines:
+            self.show_line(talk, line)
+        self.show("--- those were older messages" if older.lines else "--- there is nothing older")
+
+    async def do_correct(self, text):
+        await self.talk().correct(self.last(by_us=True), text)
+
+    async def do_retract(self, _):
+        await self.talk().retract(self.last(by_us=True))
+
+    async def do_react(self, emoji):
+        await self.talk().react(self.last(by_us=False), emoji.split())
+
+    def last(self, by_us):
+        for line in reversed(self.talk().lines):
+            if line.by_us is by_us and not line.retracted:
+                return line
+        raise ValueError("there is no such message")
+
+    async def do_join(self, words):
+        address, _, nick = words.partition(" ")
+        if JID.parse(address) in self.rooms:
+            await self.do_open(address)
+        else:
+            await self.nursery.start(self.stay, JID.parse(address), nick or self.client.jid.local)
+
+    async def stay(self, address, nick, *, task_status):
+        """Be in a room until /leave, or until the room puts us out."""
+        try:
+            async with (
+                open_room(self.client, address, nick, create=True, history=PAGE) as room,
+                im.open_room_conversation(room) as talk,
+                talk.events() as spoken,
+                room.events() as events,
+                trio.open_nursery() as nursery,
+            ):
+                self.rooms[address], self.here = (room, talk, nursery.cancel_scope), talk
+                self.show(f"--- {address}")
+                for line in talk.lines:
+                    self.show_line(talk, line)
+                nursery.start_soon(self.note_all, events)
+                task_status.started()
+                async for event in spoken:
+                    await self.tell(talk, event)
+        except* (XMPPError, ValueError) as group:
+            self.show(f"* {address}: {'; '.join(map(str, group.exceptions))}")
+        finally:
+            if self.rooms.pop(address, None) is None:
+                task_status.started()  # the room did not let us in
+            elif self.here and self.here.peer == address:
+                self.here = None
+
+    async def do_who(self, _):
+        if self.here and self.here.peer in self.rooms:
+            self.show("* " + ", ".join(sorted(each.nick for each in self.rooms[self.here.peer][0].occupants)))
+
+    async def do_leave(self, _):
+        if self.here and self.here.peer in self.rooms:
+            self.rooms[self.here.peer][2].cancel()
+
+
+async def chat(jid, password, history, lines, show, **options):
+    """Chat, by an asynchronous iterator of lines and a function that shows one."""
+    async with (
+        trioxmpp.connect(jid, password, **options) as client,
+        open_roster(client) as roster,
+        open_presence(client, roster) as presences,
+        open_timeline(client) as timeline,
+    ):
+        chat = Chat(client, roster, presences, timeline, history, show)
+        for signal in (roster.on_event, presences.on_change, timeline.on_event):
+            signal.connect(chat.note)
+        async with (
+            im.open_conversations(client, chat.feed(), sees_us=chat.sees_us) as chat.talks,
+            chat.talks.events() as events,
+            appear(client),
+            trio.open_nursery() as chat.nursery,
+        ):
+            chat.nursery.start_soon(chat.tell_all, events)
+            chat.ready.set()
+            await chat.read(lines)
+            chat.nursery.cancel_scope.cancel()
+
+
+async def main(jid, directory="."):
+    os.umask(0o077)  # what is said is for no other user
+    store = trioxmpp.SQLiteStore(Path(directory) / "session.db")
+    with closing(History(Path(directory) / "history.db")) as history:
+        await chat(jid, os.environ["XMPP_PASSWORD"], history, trio.wrap_file(sys.stdin), print, store=store)
+
+
+if __name__ == "__main__":
+    trio.run(main, *sys.argv[1:])
