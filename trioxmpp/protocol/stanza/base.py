@@ -39,7 +39,7 @@ class Stanza:
     carries.
     """
 
-    __slots__ = ("_element", "_error", "_escaped", "_payloads", "_views", "_written", "from_", "id", "lang", "to")
+    __slots__ = ("_checked", "_element", "_error", "_escaped", "_payloads", "_views", "_written", "from_", "id", "lang", "to")
 
     NAME: ClassVar[str]
     TYPES: ClassVar[type[enum.Enum]]
@@ -76,7 +76,9 @@ class Stanza:
         self._views: Views | None = None
         # `validate` wrote this to check it, and `serialise` need not write it again: payloads, and one text.
         self._written: tuple[list[Any], str] | None = None
-        self._escaped: tuple[str, str] | None = None
+        # The text is in two fields, not in a tuple: of a long queue, each object costs the garbage collector time.
+        self._checked: str | None = None
+        self._escaped: str | None = None
 
     def __repr__(self) -> str:
         kind = getattr(self.type, "name", self.type)  # type: ignore[attr-defined]  # every subclass has a type
@@ -177,7 +179,7 @@ class Stanza:
 
     def _length_of_texts(self) -> int:
         """The characters of all texts."""
-        return sum(len(text) for _, text in self._named_texts())
+        return len(self.id or "") + len(self.lang or "")
 
     def serialise(self) -> str:
         """Return the stanza as XML, to be written where ``jabber:client`` is the default namespace.
@@ -221,7 +223,7 @@ class Stanza:
         if self._element is not None:
             self._read()
         state = {name: getattr(self, name) for cls in type(self).__mro__ for name in getattr(cls, "__slots__", ())}
-        state["_written"] = state["_escaped"] = state["_views"] = None
+        state["_written"] = state["_checked"] = state["_escaped"] = state["_views"] = None
         return None, {key: value.copy() if type(value) in (list, dict) else value for key, value in state.items()}
 
     def _serialise_own(self) -> str:
@@ -257,7 +259,7 @@ class Stanza:
         stanza._payloads = []
         stanza._views = None
         stanza._error = None
-        stanza._written = stanza._escaped = None
+        stanza._written = stanza._checked = stanza._escaped = None
         stanza._element = element
         return stanza
 

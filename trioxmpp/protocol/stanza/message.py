@@ -122,20 +122,29 @@ class Message(Stanza):
         return Message(to=self.from_, from_=self.to, id=self.id, type=MessageType.ERROR, error=error)
 
     def _has_legal_texts(self) -> bool:
-        text = (self.id or "") + (self.lang or "") + (self._thread or "") + (self._parent_thread or "")
+        text = self.id or ""
+        if self.lang is not None:
+            text += self.lang
+        if self._thread is not None or self._parent_thread is not None:
+            text += (self._thread or "") + (self._parent_thread or "")
         if self._subjects:
             text += "".join(self._subjects.values()) + "".join(self._subjects)
-        for lang, body in self._bodies.items():
+        for lang in self._bodies:
+            body = self._checked = self._bodies[lang]
             text += lang
-            self._escaped = body, xml.escape(body)  # usually the one long text: to look at it twice would cost more
+            self._escaped = xml.escape(body)  # usually the one long text: to look at it twice would cost more
         return not text or is_legal(text)
 
     def _length_of_texts(self) -> int:
-        length = len(self.id or "") + len(self._thread or "") + len(self._parent_thread or "")
-        for body in self._bodies.values():
-            length += len(body)
-        for subject in self._subjects.values():
-            length += len(subject)
+        length = 0
+        for lang in self._bodies:
+            length += len(self._bodies[lang])
+        if self._subjects:
+            length += sum(map(len, self._subjects.values()))
+        if self.id is not None:
+            length += len(self.id)
+        if self._thread is not None:
+            length += len(self._thread) + len(self._parent_thread or "")
         return length
 
     def _named_texts(self) -> Iterator[tuple[str, Any]]:
@@ -155,8 +164,10 @@ class Message(Stanza):
             pieces += serialise_texts("subject", self._subjects, self.lang)
         if len(bodies) == 1 and "" in bodies:
             body, escaped = bodies[""], self._escaped
-            pieces += f"<body>{escaped[1] if escaped and escaped[0] is body else xml.escape(body)}</body>"
-            self._escaped = None
+            if escaped is None or self._checked is not body:
+                escaped = xml.escape(body)
+            pieces += f"<body>{escaped}</body>"
+            self._checked = self._escaped = None
         elif bodies:
             pieces += serialise_texts("body", bodies, self.lang)
         if self._thread is not None:

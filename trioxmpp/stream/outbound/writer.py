@@ -191,51 +191,38 @@ class Writer:
 
     def _stanzas(self) -> list[bytes]:
         """Return the next stanzas: first those that are sent again, then those that were not sent yet."""
-        pieces, size, is_managed = list[bytes](), 0, self._session.sm is not None
-        while (
-            (self._resending or self._outgoing)
-            and len(pieces) < BATCH_STANZAS
-            and size < BATCH_BYTES
-            and self._may_write()
-            and (not is_managed or self._window_is_open)
-        ):
+        session, outgoing, pieces, size = self._session, self._outgoing, list[bytes](), 0
+        while len(pieces) < BATCH_STANZAS and size < BATCH_BYTES and self._may_write():
             if self._resending:
                 data: bytes | None = self._resending.popleft()
                 self._wants_ack = self._wants_ack or not self._resending
             else:
-                data = self._next_stanza()
-            if data is None:
-                continue
-            pieces.append(data)
-            size += len(data)
-            if is_managed:
-                self._unrequested += 1
-                self._octets_unrequested += len(data)
-        if self._session.has_room:
-            self._session.got_room()
+                token = outgoing.take_active()
+                if token is None:
+                    break
+                data = self._prepare(token)
+            if data is not None:
+                pieces.append(data)
+                size += len(data)
+        if session.sm is not None:
+            self._unrequested += len(pieces)
+            self._octets_unrequested += size
+        if session.has_room:
+            session.got_room()
         return pieces
-
-    def _next_stanza(self) -> bytes | None:
-        """Take the next stanza that waits, and return its bytes; None if there is nothing to write of it."""
-        token = self._outgoing.take_active()
-        if token is None:
-            return None
-        data = self._prepare(token)
-        if data is None:
-            return None
-        if self._link.stopped or self._link.cause is not None:  # stopped by a filter, say
-            self._outgoing.put_back(token)  # it has not gone out
-            return None
-        self._session.sending(token, data)
-        return data
 
     def _may_write(self) -> bool:
         # Asked again for each stanza: a filter or a listener of a token may have called stop() or closed the stream.
         link = self._link
-        return not (link.stopped or link.closing or link.cause is not None or self._failure is not None)
+        if link.stopped or link.closing or link.cause is not None or self._failure is not None:
+            return False
+        return self._session.sm is None or self._window_is_open
 
     def _prepare(self, token: OutgoingStanza) -> bytes | None:
-        """Return the bytes of a stanza, or None with its token settled."""
+        """Return the bytes of a stanza, which counts as sent from now on.
+
+        None if there is nothing to write of it: its token is settled, or it waits again since the link is over.
+        """
         try:
             stanza = self._filters.filter_outbound(token.stanza)
         except Exception as exc:
@@ -257,4 +244,8 @@ class Writer:
             self._logger.warning("cannot send %r: %s", stanza, exc)
             token.become(StanzaState.FAILED, exc)
             return None
+        if self._link.stopped or self._link.cause is not None:  # stopped by a filter, say
+            self._outgoing.put_back(token)  # it has not gone out
+            return None
+        self._session.sending(token, data)
         return data
