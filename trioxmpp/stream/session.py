@@ -253,7 +253,7 @@ class SessionState:
         """Less waits to be sent or acknowledged: the writer, and tasks that wait for room, may go on."""
         if self._room and self.has_room:
             self._room.unpark_all()
-        if self.outgoing or self._suspect is not None:
+        if self.doorbell.is_awaited and (self.outgoing or self._suspect is not None):
             self.doorbell.ring()
 
     # --- a stanza that ends every link on which it is sent

@@ -27,9 +27,13 @@ __all__ = ["OutboundFilters", "Writer"]
 
 _logger = logging.getLogger(__name__)
 
-#: A batch ends after this number of stanzas or octets, so that an ack is never far behind.
-BATCH_STANZAS = 64
+#: A batch ends after this number of stanzas or octets, so that an ack is never far behind. Short stanzas are many: a
+#: writer that took fewer in its turn would fall behind an application that lets it have one now and then.
+BATCH_STANZAS = 256
 BATCH_BYTES = 32768
+
+#: The stanzas after which the server is asked to acknowledge them, unless the application chooses a number.
+ACK_AFTER_STANZAS = 64
 
 #: The octets that may be on the way, not acknowledged, before another stanza is written.
 WINDOW = 131072
@@ -121,7 +125,8 @@ class Writer:
     async def _wait(self) -> None:
         """Wait until there is something to write. Cancelling loses nothing."""
         if self._has_work:
-            await trio.lowlevel.checkpoint()
+            await trio.lowlevel.checkpoint()  # meanwhile the work may have gone; then there is nothing to write
+            return
         while not self._has_work:
             await self._session.doorbell.wait()
 
@@ -160,8 +165,7 @@ class Writer:
             self._take_ping(pieces)
             pieces += self._stanzas()
             if management is not None and self._ack_is_due():
-                pieces.append(sm.REQUEST.encode())
-                self._unrequested = self._octets_unrequested = 0
+                self._request_ack(pieces)
             self._wants_ack = False
         if Control.KEEPALIVE in control and not pieces:
             pieces.append(b" ")
@@ -181,13 +185,18 @@ class Writer:
         self._ping = ""
 
     def _ack_is_due(self) -> bool:
+        """Whether to ask for a count at the end of a batch. `_stanzas` asks in the middle of one."""
         if self._wants_ack:
             return True
         if not self._unrequested:
             return False
-        if self._unrequested >= self._ack_after or self._octets_unrequested >= ACK_AFTER_OCTETS:
-            return True
         return not (self._outgoing or self._resending) or not self._window_is_open
+
+    def _request_ack(self, pieces: list[bytes]) -> None:
+        """Ask the server how much it handled, behind `pieces`."""
+        pieces.append(sm.REQUEST.encode())
+        self._unrequested = self._octets_unrequested = 0
+        self._wants_ack = False
 
     def _stanzas(self) -> list[bytes]:
         """Return the next stanzas: first those that are sent again, then those that were not sent yet."""
@@ -201,14 +210,16 @@ class Writer:
                 if token is None:
                     break
                 data = self._prepare(token)
-            if data is not None:
-                pieces.append(data)
-                size += len(data)
-        if session.sm is not None:
-            self._unrequested += len(pieces)
-            self._octets_unrequested += size
-        if session.has_room:
-            session.got_room()
+            if data is None:
+                continue
+            pieces.append(data)
+            size += len(data)
+            if session.sm is not None:
+                self._unrequested += 1
+                self._octets_unrequested += len(data)
+                if self._unrequested >= self._ack_after or self._octets_unrequested >= ACK_AFTER_OCTETS:
+                    self._request_ack(pieces)
+        session.got_room()
         return pieces
 
     def _may_write(self) -> bool:
