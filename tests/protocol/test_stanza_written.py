@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -396,3 +397,18 @@ def test_a_request_says_what_answers_it(cls: Any, kind: IQType, answer: tuple[An
 def test_what_is_no_request_has_no_answer(cls: type[Any]) -> None:
     with pytest.raises(TypeError, match="is not a request"):
         response_type(cls)
+
+
+def test_payloads_and_subjects_that_are_added_later_are_written():
+    """The list and the dictionary are made when they are first asked for: they have to stay."""
+    message = Message(type=MessageType.CHAT)
+    assert message.payloads is message.payloads
+    message.payloads.append(xml.fromstring("<a xmlns='urn:x'/>"))
+    message.subjects["en"] = "Verona"
+    copied = copy.deepcopy(message)
+    for stanza in (message, copied):
+        stanza.validate()
+        assert "urn:x" in stanza.serialise()
+        assert "<subject xml:lang='en'>Verona</subject>" in stanza.serialise()
+    copied.payloads.clear()
+    assert len(message.payloads) == 1

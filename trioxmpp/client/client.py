@@ -155,7 +155,7 @@ class Client:
         the server takes (`StanzaTooLarge`), `OutboxFull` while 16 MiB wait to be sent and acknowledged, and
         ConnectionError if there is no session.
         """
-        session = self.session
+        session = self._standing.session or self.session
         if session is None:
             raise self._standing.ended or ConnectionError("there is no session at the moment")
         return session.enqueue(stanza, on_state_change=on_state_change)

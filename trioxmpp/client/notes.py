@@ -42,7 +42,8 @@ class Notebook:
     """All notes of one client, by kind."""
 
     def __init__(self, store: object) -> None:
-        self._store: NoteStore = store if isinstance(store, NoteStore) else MemoryStore()
+        # To compare an object with a protocol takes long, and most clients have no store.
+        self._store: NoteStore = store if store is not None and isinstance(store, NoteStore) else MemoryStore()
         self._sizes: dict[str, dict[str, int]] = {}
         self._turn = trio.Lock()
 

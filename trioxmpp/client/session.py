@@ -132,14 +132,14 @@ class Session:
         `SessionLost` if the session is over.
         """
         self._check(stanza)
-        state = self._state
-        state.check_room()
-        return state.enqueue(stanza, OutgoingStanza(stanza, on_state_change=on_state_change))
+        token = OutgoingStanza(stanza, on_state_change=on_state_change)
+        self._state.append(token, needs_room=True)
+        return token
 
     def _check(self, stanza: Message | Presence | IQ) -> None:
         """Check that `stanza` can be enqueued, once there is room. Changes nothing but the stanza."""
         state = self._state
-        state.check_thread()
+        state.home.check()
         if state.ended is not None:
             raise self._lost()
         stanza.validate()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+from threading import get_ident
 
 __all__ = ["Home"]
 
@@ -17,11 +17,11 @@ class Home:
 
     def enter(self) -> None:
         """This is the thread."""
-        self._ident = threading.get_ident()
+        self._ident = get_ident()
 
     def check(self) -> None:
         """Raise RuntimeError in any other thread. To be called before anything changes."""
-        if self._ident is not None and threading.get_ident() != self._ident:
+        if self._ident is not None and get_ident() != self._ident:
             raise RuntimeError(
                 "this stream runs in another thread; call this there, with trio.from_thread.run_sync(function, ...), "
                 "or trio.from_thread.run for an async function"

@@ -51,7 +51,6 @@ class SessionState:
         "_being_written",
         "_bytes_offered",
         "_condemned",
-        "_home",
         "_ping_id",
         "_room",
         "_suspect",
@@ -59,6 +58,7 @@ class SessionState:
         "ended",
         "established",
         "handled",
+        "home",
         "in_flight",
         "journal",
         "max_bytes",
@@ -79,6 +79,8 @@ class SessionState:
         self.doorbell = Doorbell()
         """Wakes the writer."""
         self.outgoing = OutgoingChannel(self.doorbell)
+        self.home = Home()
+        """The thread of the stream."""
         self.sm: StreamManagement[Sent] | None = None
         self.handled = HandledCounter()
         self.journal = journal
@@ -97,7 +99,6 @@ class SessionState:
         self.max_bytes: int | None = None
         """The most octets of a stanza that the server takes (XEP-0478); None if it has not said."""
         self._room = trio.lowlevel.ParkingLot()
-        self._home = Home()
         self._suspect: OutgoingStanza | None = None
         self._condemned: tuple[OutgoingStanza, Exception] | None = None
         # Without stream management: what the writer is writing, and whether the transport may have some of it.
@@ -116,7 +117,7 @@ class SessionState:
         At most `max_unhandled` stanzas may wait behind one that the application has not finished with.
         """
         self.handled.limit_to(max_unhandled)
-        self._home = home
+        self.home = home
         self.in_flight = 0 if self.sm is None else sum(len(data) for _, data in self.sm.unacked)
         if max_bytes is not None:
             self.max_bytes = max_bytes
@@ -138,13 +139,6 @@ class SessionState:
         """Whether another stanza may be enqueued: `MAX_OUTGOING` is not reached."""
         return self.outgoing.octets + self.in_flight < MAX_OUTGOING
 
-    def check_room(self) -> None:
-        """Raise `OutboxFull` unless there is room for another stanza."""
-        if self.outgoing.octets + self.in_flight >= MAX_OUTGOING:
-            raise OutboxFull(
-                f"{MAX_OUTGOING:,} octets of stanzas wait to be sent and acknowledged; use send(), which waits for room"
-            )
-
     async def wait_for_room(self) -> None:
         """Wait until there is room for another stanza, or the session is over. Cancelling changes nothing.
 
@@ -153,17 +147,26 @@ class SessionState:
         while not self.has_room and self.ended is None:
             await self._room.park()
 
-    def check_thread(self) -> None:
-        """Raise RuntimeError in any thread but that of the stream."""
-        self._home.check()
-
     def enqueue(self, stanza: Message | Presence | IQ, token: OutgoingStanza | None = None) -> OutgoingStanza:
         """Put `stanza` on the outgoing channel; give it an id if it has none. A session that is over takes none.
 
         Raises RuntimeError, before anything changes, in another thread than that of the stream.
         """
-        self._home.check()
+        self.home.check()
         token = token or OutgoingStanza(stanza)
+        self.append(token)
+        return token
+
+    def append(self, token: OutgoingStanza, *, needs_room: bool = False) -> None:
+        """Put the stanza of `token` on the outgoing channel, as `enqueue` does. The caller has checked the thread.
+
+        If it `needs_room`, raises `OutboxFull`, before anything changes, while `MAX_OUTGOING` is reached.
+        """
+        if needs_room and self.outgoing.octets + self.in_flight >= MAX_OUTGOING:
+            raise OutboxFull(
+                f"{MAX_OUTGOING:,} octets of stanzas wait to be sent and acknowledged; use send(), which waits for room"
+            )
+        stanza = token.stanza
         if not stanza.id:
             stanza.id = new_id()
         if self.ended is not None:
@@ -172,7 +175,6 @@ class SessionState:
             self.outgoing.send_nowait(token)
             if self.journal is not None:
                 self.journal.enqueued(token, self)
-        return token
 
     def sending(self, token: OutgoingStanza, data: bytes) -> None:
         """The writer is about to write the stanza, as `data`.
@@ -251,7 +253,7 @@ class SessionState:
         """Less waits to be sent or acknowledged: the writer, and tasks that wait for room, may go on."""
         if self._room and self.has_room:
             self._room.unpark_all()
-        if self.outgoing or self._suspect is not None:
+        if self.doorbell.is_awaited and (self.outgoing or self._suspect is not None):
             self.doorbell.ring()
 
     # --- a stanza that ends every link on which it is sent

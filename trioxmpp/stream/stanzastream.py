@@ -22,7 +22,7 @@ from .inbound.replies import ReplyWaiter
 from .inbound.requests import Handler, Request
 from .liveness import Clocks, Liveness, LivenessSettings
 from .outbound.token import StanzaToken
-from .outbound.writer import BATCH_STANZAS
+from .outbound.writer import ACK_AFTER_STANZAS
 from .session import Journal, Sent, SessionState
 from .xmlstream import XmlStream
 
@@ -54,7 +54,7 @@ class StanzaStream:
         *,
         logger: logging.Logger | None = None,
         liveness: Liveness | None = None,
-        ack_after: int = BATCH_STANZAS,
+        ack_after: int = ACK_AFTER_STANZAS,
         journal: Journal | None = None,
         session: SessionState | None = None,
         nursery: trio.Nursery | None = None,

@@ -39,7 +39,19 @@ class Stanza:
     carries.
     """
 
-    __slots__ = ("_element", "_error", "_escaped", "_payloads", "_views", "_written", "from_", "id", "lang", "to")
+    __slots__ = (
+        "_checked",
+        "_element",
+        "_error",
+        "_escaped",
+        "_payloads",
+        "_views",
+        "_written",
+        "from_",
+        "id",
+        "lang",
+        "to",
+    )
 
     NAME: ClassVar[str]
     TYPES: ClassVar[type[enum.Enum]]
@@ -71,12 +83,15 @@ class Stanza:
         self.id = id
         self.lang = lang
         self._element: xml.Element | None = None
-        self._payloads: list[Any] = payload_list(payloads) if payloads else []
+        # Most messages and presences have none. Without a list for them, the garbage collector has less to do.
+        self._payloads: list[Any] | None = payload_list(payloads) if payloads else None
         self._error = error
         self._views: Views | None = None
         # `validate` wrote this to check it, and `serialise` need not write it again: payloads, and one text.
         self._written: tuple[list[Any], str] | None = None
-        self._escaped: tuple[str, str] | None = None
+        # The text is in two fields, not in a tuple: of a long queue, each object costs the garbage collector time.
+        self._checked: str | None = None
+        self._escaped: str | None = None
 
     def __repr__(self) -> str:
         kind = getattr(self.type, "name", self.type)  # type: ignore[attr-defined]  # every subclass has a type
@@ -89,6 +104,8 @@ class Stanza:
         """The children that RFC 6120 and RFC 6121 do not define, in order: typed objects, or XML not yet parsed."""
         if self._element is not None:
             self._read()
+        if self._payloads is None:
+            self._payloads = []
         return self._payloads
 
     @payloads.setter
@@ -177,7 +194,7 @@ class Stanza:
 
     def _length_of_texts(self) -> int:
         """The characters of all texts."""
-        return sum(len(text) for _, text in self._named_texts())
+        return len(self.id or "") + len(self.lang or "")
 
     def serialise(self) -> str:
         """Return the stanza as XML, to be written where ``jabber:client`` is the default namespace.
@@ -190,7 +207,7 @@ class Stanza:
         written, self._written = self._written, None
         if written is not None and written[0] == self._payloads:
             inner += written[1]
-        else:
+        elif self._payloads:
             for payload in self._payloads:
                 inner += xml.serialise(payload, ns.CLIENT)
         if self._error is not None:
@@ -221,7 +238,7 @@ class Stanza:
         if self._element is not None:
             self._read()
         state = {name: getattr(self, name) for cls in type(self).__mro__ for name in getattr(cls, "__slots__", ())}
-        state["_written"] = state["_escaped"] = state["_views"] = None
+        state["_written"] = state["_checked"] = state["_escaped"] = state["_views"] = None
         return None, {key: value.copy() if type(value) in (list, dict) else value for key, value in state.items()}
 
     def _serialise_own(self) -> str:
@@ -237,6 +254,8 @@ class Stanza:
                 if child.tag == _ERROR and self._error is None:
                     self._error = parse_error(child)
                 else:
+                    if self._payloads is None:
+                        self._payloads = []
                     self._payloads.append(child)
 
     def _read_own(self, child: xml.Element) -> bool:
@@ -254,10 +273,10 @@ class Stanza:
         stanza.from_ = None if from_ is None else JID.parse_inbound(from_)
         stanza.id = get("id")
         stanza.lang = get(LANG)
-        stanza._payloads = []
+        stanza._payloads = None
         stanza._views = None
         stanza._error = None
-        stanza._written = stanza._escaped = None
+        stanza._written = stanza._checked = stanza._escaped = None
         stanza._element = element
         return stanza
 

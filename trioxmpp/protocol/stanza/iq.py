@@ -75,9 +75,10 @@ class IQ(Stanza):
     def validate(self) -> None:
         """Check that this IQ may be sent and can be written, as `Stanza.validate` does."""
         super().validate()
-        if self.type in _REQUESTS and len(self._payloads) != 1:
+        number = len(self._payloads or ())
+        if self.type in _REQUESTS and number != 1:
             raise ValueError("an IQ of type get or set has exactly one payload (RFC 6120 §8.2.3)")
-        if self.type is _RESULT and len(self._payloads) > 1:
+        if self.type is _RESULT and number > 1:
             raise ValueError("an IQ of type result has at most one payload (RFC 6120 §8.2.3)")
 
     @classmethod

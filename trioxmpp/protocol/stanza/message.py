@@ -55,16 +55,30 @@ class Message(Stanza):
             raise TypeError(f"type must be a MessageType, not {type!r}")
         self.type = type
         self._bodies = {"": body} if isinstance(body, str) else texts_by_language("body", body)
-        self._subjects = {} if subject is None else texts_by_language("subject", subject)
+        self._subjects = None if subject is None else texts_by_language("subject", subject)
         if thread is not None:
             check_class("thread", thread, str)
         self._thread = thread
         self._parent_thread = parent_thread
 
     bodies: dict[str, str] = lazy("_bodies", "The texts of the message by language.")
-    subjects: dict[str, str] = lazy("_subjects", "The subjects of the message by language.")
     thread: str | None = lazy("_thread", "The id of the conversation (RFC 6121 §5.2.5).")
     parent_thread: str | None = lazy("_parent_thread", "The id of the conversation from which this one branched off.")
+
+    @property
+    def subjects(self) -> dict[str, str]:
+        """The subjects of the message by language."""
+        if self._element is not None:
+            self._read()
+        if self._subjects is None:
+            self._subjects = {}
+        return self._subjects
+
+    @subjects.setter
+    def subjects(self, value: dict[str, str]) -> None:
+        if self._element is not None:
+            self._read()
+        self._subjects = value
 
     @property
     def body(self) -> str | None:
@@ -122,25 +136,34 @@ class Message(Stanza):
         return Message(to=self.from_, from_=self.to, id=self.id, type=MessageType.ERROR, error=error)
 
     def _has_legal_texts(self) -> bool:
-        text = (self.id or "") + (self.lang or "") + (self._thread or "") + (self._parent_thread or "")
+        text = self.id or ""
+        if self.lang is not None:
+            text += self.lang
+        if self._thread is not None or self._parent_thread is not None:
+            text += (self._thread or "") + (self._parent_thread or "")
         if self._subjects:
             text += "".join(self._subjects.values()) + "".join(self._subjects)
-        for lang, body in self._bodies.items():
+        for lang in self._bodies:
+            body = self._checked = self._bodies[lang]
             text += lang
-            self._escaped = body, xml.escape(body)  # usually the one long text: to look at it twice would cost more
+            self._escaped = xml.escape(body)  # usually the one long text: to look at it twice would cost more
         return not text or is_legal(text)
 
     def _length_of_texts(self) -> int:
-        length = len(self.id or "") + len(self._thread or "") + len(self._parent_thread or "")
-        for body in self._bodies.values():
-            length += len(body)
-        for subject in self._subjects.values():
-            length += len(subject)
+        length, bodies = 0, self._bodies
+        for lang in bodies:
+            length += len(bodies[lang])
+        if self._subjects:
+            length += sum(map(len, self._subjects.values()))
+        if self.id is not None:
+            length += len(self.id)
+        if self._thread is not None:
+            length += len(self._thread) + len(self._parent_thread or "")
         return length
 
     def _named_texts(self) -> Iterator[tuple[str, Any]]:
         yield from super()._named_texts()
-        for field, texts in (("body", self._bodies), ("subject", self._subjects)):
+        for field, texts in (("body", self._bodies), ("subject", self._subjects or {})):
             for lang, text in texts.items():
                 yield field, lang
                 yield field, text
@@ -155,8 +178,10 @@ class Message(Stanza):
             pieces += serialise_texts("subject", self._subjects, self.lang)
         if len(bodies) == 1 and "" in bodies:
             body, escaped = bodies[""], self._escaped
-            pieces += f"<body>{escaped[1] if escaped and escaped[0] is body else xml.escape(body)}</body>"
-            self._escaped = None
+            if escaped is None or self._checked is not body:
+                escaped = xml.escape(body)
+            pieces += f"<body>{escaped}</body>"
+            self._checked = self._escaped = None
         elif bodies:
             pieces += serialise_texts("body", bodies, self.lang)
         if self._thread is not None:
@@ -169,7 +194,7 @@ class Message(Stanza):
         if tag == _BODY:
             self._bodies.setdefault(child.get(LANG, self.lang or ""), inner_text(child))
         elif tag == _SUBJECT:
-            self._subjects.setdefault(child.get(LANG, self.lang or ""), inner_text(child))
+            self.subjects.setdefault(child.get(LANG, self.lang or ""), inner_text(child))
         elif tag == _THREAD and self._thread is None:
             self._thread = child.text or ""
             self._parent_thread = child.get("parent")
@@ -181,6 +206,6 @@ class Message(Stanza):
     def _from_element(cls, element: xml.Element) -> Self:
         message = super()._from_element(element)
         message.type = _TYPES.get(element.get("type", "normal"), _NORMAL)
-        message._bodies, message._subjects = {}, {}
+        message._bodies, message._subjects = {}, None
         message._thread = message._parent_thread = None
         return message

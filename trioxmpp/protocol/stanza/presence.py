@@ -112,6 +112,12 @@ class Presence(Stanza):
         statuses = self._statuses
         return is_legal("".join(statuses.values()) + "".join(statuses)) and super()._has_legal_texts()
 
+    def _length_of_texts(self) -> int:
+        length = super()._length_of_texts()
+        if self._statuses:
+            length += sum(map(len, self._statuses)) + sum(map(len, self._statuses.values()))
+        return length
+
     def _named_texts(self) -> Iterator[tuple[str, Any]]:
         yield from super()._named_texts()
         for lang, text in self._statuses.items():

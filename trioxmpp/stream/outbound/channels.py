@@ -23,25 +23,26 @@ __all__ = ["Control", "ControlChannel", "Doorbell", "OutgoingChannel"]
 class Doorbell:
     """Wakes one task that waits for several channels."""
 
-    __slots__ = ("_is_awaited", "_lot")
+    __slots__ = ("_lot", "is_awaited")
 
     def __init__(self) -> None:
         self._lot = trio.lowlevel.ParkingLot()
-        self._is_awaited = False
+        self.is_awaited = False
+        """Whether a task waits."""
 
     def ring(self) -> None:
         """Wake the task that waits, if one does."""
-        if self._is_awaited:
-            self._is_awaited = False
+        if self.is_awaited:
+            self.is_awaited = False
             self._lot.unpark()
 
     async def wait(self) -> None:
         """Wait until the bell rings. It does not remember rings: look at the channels first. Cancelling is harmless."""
-        self._is_awaited = True
+        self.is_awaited = True
         try:
             await self._lot.park()
         finally:
-            self._is_awaited = False
+            self.is_awaited = False
 
 
 class OutgoingChannel(trio.abc.SendChannel[OutgoingStanza], trio.abc.ReceiveChannel[OutgoingStanza]):
@@ -68,9 +69,10 @@ class OutgoingChannel(trio.abc.SendChannel[OutgoingStanza], trio.abc.ReceiveChan
         """Append a stanza. Raises trio.ClosedResourceError when the session is over."""
         if self._is_closed:
             raise trio.ClosedResourceError
-        self.octets += value.weigh()
+        self.octets += value.size
         self._queue.append(value)
-        self._doorbell.ring()
+        if self._doorbell.is_awaited:  # usually no task waits: while many stanzas are enqueued, only the first wakes it
+            self._doorbell.ring()
 
     async def send(self, value: OutgoingStanza) -> None:
         """Append a stanza. If cancelled, nothing was appended."""

@@ -102,8 +102,8 @@ class StanzaToken:
         self._thread = threading.get_ident()
         self.stanza = stanza
         self.on_state_change = on_state_change
-        self.size = 0
-        """The octets of the stanza, roughly, once it is enqueued."""
+        self.size = stanza.approximate_size()
+        """The octets of the stanza, roughly, when the token was made."""
         self._state = ACTIVE
         self._exception: Exception | None = None
         self._taken = False  # by the writer, which alone decides from then on
@@ -232,11 +232,6 @@ class OutgoingStanza(StanzaToken):
     become = StanzaToken._set_state
     watch = StanzaToken._watch
     retract = StanzaToken._retract
-
-    def weigh(self) -> int:
-        """Note the octets of the stanza, roughly, and return them."""
-        self.size = self.stanza.approximate_size()
-        return self.size
 
     def take(self) -> None:
         """Mark the stanza as being written: it cannot be retracted any more."""

@@ -27,9 +27,13 @@ __all__ = ["OutboundFilters", "Writer"]
 
 _logger = logging.getLogger(__name__)
 
-#: A batch ends after this number of stanzas or octets, so that an ack is never far behind.
-BATCH_STANZAS = 64
+#: A batch ends after this number of stanzas or octets, so that an ack is never far behind. Short stanzas are many: a
+#: writer that took fewer in its turn would fall behind an application that lets it have one now and then.
+BATCH_STANZAS = 256
 BATCH_BYTES = 32768
+
+#: The stanzas after which the server is asked to acknowledge them, unless the application chooses a number.
+ACK_AFTER_STANZAS = 64
 
 #: The octets that may be on the way, not acknowledged, before another stanza is written.
 WINDOW = 131072
@@ -121,7 +125,8 @@ class Writer:
     async def _wait(self) -> None:
         """Wait until there is something to write. Cancelling loses nothing."""
         if self._has_work:
-            await trio.lowlevel.checkpoint()
+            await trio.lowlevel.checkpoint()  # meanwhile the work may have gone; then there is nothing to write
+            return
         while not self._has_work:
             await self._session.doorbell.wait()
 
@@ -160,8 +165,7 @@ class Writer:
             self._take_ping(pieces)
             pieces += self._stanzas()
             if management is not None and self._ack_is_due():
-                pieces.append(sm.REQUEST.encode())
-                self._unrequested = self._octets_unrequested = 0
+                self._request_ack(pieces)
             self._wants_ack = False
         if Control.KEEPALIVE in control and not pieces:
             pieces.append(b" ")
@@ -181,61 +185,55 @@ class Writer:
         self._ping = ""
 
     def _ack_is_due(self) -> bool:
+        """Whether to ask for a count at the end of a batch. `_stanzas` asks in the middle of one."""
         if self._wants_ack:
             return True
         if not self._unrequested:
             return False
-        if self._unrequested >= self._ack_after or self._octets_unrequested >= ACK_AFTER_OCTETS:
-            return True
         return not (self._outgoing or self._resending) or not self._window_is_open
+
+    def _request_ack(self, pieces: list[bytes]) -> None:
+        """Ask the server how much it handled, behind `pieces`."""
+        pieces.append(sm.REQUEST.encode())
+        self._unrequested = self._octets_unrequested = 0
+        self._wants_ack = False
 
     def _stanzas(self) -> list[bytes]:
         """Return the next stanzas: first those that are sent again, then those that were not sent yet."""
-        pieces, size, is_managed = list[bytes](), 0, self._session.sm is not None
-        while (
-            (self._resending or self._outgoing)
-            and len(pieces) < BATCH_STANZAS
-            and size < BATCH_BYTES
-            and self._may_write()
-            and (not is_managed or self._window_is_open)
-        ):
+        session, outgoing, pieces, size = self._session, self._outgoing, list[bytes](), 0
+        while len(pieces) < BATCH_STANZAS and size < BATCH_BYTES and self._may_write():
             if self._resending:
                 data: bytes | None = self._resending.popleft()
                 self._wants_ack = self._wants_ack or not self._resending
             else:
-                data = self._next_stanza()
+                token = outgoing.take_active()
+                if token is None:
+                    break
+                data = self._prepare(token)
             if data is None:
                 continue
             pieces.append(data)
             size += len(data)
-            if is_managed:
+            if session.sm is not None:
                 self._unrequested += 1
                 self._octets_unrequested += len(data)
-        if self._session.has_room:
-            self._session.got_room()
+                if self._unrequested >= self._ack_after or self._octets_unrequested >= ACK_AFTER_OCTETS:
+                    self._request_ack(pieces)
+        session.got_room()
         return pieces
-
-    def _next_stanza(self) -> bytes | None:
-        """Take the next stanza that waits, and return its bytes; None if there is nothing to write of it."""
-        token = self._outgoing.take_active()
-        if token is None:
-            return None
-        data = self._prepare(token)
-        if data is None:
-            return None
-        if self._link.stopped or self._link.cause is not None:  # stopped by a filter, say
-            self._outgoing.put_back(token)  # it has not gone out
-            return None
-        self._session.sending(token, data)
-        return data
 
     def _may_write(self) -> bool:
         # Asked again for each stanza: a filter or a listener of a token may have called stop() or closed the stream.
         link = self._link
-        return not (link.stopped or link.closing or link.cause is not None or self._failure is not None)
+        if link.stopped or link.closing or link.cause is not None or self._failure is not None:
+            return False
+        return self._session.sm is None or self._window_is_open
 
     def _prepare(self, token: OutgoingStanza) -> bytes | None:
-        """Return the bytes of a stanza, or None with its token settled."""
+        """Return the bytes of a stanza, which counts as sent from now on.
+
+        None if there is nothing to write of it: its token is settled, or it waits again since the link is over.
+        """
         try:
             stanza = self._filters.filter_outbound(token.stanza)
         except Exception as exc:
@@ -257,4 +255,8 @@ class Writer:
             self._logger.warning("cannot send %r: %s", stanza, exc)
             token.become(StanzaState.FAILED, exc)
             return None
+        if self._link.stopped or self._link.cause is not None:  # stopped by a filter, say
+            self._outgoing.put_back(token)  # it has not gone out
+            return None
+        self._session.sending(token, data)
         return data
