@@ -1,0 +1,104 @@
+"""What a stranger, or a sloppy server, sends to harm a client. Each input has the number of its fault as its name.
+
+Names and ids are new in each round, so that whatever the client keeps of them shows as growing memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from trioxmpp.protocol.limits import Limits
+
+#: The limits of the client, below those of the servers, so that real servers pass on what exceeds them.
+LIMITS = Limits(stanza=240_000, ceiling=8 << 20, depth=250, attributes=256, children=50_000, name=2048)
+
+#: Unasked replies at once.
+REPLIES = 2000
+
+#: Characters of an id. Real servers take no stanza of more than 262,144 octets.
+LONG_ID = {"embedded": 900_000, "prosody": 230_000, "ejabberd": 230_000}
+
+
+@dataclass(frozen=True)
+class Poison:
+    """One input. `stanzas` count as stanzas in stream management; `raw` goes onto the link of the moment beside them.
+
+    What is not well-formed ends the session (`is_fatal`): a server that kept it would send the same again for ever. So
+    does no error of the server: `error` is the text of one after which the session can be resumed.
+    """
+
+    name: str
+    stanzas: tuple[str, ...] = ()
+    raw: str = ""
+    is_fatal: bool = False
+    error: str = ""
+
+
+def from_a_stranger(number: int, attributes: str, server: str) -> Iterator[Poison]:
+    """Yield what any user can send. `attributes` are the addresses, as XML; `number` is that of the round."""
+
+    def message(name: str, payload: str, more: str = "") -> Poison:
+        return Poison(name, (f"<message type='chat' {attributes}{more}>{payload}</message>",))
+
+    def iq(name: str, more: str, payload: str = "") -> Poison:
+        return Poison(name, (f"<iq id='q{number}' {attributes}{more}>{payload}</iq>",))
+
+    many = "".join(f" a{index}='{number}'" for index in range(257))
+    long = f"n{number}".ljust(2050, "n")
+    new = "".join(
+        f"<x{number}-{index} xmlns='urn:soak:{number}:{index}' a{number}-{index}=''/>" for index in range(200)
+    )
+    yield message("F1 255 elements within each other", "<a>" * 255 + "</a>" * 255)
+    yield message("F1 257 attributes", f"<a{many}/>")
+    yield message("F1 a name of 2,050 characters", f"<{long}/>")
+    yield message("F1 a namespace of 2,050 characters", f"<a xmlns='{long}'/>")
+    yield message("F1 50,100 elements", "<a/>" * 50_100)
+    yield message("F1 more octets than the limit", f"<body>{'x' * 250_000}</body>")
+    yield iq("F4 an IQ without a type", "")
+    yield iq("F4 an IQ of an unknown type", " type='nonsense'")
+    yield iq("F4 a request without a child", " type='get'")
+    yield iq("F4 a request with two children", " type='get'", "<a xmlns='urn:soak:a'/><b xmlns='urn:soak:b'/>")
+    yield message("F16 200 new names and namespaces", new)
+    long_id = f"i{number}".ljust(LONG_ID[server], "i")
+    yield Poison("F17 an unasked reply with a long id", (f"<iq type='result' id='{long_id}' {attributes}/>",))
+    replies = (f"<iq type='result' id='u{number}-{index}' {attributes}/>" for index in range(REPLIES))
+    yield Poison(f"F17 {REPLIES} unasked replies", tuple(replies))
+
+
+def from_a_server(number: int, to: str) -> Iterator[Poison]:
+    """Yield what only a server can make arrive: odd addresses, odd elements, what is no XML, and errors."""
+    odd = "\U0001d54f\u0345\ufb2c\u1e9e" * 1000
+    sender = "stranger@other.example"
+    body = "<body>poison</body>"
+    yield Poison(
+        "F4 a malformed 'to'", (f"<message type='chat' to='@' from='{sender}' id='t{number}'>{body}</message>",)
+    )
+    yield Poison("F4 a malformed 'from'", (f"<message type='chat' to='{to}' from='@' id='f{number}'>{body}</message>",))
+    yield Poison(
+        "F18 a resource of 4,000 odd code points", (f"<message to='{to}' from='{sender}/{odd}'>{body}</message>",)
+    )
+    allowed = f"{number}{odd}"[:240]
+    yield Poison(
+        "F18 a resource of odd code points", (f"<message to='{to}' from='{sender}/{allowed}'>{body}</message>",)
+    )
+    yield Poison(
+        "F3 an unknown first-level element",
+        raw=f"<unknown{number} xmlns='urn:soak:unknown:{number}'><a/></unknown{number}>",
+    )
+    yield Poison("F3 an IQ in the namespace of servers", raw=f"<iq xmlns='jabber:server' type='get' id='s{number}'/>")
+    malformed = f"<message from='{sender}' to='{to}'><body>rock & roll</body></message>"
+    yield Poison("F5 a bare ampersand", raw=malformed, is_fatal=True)
+    yield Poison("F17 a stream error of 700 kB", error=f"\x9b31m{number}\n".ljust(7, "x") * 100_000)
+
+
+def rounds(server: str, addresses: Mapping[str, str]) -> Iterator[list[Poison]]:
+    """Yield all inputs that this kind of server can be made to pass on, round after round."""
+    number = 0
+    while True:
+        if server == "embedded":
+            attributes = f"to='{addresses['bot']}' from='{addresses['stranger']}'"
+            yield [*from_a_stranger(number, attributes, server), *from_a_server(number, addresses["bot"])]
+        else:
+            yield [*from_a_stranger(number, f"to='{addresses['bot']}'", server)]
+        number += 1
