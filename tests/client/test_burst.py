@@ -39,7 +39,7 @@ def echoes(server: Server) -> list[str]:
 @pytest.mark.parametrize("sm", [True, False], ids=["managed", "not managed"])
 async def test_the_bot_of_the_readme_answers_each_message_of_a_burst_once(autojump_clock, sm):
     async with (
-        open_server(accounts={"bot": "secret"}, sm=sm, history=2 * COUNT) as server,
+        open_server(accounts={"bot": "secret", "juliet": "secret"}, sm=sm, history=2 * COUNT) as server,
         trio.open_nursery() as nursery,
     ):
         options = {"endpoint": server.endpoint, "allow_plaintext": True}
@@ -58,7 +58,7 @@ async def test_the_bot_of_the_readme_answers_each_message_of_a_burst_once(autoju
 
 @pytest.mark.parametrize("sm", [True, False], ids=["managed", "not managed"])
 async def test_a_bot_that_is_too_slow_is_told_that_messages_were_lost(autojump_clock, caplog, sm):
-    """Of a burst that is larger than its inbox, it gets what fits, in order, and then the error that names the bound."""
+    """It gets what fits into its inbox, in order, and then the error that names the bound."""
     caplog.set_level(logging.WARNING)
     got: list[str | None] = []
     async with (

@@ -80,6 +80,11 @@ class Lines(logging.Handler):
         self.longest = max(self.longest, len(record.getMessage()))
 
 
+def resident() -> int:
+    """Return the octets of memory that this process has."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
 class Memory:
     """The resident memory of this process, twice a second; `warm_up` is the time of the first samples, in seconds."""
 
@@ -93,8 +98,7 @@ class Memory:
     async def watch(self) -> None:
         """Take samples until cancelled."""
         while True:
-            pages = int(Path("/proc/self/statm").read_text().split()[1])
-            octets = pages * os.sysconf("SC_PAGE_SIZE")
+            octets = resident()
             if trio.current_time() < self._warm:
                 self.before = max(self.before, octets)
             else:

@@ -24,8 +24,8 @@ LONG_ID = {"embedded": 900_000, "prosody": 230_000, "ejabberd": 230_000}
 class Poison:
     """One input. `stanzas` count as stanzas in stream management; `raw` goes onto the link of the moment beside them.
 
-    What is not well-formed ends the session (`is_fatal`): a server that kept it would send the same again for ever. So
-    does no error of the server: `error` is the text of one after which the session can be resumed.
+    XML that is not well-formed ends the session (`is_fatal`), because our stream error does (RFC 6120 §4.9.1.1).
+    `error` is the text of a stream error of the server, after which the session can be resumed.
     """
 
     name: str
@@ -70,22 +70,17 @@ def from_a_server(number: int, to: str) -> Iterator[Poison]:
     """Yield what only a server can make arrive: odd addresses, odd elements, what is no XML, and errors."""
     odd = "\U0001d54f\u0345\ufb2c\u1e9e" * 1000
     sender = "stranger@other.example"
-    body = "<body>poison</body>"
-    yield Poison(
-        "F4 a malformed 'to'", (f"<message type='chat' to='@' from='{sender}' id='t{number}'>{body}</message>",)
-    )
-    yield Poison("F4 a malformed 'from'", (f"<message type='chat' to='{to}' from='@' id='f{number}'>{body}</message>",))
-    yield Poison(
-        "F18 a resource of 4,000 odd code points", (f"<message to='{to}' from='{sender}/{odd}'>{body}</message>",)
-    )
     allowed = f"{number}{odd}"[:240]
-    yield Poison(
-        "F18 a resource of odd code points", (f"<message to='{to}' from='{sender}/{allowed}'>{body}</message>",)
-    )
-    yield Poison(
-        "F3 an unknown first-level element",
-        raw=f"<unknown{number} xmlns='urn:soak:unknown:{number}'><a/></unknown{number}>",
-    )
+
+    def message(name: str, attributes: str) -> Poison:
+        return Poison(name, (f"<message type='chat' {attributes}><body>poison</body></message>",))
+
+    yield message("F4 a malformed 'to'", f"to='@' from='{sender}' id='t{number}'")
+    yield message("F4 a malformed 'from'", f"to='{to}' from='@' id='f{number}'")
+    yield message("F18 a resource of 4,000 odd code points", f"to='{to}' from='{sender}/{odd}'")
+    yield message("F18 a resource of odd code points", f"to='{to}' from='{sender}/{allowed}'")
+    unknown = f"<unknown{number} xmlns='urn:soak:unknown:{number}'><a/></unknown{number}>"
+    yield Poison("F3 an unknown first-level element", raw=unknown)
     yield Poison("F3 an IQ in the namespace of servers", raw=f"<iq xmlns='jabber:server' type='get' id='s{number}'/>")
     malformed = f"<message from='{sender}' to='{to}'><body>rock & roll</body></message>"
     yield Poison("F5 a bare ampersand", raw=malformed, is_fatal=True)

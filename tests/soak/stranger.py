@@ -162,16 +162,16 @@ class Work:
     async def soak(self) -> None:
         """Send good messages with poison in between, for the planned time and until the round is complete."""
         ends = trio.current_time() + self._plan["seconds"]
-        for self.rounds, poisons in enumerate(self._rounds()):
+        for poisons in self._rounds():
             for poison in poisons:
                 await self._good_ones()
                 taken = await self._stranger.poison(poison)
                 table = self.poison if taken else self.refused
                 table[poison.name] = table.get(poison.name, 0) + 1
+            self.rounds += 1
             if trio.current_time() >= ends:
                 break
         await self._good_ones()
-        self.rounds += 1
 
     def _rounds(self) -> Iterator[list[Poison]]:
         return rounds(self._plan["server"], {"bot": BOT, "stranger": STRANGER})
