@@ -118,7 +118,7 @@ async def write(client: Client, ledger: Ledger, plan: dict[str, Any], nursery: t
     for posted in large:
         nursery.start_soon(follow, posted, ledger)
     for number in range(ledger.written, plan["count"]):
-        if plan["poison"] and number == plan["count"] // 2 and not large and not ledger.refused:
+        if plan["large"] and number == plan["count"] // 2 and not large and not ledger.refused:
             message = Message(to=plan["peer"], type=MessageType.CHAT, body="x" * 400_000, id=TOO_LARGE)
             nursery.start_soon(follow, await client.post(message), ledger)
         # Killed between the two lines, the bot will post it once more; with the same id, so it is the same message.

@@ -123,8 +123,11 @@ class Bot:
         return said.decode().strip()
 
 
-async def send_poison(server: RealServer, to: str, rounds: int, pause: float, outcome: Outcome) -> None:
-    """Send what exceeds the limits of the bot, so many times, in the name of a stranger."""
+async def send_poison(server: RealServer, to: str, rounds: int, seconds: float, outcome: Outcome) -> None:
+    """Send what exceeds the limits of the bot in the name of a stranger, in so many rounds, spread over some time.
+
+    The library logs the first ten on each link one by one.
+    """
     port = int(server.endpoint.rpartition(":")[2])
     plan = {"port": port, "ca_file": str(server.ca_file), "password": server.accounts["juliet"]}
     async with trio.open_nursery() as nursery:
@@ -134,7 +137,7 @@ async def send_poison(server: RealServer, to: str, rounds: int, pause: float, ou
             for poison in from_a_stranger(number, f"to='{to}'", server.name):
                 if poison.name.startswith("F1 "):
                     outcome.poison += await stranger.poison(poison)
-                    await trio.sleep(pause)
+                    await trio.sleep(seconds / rounds / 6)
         nursery.cancel_scope.cancel()
 
 
@@ -147,10 +150,12 @@ async def chaos(
     pause: float,
     seed: int | None = None,
     poison: int = 0,
+    large: bool = False,
 ) -> Outcome:
     """Kill the bot `kills` times while `count` messages go each way, `pause` seconds after one another.
 
-    With them go so many rounds of `poison` to the bot, and one message of the bot that is too large for the server.
+    With them go so many rounds of `poison` to the bot and, if `large`, one message of the bot that is too large for the
+    server.
     """
     bot_jid, peer_jid = f"romeo@{server.domain}/bot", f"juliet@{server.domain}/peer"
     plan = {
@@ -162,6 +167,7 @@ async def chaos(
         "count": count,
         "pause": pause,
         "poison": poison,
+        "large": large,
     }
     (directory / "plan.json").write_text(json.dumps(plan))
     outcome, bot, chance = Outcome(), Bot(directory), random.Random(seed)
@@ -177,7 +183,7 @@ async def chaos(
         outcome.starts.append(await bot.start())
         nursery.start_soon(peer.write, bot_jid, count, pause)
         if poison:
-            nursery.start_soon(send_poison, server, bot_jid, poison, pause, outcome)
+            nursery.start_soon(send_poison, server, bot_jid, poison, count * pause, outcome)
         for kill in range(kills):
             await peer.has_got(count * (kill + 1) // (kills + 1))
             await trio.sleep(chance.uniform(0, 0.1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import logging
 import os
+import re
 from pathlib import Path
 
 import trio
@@ -67,7 +68,7 @@ class Story:
 
 
 class Lines(logging.Handler):
-    """The lines of the library's log, counted by level and text without what differs."""
+    """The lines of the library's log, counted by level and text without numbers."""
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)
@@ -76,8 +77,9 @@ class Lines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Count a line."""
-        self.counts[record.levelname, str(record.msg)[:100]] += 1
-        self.longest = max(self.longest, len(record.getMessage()))
+        text = record.getMessage()
+        self.counts[record.levelname, re.sub("[0-9][0-9,]*", "N", text)[:100]] += 1
+        self.longest = max(self.longest, len(text))
 
 
 def resident() -> int:
@@ -94,16 +96,25 @@ class Memory:
         """The most during the warm-up, in octets."""
         self.after = 0
         """The most since then."""
+        self.samples: list[int] = []
 
     async def watch(self) -> None:
         """Take samples until cancelled."""
         while True:
             octets = resident()
+            self.samples.append(octets)
             if trio.current_time() < self._warm:
                 self.before = max(self.before, octets)
             else:
                 self.after = max(self.after, octets)
             await trio.sleep(0.5)
+
+    @property
+    def course(self) -> list[float]:
+        """The most in each tenth of the time, in MiB."""
+        tenth = max(1, len(self.samples) // 10)
+        parts = (self.samples[start : start + tenth] for start in range(0, len(self.samples), tenth))
+        return [round(max(part) / MIB, 1) for part in parts]
 
     @property
     def growth(self) -> float:

@@ -123,9 +123,12 @@ async def _meet(name: str, plan: dict[str, Any], *, by_relay: bool) -> AsyncIter
         yield client, stranger, relay
 
 
-async def soak(name: str, seconds: float, seed: int, pause: float) -> bool:
-    """Soak the bot; print what came of it; return whether all is as it should be."""
-    plan = {"server": name, "seconds": seconds, "pause": pause, "accounts": ACCOUNTS}
+async def soak(name: str, seconds: float, *, seed: int, pause: float, only: str = "") -> bool:
+    """Soak the bot; print what came of it; return whether all is as it should be.
+
+    `only` is how the names of the poison begin that is sent.
+    """
+    plan = {"server": name, "seconds": seconds, "pause": pause, "accounts": ACCOUNTS, "only": only}
     lines, got = Lines(), Got()
     logging.getLogger("trioxmpp").addHandler(lines)
     async with _meet(name, plan, by_relay=True) as (client, stranger, relay), trio.open_nursery() as nursery:
@@ -162,6 +165,7 @@ def _tell(report: dict[str, Any], got: Got, story: Story, memory: Memory, lines:
     for reason in sorted(set(story.reasons)):
         print(f"  a session ended {story.reasons.count(reason)} times: {reason}")
     print(f"memory: {memory.before / MIB:.1f} MiB at most in the warm-up, {memory.after / MIB:.1f} MiB after it")
+    print(f"  in each tenth of the time: {memory.course}")
     ended = report["ended"]
     good = {
         "each good message came once, in order": not lost and not got.doubled,

@@ -164,6 +164,8 @@ class Work:
         ends = trio.current_time() + self._plan["seconds"]
         for poisons in self._rounds():
             for poison in poisons:
+                if not poison.name.startswith(self._plan["only"]):
+                    continue
                 await self._good_ones()
                 taken = await self._stranger.poison(poison)
                 table = self.poison if taken else self.refused
