@@ -5,6 +5,7 @@ Names and ids are new in each round, so that whatever the client keeps of them s
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -35,6 +36,12 @@ class Poison:
     error: str = ""
 
 
+def new_names(prefix: str) -> str:
+    """Return elements with 9,000 names and namespaces that have this prefix, in some 150,000 octets."""
+    names = (f"{prefix}-{index}" for index in range(3000))
+    return "".join(f"<x{name} xmlns='urn:soak:{name}' a{name}=''/>" for name in names)
+
+
 def from_a_stranger(number: int, attributes: str, server: str) -> Iterator[Poison]:
     """Yield what any user can send. `attributes` are the addresses, as XML; `number` is that of the round."""
 
@@ -46,9 +53,6 @@ def from_a_stranger(number: int, attributes: str, server: str) -> Iterator[Poiso
 
     many = "".join(f" a{index}='{number}'" for index in range(257))
     long = f"n{number}".ljust(2050, "n")
-    new = "".join(
-        f"<x{number}-{index} xmlns='urn:soak:{number}:{index}' a{number}-{index}=''/>" for index in range(200)
-    )
     yield message("F1 255 elements within each other", "<a>" * 255 + "</a>" * 255)
     yield message("F1 257 attributes", f"<a{many}/>")
     yield message("F1 a name of 2,050 characters", f"<{long}/>")
@@ -59,7 +63,7 @@ def from_a_stranger(number: int, attributes: str, server: str) -> Iterator[Poiso
     yield iq("F4 an IQ of an unknown type", " type='nonsense'")
     yield iq("F4 a request without a child", " type='get'")
     yield iq("F4 a request with two children", " type='get'", "<a xmlns='urn:soak:a'/><b xmlns='urn:soak:b'/>")
-    yield message("F16 200 new names and namespaces", new)
+    yield message("F16 3,000 new names and namespaces", new_names(f"{number}"))
     long_id = f"i{number}".ljust(LONG_ID[server], "i")
     yield Poison("F17 an unasked reply with a long id", (f"<iq type='result' id='{long_id}' {attributes}/>",))
     replies = (f"<iq type='result' id='u{number}-{index}' {attributes}/>" for index in range(REPLIES))
@@ -87,13 +91,18 @@ def from_a_server(number: int, to: str) -> Iterator[Poison]:
     yield Poison("F17 a stream error of 700 kB", error=f"\x9b31m{number}\n".ljust(7, "x") * 100_000)
 
 
+def beginning(attributes: str) -> Iterator[Poison]:
+    """Yield as many new names as the parser may keep for good, and more: from then on its memory has to be flat."""
+    for number in range(100):
+        stanza = f"<message type='chat' {attributes}>{new_names(f'b{number}')}</message>"
+        yield Poison("F16 3,000 new names and namespaces, at the beginning", (stanza,))
+
+
 def rounds(server: str, addresses: Mapping[str, str]) -> Iterator[list[Poison]]:
-    """Yield all inputs that this kind of server can be made to pass on, round after round."""
-    number = 0
-    while True:
-        if server == "embedded":
-            attributes = f"to='{addresses['bot']}' from='{addresses['stranger']}'"
-            yield [*from_a_stranger(number, attributes, server), *from_a_server(number, addresses["bot"])]
-        else:
-            yield [*from_a_stranger(number, f"to='{addresses['bot']}'", server)]
-        number += 1
+    """Yield all inputs that this kind of server can be made to pass on, round after round, for ever."""
+    to = f"to='{addresses['bot']}'"
+    attributes = f"{to} from='{addresses['stranger']}'" if server == "embedded" else to
+    yield [*beginning(attributes)]
+    for number in itertools.count():
+        more = from_a_server(number, addresses["bot"]) if server == "embedded" else ()
+        yield [*from_a_stranger(number, attributes, server), *more]

@@ -29,8 +29,8 @@ ACCOUNTS = {"romeo": "montague", "juliet": "capulet"}
 #: Seconds that the rest may take once the stranger is silent, and seconds without any message in a burst.
 PATIENCE = 60.0
 
-#: Of the time, what is warm-up: memory is only compared from then on.
-WARM_UP = 0.25
+#: Of the time, what is warm-up, and its least number of seconds: memory is only compared from then on.
+WARM_UP, LEAST = 0.25, 30.0
 
 #: Characters of a line of the log: strangers must not fill a disk.
 LONGEST_LINE = 2000
@@ -132,7 +132,7 @@ async def soak(name: str, seconds: float, *, seed: int, pause: float, only: str 
     lines, got = Lines(), Got()
     logging.getLogger("trioxmpp").addHandler(lines)
     async with _meet(name, plan, by_relay=True) as (client, stranger, relay), trio.open_nursery() as nursery:
-        story, memory = Story(client), Memory(seconds * WARM_UP)
+        story, memory = Story(client), Memory(max(seconds * WARM_UP, LEAST))
         await nursery.start(partial(run, client, got, echo=False))
         nursery.start_soon(memory.watch)
         cutting = await nursery.start(_cut_until_told, relay, random.Random(seed), name)
