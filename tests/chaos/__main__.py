@@ -1,6 +1,6 @@
 """``make chaos``: a bot killed with ``kill -9`` twenty times during a stream of 2,000 messages each way.
 
-python -m tests.chaos [--server prosody|ejabberd] [--count N] [--kills N] [--seed N]
+python -m tests.chaos [--server prosody|ejabberd] [--count N] [--kills N] [--poison N] [--large] [--seed N]
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import trio
 
 from trioxmpp.testing.servers import SERVERS
 
-from .killing import chaos
+from .killing import Outcome, chaos
 
 
 async def main() -> int:
@@ -25,6 +25,8 @@ async def main() -> int:
     parser.add_argument("--count", type=int, default=2000, help="messages each way")
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--pause", type=float, default=0.005, help="seconds between one message and the next")
+    parser.add_argument("--poison", type=int, default=0, help="rounds of what exceeds the limits of the bot")
+    parser.add_argument("--large", action="store_true", help="one message of the bot is too large for the server")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     options = parser.parse_args()
     print(f"seed {options.seed}, {options.kills} kills, {options.count} messages each way, on {options.server}")
@@ -37,6 +39,8 @@ async def main() -> int:
                 kills=options.kills,
                 pause=options.pause,
                 seed=options.seed,
+                poison=options.poison,
+                large=options.large,
             )
     starts = collections.Counter(outcome.starts)
     print(f"{outcome.kills} kills in {outcome.seconds:.0f} s; sessions: {dict(starts)}")
@@ -53,7 +57,17 @@ async def main() -> int:
             f"{who} got {len(got)}: {lost} lost, {doubled} doubled, {order}; {repeated} came again and were known by id"
         )
         good &= got == expected
+    good &= is_told(outcome, large=options.large)
     return 0 if good else 1
+
+
+def is_told(outcome: Outcome, *, large: bool) -> bool:
+    """Print what the bot was told about poison; return whether it was told once, or once more after a kill."""
+    print(f"of {outcome.poison} stanzas of poison, {len(outcome.passed_over)} were told of as passed over")
+    for id, error in outcome.refused:
+        print(f"the message {id} could not be delivered: {error:.200}")
+    told = (len(outcome.passed_over) - outcome.poison, len(outcome.refused) - large)
+    return all(0 <= more <= outcome.kills for more in told)
 
 
 if __name__ == "__main__":

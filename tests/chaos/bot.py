@@ -7,6 +7,7 @@ how many it has written. Nothing in it is of the library.
 from __future__ import annotations
 
 import json
+import logging
 import sqlite3
 import ssl
 import sys
@@ -16,7 +17,12 @@ from typing import Any
 import trio
 
 import trioxmpp
-from trioxmpp import Client, FileStore, Message, MessageType, ReconnectPolicy
+from tests.soak.poison import LIMITS
+from trioxmpp import Client, DurableMessage, FileStore, Message, MessageType, ReconnectPolicy, StreamError, XMPPError
+from trioxmpp.protocol.limits import Limits
+
+#: The id of the message that is larger than the server takes.
+TOO_LARGE = "bot-too-large"
 
 
 class Ledger:
@@ -30,6 +36,8 @@ class Ledger:
             "CREATE TABLE IF NOT EXISTS got (entry INTEGER PRIMARY KEY, id TEXT UNIQUE, body TEXT);"
             "CREATE TABLE IF NOT EXISTS repeated (id TEXT);"
             "CREATE TABLE IF NOT EXISTS written (number INTEGER PRIMARY KEY);"
+            "CREATE TABLE IF NOT EXISTS passed_over (line TEXT);"
+            "CREATE TABLE IF NOT EXISTS refused (id TEXT, error TEXT);"
         )
 
     def __enter__(self) -> Ledger:
@@ -50,6 +58,24 @@ class Ledger:
         """The message of this number is the library's business now."""
         self._database.execute("INSERT OR IGNORE INTO written VALUES (?)", (number,))
 
+    def passes_over(self, line: str) -> None:
+        """The library has logged that it passed over a stanza."""
+        self._database.execute("INSERT INTO passed_over VALUES (?)", (line,))
+
+    def refuse(self, id: str, error: Exception) -> None:
+        """The library has said that it cannot deliver the message with this id."""
+        self._database.execute("INSERT INTO refused VALUES (?, ?)", (id, repr(error)))
+
+    @property
+    def passed_over(self) -> list[str]:
+        """The lines of the library's log about stanzas that it passed over."""
+        return [line for (line,) in self._database.execute("SELECT line FROM passed_over")]
+
+    @property
+    def refused(self) -> list[tuple[str, str]]:
+        """The ids of the messages that could not be delivered, and the errors."""
+        return [*self._database.execute("SELECT id, error FROM refused")]
+
     @property
     def written(self) -> int:
         """How many were written."""
@@ -66,8 +92,35 @@ class Ledger:
         return int(self._database.execute("SELECT count(*) FROM repeated").fetchone()[0])
 
 
-async def write(client: Client, ledger: Ledger, plan: dict[str, Any]) -> None:
+class PassedOver(logging.Handler):
+    """Enters into the ledger what the library says about poison."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        super().__init__(logging.WARNING)
+        self._ledger = ledger
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Enter a line, if it is one of these."""
+        if (line := record.getMessage()).startswith("passed over"):
+            self._ledger.passes_over(line[:200])
+
+
+async def follow(message: DurableMessage, ledger: Ledger) -> None:
+    """Wait until the message that is too large for the server has failed."""
+    try:
+        await message
+    except (XMPPError, StreamError, ValueError, ConnectionError) as error:
+        ledger.refuse(TOO_LARGE, error)
+
+
+async def write(client: Client, ledger: Ledger, plan: dict[str, Any], nursery: trio.Nursery) -> None:
+    large = [posted for posted in client.posted if posted.stanza.id == TOO_LARGE]
+    for posted in large:
+        nursery.start_soon(follow, posted, ledger)
     for number in range(ledger.written, plan["count"]):
+        if plan["large"] and number == plan["count"] // 2 and not large and not ledger.refused:
+            message = Message(to=plan["peer"], type=MessageType.CHAT, body="x" * 400_000, id=TOO_LARGE)
+            nursery.start_soon(follow, await client.post(message), ledger)
         # Killed between the two lines, the bot will post it once more; with the same id, so it is the same message.
         await client.post(Message(to=plan["peer"], type=MessageType.CHAT, body=str(number), id=f"bot-{number}"))
         ledger.wrote(number)
@@ -85,6 +138,7 @@ async def read(client: Client, ledger: Ledger, plan: dict[str, Any]) -> None:
 async def main(directory: Path) -> None:
     plan = json.loads((directory / "plan.json").read_text())
     with Ledger(directory / "ledger.db") as ledger:
+        logging.getLogger("trioxmpp").addHandler(PassedOver(ledger))
         async with trioxmpp.connect(
             plan["jid"],
             plan["password"],
@@ -92,11 +146,12 @@ async def main(directory: Path) -> None:
             tls=ssl.create_default_context(cafile=plan["ca_file"]),
             reconnect=ReconnectPolicy(initial=0.1, maximum=0.5),
             store=FileStore(directory / "session"),
+            limits=LIMITS if plan["poison"] else Limits(),
         ) as client:
             restored = client.restored
             print("new" if restored is None else "resumed" if restored.resumed else "replaced", flush=True)
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(write, client, ledger, plan)
+                nursery.start_soon(write, client, ledger, plan, nursery)
                 nursery.start_soon(read, client, ledger, plan)
             for posted in client.posted:
                 await posted

@@ -18,6 +18,8 @@ from pathlib import Path
 import trio
 
 import trioxmpp
+from tests.soak.poison import from_a_stranger
+from tests.soak.stranger import RawStranger
 from trioxmpp import Client, Message, MessageType
 from trioxmpp.testing.servers import RealServer
 
@@ -41,6 +43,12 @@ class Outcome:
     bot_repeated: int = 0
     peer_got: list[str] = field(default_factory=list)
     peer_repeated: int = 0
+    poison: int = 0
+    """How many stanzas a stranger has sent that exceed the limits of the bot."""
+    passed_over: list[str] = field(default_factory=list)
+    """What the library logged about them, in all processes."""
+    refused: list[tuple[str, str]] = field(default_factory=list)
+    """The ids of the bot's messages that could not be delivered, and the errors."""
     seconds: float = 0.0
 
 
@@ -115,10 +123,40 @@ class Bot:
         return said.decode().strip()
 
 
+async def send_poison(server: RealServer, to: str, rounds: int, seconds: float, outcome: Outcome) -> None:
+    """Send what exceeds the limits of the bot in the name of a stranger, in so many rounds, spread over some time.
+
+    The library logs the first ten on each link one by one.
+    """
+    port = int(server.endpoint.rpartition(":")[2])
+    plan = {"port": port, "ca_file": str(server.ca_file), "password": server.accounts["juliet"]}
+    async with trio.open_nursery() as nursery:
+        stranger = RawStranger(plan, nursery)
+        await stranger.log_in()
+        for number in range(rounds):
+            for poison in from_a_stranger(number, f"to='{to}'", server.name):
+                if poison.name.startswith("F1 "):
+                    outcome.poison += await stranger.poison(poison)
+                    await trio.sleep(seconds / rounds / 6)
+        nursery.cancel_scope.cancel()
+
+
 async def chaos(
-    server: RealServer, directory: Path, *, count: int, kills: int, pause: float, seed: int | None = None
+    server: RealServer,
+    directory: Path,
+    *,
+    count: int,
+    kills: int,
+    pause: float,
+    seed: int | None = None,
+    poison: int = 0,
+    large: bool = False,
 ) -> Outcome:
-    """Kill the bot `kills` times while `count` messages go each way, `pause` seconds after one another."""
+    """Kill the bot `kills` times while `count` messages go each way, `pause` seconds after one another.
+
+    With them go so many rounds of `poison` to the bot and, if `large`, one message of the bot that is too large for the
+    server.
+    """
     bot_jid, peer_jid = f"romeo@{server.domain}/bot", f"juliet@{server.domain}/peer"
     plan = {
         "jid": bot_jid,
@@ -128,6 +166,8 @@ async def chaos(
         "peer": peer_jid,
         "count": count,
         "pause": pause,
+        "poison": poison,
+        "large": large,
     }
     (directory / "plan.json").write_text(json.dumps(plan))
     outcome, bot, chance = Outcome(), Bot(directory), random.Random(seed)
@@ -142,6 +182,8 @@ async def chaos(
         nursery.start_soon(peer.read)
         outcome.starts.append(await bot.start())
         nursery.start_soon(peer.write, bot_jid, count, pause)
+        if poison:
+            nursery.start_soon(send_poison, server, bot_jid, poison, count * pause, outcome)
         for kill in range(kills):
             await peer.has_got(count * (kill + 1) // (kills + 1))
             await trio.sleep(chance.uniform(0, 0.1))
@@ -156,6 +198,7 @@ async def chaos(
         nursery.cancel_scope.cancel()
     with Ledger(directory / "ledger.db") as ledger:
         outcome.bot_got, outcome.bot_repeated = ledger.got, ledger.repeated
+        outcome.passed_over, outcome.refused = ledger.passed_over, ledger.refused
     outcome.peer_got, outcome.peer_repeated = peer.got, peer.repeated
     outcome.seconds = time.monotonic() - began
     return outcome

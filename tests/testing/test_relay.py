@@ -8,6 +8,7 @@ from functools import partial
 
 import pytest
 import trio
+import trio.testing
 
 from trioxmpp.testing.servers import Relay, open_relay
 
@@ -145,3 +146,19 @@ async def test_a_relay_without_a_connection_has_nothing_to_cut():
     async with open_relay("127.0.0.1", 1) as relay:
         with pytest.raises(RuntimeError, match="there was no connection"):
             relay.close()
+
+
+@pytest.mark.parametrize("harm", [Relay.reset, Relay.close, Relay.black_hole])
+async def test_a_connection_that_has_ended_already_can_be_harmed_without_an_error(harm):
+    async with wired() as (relay, connect):
+        client, server = await connect()
+        await client.send_eof()
+        assert await receive_all(server) == b""
+        await server.send_eof()
+        assert await receive_all(client) == b""
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        harm(relay)
+        client, server = await connect()
+        relay.reset()
+        with pytest.raises(trio.BrokenResourceError):
+            await client.receive_some()

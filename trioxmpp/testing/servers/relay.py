@@ -140,7 +140,8 @@ class _Wire:
 
     def _break(self) -> None:
         for stream in (self._client, self._server):
-            stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
+            with suppress(OSError):  # the connection may be closed already
+                stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
         self._scope.cancel(reason="the wire was cut")
 
 
