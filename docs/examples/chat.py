@@ -22,9 +22,8 @@ from trioxmpp.protocol.elements.chat_states import Composing
 from trioxmpp.xep.muc import OccupantJoined, OccupantLeft, RoomLost, open_room
 
 HELP = """\
-/contacts           your contacts, and which are here
 /add ADDRESS        asks to see the presence of a contact; /accept ADDRESS lets it see yours, /deny ADDRESS does not
-/open ADDRESS       opens a chat; /more shows older messages
+/open ADDRESS       opens a chat; /more shows older messages; /contacts shows which contacts are here
 /join ROOM [NICK]   enters a room; /who shows its occupants, /leave leaves it
 /correct TEXT       replaces what you said last; /retract takes it back; /react EMOJI reacts to others; /quit
 A line that ends in \\ goes on in the next line; meanwhile the other side sees that you write."""
@@ -43,8 +42,7 @@ class Chat:
         self.timeline, self.history = timeline, history
         self.show = lambda text: show(printable(text))
         self.do_add, self.do_accept, self.do_deny = roster.subscribe, roster.approve, roster.deny
-        self.talks = self.nursery = None
-        self.here = None  # the conversation that is open
+        self.talks = self.nursery = self.here = None  # `here` is the conversation that is open
         self.rooms = {}  # by address: the Room, its Conversation, and the scope of the stay
         self.oldest = {}  # by peer: the oldest entry that was shown, or None
         self.ready, self.lock = trio.Event(), trio.Lock()
@@ -109,8 +107,11 @@ class Chat:
         async for event in events:
             self.note(event)
 
-    async def feed(self):
-        """Give the new entries of the timeline, each once it is stored, and after what was said before."""
+    def __aiter__(self):
+        return self
+
+    async def __anext__(self):
+        """Return the next new entry of the timeline: it is stored, and what was said before has been recalled."""
         await self.ready.wait()
         async for entry in self.timeline:
             # It counts as done when the block of the timeline is left, so storing it is not cancelled.
@@ -120,7 +121,8 @@ class Chat:
                     is_new = await self.history.keep(entry)
                     self.oldest[entry.peer] = self.oldest[entry.peer] or entry
             if is_new:
-                yield entry
+                return entry
+        raise StopAsyncIteration
 
     async def recall(self, peer, read, *args):
         """Put what was said last into a conversation, once, without telling of it."""
@@ -175,8 +177,7 @@ class Chat:
         if peer in self.rooms:
             self.here = self.rooms[peer][1]
         else:
-            # Under the lock, so that what just arrives is either in this page or comes after it.
-            async with self.lock:
+            async with self.lock:  # so that a message that just arrives is in this page, or comes after it
                 await self.attempt(self.recall, peer, self.history.page, self.timeline)
                 await self.recall(peer, self.history.stored)  # if there is no archive
             self.here = self.talks[peer]
@@ -220,10 +221,10 @@ class Chat:
         if JID.parse(address) in self.rooms:
             await self.do_open(address)
         else:
-            await self.nursery.start(self.stay, JID.parse(address), nick or self.client.jid.local)
+            await self.nursery.start(self.listen, JID.parse(address), nick or self.client.jid.local)
 
-    async def stay(self, address, nick, *, task_status):
-        """Be in a room until /leave, or until the room puts us out."""
+    async def listen(self, address, nick, *, task_status):
+        """Be in a room, and show what happens there, until /leave, or until the room puts us out."""
         try:
             async with (
                 open_room(self.client, address, nick, create=True, history=PAGE) as room,
@@ -269,7 +270,7 @@ async def chat(jid, password, history, lines, show, **options):
         for signal in (roster.on_event, presences.on_change, timeline.on_event):
             signal.connect(chat.note)
         async with (
-            im.open_conversations(client, chat.feed(), sees_us=chat.sees_us) as chat.talks,
+            im.open_conversations(client, chat, sees_us=chat.sees_us) as chat.talks,
             chat.talks.events() as events,
             appear(client),
             trio.open_nursery() as chat.nursery,

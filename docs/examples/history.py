@@ -129,7 +129,7 @@ class History:
                 added.append(entry)
                 position += 1
             elif entry.archive_id is not None:
-                # What we wrote has no archive id until the archive gives it.
+                # A message of ours has no archive id until the archive gives it.
                 self._db.execute(
                     "UPDATE message SET archive_id = ? WHERE position = ? AND archive_id IS NULL",
                     (entry.archive_id, *found),

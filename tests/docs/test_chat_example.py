@@ -104,7 +104,7 @@ async def test_another_computer_reads_the_archive_page_by_page(autojump_clock, t
         assert [line for line in romeo.screen if line.startswith("juliet")] == shown
 
 
-async def test_what_arrives_while_a_chat_is_opened_is_there_once(autojump_clock, tmp_path):
+async def test_a_message_that_arrives_while_a_chat_is_opened_is_there_once(autojump_clock, tmp_path):
     for number in range(10):
         async with (
             a_server(contacts=[("romeo", "juliet")]) as server,
@@ -144,7 +144,7 @@ async def test_a_stranger_can_neither_command_the_terminal_nor_forge_a_line(auto
     assert romeo.screen == ["[juliet@example.test] juliet: Hark!\n    me: I yield?2J?"]
 
 
-async def test_what_fails_is_said(autojump_clock, tmp_path):
+async def test_the_screen_tells_of_each_failure(autojump_clock, tmp_path):
     async with (
         a_server() as server,
         at_the_program("romeo", folder(tmp_path, "romeo"), **options(server)) as romeo,
@@ -159,7 +159,7 @@ async def test_what_fails_is_said(autojump_clock, tmp_path):
     assert told[2] == told[0]
     assert "* there is no such message" in told
     assert any(line.startswith("* failed: Ho! (") for line in told)
-    assert told[-1].startswith("/contacts")
+    assert told[-1].startswith("/add ADDRESS")
     assert any(line.startswith("* nobody@nowhere.example.test: ") for line in told), told
     assert any(line.startswith(f"* {ROOM}: ") for line in juliet.screen), juliet.screen
 

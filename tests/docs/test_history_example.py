@@ -55,7 +55,7 @@ async def test_the_program_adds_what_was_missed_and_prints_the_conversation(auto
     assert all(archive_id for (archive_id,) in rows(path, "archive_id"))
 
 
-async def test_what_is_kept_of_a_message(autojump_clock, tmp_path):
+async def test_a_row_keeps_the_verified_sender_and_the_message_that_is_changed(autojump_clock, tmp_path):
     history = example("history.py")["History"](tmp_path / "history.db")
     async with open_server(archive=True) as server:
         async with (
