@@ -1,6 +1,6 @@
 """A chat program for a terminal, with plain lines: contacts, chats, rooms, and a history that survives it.
 
-XMPP_PASSWORD=secret python chat.py romeo@example.org [directory]
+XMPP_PASSWORD=secret python chat.py romeo@example.org [directory [endpoint]]
 """
 
 import os
@@ -160,7 +160,7 @@ class Chat:
             return await talk.say(text)
         async with talk.typing() as composition:
             while text.endswith("\\"):
-                text = text[:-1] + "\n" + (await anext(lines)).rstrip("\n")
+                text = text[:-1] + "\n" + (await anext(lines, "")).rstrip("\n")
                 composition.key_pressed()
             await talk.say(text)
 
@@ -281,11 +281,11 @@ async def chat(jid, password, history, lines, show, **options):
             chat.nursery.cancel_scope.cancel()
 
 
-async def main(jid, directory="."):
+async def main(jid, directory=".", endpoint=None):
     os.umask(0o077)  # what is said is for no other user
-    store = trioxmpp.SQLiteStore(Path(directory) / "session.db")
     with closing(History(Path(directory) / "history.db")) as history:
-        await chat(jid, os.environ["XMPP_PASSWORD"], history, trio.wrap_file(sys.stdin), print, store=store)
+        options = {"store": trioxmpp.SQLiteStore(Path(directory) / "session.db"), "endpoint": endpoint}
+        await chat(jid, os.environ["XMPP_PASSWORD"], history, trio.wrap_file(sys.stdin), print, **options)
 
 
 if __name__ == "__main__":
