@@ -128,6 +128,7 @@ class Writer:
         if self._has_work:
             await trio.lowlevel.checkpoint()  # meanwhile the work may have gone; then there is nothing to write
             return
+        await self._session.doorbell.wait()
         while not self._has_work:
             await self._session.doorbell.wait()
 
