@@ -39,7 +39,7 @@ def test_each_walk_goes_through_the_floors(figures: dict[str, Any]) -> None:
     ("walk", "figure", "limit"),
     [
         pytest.param("inbound", "moves", 24, marks=pytest.mark.xfail(reason="27 now")),
-        pytest.param("outbound", "moves", 36, marks=pytest.mark.xfail(reason="92 now")),
+        pytest.param("outbound", "moves", 36, marks=pytest.mark.xfail(reason="86 now")),
         pytest.param("login", "files", 50, marks=pytest.mark.xfail(reason="74 now")),
     ],
 )

@@ -22,6 +22,7 @@ from ...protocol.stanza import IQ, Message, Presence
 from ..link import Link
 from .channels import Control
 from .token import ACTIVE, OutgoingStanza, StanzaState
+from .unconfirmed import PING_AFTER
 
 __all__ = ["OutboundFilters", "Writer"]
 
@@ -127,6 +128,7 @@ class Writer:
         if self._has_work:
             await trio.lowlevel.checkpoint()  # meanwhile the work may have gone; then there is nothing to write
             return
+        await self._session.doorbell.wait()
         while not self._has_work:
             await self._session.doorbell.wait()
 
@@ -201,7 +203,9 @@ class Writer:
     def _stanzas(self) -> list[bytes]:
         """Return the next stanzas: first those that are sent again, then those that were not sent yet."""
         session, outgoing, pieces, size = self._session, self._outgoing, list[bytes](), 0
-        while len(pieces) < BATCH_STANZAS and size < BATCH_BYTES and self._may_write():
+        # Behind the stanzas of a component comes a ping, at the end of a batch (`unconfirmed`).
+        most = BATCH_STANZAS if session.unconfirmed is None else PING_AFTER
+        while len(pieces) < most and size < BATCH_BYTES and self._may_write():
             if self._resending:
                 data: bytes | None = self._resending.popleft()
                 self._wants_ack = self._wants_ack or not self._resending
