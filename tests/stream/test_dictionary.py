@@ -46,6 +46,38 @@ print(resident() - before)
 """
 
 
+#: Reads stanzas of 150 kB with new names, cut into reads of 64 KiB, behind as many names as a thread may have.
+CUT = """
+from trioxmpp.protocol.framing import Framing, header
+from trioxmpp.stream import dictionary
+
+framing = Framing()
+framing.feed(header(to=None) + b"<message/>")
+def new(name):
+    return b"<x%s xmlns='urn:%s' a%s=''/>" % (name, name, name)
+def stanza(n):
+    names = (b"%d-%d" % (n, index) for index in range(3000))
+    return b"<message xmlns='jabber:client'>" + b"".join(map(new, names)) + b"</message>"
+data, got, start = b"".join(map(stanza, range(90))), 0, 0
+for start in range(0, len(data), 65536):
+    events, error = dictionary.read_bounded(framing, framing.feed, data[start : start + 65536])
+    assert error is None, error
+    for element in events:
+        assert len(element) == 3000 and element[2999].tag == "{urn:%d-2999}x%d-2999" % (got, got)
+        got += 1
+print(got)
+"""
+
+
+def test_a_stanza_of_new_names_may_be_cut_into_several_reads():
+    """Each of them is read in a thread of its own, and none goes on with what another one began."""
+    done = subprocess.run(
+        [sys.executable, "-c", CUT], cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) == 90
+
+
 @pytest.mark.parametrize(("how", "megabytes"), [("bulk", 12), ("few", 6), ("websocket", 2)])
 def test_new_names_without_end_are_bounded(how, megabytes):
     command = [sys.executable, "-c", SOAK, how, str(megabytes)]

@@ -134,6 +134,20 @@ class Framing:
         So each call can be made in a thread of its own, and what libxml2 keeps for that thread goes with it.
         """
         self._isolated = True
+        self._rewind()
+
+    def _rewind(self) -> None:
+        """Have the first-level element that is open read again from its first octet, by another parser.
+
+        What lxml has read of an element belongs to the dictionary of one thread; another thread that went on with it
+        would free names that are not its own.
+        """
+        if self._between or self._skipper is not None or not self._parser.depth or self._parser.ended:
+            return
+        self._parser.abandon()
+        begun = b"".join(self._fed) + self._rest
+        self._end_element()
+        self._rest, self._size = bytearray(begun), len(begun)
 
     def release_buffers(self) -> None:
         """Free some 10 kB of memory that can be had again. For a stream on which nothing has come for a while."""
@@ -165,6 +179,8 @@ class Framing:
             self._fed.clear()
         self._handed_out += parser.hand_out()
         if self._isolated:
+            if self._error is None:
+                self._rewind()
             self.release_buffers()
         return data[position:] + nul + beyond
 
