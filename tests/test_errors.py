@@ -60,7 +60,7 @@ ERRORS: list[BaseException] = [
     *[getattr(errors, name)("a message") for name in ("StreamTimeout", "TLSFailure", "DestructionRequested")],
     *[getattr(errors, name)("a message") for name in ("StanzaAborted", "StanzaDropped", "InboxOverflow", "StoreError")],
     errors.OutboxFull("a message"),
-    errors.StanzaRefused("m1", 3, ConnectionError("policy-violation")),
+    errors.StanzaRefused("m1", 3, "policy-violation"),
     errors.StanzaTooLarge(300_000, 262_144),
     errors.JIDError("empty localpart"),
 ]

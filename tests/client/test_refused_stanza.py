@@ -106,7 +106,7 @@ async def test_in_a_session_that_can_be_resumed_it_is_sent_alone_once_and_then_f
             poison, other = client.enqueue(chat("poison")), client.enqueue(chat("behind it"))
             with pytest.raises(StanzaRefused) as caught:
                 await poison
-            assert isinstance(caught.value.cause, StreamError)
+            assert isinstance(caught.value.__cause__, StreamError)
             await other
             told = [await anext(events) for _ in range(6)]
             assert sum(isinstance(event, Resumed) for event in told) == 3

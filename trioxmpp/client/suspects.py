@@ -51,7 +51,9 @@ class Suspects:
             logger.warning("the server ended %d links on which it got %r; it is sent alone", self._ends, first.stanza)
             self._send_alone(first, session)
             return False
-        self._fail(first, session, StanzaRefused(first.stanza.id, self._ends, cause))
+        error = StanzaRefused(first.stanza.id, self._ends, str(cause))
+        error.__cause__ = cause
+        self._fail(first, session, error)
         return True
 
     def _first_in_flight(self, session: SessionState) -> JournalEntry | OutgoingStanza | None:

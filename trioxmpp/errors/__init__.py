@@ -344,14 +344,14 @@ class StanzaTooLarge(_Copyable, ValueError):
 class StanzaRefused(_Copyable, ValueError):
     """The server ended each link on which it got this stanza, also one on which it was sent alone.
 
-    `id` is that of the stanza. `ends` is how many links ended, and `cause` why the last one did.
+    `id` is that of the stanza. `ends` is how many links ended, and `reason` says why the last one did.
     """
 
-    def __init__(self, id: str | None, ends: int, cause: Exception) -> None:
-        super().__init__(f"the server ended {ends} links in a row on which it got this stanza: {cause}")
+    def __init__(self, id: str | None, ends: int, reason: str) -> None:
+        super().__init__(f"the server ended {ends} links in a row on which it got this stanza: {reason}")
         self.id = id
         self.ends = ends
-        self.cause = cause
+        self.reason = reason
 
 
 class StoreError(RuntimeError):

@@ -139,8 +139,8 @@ class Framing:
     def _rewind(self) -> None:
         """Have the first-level element that is open read again from its first octet, by another parser.
 
-        What lxml has read of an element belongs to the dictionary of one thread; another thread that went on with it
-        would free names that are not its own.
+        The part of an element that lxml has read belongs to the dictionary of one thread. Another thread that went on
+        with it would free names that are not its own.
         """
         if self._between or self._skipper is not None or not self._parser.depth or self._parser.ended:
             return
