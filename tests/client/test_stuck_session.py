@@ -10,6 +10,7 @@ from trioxmpp import (
     Destroyed,
     Established,
     Liveness,
+    MemoryStore,
     Message,
     ReconnectPolicy,
     Resumed,
@@ -210,3 +211,63 @@ async def test_without_renewal_it_is_the_end_and_says_why(autojump_clock):
                 await trio.sleep_forever()
         assert caught.value.undelivered == (token,)
         nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("answer", ["error", "end", "nothing"])
+@pytest.mark.parametrize("stored", [False, True])
+async def test_a_session_that_three_requests_could_not_resume_is_given_up(autojump_clock, answer, stored):
+    """F7: the server answers <resume/> with a stream error, with the end of the link, or not at all."""
+    server = ScriptedServer()
+    links = 0
+
+    async def does_not_resume() -> None:
+        nonlocal links
+        peer = await server.accept()
+        links += 1
+        await peer.authenticates()
+        await peer.expects(f"<resume xmlns='{ns.SM}' previd='sm-1' h='$1'/>")
+        if answer == "error":
+            await peer.says_raw(
+                f"<stream:error><policy-violation xmlns='{ns.STREAM_ERRORS}'/></stream:error></stream:stream>".encode()
+            )
+        elif answer == "end":
+            peer.reset()
+        else:
+            await peer.expects_end()
+
+    async def serve() -> None:
+        if not stored:
+            await loses_a_message(server)
+        for _ in range(3):
+            await does_not_resume()
+        await begins_anew(server)
+
+    store = MemoryStore()
+    if stored:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(has_a_session, server)
+            async with scripted(server, store=store) as client:
+                await client.suspend()
+            nursery.cancel_scope.cancel()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(serve)
+        with trio.fail_after(3600):
+            async with scripted(server, store=store if stored else None, connect_timeout=20) as client:
+                if not stored:
+                    async with client.events() as events:
+                        client.enqueue(Message(to=TO, body="one"))
+                        told = await happens(events, 3)
+                    assert [type(event) for event in told] == [Suspended, Destroyed, Established]
+                    assert isinstance(told[1].reason, SessionLost)
+                else:
+                    assert client.restored is not None
+                    assert not client.restored.resumed
+                assert client.stream.sm_id == "sm-2"
+                assert links == 3
+        nursery.cancel_scope.cancel()
+
+
+async def has_a_session(server: ScriptedServer) -> None:
+    peer = await server.accept()
+    await peer.negotiates()
+    await trio.sleep_forever()

@@ -48,6 +48,11 @@ class ResumptionProgress:
         self._unanswered = 0
         self._requests = 0
 
+    @property
+    def is_unanswered(self) -> bool:
+        """Whether the last attempt ended between the request to resume and its answer."""
+        return self._unanswered > 0
+
     def resumed(self, session: SessionState) -> None:
         """The session goes on, on a new link; what is in flight is sent again."""
         self._base = None if session.sm is None else session.sm.base
@@ -66,6 +71,7 @@ class ResumptionProgress:
         """Record the end of an attempt, or of a link that lasted so long; return an error if nothing gets anywhere."""
         base, self._base = self._base, None
         if session.sm is None:
+            self._unanswered = 0
             return None
         self._unanswered = self._unanswered + 1 if session.resume_requests > self._requests else 0
         self._requests = session.resume_requests
@@ -129,8 +135,11 @@ class Reconnector:
         lasted = 0.0 if self._linked_since is None else trio.current_time() - self._linked_since
         return self._progress.ended(self._core.session, cause, lasted)
 
-    def failed(self, cause: Exception, *, is_first: bool) -> tuple[Decision, bool]:
-        """Return what to do about the end of a link or of an attempt, and whether it was a link."""
+    def failed(self, cause: Exception, *, is_first: bool, logged_in: bool = False) -> tuple[Decision, bool]:
+        """Return what to do about the end of a link or of an attempt, and whether it was a link.
+
+        `logged_in` says that an attempt got as far as that.
+        """
         now, since, self._linked_since = trio.current_time(), self._linked_since, None
         if since is not None and self._policy is not None and now - since >= self._policy.stable:
             self._backoff = BackoffState()
@@ -139,7 +148,9 @@ class Reconnector:
         self._redirection = redirection(cause) if self._dialler.may_follow else None
         decision = (self._policy or ReconnectPolicy()).decide(kind, self._backoff)
         goes_on_elsewhere = self._redirection is not None and decision == Wait(0.0)
-        first_is_retried = self._policy is not None and self._policy.first and kind.is_transient
+        # A server that lets us in and does not answer <resume/> is asked again, until another session is bound.
+        unanswered = logged_in and self._progress.is_unanswered
+        first_is_retried = unanswered or (self._policy is not None and self._policy.first and kind.is_transient)
         if not (goes_on_elsewhere or first_is_retried) if is_first else self._policy is None:
             decision = GiveUp("nothing is retried")
         delay = None if isinstance(decision, GiveUp) else _seconds(decision)
