@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+import signal
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -19,6 +20,10 @@ PROOF = bool(os.environ.get("TRIOXMPP_PROOF"))
 # well live through a year. A program that only keeps its link alive gets there in less than a minute.
 REAL_LIMIT = 3600.0 if PROOF else 60.0
 VIRTUAL_LIMIT = 400 * 86400.0
+
+# A shell that starts a job in the background has it ignore interrupts. Tests of interrupts need the handler of Python.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Deadlines are real time, which tests do not look at. In CI the examples are always the same: a failure is then about
 # the change.
