@@ -67,14 +67,17 @@ class LinkDialler(Protocol):
     @property
     def resource(self) -> str | None:
         """The resource to bind; None: the server chooses it, or there is none to bind."""
+        ...
 
     @property
     def may_follow(self) -> bool:
         """Whether the server may send us elsewhere."""
+        ...
 
     @property
     def login(self) -> Login:
         """The state of logins that another process needs to get in like us."""
+        ...
 
     async def dial(
         self,
@@ -87,9 +90,11 @@ class LinkDialler(Protocol):
         elsewhere: Endpoint | None = None,
     ) -> Connected:
         """See `Dialler.dial`."""
+        ...
 
     async def within_deadline(self, function: Callable[..., Awaitable[T]], *args: object) -> T:
         """See `Dialler.within_deadline`."""
+        ...
 
 
 class Dialler:

@@ -33,6 +33,7 @@ class NoteStore(Protocol):
 
     async def read_notes(self, kind: str) -> dict[str, str]:
         """Return all notes of one kind."""
+        ...
 
     async def write_notes(self, kind: str, changes: Mapping[str, str | None]) -> None:
         """Write these notes; None deletes one."""

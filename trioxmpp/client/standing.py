@@ -31,6 +31,7 @@ class Standing(Protocol):
 
     def each_session(self, step: Step, prepare: Prepare) -> AbstractAsyncContextManager[None]:
         """See `Client.each_session`."""
+        ...
 
 
 class StreamByHand:

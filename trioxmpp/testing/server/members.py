@@ -29,6 +29,7 @@ class Nodes(Protocol):
 
     def owned(self, request: Request, action: xml.Element) -> Node:
         """Return the node that an action names. Raises XMPPError unless the sender owns it."""
+        ...
 
     def tell_subscriber(self, jid: str, event: xml.Element) -> None:
         """Send an event to one subscriber."""
