@@ -92,6 +92,7 @@ class Framing:
         self._fed: list[bytes] = []  # what the parser was fed of the first-level element that is open
         self._skipper: Skipper | None = None  # reads that element, if it is passed over
         self._reason = ""  # why it is passed over
+        self._watch: Skipper | None = None  # in isolation: sees where the element ends that is to be read again
 
     @property
     def between(self) -> bool:
@@ -140,7 +141,8 @@ class Framing:
         """Have the first-level element that is open read again from its first octet, by another parser.
 
         The part of an element that lxml has read belongs to the dictionary of one thread. Another thread that went on
-        with it would free names that are not its own.
+        with it would free names that are not its own. It is read again when its end has come: with each call, a large
+        element in small pieces would cost the square of its length.
         """
         if self._between or self._skipper is not None or not self._parser.depth or self._parser.ended:
             return
@@ -148,6 +150,8 @@ class Framing:
         begun = b"".join(self._fed) + self._rest
         self._end_element()
         self._rest, self._size = bytearray(begun), len(begun)
+        watch = Skipper(self._parser.declared)
+        self._watch = watch if _goes_on(watch, begun) else None
 
     def release_buffers(self) -> None:
         """Free some 10 kB of memory that can be had again. For a stream on which nothing has come for a while."""
@@ -160,6 +164,12 @@ class Framing:
         if self._error is not None or parser.ended:
             return b""
         data, nul, beyond = data.partition(b"\0")  # when libxml2 minds a NUL depends on how the bytes are cut
+        watch, self._watch = self._watch, None
+        fits = not nul and self._size + len(data) <= self._limits.stanza
+        if watch is not None and fits and _goes_on(watch, data):
+            self._watch, self._size = watch, self._size + len(data)
+            self._rest += data
+            return b""
         if self._rest and b">" in data:
             self._size -= len(self._rest)
             data = bytes(self._rest + data)
@@ -340,6 +350,14 @@ class Framing:
             raise refuse(StreamCondition.NOT_WELL_FORMED, "an XML declaration in the wrong place")
         check_declaration(piece)
         self._declared = True
+
+
+def _goes_on(watch: Skipper, data: bytes) -> bool:
+    """Return whether the element that `watch` reads neither ends within `data`, nor is damaged by it."""
+    try:
+        return watch.feed(data) is None
+    except StreamError:
+        return False
 
 
 def _end_of_piece(data: bytes, position: int, closing: bytes, quote: bytes) -> int:
