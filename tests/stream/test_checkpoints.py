@@ -217,10 +217,18 @@ async def test_cancelled_at_each_step(autojump_clock, scene, name):
     assert steps > 1
 
 
+async def flush(stream):
+    """Write the rest of what has no room."""
+    assert stream.send_nowait(b"<presence/>")
+    assert stream.unsent
+    await stream.flush()
+
+
 XML_STREAM = {
     "XmlStream.open": lambda stream: stream.open(),
     "XmlStream.open_without_features": lambda stream: stream.open_without_features(),
     "XmlStream.send": lambda stream: stream.send(b"<presence/>"),
+    "XmlStream.flush": flush,
     "XmlStream.receive_features": lambda stream: stream.receive_features(f"{{{ns.CLIENT}}}presence"),
     "XmlStream.receive": lambda stream: stream.receive(),
     "XmlStream.receive_element": lambda stream: stream.receive_element(),

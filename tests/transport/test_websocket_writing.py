@@ -156,3 +156,37 @@ async def test_a_write_that_is_cancelled_while_it_waits_is_followed_by_nothing(a
         assert scope.cancelled_caught
         with pytest.raises(ConnectionAbortedError, match="cut short"):
             await transport.send(b"<presence/>")
+
+
+async def test_messages_that_are_written_at_once_are_whole_messages_in_order(autojump_clock):
+    async with opened(capacity=100) as (transport, server):
+        sent = 0
+        for text in BYTES:
+            if not transport.send_nowait(text):
+                break
+            sent += 1
+        assert sent
+        assert transport.unsent
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(transport.flush)
+            found, expected = "", "".join(TEXTS[:sent])
+            while len(found) < len(expected):
+                found += "".join(texts(await server.read()))
+        assert found == expected
+        assert not transport.unsent
+
+
+async def test_nothing_is_written_at_once_while_a_ping_is_answered(autojump_clock):
+    async with opened(capacity=3) as (transport, server):
+        await server.say(Ping(b"p" * 20))
+        await trio.testing.wait_all_tasks_blocked()  # its answer has no room
+        assert not transport.send_nowait(BYTES[0])
+        assert isinstance((await server.read_until(Pong))[-1], Pong)
+
+
+async def test_nothing_is_written_at_once_after_the_answer_to_a_close(autojump_clock):
+    async with opened() as (transport, server):
+        await server.say(CloseConnection(1000))
+        await trio.testing.wait_all_tasks_blocked()
+        assert not transport.send_nowait(BYTES[0])
+        assert [type(event) for event in await server.read()] == [CloseConnection]

@@ -162,7 +162,11 @@ class Session:
         if on_reply is not None:
             raise ValueError("only a request has a reply that on_reply could be called with")
         await self._state.wait_for_room()
-        await self.enqueue(stanza)
+        await trio.lowlevel.checkpoint_if_cancelled()
+        self._check(stanza)
+        token = OutgoingStanza(stanza)
+        self._state.append(token, needs_room=True, at_once=True)
+        await token
         return None
 
     async def request(
@@ -187,10 +191,11 @@ class Session:
 
         self._check(iq)
         await self._state.wait_for_room()
+        await trio.lowlevel.checkpoint_if_cancelled()
         iq.id = iq.id or new_id()
         written = None if timeout is None else trio.Event()
         with self._expect(iq, iq.id, deliver) as waiter:
-            token = self._state.enqueue(iq)
+            token = OutgoingStanza(iq)
 
             def changed(state: StanzaState) -> None:
                 if written is not None:
@@ -199,6 +204,7 @@ class Session:
                     waiter.fail(token.exception)
 
             token.watch(changed)
+            self._state.append(token, at_once=True)
             try:
                 if timeout is not None and written is not None:
                     await written.wait()

@@ -157,8 +157,10 @@ class SessionState:
         self.append(token)
         return token
 
-    def append(self, token: OutgoingStanza, *, needs_room: bool = False) -> None:
+    def append(self, token: OutgoingStanza, *, needs_room: bool = False, at_once: bool = False) -> None:
         """Put the stanza of `token` on the outgoing channel, as `enqueue` does. The caller has checked the thread.
+
+        `at_once`: the caller waits for what comes of it. On an idle link it is written before this returns.
 
         If it `needs_room`, raises `OutboxFull`, before anything changes, while `MAX_OUTGOING` is reached.
         """
@@ -172,7 +174,7 @@ class SessionState:
         if self.ended is not None:
             token.become(StanzaState.DISCONNECTED)
         else:
-            self.outgoing.send_nowait(token)
+            self.outgoing.send_nowait(token, at_once=at_once)
             if self.journal is not None:
                 self.journal.enqueued(token, self)
 

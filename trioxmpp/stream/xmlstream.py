@@ -218,6 +218,40 @@ class XmlStream:
                     await self._offer(data[start : start + CHUNK])
         self.closed = False
 
+    def send_nowait(self, *pieces: bytes) -> bool:
+        """Write `pieces`, as `send` does, if the transport takes all of it now. False: nothing was written.
+
+        Some of it may wait in the transport (`unsent`). Then the writer has to call `flush`.
+        """
+        if self.closed:
+            return False
+        encoded = self._encoding.encode(pieces, self.lang)
+        if not self.transport.send_nowait(*encoded):
+            return False
+        if self._is_traced or xml_logger.isEnabledFor(logging.DEBUG):
+            self._tracer.sent(pieces)
+        self.spoken = trio.current_time()
+        self._arrives(sum(map(len, encoded)), self.spoken)
+        return True
+
+    @property
+    def unsent(self) -> bool:
+        """Whether some of what `send_nowait` wrote waits in the transport."""
+        return self.transport.unsent
+
+    async def flush(self) -> None:
+        """Write what is `unsent`. Raises ConnectionError. If cancelled, nothing can be sent on this stream any more."""
+        if self.closed:
+            raise ConnectionAbortedError("the XML stream is closed")
+        self.closed = True  # see `send`
+        await self.transport.flush()
+        self.closed = False
+
+    def _arrives(self, octets: int, began: float) -> None:
+        """Note that the transport has taken some octets, which were offered at `began`, and has done so just now."""
+        latest = self.spoken + BUFFERS / SLOWEST_LINK
+        self.arrives_by = min(max(self.arrives_by, began) + octets / SLOWEST_LINK, latest)
+
     async def _offer(self, *data: bytes) -> None:
         """Have the transport take some data, and note the time."""
         began = trio.current_time()
@@ -225,8 +259,7 @@ class XmlStream:
         now = self.spoken = trio.current_time()
         if now - began >= BLOCKED:
             self._progress = now
-        seconds = sum(map(len, data)) / SLOWEST_LINK
-        self.arrives_by = min(max(self.arrives_by, began) + seconds, now + BUFFERS / SLOWEST_LINK)
+        self._arrives(sum(map(len, data)), began)
 
     async def receive_element(self) -> xml.Element:
         """The next first-level element, and not one byte more. For negotiation.

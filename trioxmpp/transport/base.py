@@ -53,6 +53,22 @@ class Transport(Protocol):
         """
         ...
 
+    def send_nowait(self, data: bytes, *more: bytes) -> bool:
+        """Take all of `data` and of `more`, if it can be written now. False: nothing was taken; use `send`.
+
+        The octets that have no room yet are written before all else: `unsent` tells of them, and `flush` writes them.
+        """
+        ...
+
+    @property
+    def unsent(self) -> bool:
+        """Whether some of what `send_nowait` has taken is still to be written."""
+        ...
+
+    async def flush(self) -> None:
+        """Write what is `unsent`. Raises ConnectionError. If cancelled, nothing can be sent any more."""
+        ...
+
     async def receive(self) -> bytes:
         """Return the next octets, at least one; ``b""`` when the peer has closed the link.
 

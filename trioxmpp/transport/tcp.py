@@ -11,11 +11,12 @@ import ssl
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from itertools import zip_longest
-from typing import Any
+from typing import Any, cast
 
 import trio
 
 from ..errors import Stage, TLSFailure
+from .atonce import BelowTLS, WatchedTLS, write_now
 from .base import Transport
 from .channelbinding import channel_bindings
 from .endpoint import Endpoint, to_ascii, without_zone
@@ -43,40 +44,6 @@ def _connection_error(exc: trio.BrokenResourceError | trio.ClosedResourceError) 
     return ConnectionResetError("the connection is broken" + (f": {reason}" if reason else ""))
 
 
-class _UntilEnd(trio.abc.Stream):
-    """The stream below TLS, which can keep to itself that the peer has closed it.
-
-    A peer that closes TCP without closing TLS first may have been cut off by an attacker. For OpenSSL, that breaks the
-    TLS session, too: from version 3.5 on, the session is not to be resumed then, and says that it has no ticket. But a
-    link that broke is what resumption is for, and XMPP tells by its own footer whether it was cut off (RFC 6120 §4.4).
-    So OpenSSL is not told: once the handshake is done, the end is an error of ours. The option of OpenSSL for that,
-    ``OP_IGNORE_UNEXPECTED_EOF``, would have to be set on a context that may be the application's.
-    """
-
-    def __init__(self, stream: trio.abc.Stream) -> None:
-        self.raises = False
-        """Whether the end is an error: after the handshake, for which it is one of TLS."""
-        self.ended = False
-        """Whether the peer has closed the stream."""
-        self._stream = stream
-
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        await self._stream.send_all(data)
-
-    async def wait_send_all_might_not_block(self) -> None:
-        await self._stream.wait_send_all_might_not_block()
-
-    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        data = await self._stream.receive_some(max_bytes)
-        self.ended = not data
-        if self.ended and self.raises:
-            raise trio.BrokenResourceError("the peer closed the stream")
-        return data
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
-
-
 class StreamTransport:
     """A `Transport` over a stream of octets, which it owns from now on.
 
@@ -89,8 +56,11 @@ class StreamTransport:
         self.heard = trio.current_time()
         """See `Transport.heard`."""
         self._stream = stream
-        self._below: _UntilEnd | None = None
+        self._below: BelowTLS | None = None
         """The stream under TLS, if there is TLS."""
+        self._tls: WatchedTLS | None = None
+        self._unsent = b""  # without TLS: what has to go out before all else
+        self._is_sending = False
         self._session_reuse = session_reuse
         self._unwritable: str | None = None
         """The reason why nothing can be sent any more; None if it can."""
@@ -141,16 +111,50 @@ class StreamTransport:
         self._check(self._unwritable)
         if more:
             data = b"".join((data, *more))
+        if self._unsent:
+            data, self._unsent = self._unsent + data, b""
+        await self._write(self._stream, data)
+
+    async def _write(self, stream: trio.abc.Stream, data: bytes) -> None:
+        if self._is_sending:
+            raise trio.BusyResourceError("another task is sending")
+        self._is_sending = True
         try:
-            await self._stream.send_all(data)
-        except trio.BusyResourceError:
-            raise  # this call wrote nothing; the other one goes on
+            await stream.send_all(data)
         except BaseException as exc:
             # Over plain TCP, trio would accept more, and write it behind the part that was written.
             self._unwritable = "a write was cut short, so nothing can follow it"
             if isinstance(exc, (trio.BrokenResourceError, trio.ClosedResourceError)):
                 raise _connection_error(exc) from exc  # noqa: ASYNC104  (no Cancelled)
             raise
+        finally:
+            self._is_sending = False
+
+    def send_nowait(self, data: bytes, *more: bytes) -> bool:
+        """See `Transport.send_nowait`."""
+        if self._is_sending or self._unsent or self._unwritable is not None or self._unusable is not None:
+            return False
+        if more:
+            data = b"".join((data, *more))
+        if self._below is not None and self._tls is not None:
+            return self._below.write_now(self._tls, data)
+        taken = write_now(self._stream, data)
+        if taken:
+            self._unsent = data[taken:]
+        return taken > 0
+
+    @property
+    def unsent(self) -> bool:
+        """See `Transport.unsent`."""
+        return bool(self._unsent if self._below is None else self._below.unsent)
+
+    async def flush(self) -> None:
+        """See `Transport.flush`."""
+        self._check(self._unwritable)
+        if self._below is None:
+            await self.send(b"")
+        else:
+            await self._write(self._below, b"")
 
     async def receive(self) -> bytes:
         """See `Transport.receive`."""
@@ -161,6 +165,8 @@ class StreamTransport:
             if isinstance(exc, trio.ClosedResourceError) or self._below is None or not self._below.ended:
                 raise _connection_error(exc) from exc
             data = b""
+        if self._below is not None:
+            self._below.was_read()
         if data:
             self.heard = trio.current_time()
         return data
@@ -172,12 +178,13 @@ class StreamTransport:
         """See `Transport.start_tls`."""
         self._check(self._unwritable)
         self._unusable = "TLS was not established"
-        below = _UntilEnd(self._stream)
+        below = BelowTLS(self._stream)
+        watched = WatchedTLS(context, below)
         try:
             host = without_zone(to_ascii(server_hostname))
             tls: trio.SSLStream[trio.abc.Stream] = trio.SSLStream(
                 below,
-                context,
+                cast(ssl.SSLContext, watched),
                 server_hostname=host,
                 # A missing close_notify is not an error: the stream's own footer tells whether it was cut off.
                 https_compatible=True,
@@ -193,7 +200,7 @@ class StreamTransport:
         if self._session_reuse is not None:
             self._session_reuse.begun(tls)
         below.raises = True
-        self._stream, self._below = tls, below
+        self._stream, self._below, self._tls = tls, below, watched
         self._unusable = None
 
     async def close_gracefully(self) -> None:

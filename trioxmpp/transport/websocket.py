@@ -97,6 +97,16 @@ class _Below(trio.abc.Stream):
         finally:
             self._writing.release()
 
+    def send_messages_nowait(self, messages: Sequence[bytes], websocket: WebSocketConnection) -> bool:
+        """Send `messages` now, if there is room and no other task is sending; else do nothing, and return False."""
+        if websocket.closed is not None or self._writing.locked():
+            return False
+        return self.transport.send_nowait(text_frames(messages))
+
+    async def flush(self) -> None:
+        """See `Transport.flush`. Raises BrokenResourceError as `send_all` does."""
+        await self.send_all(b"")
+
     async def _take_turn(self) -> None:
         # Like `async with`, but without a checkpoint if no other task writes: there is one in what follows.
         try:
@@ -287,6 +297,28 @@ class WebSocketTransport:
             await self._below.send_messages((data, *more), websocket)
         except ConnectionClosed as exc:
             raise self._end(exc) or ConnectionResetError("the server has closed the WebSocket") from exc
+        except trio.BrokenResourceError as exc:
+            raise self._end(None) or ConnectionResetError("the connection is broken") from exc
+        except BaseException:
+            self._unwritable = "a write was cut short, so nothing can follow it"
+            raise
+
+    def send_nowait(self, data: bytes, *more: bytes) -> bool:
+        """See `Transport.send_nowait`."""
+        if self._unwritable is not None or self._unusable is not None or self._websocket is None:
+            return False
+        return self._below.send_messages_nowait((data, *more), self._websocket)
+
+    @property
+    def unsent(self) -> bool:
+        """See `Transport.unsent`."""
+        return self._below.transport.unsent
+
+    async def flush(self) -> None:
+        """See `Transport.flush`."""
+        self._check(self._unwritable)
+        try:
+            await self._below.flush()
         except trio.BrokenResourceError as exc:
             raise self._end(None) or ConnectionResetError("the connection is broken") from exc
         except BaseException:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import enum
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import trio
 
@@ -21,12 +21,13 @@ __all__ = ["Control", "ControlChannel", "Doorbell", "OutgoingChannel"]
 
 
 class Doorbell:
-    """Wakes one task that waits for several channels."""
+    """Wakes one task that waits for several channels, or has it serve a caller while it goes on waiting."""
 
-    __slots__ = ("_lot", "is_awaited")
+    __slots__ = ("_lot", "_serve", "is_awaited")
 
     def __init__(self) -> None:
         self._lot = trio.lowlevel.ParkingLot()
+        self._serve: Callable[[], bool] | None = None
         self.is_awaited = False
         """Whether a task waits."""
 
@@ -36,13 +37,29 @@ class Doorbell:
             self.is_awaited = False
             self._lot.unpark()
 
-    async def wait(self) -> None:
-        """Wait until the bell rings. It does not remember rings: look at the channels first. Cancelling is harmless."""
-        self.is_awaited = True
+    def knock(self) -> None:
+        """Have the task that waits serve in the turn of the caller; wake it if there is more to do than that."""
+        if self.is_awaited:
+            self.is_awaited = False
+            done = False
+            try:
+                done = self._serve is not None and self._serve()
+            finally:
+                if done:
+                    self.is_awaited = True
+                else:
+                    self._lot.unpark()
+
+    async def wait(self, serve: Callable[[], bool] | None = None) -> None:
+        """Wait until the bell rings. It does not remember rings: look at the channels first. Cancelling is harmless.
+
+        `serve` is called for each knock, and returns whether nothing is left to do.
+        """
+        self.is_awaited, self._serve = True, serve
         try:
             await self._lot.park()
         finally:
-            self.is_awaited = False
+            self.is_awaited, self._serve = False, None
 
 
 class OutgoingChannel(trio.abc.SendChannel[OutgoingStanza], trio.abc.ReceiveChannel[OutgoingStanza]):
@@ -65,13 +82,18 @@ class OutgoingChannel(trio.abc.SendChannel[OutgoingStanza], trio.abc.ReceiveChan
         """Look at what waits, in order, and take nothing."""
         return iter(self._queue)
 
-    def send_nowait(self, value: OutgoingStanza) -> None:
-        """Append a stanza. Raises trio.ClosedResourceError when the session is over."""
+    def send_nowait(self, value: OutgoingStanza, *, at_once: bool = False) -> None:
+        """Append a stanza. Raises trio.ClosedResourceError when the session is over.
+
+        `at_once`: the caller is going to wait for what comes of it, so have it written in this turn, if possible.
+        """
         if self._is_closed:
             raise trio.ClosedResourceError
         self.octets += value.size
         self._queue.append(value)
-        if self._doorbell.is_awaited:  # usually no task waits: while many stanzas are enqueued, only the first wakes it
+        if at_once:
+            self._doorbell.knock()
+        elif self._doorbell.is_awaited:  # usually no task waits: of many stanzas, only the first wakes it
             self._doorbell.ring()
 
     async def send(self, value: OutgoingStanza) -> None:

@@ -1,7 +1,10 @@
-"""The writer: the only task that writes to an XML stream.
+"""The writer: the only task that waits to write to an XML stream.
 
 It takes stanzas from the channel of the session and control from the channel of the link. No task of the application
-ever writes, so no cancellation by the application can cut a stanza in half.
+ever waits to write, so no cancellation by the application can cut a stanza in half.
+
+While the writer waits and nothing is on the way, a caller that is going to wait for an answer has its stanza written in
+its own turn (`Writer._serve`): that is one call of the system, which does not wait. The writer's task writes the rest.
 
 With stream management, at most `WINDOW` octets and one stanza are on the way and not acknowledged. More would only fill
 buffers between here and the server. Then our acknowledgements, which the server waits for, would stand behind minutes
@@ -92,6 +95,8 @@ class Writer:
         self._octets_unrequested = 0
         """Their octets."""
         self._failure: Exception | None = None
+        self._left: list[bytes] | None = None
+        """The batch that `_serve` could not write, or an empty one to have the task look; None if all is done."""
 
     async def run(self) -> None:
         """Write until the footer is written. After stop() not one more byte of a stanza is offered to the transport."""
@@ -100,7 +105,9 @@ class Writer:
             self._resending.extend(data for _, data in self._session.sm.in_flight())
         while not self.footer_written:
             await self._wait()
-            batch = self._next_batch()
+            if self._xmlstream.unsent and not self._link.over:
+                await self._xmlstream.flush()
+            batch, self._left = self._left or self._next_batch(), None
             if batch and self._session.journal is not None:
                 await self._session.journal.commit(self._session)  # before the server hears of it
             if batch and not self._link.over:
@@ -112,10 +119,29 @@ class Writer:
             if self._failure is not None:
                 raise self._failure
 
+    def _serve(self) -> bool:
+        """Write the one stanza that waits in the turn of its caller; return whether nothing is left for this task.
+
+        Only while nothing is on the way: of a burst, the first stanza goes out alone, and the others together. A stanza
+        of a session with a journal is written down first, and that takes time.
+        """
+        session = self._session
+        if session.sm is None or session.in_flight or session.journal is not None:
+            return False
+        if len(self._outgoing) != 1 or self._link.control or not self._has_work:
+            return False
+        batch = self._next_batch()
+        if self._failure is not None or (batch and not (self._link.over or self._xmlstream.send_nowait(*batch))):
+            self._left = batch
+            return False
+        if self._xmlstream.unsent:
+            self._left = []
+        return not self._has_work
+
     @property
     def _has_work(self) -> bool:
         """Whether something could be written now."""
-        if self._link.control:
+        if self._link.control or self._left is not None:
             return True
         if self._awaits_enabled:
             return False
@@ -128,9 +154,9 @@ class Writer:
         if self._has_work:
             await trio.lowlevel.checkpoint()  # meanwhile the work may have gone; then there is nothing to write
             return
-        await self._session.doorbell.wait()
+        await self._session.doorbell.wait(self._serve)
         while not self._has_work:
-            await self._session.doorbell.wait()
+            await self._session.doorbell.wait(self._serve)
 
     @property
     def _window_is_open(self) -> bool:

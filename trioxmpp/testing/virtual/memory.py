@@ -96,6 +96,17 @@ class MemoryStream(trio.abc.HalfCloseableStream):
                     await self._out.wait()
                     self._check_writable()
 
+    def send_nowait(self, data: bytes) -> int:
+        """Write what there is room for, as one segment, and return its octets: as a socket does that does not block."""
+        room = self._out.capacity - self._out.size
+        if self._writing or self._closed or self._no_more or self._out.broken or self._out.deserted or room <= 0:
+            return 0
+        part = data if len(data) <= room else data[: int(room)]
+        self._out.segments.append(part)
+        self._out.size += len(part)
+        self._out.changed()
+        return len(part)
+
     async def wait_send_all_might_not_block(self) -> None:
         """Wait until there is room for one byte."""
         with self._exclusive("_writing"):

@@ -1,0 +1,169 @@
+"""A caller that waits for an answer has its stanza written in its own turn, if the link is idle."""
+
+from __future__ import annotations
+
+import math
+
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from tests.dialogs import R, ack, hears_bodies, message, written
+from trioxmpp import XmlStream
+from trioxmpp.protocol.elements.ping import Ping
+from trioxmpp.testing import ScriptedPeer
+from trioxmpp.testing.virtual.memory import MemoryStream
+from trioxmpp.transport.tcp import StreamTransport
+
+PING = "<iq type='get' id='$1' to='juliet@example.test'><ping xmlns='urn:xmpp:ping'/></iq>"
+PONG = "<iq type='result' id='$1' from='juliet@example.test'/>"
+
+
+class Watched(trio.abc.Stream):
+    """The client's end of a link in memory. It notes how each write was made: at once, or by a task that may wait."""
+
+    def __init__(self, stream: MemoryStream) -> None:
+        self.writes: list[str] = []
+        self._stream = stream
+
+    def send_nowait(self, data: bytes) -> int:
+        taken = self._stream.send_nowait(data)
+        if taken:
+            self.writes.append("at once")
+        return taken
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        self.writes.append("by the writer")
+        await self._stream.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self._stream.wait_send_all_might_not_block()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        return await self._stream.receive_some(max_bytes)
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+async def expects(peer: ScriptedPeer, *elements: str) -> None:
+    """Have the peer get these elements, in this order and nothing in between."""
+    for element in elements:
+        await peer.expects(element)
+
+
+async def idle(scene, capacity: float = math.inf) -> tuple[ScriptedPeer, list[str]]:
+    """Run the scene's stream, with stream management, on a link that is watched; return the peer and the writes."""
+    peer = ScriptedPeer(capacity=capacity)
+    watched = Watched(peer.stream)
+    xmlstream = XmlStream(StreamTransport(watched), "example.test")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(xmlstream.open)
+        await peer.expects_header()
+        await peer.says_header()
+    await scene.runs(xmlstream)
+    await scene.manages(peer)
+    await wait_all_tasks_blocked()
+    watched.writes.clear()
+    return peer, watched.writes
+
+
+async def test_a_request_on_an_idle_link_is_written_in_the_turn_of_its_caller(autojump_clock, scene, background):
+    peer, writes = await idle(scene)
+    for count in (1, 2):
+        asked = background(scene.client.request, Ping(), to="juliet@example.test")
+        await expects(peer, PING, R)
+        await peer.says(PONG + ack(count))
+        await asked.outcome()
+    assert writes == ["at once", "at once"]
+
+
+async def test_what_is_enqueued_without_waiting_can_still_be_retracted(autojump_clock, scene):
+    peer, writes = await idle(scene)
+    scene.client.enqueue(message("one")).abort()
+    scene.client.enqueue(message("two"))
+    await hears_bodies(peer, "two")
+    assert writes == ["by the writer"]
+
+
+async def test_of_a_burst_the_first_is_written_at_once_and_the_others_together(autojump_clock, scene, sends):
+    peer, writes = await idle(scene)
+    for _ in range(20):
+        sends(message())
+    await wait_all_tasks_blocked()
+    assert writes == ["at once", "by the writer"]
+    await expects(peer, written(), R, *[written()] * 19, R)
+
+
+async def test_what_has_no_room_is_written_before_all_else(autojump_clock, scene, background):
+    for capacity in (1, 5, 40, 90, 200):
+        another = scene.another()
+        peer, writes = await idle(another, capacity)
+        sent = background(another.client.send, message("0"))
+        await wait_all_tasks_blocked()
+        assert writes[0] == "at once"
+        for body in ("1", "2"):
+            another.client.enqueue(message(body))
+        await expects(peer, written("0"), R)
+        await peer.says(ack(1))
+        await sent.outcome()
+        await hears_bodies(peer, "1", "2")
+        another.stream.stop()
+
+
+async def test_a_caller_that_is_cancelled_at_once_leaves_a_whole_stanza(autojump_clock, scene, background):
+    peer, writes = await idle(scene, capacity=10)
+    asked = background(scene.client.request, Ping(), to="juliet@example.test")
+    await trio.lowlevel.checkpoint()
+    asked.scope.cancel()
+    await expects(peer, PING, R)
+    assert writes[0] == "at once"
+
+
+async def test_in_a_scope_that_is_cancelled_nothing_is_written(autojump_clock, scene):
+    peer, _ = await idle(scene)
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await scene.client.request(Ping(), to="juliet@example.test")
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await scene.client.send(message("late"))
+    scene.client.enqueue(message("first"))
+    await hears_bodies(peer, "first")
+
+
+async def test_what_a_filter_enqueues_meanwhile_is_written_as_well(autojump_clock, scene, sends):
+    peer, _ = await idle(scene)
+    enqueued = []
+
+    def echo(stanza):
+        if not enqueued:
+            enqueued.append(scene.client.enqueue(message("second")))
+        return stanza
+
+    with scene.stream.app_outbound_message_filter.context_register(echo):
+        sends(message("first"))
+        await expects(peer, written("first"), written("second"))
+
+
+async def test_a_filter_that_fails_in_the_turn_of_a_caller_ends_the_stream(autojump_clock, scene, sends):
+    await idle(scene)
+
+    def fail(stanza):
+        raise LookupError("no such thing")
+
+    with scene.stream.app_outbound_message_filter.context_register(fail):
+        sends(message("first"))
+        assert isinstance(await scene.outcome(), LookupError)
+
+
+async def test_a_filter_that_stops_the_stream_in_the_turn_of_a_caller_has_nothing_written(autojump_clock, scene, sends):
+    _, writes = await idle(scene)
+
+    def stop(stanza):
+        scene.stream.stop()
+        return stanza
+
+    with scene.stream.app_outbound_message_filter.context_register(stop):
+        sends(message("first"))
+        await scene.outcome()
+    assert writes == []
