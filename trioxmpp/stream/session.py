@@ -53,7 +53,6 @@ class SessionState:
         "_condemned",
         "_ping_id",
         "_room",
-        "_suspect",
         "doorbell",
         "ended",
         "established",
@@ -67,6 +66,7 @@ class SessionState:
         "resume_requests",
         "running",
         "sm",
+        "suspected",
         "unconfirmed",
     )
 
@@ -99,7 +99,8 @@ class SessionState:
         self.max_bytes: int | None = None
         """The most octets of a stanza that the server takes (XEP-0478); None if it has not said."""
         self._room = trio.lowlevel.ParkingLot()
-        self._suspect: OutgoingStanza | None = None
+        self.suspected: OutgoingStanza | None = None
+        """The stanza behind which nothing is sent before it is acknowledged."""
         self._condemned: tuple[OutgoingStanza, Exception] | None = None
         # Without stream management: what the writer is writing, and whether the transport may have some of it.
         self._being_written: list[OutgoingStanza] = []
@@ -255,7 +256,7 @@ class SessionState:
         """Less waits to be sent or acknowledged: the writer, and tasks that wait for room, may go on."""
         if self._room and self.has_room:
             self._room.unpark_all()
-        if self.doorbell.is_awaited and (self.outgoing or self._suspect is not None):
+        if self.doorbell.is_awaited and (self.outgoing or self.suspected is not None):
             self.doorbell.ring()
 
     # --- a stanza that ends every link on which it is sent
@@ -271,7 +272,7 @@ class SessionState:
         For a stanza that was the first in flight when several links ended in the same way: if a link ends once more,
         it is to blame.
         """
-        self._suspect = token
+        self.suspected = token
 
     def condemn(self, token: OutgoingStanza, reason: Exception) -> None:
         """When the session is resumed, and the server has not handled this stanza, do not send it again: it FAILED.
@@ -289,13 +290,13 @@ class SessionState:
         token, reason = condemned
         _, data = self.sm.retract_first()
         self.in_flight -= len(data)
-        self._suspect = None
+        self.suspected = None
         token.become(StanzaState.FAILED, reason)
 
     @property
     def suspect_in_flight(self) -> bool:
         """Whether the suspect is not acknowledged yet."""
-        return self._suspect is not None and self._suspect is self.first_in_flight
+        return self.suspected is not None and self.suspected is self.first_in_flight
 
     def unsettled(self) -> list[OutgoingStanza]:
         """The tokens of everything that was enqueued and is not settled yet, in order."""

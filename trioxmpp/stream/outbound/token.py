@@ -229,6 +229,9 @@ class OutgoingStanza(StanzaToken):
 
     __slots__ = ()
 
+    current = StanzaToken._state
+    """The same as `state`, at the price of an attribute."""
+
     become = StanzaToken._set_state
     watch = StanzaToken._watch
     retract = StanzaToken._retract

@@ -254,10 +254,12 @@ class Writer:
 
     def _may_write(self) -> bool:
         # Asked again for each stanza: a filter or a listener of a token may have called stop() or closed the stream.
-        link = self._link
+        link, session = self._link, self._session
         if link.stopped or link.closing or link.cause is not None or self._failure is not None:
             return False
-        return self._session.sm is None or self._window_is_open
+        if self._resending or session.suspected is not None or session.sm is None:
+            return self._window_is_open
+        return session.in_flight < WINDOW
 
     def _prepare(self, token: OutgoingStanza) -> bytes | None:
         """Return the bytes of a stanza, which counts as sent from now on.
@@ -272,7 +274,7 @@ class Writer:
             if token.state is ACTIVE:
                 token.become(StanzaState.FAILED, exc)
             return None
-        if token.state is not ACTIVE:
+        if token.current is not ACTIVE:
             return None  # aborted by a filter, which has the stanza but not the last word
         if stanza is None:
             token.become(StanzaState.DROPPED)
