@@ -228,6 +228,8 @@ class Steps:
                 if registration.step == step
             ]
             self._changed.unpark_all()
+            if not begun:
+                continue
             with trio.move_on_after(deadline):
                 for preparation in begun:
                     await preparation.done.wait()

@@ -11,7 +11,6 @@ between do not, and they are what is looked for. The whole word of base64 around
 from __future__ import annotations
 
 import base64
-import html
 import re
 from collections.abc import Iterator
 from urllib.parse import quote, quote_plus
@@ -66,6 +65,8 @@ def _hide_word(part: str, text: str) -> str:
 
 
 def _plain(secret: str) -> Iterator[str]:
+    import html  # few need it, and it is large
+
     yield secret
     yield html.escape(secret, quote=False)
     yield html.escape(secret)

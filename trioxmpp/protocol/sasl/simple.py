@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 
 from ...errors import AuthenticationFailure
@@ -58,6 +57,8 @@ def oauthbearer(credentials: Credentials) -> PlainMechanism:
 
 def _status(complaint: bytes) -> str:
     """Return the status of RFC 7628 §3.2.2, for example ``invalid_token``."""
+    import json  # few need it
+
     try:
         return str(json.loads(complaint)["status"])
     except (ValueError, RecursionError, TypeError, KeyError):
