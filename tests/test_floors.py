@@ -326,7 +326,7 @@ def test_a_function_of_one_line_too_many_is_large() -> None:
         assert [name for name, *_ in large("f", ast.parse(text), lines + 1)] == names
 
 
-def test_what_few_need_is_imported_late() -> None:
+def test_modules_that_few_need_are_imported_late() -> None:
     """An application that speaks TCP to a known host pays for neither WebSockets nor DNS, and none for testing."""
     program = "import sys, trioxmpp; print(*sys.modules)"
     ran = subprocess.run(

@@ -120,7 +120,7 @@ NOT_ALLOWED = [
 
 
 @pytest.mark.parametrize("text", STRUCTURALLY_IMPOSSIBLE)
-def test_what_cannot_be_split(text: str) -> None:
+def test_an_address_that_cannot_be_split(text: str) -> None:
     with pytest.raises(JIDError):
         JID.parse(text)
     with pytest.raises(JIDError):
@@ -128,7 +128,7 @@ def test_what_cannot_be_split(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", NOT_ALLOWED)
-def test_what_is_not_allowed_is_tolerated_from_the_wire(text: str) -> None:
+def test_a_part_that_is_not_allowed_is_tolerated_from_the_wire(text: str) -> None:
     with pytest.raises(JIDError):
         JID.parse(text)
     jid = JID.parse_inbound(text)

@@ -108,5 +108,5 @@ def test_an_attribute_of_an_attribute_is_followed() -> None:
     assert found_in(account=ACCOUNT, bank=bank, teller=teller) == ["teller: bank.account._pay of Account"]
 
 
-def test_underscored_names_that_are_documented_for_everybody_are_no_reach() -> None:
+def test_underscored_names_that_are_documented_for_users_are_no_reach() -> None:
     assert not found_in(account="def other(place, kind):\n    return place._replace(x=1), kind._value_\n")

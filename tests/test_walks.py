@@ -86,11 +86,11 @@ class Client:
 """
 
 
-def test_what_changes_after_the_constructor_is_a_variable() -> None:
+def test_an_attribute_that_changes_after_the_constructor_is_a_variable() -> None:
     assert variables(CLIENT) == {"trioxmpp.client.example.Client": {"ended", "tries"}}
 
 
-def test_what_another_object_assigns_is_a_variable() -> None:
+def test_an_attribute_that_another_object_assigns_is_a_variable() -> None:
     found = variables(CLIENT + "\ndef rename(client: Client) -> None:\n    client.name = 'x'\n")
     assert found == {"trioxmpp.client.example.Client": {"ended", "name", "tries"}}
 

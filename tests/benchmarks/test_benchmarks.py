@@ -59,7 +59,7 @@ def test_a_ratio_is_the_median_of_the_ratios_of_the_rounds() -> None:
     assert "NOT reached" in report.render(results)
 
 
-def test_what_was_measured_over_websocket_has_tables_of_its_own() -> None:
+def test_measurements_over_websocket_have_tables_of_their_own() -> None:
     results = Results()
     for client, microseconds in (("trioxmpp", 30), ("xmpp.js", 20)):
         results.add("websocket-outbound-sm", client, cpu=microseconds, wall=microseconds)

@@ -96,7 +96,7 @@ async def test_a_story_without_an_end_is_given_up():
     assert ledger.failure == "it was not over after 1 seconds"
 
 
-async def test_who_does_not_get_in_reads_why():
+async def test_a_user_who_does_not_get_in_reads_why():
     async with open_stage(EMBEDDED) as stage:
         pass
     ledger = await perform(stage, Silent(), tempo=FAST)

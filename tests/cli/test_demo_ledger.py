@@ -50,7 +50,7 @@ def test_a_gap_is_a_loss():
     assert not ledger(way).ok
 
 
-def test_what_comes_twice_is_doubled_and_does_not_make_up_for_a_loss():
+def test_a_message_that_comes_twice_is_doubled_and_does_not_make_up_for_a_loss():
     way = direction(3, 1, 1, 1, 3)
     assert (way.sent, way.received, way.lost, way.doubled) == (3, 4, [2], [1])
     assert not ledger(direction(2, 1, 2, 2)).ok

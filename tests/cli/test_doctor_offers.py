@@ -105,7 +105,7 @@ def test_the_way_in_is_the_one_that_connect_would_take(offered, profile, mechani
 
 
 @pytest.mark.parametrize("limit", ["", "<idle-seconds>soon</idle-seconds>", f"<idle-seconds>{9**99}</idle-seconds>"])
-def test_a_limit_that_cannot_be_read_is_none(limit):
+def test_a_limit_that_cannot_be_read_is_not_a_limit(limit):
     assert read_offer(features(LIMITS.format(limit))).limits == Limits(262144, None)
 
 

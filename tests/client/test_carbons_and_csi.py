@@ -67,7 +67,7 @@ async def test_copies_of_what_others_send_and_get(either, autojump_clock):
     assert (sent.direction, sent.message.body) == (Direction.SENT, "Neither, fair saint.")
 
 
-async def test_nobody_gets_copies_without_having_asked(either, autojump_clock):
+async def test_a_client_gets_no_copies_without_having_asked(either, autojump_clock):
     async with connect(either) as client:
         assert not session_of(either, client).carbons
         assert requests(either) == []
@@ -120,7 +120,7 @@ async def test_a_server_without_them_is_no_reason_to_stay_away(server, autojump_
     assert "service-unavailable" in caplog.text
 
 
-async def test_who_takes_over_the_session_of_another_process_has_them_too(either, autojump_clock):
+async def test_a_process_that_takes_over_the_session_of_another_has_them_too(either, autojump_clock):
     store = MemoryStore()
     async with connect(either, store=store) as client:
         await client.suspend()
@@ -130,7 +130,7 @@ async def test_who_takes_over_the_session_of_another_process_has_them_too(either
         assert session_of(either, client).carbons
 
 
-async def test_what_is_sent_first_is_copied_already(server, autojump_clock):
+async def test_the_first_message_is_copied_already(server, autojump_clock):
     """Nobody has to wait for the answer: the server takes one after the other (RFC 6120 §10.1)."""
     async with connect(server, **CARBONS) as client:
         client.enqueue(Message(to="juliet@example.test", type=MessageType.CHAT, body="first"))
@@ -141,7 +141,7 @@ async def test_what_is_sent_first_is_copied_already(server, autojump_clock):
 # --- whether somebody is looking
 
 
-async def test_the_server_is_told_that_nobody_is_looking(either, autojump_clock):
+async def test_the_server_is_told_that_no_person_is_looking(either, autojump_clock):
     async with connect(either) as client:
         session = session_of(either, client)
         assert client.active
@@ -168,7 +168,7 @@ async def test_it_is_told_again_on_every_link(either, autojump_clock):
         assert session_of(either, client).active
 
 
-async def test_what_is_said_while_there_is_no_link_holds_for_the_next(either, autojump_clock):
+async def test_a_state_that_is_set_without_a_link_holds_for_the_next(either, autojump_clock):
     async with connect(either) as client, client.events() as events:
         session_of(either, client).link.reset()
         assert isinstance(await anext(events), Suspended)
@@ -177,7 +177,7 @@ async def test_what_is_said_while_there_is_no_link_holds_for_the_next(either, au
         await either.until(lambda: not session_of(either, client).active)
 
 
-async def test_who_looks_again_while_a_new_session_begins_is_seen(server, autojump_clock):
+async def test_a_person_who_looks_again_while_a_new_session_begins_is_seen(server, autojump_clock):
     """The login that is under way says that nobody does."""
     server.policy.sasl2 = True
     async with connect(server) as client, client.events() as events:
@@ -190,7 +190,7 @@ async def test_who_looks_again_while_a_new_session_begins_is_seen(server, autoju
         assert session_of(server, client).active
 
 
-async def test_nobody_counts_it(either, autojump_clock):
+async def test_neither_side_counts_it(either, autojump_clock):
     async with connect(either) as client:
         for number in range(3):
             client.set_active(bool(number % 2))

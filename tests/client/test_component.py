@@ -213,7 +213,7 @@ async def test_the_sender_is_checked_before_anything_is_enqueued(autojump_clock,
 
 
 @pytest.mark.item("D12.7")
-async def test_what_is_for_another_domain_is_dropped(autojump_clock, caplog):
+async def test_a_stanza_for_another_domain_is_dropped(autojump_clock, caplog):
     server = Scripted()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_speaks_for_others, server)
@@ -400,7 +400,7 @@ async def test_a_server_that_is_down_for_long_is_waited_for(autojump_clock, serv
 
 
 @pytest.mark.item("D12.4")
-async def test_what_the_server_has_not_shown_to_have_handled_is_in_doubt(autojump_clock):
+async def test_a_stanza_that_the_server_has_not_shown_to_have_handled_is_in_doubt(autojump_clock):
     server = Scripted()
     undelivered: list[str] = []
 

@@ -104,7 +104,7 @@ async def test_when_it_is_refused_there_may_be_another_one_on_the_same_link(auto
     assert vault.asked == 2
 
 
-async def test_what_was_refused_is_not_tried_again(autojump_clock, server):
+async def test_refused_credentials_are_not_tried_again(autojump_clock, server):
     """Accounts are locked for less than that."""
     vault = Vault(ROMEO)
     with pytest.raises(AuthenticationFailure) as failure:
@@ -135,7 +135,7 @@ async def test_a_server_that_cannot_tell_just_now_is_no_reason_to_ask(autojump_c
     ("mechanism", "credentials"),
     [("PLAIN", Credentials("romeo", "secret", allow_plain=True)), ("OAUTHBEARER", Credentials.oauth("romeo.secret"))],
 )
-async def test_what_is_said_as_it_stands_is_asked_for_each_time(autojump_clock, mechanism, credentials):
+async def test_a_function_is_asked_each_time(autojump_clock, mechanism, credentials):
     """It is not kept longer than it takes; and tokens come and go."""
     vault = Vault(credentials)
     async with (
@@ -148,7 +148,7 @@ async def test_what_is_said_as_it_stands_is_asked_for_each_time(autojump_clock, 
             assert vault.asked == logins
 
 
-async def test_it_is_not_asked_where_there_is_nobody_to_log_in_to(autojump_clock):
+async def test_it_is_not_asked_where_there_is_no_server_to_log_in_to(autojump_clock):
     vault = Vault(ROMEO)
 
     async def nowhere():
@@ -197,7 +197,7 @@ async def test_it_is_asked_once_though_the_first_endpoint_breaks_during_the_logi
     assert vault.asked == 1
 
 
-async def test_after_a_failure_it_is_up_to_whoever_called(autojump_clock):
+async def test_after_a_failure_it_is_up_to_the_caller(autojump_clock):
     vault = Vault(Credentials("romeo", "wrong"), ROMEO)
     async with open_server() as server:
         with pytest.raises(AuthenticationFailure) as failure:
@@ -209,7 +209,7 @@ async def test_after_a_failure_it_is_up_to_whoever_called(autojump_clock):
             assert client.established
 
 
-async def test_what_it_raises_comes_out_as_it_is(autojump_clock):
+async def test_an_error_in_it_comes_out_as_it_is(autojump_clock):
     trouble = KeyError("the vault is locked")
     async with open_server() as server:
         with pytest.raises(KeyError) as raised:
@@ -218,7 +218,7 @@ async def test_what_it_raises_comes_out_as_it_is(autojump_clock):
     assert raised.value is trouble
 
 
-async def test_what_is_no_credentials_is_a_mistake_and_is_not_repeated(autojump_clock):
+async def test_a_value_that_is_not_credentials_is_a_mistake_and_is_not_repeated(autojump_clock):
     async with open_server() as server:
         with pytest.raises(TypeError, match="must give Credentials, not str") as raised:
             async with connect(server, Vault("s3cret").now):

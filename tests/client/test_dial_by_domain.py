@@ -83,7 +83,7 @@ async def test_without_records_it_is_the_domain_itself(autojump_clock, network, 
         assert client.established
 
 
-async def test_when_nobody_is_there_what_the_dns_said_is_told_too(autojump_clock, network):
+async def test_when_no_server_answers_the_words_of_the_dns_are_told_too(autojump_clock, network):
     async def broken(qname, rdtype, *, backend):
         raise dns.resolver.LifetimeTimeout(timeout=5, errors=[])
 
@@ -112,7 +112,7 @@ async def test_a_dns_that_hangs_ends_by_the_deadline(autojump_clock, network):
     assert trio.current_time() - began <= 10.1
 
 
-async def test_what_worked_last_does_not_wait_for_the_dns(autojump_clock, network, server):
+async def test_the_way_that_worked_last_does_not_wait_for_the_dns(autojump_clock, network, server):
     records = Records(starttls=[(1, "a.example.test.", 5222)])
     network.answers["192.0.2.1", 5222] = server.endpoint
     reconnect = trioxmpp.ReconnectPolicy(initial=0.1, maximum=0.1)

@@ -79,7 +79,7 @@ async def test_only_what_is_finished_without_a_gap_counts(autojump_clock, road, 
         nursery.cancel_scope.cancel()
 
 
-async def test_what_is_not_held_back_waits_behind_what_is(autojump_clock, road, juliet):
+async def test_a_message_that_is_not_deferred_waits_behind_one_that_is(autojump_clock, road, juliet):
     async with road.connect() as client, client.messages.subscribe(MessageType.CHAT, ack="manual") as inbox:
         await write(juliet, 0)
         await juliet.send(Message(to=ROMEO, type=MessageType.HEADLINE, body="news"))
@@ -115,7 +115,7 @@ async def test_a_broken_link_does_not_double_what_is_in_hand(autojump_clock, roa
         assert client.stream.sm_inbound_ctr == 4
 
 
-async def test_what_is_finished_during_a_resumption_is_not_doubled_either(autojump_clock, road, juliet):
+async def test_a_message_that_is_finished_during_a_resumption_is_not_doubled_either(autojump_clock, road, juliet):
     async with road.connect() as client, client.messages.subscribe(ack="manual") as inbox:
         await write(juliet, *range(5))
         messages = [await anext(inbox) for _ in range(5)]
@@ -128,7 +128,7 @@ async def test_what_is_finished_during_a_resumption_is_not_doubled_either(autoju
         assert len(inbox) == 0
 
 
-async def test_what_a_failure_leaves_unfinished_comes_again(autojump_clock, road, juliet):
+async def test_a_message_that_a_failure_leaves_unfinished_comes_again(autojump_clock, road, juliet):
     async with road.connect() as client, client.events() as events:
         with pytest.raises(KeyError):
             async with client.messages.subscribe(ack="manual") as inbox:
@@ -178,7 +178,7 @@ async def test_two_inboxes_must_both_have_finished(autojump_clock, road, juliet)
         assert client.stream.sm_inbound_ctr == 1
 
 
-async def test_what_an_inbox_has_no_room_for_comes_again(autojump_clock, road, juliet):
+async def test_a_message_that_an_inbox_has_no_room_for_comes_again(autojump_clock, road, juliet):
     async with road.connect() as client:
         got = []
         with pytest.raises(InboxOverflow):

@@ -88,7 +88,7 @@ async def test_it_is_written_down_before_it_is_accepted_and_before_it_is_sent(au
         await reads(inbox, "hello")
 
 
-async def test_what_cannot_be_written_down_is_not_accepted_and_not_sent(autojump_clock, road, inbox):
+async def test_a_message_that_cannot_be_written_down_is_not_accepted_and_not_sent(autojump_clock, road, inbox):
     store = Slow()
     with pytest.raises(StoreError, match="no space"):
         async with road.connect(store=store) as client:
@@ -146,7 +146,7 @@ async def test_it_survives_the_session_of_a_process_that_is_killed(autojump_cloc
     await reads(inbox)
 
 
-async def test_what_the_server_had_of_a_lost_session_is_not_sent_again(autojump_clock, road, inbox):
+async def test_a_message_of_a_lost_session_that_the_server_had_is_not_sent_again(autojump_clock, road, inbox):
     """It had them, but its acknowledgement was lost: ``<failed h=.../>`` tells."""
     async with road.connect(store=MemoryStore()) as client, client.events() as events:
         road.session().link.black_hole("out")
@@ -165,7 +165,7 @@ async def test_what_the_server_had_of_a_lost_session_is_not_sent_again(autojump_
     await reads(inbox, "first", "second")
 
 
-async def test_what_nobody_knows_of_is_sent_again_with_the_same_id(autojump_clock, road, inbox):
+async def test_a_message_of_unknown_fate_is_sent_again_with_the_same_id(autojump_clock, road, inbox):
     """A server that has forgotten all about the session does not say what it had: better twice than never."""
     road.server.policy.resume_h_in_failed = False
     async with road.connect(store=MemoryStore()) as client:
@@ -212,7 +212,7 @@ async def test_it_outlives_a_client_that_is_closed(autojump_clock, road, inbox, 
     assert not ticket.has_session
 
 
-async def test_what_a_filter_drops_will_never_be_sent(autojump_clock, road, inbox):
+async def test_a_message_that_a_filter_drops_will_never_be_sent(autojump_clock, road, inbox):
     store = MemoryStore()
     async with road.connect(store=store) as client:
         client.stream.app_outbound_message_filter.register(lambda message: None, 0)

@@ -122,7 +122,7 @@ async def test_all_functions_of_a_step_share_one_batch(autojump_clock, road):
         assert len(set(began)) == 1
 
 
-async def test_what_comes_after_presence_goes_on_behind_the_application(autojump_clock, road):
+async def test_the_steps_after_presence_go_on_behind_the_application(autojump_clock, road):
     ready = trio.Event()
 
     async def joins(session: Session) -> None:
@@ -207,7 +207,7 @@ async def test_a_block_lasts_as_long_as_the_session_and_blocks_are_left_in_rever
 # --- failures
 
 
-async def test_what_fails_at_first_leaves_the_block_bare(autojump_clock, road):
+async def test_a_first_failure_leaves_the_block_bare(autojump_clock, road):
     refused = XMPPCancelError(StanzaCondition.FORBIDDEN)
 
     async def prepare(session: Session) -> None:
@@ -274,7 +274,7 @@ async def test_a_session_of_another_process_is_adopted_and_all_steps_run(autojum
     assert adopted == [True, False]
 
 
-async def test_what_belongs_to_a_session_never_leaks_into_the_next(autojump_clock, road):
+async def test_a_request_of_one_session_never_leaks_into_the_next(autojump_clock, road):
     async with road.connect() as client:
         old = client.session
         assert old is not None

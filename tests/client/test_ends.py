@@ -61,7 +61,7 @@ ONE_SESSION = {"reconnect": ReconnectPolicy(renew=False)}
 @pytest.mark.parametrize(
     "exception", [ValueError("mine"), KeyError("k"), ConnectionError("not of XMPP"), SystemExit(3)]
 )
-async def test_what_the_body_raises_leaves_as_the_same_object(autojump_clock, road, exception):
+async def test_an_error_of_the_body_leaves_as_the_same_object(autojump_clock, road, exception):
     with pytest.raises(type(exception)) as caught:
         async with road.connect():
             raise exception
@@ -114,7 +114,7 @@ async def test_a_group_of_the_users_own_nursery_is_left_as_it_is(autojump_clock,
     assert {type(each) for each in inner.exceptions} == {ValueError, KeyError}
 
 
-async def test_what_a_service_raises_leaves_as_the_same_object(autojump_clock, road):
+async def test_an_error_of_a_service_leaves_as_the_same_object(autojump_clock, road):
     raised = ValueError("a service that cannot begin")
 
     @asynccontextmanager
@@ -206,7 +206,7 @@ async def test_whatever_tasks_of_the_body_wait_for_they_see_nothing_but_cancelle
 
 
 @pytest.mark.parametrize(("end", "exception", "words"), DEATHS)
-async def test_who_holds_the_client_outside_the_body_is_told(autojump_clock, road, end, exception, words):
+async def test_a_task_that_holds_the_client_outside_the_body_is_told(autojump_clock, road, end, exception, words):
     told: list[Exception] = []
 
     async def tell(function, *args) -> None:
@@ -258,7 +258,7 @@ async def test_a_body_that_was_at_its_end_already_does_not_hide_that_the_stream_
                 await trio.sleep(10)
 
 
-async def test_what_the_body_raises_of_a_dead_stream_leaves_with_a_note_that_it_is_dead(autojump_clock, road):
+async def test_an_error_of_a_dead_stream_leaves_the_body_with_a_note_that_it_is_dead(autojump_clock, road):
     raised = ValueError("in the middle of clearing up")
     with pytest.raises(ValueError, match="clearing up") as caught:
         async with road.connect():
@@ -298,7 +298,7 @@ async def test_cancellation_leaves_as_cancelled(autojump_clock, road):
     await gone(road)
 
 
-async def test_who_is_cancelled_while_the_stream_dies_is_cancelled(autojump_clock, road):
+async def test_a_body_that_is_cancelled_while_the_stream_dies_is_cancelled(autojump_clock, road):
     with trio.CancelScope() as scope:
         async with road.connect():
             end_by_conflict(road)
@@ -353,7 +353,7 @@ async def test_an_interrupt_in_a_task_of_ours_leaves_bare(autojump_clock, road, 
 
 @pytest.mark.parametrize("harm", ["black_hole", "stall", None])
 @pytest.mark.parametrize("how", ["error", "cancellation", "interrupt"])
-async def test_whoever_leaves_in_a_hurry_is_out_in_two_seconds(autojump_clock, road, harm, how):
+async def test_a_body_that_leaves_in_a_hurry_is_out_in_two_seconds(autojump_clock, road, harm, how):
     async def endpoint() -> trio.abc.Stream:
         return await road.server.endpoint(capacity=2000)
 

@@ -287,7 +287,7 @@ async def test_a_web_server_that_answers(autojump_clock, nursery, then):
     assert "HTTP is spoken here; perhaps it is a web server" in str(error)
 
 
-async def test_a_server_for_somebody_else(autojump_clock):
+async def test_a_server_for_another_domain(autojump_clock):
     async with open_server("other.test") as server:
         error = await failure(endpoint=server.endpoint, allow_plaintext=True)
     assert type(error) is StreamError

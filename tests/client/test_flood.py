@@ -72,7 +72,7 @@ async def test_two_bots_that_ask_each_other_in_their_loops(autojump_clock, road)
     assert len(finished) == 2
 
 
-async def test_who_is_slow_loses_only_his_own_subscription(autojump_clock, road):
+async def test_a_slow_consumer_loses_only_its_own_subscription(autojump_clock, road):
     async with (
         road.connect("juliet") as juliet,
         road.connect() as romeo,

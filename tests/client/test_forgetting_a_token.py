@@ -101,7 +101,7 @@ async def test_nothing_of_it_is_left_in_the_store(server, vault, autojump_clock)
         assert store.ticket.login.token is not None  # the next process may have one of its own
 
 
-async def test_nobody_is_asked_for_the_password_for_that(server, vault, autojump_clock):
+async def test_the_user_is_not_asked_for_the_password_for_that(server, vault, autojump_clock):
     async with connect(server, vault) as client:
         await client.forget_token()
         assert vault.opened == 1
@@ -186,6 +186,6 @@ async def test_it_may_be_cancelled_wherever_it_is(server, autojump_clock):
     assert len(left) == before - 1
 
 
-async def test_who_does_not_log_in_has_no_token(autojump_clock):
+async def test_a_client_that_does_not_log_in_has_no_token(autojump_clock):
     with pytest.raises(RuntimeError, match="does not log in"):
         await Client(StanzaStream("romeo@example.test")).forget_token()

@@ -108,7 +108,7 @@ async def test_a_firewall_that_says_nothing_costs_half_of_the_time(autojump_cloc
         assert trio.current_time() - began == pytest.approx(10, abs=1)
 
 
-async def test_who_comes_back_goes_straight_to_the_websocket(autojump_clock, internet):
+async def test_a_client_that_comes_back_goes_straight_to_the_websocket(autojump_clock, internet):
     async with internet.client() as client, client.events() as events:
         internet.attempts.clear()
         internet.server.links[-1].reset()
@@ -118,7 +118,7 @@ async def test_who_comes_back_goes_straight_to_the_websocket(autojump_clock, int
         assert internet.server.links[-1].tls.session_reused
 
 
-async def test_a_websocket_at_somebody_who_is_not_that_host_is_not_used(autojump_clock, internet):
+async def test_a_websocket_at_a_server_that_is_not_that_host_is_not_used(autojump_clock, internet):
     internet.server.policy.certificate = "wrong-name"
     with pytest.raises(trioxmpp.ConnectError):
         async with internet.client():
@@ -143,7 +143,7 @@ async def test_both_ways_on_loopback():
                 assert link.secure == (options is tls)
 
 
-async def test_while_the_server_is_down_nobody_gets_in():
+async def test_while_the_server_is_down_no_client_gets_in():
     async with open_server() as server, open_websockets(server) as websockets:
         options = {"endpoint": websockets.tls_endpoint, "tls": server.client_tls_context(), "connect_timeout": 10}
         await server.crash()
@@ -157,7 +157,7 @@ async def test_while_the_server_is_down_nobody_gets_in():
             assert client.established
 
 
-async def test_what_the_block_raises_leaves_as_it_is():
+async def test_an_error_of_the_block_leaves_as_it_is():
     trouble = KeyError("trouble")
     with pytest.raises(KeyError) as raised:
         async with open_server() as server, open_websockets(server):

@@ -86,7 +86,7 @@ async def test_a_black_hole_where_an_srv_record_leads(autojump_clock, network):
     assert f"xmpps://b.example.test:5223 at {V4}, connecting: no answer in time" in str(error)
 
 
-async def test_a_name_that_an_srv_record_leads_to_and_nobody_knows(autojump_clock, network):
+async def test_a_name_that_an_srv_record_leads_to_and_that_does_not_exist(autojump_clock, network):
     network.names["example.test"] = [V4]
     network.answers[V4, 1] = trio.sleep_forever  # so that it refuses
     error = await failure(Records(starttls=[("gone.example.test.", 5222)]), network)

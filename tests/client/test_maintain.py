@@ -50,7 +50,7 @@ async def test_a_desired_state_is_applied_at_once_and_in_each_new_session(autoju
         assert applied == [True] * 3
 
 
-async def test_what_applying_raises_at_once_leaves_the_block(autojump_clock, road):
+async def test_an_error_at_once_leaves_the_block(autojump_clock, road):
     raised = XMPPCancelError(StanzaCondition.FEATURE_NOT_IMPLEMENTED)
 
     async def apply(client: Client) -> None:
@@ -64,7 +64,7 @@ async def test_what_applying_raises_at_once_leaves_the_block(autojump_clock, roa
         await client.send(message())
 
 
-async def test_what_it_raises_later_is_told_and_it_is_tried_again(autojump_clock, road):
+async def test_a_later_error_is_told_and_it_is_tried_again(autojump_clock, road):
     calls = 0
 
     async def apply(client: Client) -> None:
@@ -103,7 +103,7 @@ async def test_leaving_the_block_cancels_what_is_being_applied(autojump_clock, r
         assert seen == ["applied", "cancelled"]
 
 
-async def test_what_the_body_raises_leaves_as_it_is(autojump_clock, road):
+async def test_an_error_of_the_body_leaves_as_it_is(autojump_clock, road):
     async def apply(client: Client) -> None:
         pass
 
@@ -227,7 +227,7 @@ async def test_send_waits_for_a_session(autojump_clock, road):
         assert road.server.log[-1].stanza[0].text == "after it"
 
 
-async def test_who_cancels_send_while_it_waits_has_sent_nothing(autojump_clock, road):
+async def test_a_send_that_is_cancelled_while_it_waits_has_sent_nothing(autojump_clock, road):
     road.server.policy.sm = False
     async with road.connect() as client:
         road.blocked = True
@@ -247,7 +247,7 @@ async def test_who_cancels_send_while_it_waits_has_sent_nothing(autojump_clock, 
 # --- events
 
 
-async def test_whoever_listens_late_hears_only_what_comes(autojump_clock, road):
+async def test_a_late_listener_hears_only_later_events(autojump_clock, road):
     async with road.connect() as client:
         await resumed(road.server, client)
         async with client.events() as events:
@@ -267,7 +267,7 @@ async def test_events_are_told_to_each_listener_and_in_the_same_order(autojump_c
             assert [type(await anext(inbox)) for _ in story] == story
 
 
-async def test_who_does_not_read_his_events_harms_nobody(autojump_clock, road):
+async def test_a_task_that_does_not_read_its_events_harms_no_other(autojump_clock, road):
     async with road.connect() as client, client.events(capacity=1) as events:
         await resumed(road.server, client)
         assert type(await anext(events)) is Suspended

@@ -162,7 +162,9 @@ async def test_an_outage_longer_than_the_hibernation_is_told_as_it_is(autojump_c
 
 
 @pytest.mark.parametrize(("remembers", "state"), [(True, "DISCONNECTED"), (False, "SENT_WITHOUT_SM")])
-async def test_what_was_in_flight_is_unknown_unless_the_server_counted(autojump_clock, road, remembers, state):
+async def test_the_fate_of_stanzas_in_flight_is_unknown_unless_the_server_counted(
+    autojump_clock, road, remembers, state
+):
     road.server.policy.hibernation = 60
     road.server.policy.resume_h_in_failed = remembers
     async with open_pair(road) as pair:
@@ -180,7 +182,7 @@ async def test_what_was_in_flight_is_unknown_unless_the_server_counted(autojump_
         assert pair.tokens[0].state is StanzaState[state]
 
 
-async def test_what_the_server_had_handled_when_it_forgot_the_rest_is_acked(autojump_clock, road):
+async def test_stanzas_that_the_server_had_handled_when_it_forgot_the_rest_are_acked(autojump_clock, road):
     """Delivered, but the acknowledgement was lost with the link, and then the session expired."""
     road.server.policy.hibernation = 60
     async with open_pair(road) as pair:

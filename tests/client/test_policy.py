@@ -96,7 +96,7 @@ def test_the_cause_of(exc, cause):
 
 
 @pytest.mark.parametrize("cause", [Cause.AUTH, Cause.CONFLICT, Cause.MISTAKE])
-def test_what_cannot_be_helped_is_given_up(cause):
+def test_a_cause_without_a_remedy_is_given_up(cause):
     assert ReconnectPolicy().decide(cause, BackoffState(), random.Random(0)) == GiveUp(cause.value)
 
 

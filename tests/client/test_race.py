@@ -60,7 +60,7 @@ async def test_of_two_who_arrive_at_the_same_time_one_is_closed(autojump_clock, 
     assert await race.next_winner() is None
 
 
-async def test_who_lost_runs_again_and_who_failed_does_not(autojump_clock):
+async def test_a_loser_runs_again_and_a_failure_does_not(autojump_clock):
     failed, slow, fast = Runner(0, OSError("no")), Runner(5), Runner(1)
     race = Race([failed, slow, fast])
     assert await race.next_winner() is fast
@@ -69,7 +69,7 @@ async def test_who_lost_runs_again_and_who_failed_does_not(autojump_clock):
     assert (failed.runs, slow.runs, fast.runs) == (1, 2, 1)
 
 
-async def test_what_is_no_failure_of_a_way_comes_out(autojump_clock):
+async def test_an_error_that_is_not_the_failure_of_a_way_comes_out(autojump_clock):
     mistake = KeyError("a mistake")
     other = Runner(5)
     with pytest.raises(KeyError) as raised:
@@ -78,7 +78,7 @@ async def test_what_is_no_failure_of_a_way_comes_out(autojump_clock):
     assert other.open == 0
 
 
-async def test_who_has_won_when_all_is_cancelled_is_closed(autojump_clock):
+async def test_a_winner_is_closed_when_all_is_cancelled(autojump_clock):
     with trio.CancelScope() as scope:
 
         class Canceller(Runner):
@@ -93,7 +93,7 @@ async def test_who_has_won_when_all_is_cancelled_is_closed(autojump_clock):
     assert last.open == 0
 
 
-async def test_what_a_search_finds_takes_its_place(autojump_clock):
+async def test_the_finds_of_a_search_take_its_place(autojump_clock):
     first, second, third = Runner(10), Runner(10), Runner(0.1)
 
     async def look() -> list[Runner]:

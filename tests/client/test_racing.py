@@ -56,7 +56,7 @@ async def test_dead_ipv6_costs_a_quarter_of_a_second(autojump_clock, network, se
     assert tried(network) == [(V6, 5222), (V4, 5222)]
 
 
-async def test_who_accepts_the_connection_and_says_nothing_does_not_win(autojump_clock, network, server):
+async def test_a_server_that_accepts_the_connection_and_says_nothing_does_not_win(autojump_clock, network, server):
     """A race until TCP connects is won by the load balancer of a dead server."""
     network.answers[V6, 5222] = elsewhere
     network.answers[V4, 5222] = server.endpoint
@@ -67,7 +67,7 @@ async def test_who_accepts_the_connection_and_says_nothing_does_not_win(autojump
         assert network.open == 1, "whoever lost was closed"
 
 
-async def test_who_fails_makes_way_at_once(autojump_clock, network, server):
+async def test_a_way_that_fails_makes_room_at_once(autojump_clock, network, server):
     network.answers[V6, 1] = elsewhere  # so it refuses 5222
     network.answers[V4, 5222] = server.endpoint
     began = trio.current_time()
@@ -105,7 +105,7 @@ async def test_families_take_turns(autojump_clock, network):
     assert [round(later - sooner, 2) for sooner, later in pairwise(times)] == [0.25] * 4
 
 
-async def test_a_name_that_does_not_resolve_holds_nobody_up_for_long(autojump_clock, network, server):
+async def test_a_name_that_does_not_resolve_holds_the_others_up_for_a_short_time(autojump_clock, network, server):
     network.names["slow.example.test"] = None
     network.answers[V4, 5222] = server.endpoint
     began = trio.current_time()
@@ -113,7 +113,7 @@ async def test_a_name_that_does_not_resolve_holds_nobody_up_for_long(autojump_cl
         assert trio.current_time() - began < 0.6
 
 
-async def test_nobody_is_looked_for_who_is_not_needed(autojump_clock, network, server):
+async def test_no_way_is_looked_for_that_is_not_needed(autojump_clock, network, server):
     network.names["two.example.test"] = [OTHER]
     network.answers[V6, 5222] = server.endpoint
     async with connect(["xmpp://xmpp.example.test", "xmpp://two.example.test"]):
@@ -137,7 +137,7 @@ class Login:
         return Credentials("romeo", "secret")
 
 
-async def test_nobody_logs_in_twice_at_once(autojump_clock, network, server):
+async def test_there_are_never_two_logins_at_once(autojump_clock, network, server):
     network.answers[V6, 5222] = network.answers[V4, 5222] = server.endpoint
     login = Login()
     async with trioxmpp.connect(
@@ -202,7 +202,7 @@ async def test_a_login_that_is_refused_is_not_tried_elsewhere(autojump_clock, ne
 # --- what worked last
 
 
-async def test_what_worked_last_goes_first(autojump_clock, network, server):
+async def test_the_way_that_worked_last_goes_first(autojump_clock, network, server):
     network.answers[V6, 1] = elsewhere
     network.answers[V4, 5222] = server.endpoint
     network.names["one.example.test"], network.names["two.example.test"] = [V6], [V4]

@@ -33,7 +33,7 @@ async def inbox(road):
 
 
 @pytest.mark.parametrize("had", range(4))
-async def test_what_the_archive_has_is_not_sent_again_and_what_it_has_not_is(autojump_clock, road, inbox, had):
+async def test_a_message_in_the_archive_is_not_sent_again_and_another_one_is(autojump_clock, road, inbox, had):
     store, ids = await loses_its_session(road, "0", "1", "2", had=had)
     async with another_process(road, store) as client:
         posted = client.posted
@@ -61,7 +61,7 @@ async def test_in_the_same_process(autojump_clock, road, inbox):
     await reads(inbox, "first", "second")
 
 
-async def test_what_is_known_is_not_asked_for(autojump_clock, road, inbox):
+async def test_a_known_fate_is_not_asked_for(autojump_clock, road, inbox):
     """The server says how many it had."""
     road.server.policy.resume_h_in_failed = True
     store, _ = await loses_its_session(road, "0", "1", had=1)
@@ -71,7 +71,7 @@ async def test_what_is_known_is_not_asked_for(autojump_clock, road, inbox):
     assert not queries(road.server)
 
 
-async def test_without_an_archive_nobody_is_asked_and_all_is_sent_again(autojump_clock, road, inbox):
+async def test_without_an_archive_nothing_is_asked_and_all_is_sent_again(autojump_clock, road, inbox):
     road.server.policy.archive = False
     store, _ = await loses_its_session(road, "0", "1", had=1)
     async with another_process(road, store) as client:
@@ -126,7 +126,7 @@ async def test_a_message_is_found_by_its_origin_id_alone(autojump_clock, road, i
     [{"to": "nurse@example.test"}, {"body": "something else"}, {"id": "another", "origin": "another"}],
     ids=["recipient", "text", "id"],
 )
-async def test_what_has_only_something_in_common_is_another_message(autojump_clock, road, inbox, other):
+async def test_a_message_with_only_something_in_common_is_another_one(autojump_clock, road, inbox, other):
     store, _ = await loses_its_session(road, "0", had=1)
     (item,) = road.server.accounts["romeo"].archive.items
     if "body" in other:
@@ -141,7 +141,7 @@ async def test_what_has_only_something_in_common_is_another_message(autojump_clo
     await reads(inbox, "0", "0")
 
 
-async def test_what_somebody_else_wrote_under_our_id_is_not_ours(autojump_clock, road, inbox):
+async def test_a_message_that_another_user_wrote_under_our_id_is_not_ours(autojump_clock, road, inbox):
     store, _ = await loses_its_session(road, "0", had=1)
     (item,) = road.server.accounts["romeo"].archive.items
     item.stanza.set("from", TO)
@@ -204,7 +204,7 @@ async def test_a_clock_that_was_wrong_does_no_harm(autojump_clock, road, inbox, 
     await reads(inbox, "0")
 
 
-async def test_who_has_filters_of_his_own_does_no_harm(autojump_clock, road, inbox):
+async def test_an_application_with_filters_of_its_own_does_no_harm(autojump_clock, road, inbox):
     """Their order may be anything that can be compared, but not with a number."""
     store, _ = await loses_its_session(road, "0", had=1)
     seen: list[Message] = []

@@ -163,7 +163,7 @@ async def test_a_server_that_cannot_check_the_password_at_first_is_an_error(auto
 
 
 @pytest.mark.parametrize("sm", [True, False])
-async def test_who_took_our_resource_is_not_thrown_out_in_turn(autojump_clock, road, sm):
+async def test_a_client_that_took_our_resource_is_not_thrown_out_in_turn(autojump_clock, road, sm):
     road.server.policy.sm = sm
     with pytest.raises(StreamError) as caught:
         async with road.connect(), road.connect(endpoint=road.server.endpoint):
@@ -352,7 +352,7 @@ async def test_a_server_that_does_not_answer_whether_it_counts_is_given_up(autoj
 
 
 @pytest.mark.parametrize("sm", [True, False])
-async def test_who_stops_the_stream_makes_the_client_connect_anew(autojump_clock, road, sm):
+async def test_stopping_the_stream_makes_the_client_connect_anew(autojump_clock, road, sm):
     """Say, because the network has changed: the old link is given up without waiting for it to fail."""
     road.server.policy.sm = sm
     async with road.connect() as client, client.events() as events:
@@ -362,7 +362,7 @@ async def test_who_stops_the_stream_makes_the_client_connect_anew(autojump_clock
         await client.send(Message(to="romeo@example.test", body="still here"))
 
 
-async def test_who_closes_the_stream_closes_it_for_good(autojump_clock, road):
+async def test_closing_the_stream_closes_it_for_good(autojump_clock, road):
     async with road.connect() as client:
         await client.stream.aclose()
         await trio.sleep(600)

@@ -94,7 +94,7 @@ async def test_round_in_circles_ends():
             assert porter.asked == 3
 
 
-async def test_nobody_is_followed_without_tls():
+async def test_no_redirection_is_followed_without_tls():
     """Whoever can write on a link that nothing protects would choose to whom we log in."""
     async with open_server() as server:
         port = await server.listen()
@@ -105,7 +105,7 @@ async def test_nobody_is_followed_without_tls():
             assert porter.asked == 1
 
 
-async def test_nobody_is_followed_past_a_function_that_dials_for_us():
+async def test_no_redirection_is_followed_past_a_function_that_dials_for_us():
     """It may be there to hide from where we come."""
     async with open_server() as server:
         port = await server.listen()
@@ -119,7 +119,7 @@ async def test_nobody_is_followed_past_a_function_that_dials_for_us():
                     pytest.fail("followed")
 
 
-async def test_a_certificate_for_another_domain_is_nobody_to_log_in_to():
+async def test_no_login_goes_to_a_server_with_a_certificate_for_another_domain():
     """Also where the server has sent us, it has to be for the domain of our address."""
     async with open_server(certificate="wrong-name") as server:
         port = await server.listen()

@@ -132,7 +132,7 @@ async def test_two_that_send_us_to_each_other_are_a_circle_too(server: Server):
         assert (one.asked, other.asked) == (2, 2)  # and no more than three redirections
 
 
-async def test_nobody_is_followed_out_of_tls(server: Server, websockets: WebSockets):
+async def test_no_redirection_is_followed_out_of_tls(server: Server, websockets: WebSockets):
     async with open_porter(server, lambda: websockets.endpoint) as porter:
         with pytest.raises(StreamError, match=r"see-other-host \(ws://"):
             async with connect(porter.endpoint, server):
@@ -140,7 +140,7 @@ async def test_nobody_is_followed_out_of_tls(server: Server, websockets: WebSock
     assert server.link_count == 0
 
 
-async def test_nobody_is_followed_who_may_go_without_tls_anyway(server: Server, websockets: WebSockets):
+async def test_no_redirection_is_followed_where_tls_is_optional(server: Server, websockets: WebSockets):
     async with open_porter(server, lambda: websockets.tls_endpoint) as porter:
         with pytest.raises(StreamError):
             async with connect(porter.endpoint, server, allow_plaintext=True):
@@ -148,7 +148,7 @@ async def test_nobody_is_followed_who_may_go_without_tls_anyway(server: Server, 
     assert server.link_count == 0
 
 
-async def test_nobody_is_followed_past_a_function_that_dials_for_us(server: Server, websockets: WebSockets):
+async def test_no_redirection_is_followed_past_a_function_that_dials_for_us(server: Server, websockets: WebSockets):
     async with open_porter(server, lambda: websockets.tls_endpoint) as porter, trio.open_nursery() as nursery:
         endpoint, tls = Endpoint.parse(porter.endpoint), server.client_tls_context()
         dial = partial(open_transport, endpoint, domain="example.test", tls=tls, nursery=nursery)
@@ -173,7 +173,7 @@ async def test_the_certificate_there_has_to_be_for_the_host_that_was_named(serve
 
 
 @pytest.mark.parametrize("said", ["close", "error"])
-async def test_who_is_in_between_before_there_is_tls_cannot_send_us_to_a_websocket_of_his(
+async def test_an_attacker_before_tls_cannot_send_us_to_another_websocket(
     server: Server, websockets: WebSockets, said: str
 ):
     """Whose certificate would be fine, as it is his own: over TCP only hosts are followed, and those for the domain."""

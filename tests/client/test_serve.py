@@ -102,7 +102,7 @@ async def test_several_live_side_by_side(autojump_clock, road):
         nursery.cancel_scope.cancel()
 
 
-async def test_what_another_task_raises_ends_it_in_peace(autojump_clock, road):
+async def test_an_error_of_another_task_ends_it_in_peace(autojump_clock, road):
     with pytest.raises(ExceptionGroup) as caught:
         async with trio.open_nursery() as nursery:
             await start(nursery, road)

@@ -114,14 +114,14 @@ ANY_PLUS = rb"<mechanism>[A-Z0-9-]*-PLUS</mechanism>"
 TYPES = rb"<sasl-channel-binding.*</sasl-channel-binding>"
 
 
-async def test_who_only_reads_along_is_noticed_by_the_server():
+async def test_an_attacker_that_only_reads_along_is_noticed_by_the_server():
     async with listening() as server, somebody_in_between(server) as between:
         failure = await fails(between)
     assert failure.condition == "not-authorized"
     assert failure.tried == ("SCRAM-SHA-512-PLUS",)
 
 
-async def test_who_takes_away_all_that_binds_is_noticed_by_the_server():
+async def test_an_attacker_that_takes_away_all_that_binds_is_noticed_by_the_server():
     change = without(ANY_PLUS + b"|" + TYPES)
     async with listening(prove_offer=False) as server, somebody_in_between(server, change) as between:
         failure = await fails(between)
@@ -129,7 +129,7 @@ async def test_who_takes_away_all_that_binds_is_noticed_by_the_server():
     assert failure.tried == ("SCRAM-SHA-512",)
 
 
-async def test_who_takes_away_the_types_is_noticed_by_the_proof():
+async def test_an_attacker_that_takes_away_the_types_is_noticed_by_the_proof():
     async with listening() as server, somebody_in_between(server, without(TYPES)) as between:
         failure = await fails(between)
     assert failure.condition is None
@@ -161,13 +161,13 @@ async def test_a_login_whose_offer_is_proved_is_not_logged(caplog):
     assert not [record for record in caplog.records if "did not prove its offer" in record.getMessage()]
 
 
-async def test_who_takes_away_what_binds_but_not_the_types_is_noticed_without_a_proof():
+async def test_an_attacker_that_takes_away_the_bound_mechanisms_alone_is_noticed_without_a_proof():
     async with listening(prove_offer=False) as server, somebody_in_between(server, without(ANY_PLUS)) as between:
         failure = await fails(between)
     assert "by no mechanism that we know, and it does not prove" in str(failure)
 
 
-async def test_who_invents_a_type_is_noticed_without_a_proof():
+async def test_an_attacker_that_invents_a_type_is_noticed_without_a_proof():
     def invent(data: bytes) -> bytes:
         return data.replace(b"tls-server-end-point", b"tls-of-tomorrow")
 
@@ -176,7 +176,7 @@ async def test_who_invents_a_type_is_noticed_without_a_proof():
     assert "does not announce the type of channel binding that every server must know" in str(failure)
 
 
-async def test_who_weakens_the_hash_is_noticed_by_the_proof():
+async def test_an_attacker_that_weakens_the_hash_is_noticed_by_the_proof():
     weaken = without(rb"<mechanism>SCRAM-SHA-(512|256)</mechanism>")
     async with listening(mechanisms=OFFER[3:]) as server, somebody_in_between(server, weaken) as between:
         failure = await fails(between)
@@ -184,7 +184,7 @@ async def test_who_weakens_the_hash_is_noticed_by_the_proof():
     assert "has changed them (XEP-0474)" in str(failure)
 
 
-async def test_who_speaks_an_older_tls_is_noticed_by_the_proof():
+async def test_an_attacker_that_speaks_an_older_tls_is_noticed_by_the_proof():
     async with (
         listening(mechanisms=OFFER[3:]) as server,
         somebody_in_between(server, version=ssl.TLSVersion.TLSv1_2) as between,
@@ -193,7 +193,7 @@ async def test_who_speaks_an_older_tls_is_noticed_by_the_proof():
     assert "our link has TLSv1.2, the server's link another" in str(failure)
 
 
-async def test_who_leaves_nothing_but_plain_gets_no_password():
+async def test_an_attacker_that_leaves_nothing_but_plain_gets_no_password():
     async with listening() as server, somebody_in_between(server, without(rb"<mechanism>SCRAM[^<]*</mechanism>")) as b:
         failure = await fails(b)
     assert failure.tried == ()
@@ -210,7 +210,7 @@ def stays(server: Server, credentials: Credentials) -> AbstractAsyncContextManag
     )
 
 
-async def test_who_comes_in_between_later_gets_no_password_of_somebody_who_permits_plain():
+async def test_an_attacker_that_comes_later_gets_no_password_of_a_user_who_permits_plain():
     """The first login is by SCRAM; from then on the same client takes nothing less."""
     async with listening(mechanisms=OFFER[3:]) as server:
         with pytest.raises(AuthenticationFailure, match="earlier logins did not give the password away") as failure:
@@ -234,7 +234,7 @@ async def test_a_server_that_binds_no_more_may_do_so_if_it_proves_that_it_is_its
             assert isinstance(await anext(events), Resumed)
 
 
-async def test_a_server_that_binds_no_more_and_does_not_prove_it_may_be_somebody_in_between():
+async def test_a_server_that_binds_no_more_and_does_not_prove_it_may_be_an_attacker():
     async with listening(prove_offer=False) as server:
         with pytest.raises(AuthenticationFailure, match="were bound to the TLS link, and this one cannot be, and it"):
             async with stays(server, Credentials("romeo", "montague")):

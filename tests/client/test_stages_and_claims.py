@@ -40,7 +40,7 @@ async def test_stages_come_in_their_order_before_filters_and_handlers(autojump_c
     assert seen == ["archive", "decrypt", "timeline", "application", "handler"]
 
 
-async def test_what_a_stage_raises_drops_that_stanza_and_nothing_else(autojump_clock, road, caplog):
+async def test_an_error_of_a_stage_drops_that_stanza_and_nothing_else(autojump_clock, road, caplog):
     def fails(message: Message) -> Message:
         if message.body == "bad":
             raise KeyError("a bug, or an attack")

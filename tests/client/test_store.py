@@ -78,7 +78,7 @@ def store(request, path):
     return MemoryStore() if request.param == "memory" else FILES[request.param](path)
 
 
-async def test_what_was_written_is_there_again(store):
+async def test_a_session_that_was_written_is_there_again(store):
     assert await store.load() is None
     await store.save(TICKET)
     await store.aclose()
@@ -100,7 +100,7 @@ async def test_a_change_may_be_made_twice(store):
     await store.aclose()
 
 
-async def test_what_was_cleared_is_gone(store):
+async def test_a_session_that_was_cleared_is_gone(store):
     await store.load()
     await store.save(TICKET)
     await store.clear()
@@ -111,7 +111,7 @@ async def test_what_was_cleared_is_gone(store):
     await store.aclose()
 
 
-async def test_nobody_else_may_read_it(kind, path):
+async def test_only_its_owner_may_read_it(kind, path):
     store = kind(path)
     await store.load()
     await store.save(TICKET)

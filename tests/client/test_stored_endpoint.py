@@ -64,7 +64,7 @@ async def attempts(network: Network, server, store: MemoryStore, records: Record
     return [address for _, address, _ in network.attempts[before:]]
 
 
-async def test_what_worked_last_does_not_wait_for_the_dns_nor_for_a_black_hole(autojump_clock, network, server):
+async def test_the_way_that_worked_last_waits_neither_for_the_dns_nor_for_a_black_hole(autojump_clock, network, server):
     store, records = MemoryStore(), Records("hole.test.", "a.test.")
     assert await attempts(network, server, store, records) == [HOLE, A]
     records.targets = None
@@ -72,7 +72,7 @@ async def test_what_worked_last_does_not_wait_for_the_dns_nor_for_a_black_hole(a
     assert store.ticket.login.endpoint == Endpoint("xmpp", "a.test", 5222)
 
 
-async def test_what_worked_last_may_have_moved_since(autojump_clock, network, server):
+async def test_the_way_that_worked_last_may_have_moved_since(autojump_clock, network, server):
     store = MemoryStore()
     assert await attempts(network, server, store, Records("a.test.")) == [A]
     network.names["a.test"] = [HOLE]
@@ -99,7 +99,9 @@ async def test_without_tls_the_store_says_nothing_about_the_way(autojump_clock, 
     assert await attempts(network, server, store, Records("b.test."), allow_plaintext=True) == [B]
 
 
-async def test_a_websocket_that_somebody_gave_once_is_not_tried_by_who_gives_none(autojump_clock, network, server):
+async def test_a_websocket_that_was_given_once_is_not_tried_by_a_client_that_gives_no_endpoint(
+    autojump_clock, network, server
+):
     """Its certificate was for its own host, and not for the domain: that was the word of whoever gave it."""
     stored = StoredSession(
         JID.parse("romeo@example.test"), 0.0, login=Login(endpoint=Endpoint("wss", "a.test", 443, "/ws"))

@@ -145,7 +145,7 @@ async def test_a_token_that_the_server_has_forgotten_costs_no_more_than_the_pass
     assert vault.asked == 2
 
 
-async def test_what_was_known_survives_a_server_that_cannot_be_reached(autojump_clock, server, store, vault):
+async def test_stored_knowledge_survives_a_server_that_cannot_be_reached(autojump_clock, server, store, vault):
     async with connect(server, store, vault):
         pass
     await server.crash()
@@ -183,7 +183,7 @@ def test_a_token_stands_only_for_the_credentials_that_it_was_given_for(credentia
     assert Login(token=token).token_for(credentials) is None
 
 
-async def test_the_store_of_somebody_else_is_of_no_use_and_no_harm(autojump_clock, server, store, vault):
+async def test_the_store_of_another_account_is_of_no_use_and_no_harm(autojump_clock, server, store, vault):
     async with connect(server, store, vault):
         pass
     server.add_account("juliet", "capulet")
@@ -294,7 +294,7 @@ async def test_a_token_does_not_hide_a_weaker_offer(autojump_clock, server, stor
 
 
 @pytest.mark.parametrize("in_haste", [True, False])
-async def test_what_takes_a_link_without_a_token_gets_one(autojump_clock, server, vault, in_haste):
+async def test_a_client_that_links_without_a_token_gets_one(autojump_clock, server, vault, in_haste):
     """Prosody 13 proves another offer than it made where a token was refused before: that has to be tried again. Here
     it is for good.
     """

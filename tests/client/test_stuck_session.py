@@ -64,7 +64,7 @@ async def happens(events, count: int) -> list[object]:
     return [await anext(events) for _ in range(count)]
 
 
-async def test_what_was_resumed_twice_in_vain_is_replaced(autojump_clock):
+async def test_a_session_that_was_resumed_twice_in_vain_is_replaced(autojump_clock):
     server = ScriptedServer()
 
     async def serve() -> None:

@@ -70,7 +70,7 @@ async def test_another_process_goes_on_with_a_suspended_session(autojump_clock, 
         assert road.session() is session
 
 
-async def test_what_was_not_acknowledged_goes_with_the_session_and_arrives_once(autojump_clock, road, store):
+async def test_a_stanza_that_was_not_acknowledged_goes_with_the_session_and_arrives_once(autojump_clock, road, store):
     async with road.connect("juliet", endpoint=road.server.endpoint) as juliet, juliet.messages.subscribe() as inbox:
         async with road.connect(store=store) as client:
             road.session().link.black_hole("in")
@@ -91,7 +91,7 @@ async def test_what_was_not_acknowledged_goes_with_the_session_and_arrives_once(
         assert len(inbox) == 0
 
 
-async def test_what_arrives_before_anybody_listens_waits_for_him(autojump_clock, road, store):
+async def test_a_message_that_arrives_before_any_listener_waits_for_one(autojump_clock, road, store):
     async with road.connect("juliet") as juliet:
         async with road.connect(store=store) as client:
             await client.suspend()
@@ -102,7 +102,7 @@ async def test_what_arrives_before_anybody_listens_waits_for_him(autojump_clock,
                 assert await reads(inbox, 1) == ["meanwhile"]
 
 
-async def test_a_message_that_nobody_wants_does_not_hold_up_the_others_forever(autojump_clock, road):
+async def test_an_unwanted_message_does_not_hold_up_the_others_forever(autojump_clock, road):
     store = MemoryStore()
     async with road.connect("juliet") as juliet:
         async with road.connect(store=store) as client:
@@ -115,7 +115,7 @@ async def test_a_message_that_nobody_wants_does_not_hold_up_the_others_forever(a
             assert client.stream.sm_inbound_ctr == 1
 
 
-async def test_what_arrives_in_a_new_session_waits_too(autojump_clock, road, store):
+async def test_a_message_that_arrives_in_a_new_session_waits_too(autojump_clock, road, store):
     async with road.connect("juliet") as juliet, road.connect(store=store) as client:
         await juliet.send(chat("early", ROMEO))
         await trio.sleep(10)

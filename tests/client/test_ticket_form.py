@@ -175,7 +175,7 @@ def places(said: Any) -> list[tuple[Any, Any]]:
 
 
 @given(said=st.one_of(TICKETS, CHANGES).map(lambda each: (type(each), through_json(each.to_json()))), data=st.data())
-def test_what_is_no_ticket_is_an_error_and_what_is_one_can_be_written_again(said, data):
+def test_a_text_is_an_error_or_a_ticket_that_can_be_written_again(said, data):
     kind, fields = said
     for _ in range(data.draw(st.integers(1, 3))):
         container, key = data.draw(st.sampled_from(places(fields)))
@@ -250,7 +250,7 @@ def in_token(**changes: Any) -> dict[str, Any]:
         {**TICKET.to_json(), "jid": f"{SECRET}@"},
     ],
 )
-def test_a_login_that_is_none_is_damage_and_not_repeated(said):
+def test_a_malformed_login_is_damage_and_not_repeated(said):
     with pytest.raises(StoreError, match="damaged") as damage:
         StoredSession.from_json(said)
     if "jid" not in str(damage.value).lower():
@@ -359,7 +359,7 @@ KINDS: dict[str, tuple[Callable[[Path], Any], Callable[..., None]]] = {
 
 
 @pytest.mark.parametrize("name", [*KINDS])
-async def test_what_version_1_has_written_is_read_and_from_then_on_is_of_this_version(tmp_path, name):
+async def test_a_ticket_of_version_1_is_read_and_from_then_on_is_of_this_version(tmp_path, name):
     kind, write = KINDS[name]
     store = kind(tmp_path / "session")
     write(store.path, in_version_1())
@@ -388,7 +388,7 @@ async def test_a_file_of_version_1_is_read_with_all_its_changes(tmp_path):
 
 
 @pytest.mark.parametrize("name", [*KINDS])
-async def test_what_a_later_version_has_written_is_left_alone(tmp_path, name):
+async def test_a_ticket_of_a_later_version_is_left_alone(tmp_path, name):
     kind, write = KINDS[name]
     store = kind(tmp_path / "session")
     write(store.path, {**TICKET.to_json(), "version": 3, "novelty": 7})
@@ -421,7 +421,7 @@ async def test_a_file_that_others_may_read_is_not_left_like_that(tmp_path):
     await store.aclose()
 
 
-async def test_a_file_that_somebody_has_put_in_the_way_gets_no_secret(tmp_path):
+async def test_a_file_that_an_attacker_has_put_in_the_way_gets_no_secret(tmp_path):
     store = FileStore(tmp_path / "session")
     trap, elsewhere = tmp_path / "session.new", tmp_path / "elsewhere"
     elsewhere.touch()
@@ -434,7 +434,7 @@ async def test_a_file_that_somebody_has_put_in_the_way_gets_no_secret(tmp_path):
         assert store.path.stat().st_nlink == 1
 
 
-async def test_what_was_cleared_cannot_be_found_in_the_database_any_more(tmp_path):
+async def test_a_cleared_session_cannot_be_found_in_the_database_any_more(tmp_path):
     store = SQLiteStore(tmp_path / "session.db")
     await store.load()
     await store.save(TICKET)

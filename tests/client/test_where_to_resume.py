@@ -65,12 +65,12 @@ async def test_a_place_that_says_nothing_costs_a_quarter_of_a_second(autojump_cl
     assert trio.current_time() - began < 0.5
 
 
-async def test_a_place_that_is_none_does_no_harm(autojump_clock, network, server):
+async def test_a_malformed_place_does_no_harm(autojump_clock, network, server):
     server.policy.location = "no such host!"
     assert await resumes(server, network) == [(ONE, 5222)]
 
 
-async def test_a_certificate_for_another_domain_is_nobody_to_log_in_to(autojump_clock, network, server):
+async def test_no_login_goes_to_a_server_with_a_certificate_for_another_domain(autojump_clock, network, server):
     async with open_server(starttls="required", certificate="wrong-name") as somebody_else:
         network.answers[TWO, 5555] = somebody_else.endpoint
         assert await resumes(server, network) == [(TWO, 5555), (ONE, 5222)]
@@ -96,7 +96,7 @@ async def test_nor_is_one_among_others(autojump_clock, network, server):
     assert await resumes(server, network, endpoint=["xmpp://one.example.test", server.endpoint]) == [(ONE, 5222)]
 
 
-async def test_without_tls_anybody_could_have_said_it(autojump_clock, network, server):
+async def test_without_tls_an_attacker_could_have_said_it(autojump_clock, network, server):
     server.policy.starttls = "none"
     assert await resumes(server, network, allow_plaintext=True) == [(ONE, 5222)]
 

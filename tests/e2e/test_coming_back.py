@@ -137,7 +137,7 @@ async def test_a_token_that_is_replaced_is_used_no_more(open_romeo, way):
 
 @every_way_of_tls
 @pytest.mark.cell("FAST", "a token that is given up for good")
-async def test_who_gives_up_his_token_needs_the_password(open_romeo, way):
+async def test_a_client_that_gives_up_its_token_needs_the_password(open_romeo, way):
     async with open_romeo(way, FAST, "none") as romeo:
         assert (await romeo.loses_the_link()).mechanism == "HT-SHA-256-NONE"
         await romeo.client.forget_token()

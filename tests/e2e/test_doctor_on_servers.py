@@ -53,7 +53,7 @@ async def test_a_wrong_password_is_what_is_wrong(venue):
 
 
 @pytest.mark.parametrize("way", ["endpoint", "tls_endpoint"])
-async def test_a_certificate_that_nobody_trusts_is_shown(venue, way):
+async def test_an_untrusted_certificate_is_shown(venue, way):
     stranger = trustme.CA()
     trusts_another = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     stranger.configure_trust(trusts_another)

@@ -53,7 +53,7 @@ async def sees_nothing_for_a_while(client: Client, friend: Client) -> None:
             await anext(inbox)
 
 
-async def test_nobody_is_looking_on_any_link(venue):
+async def test_the_client_is_inactive_on_every_link(venue):
     async with (
         venue.relay() as wire,
         venue.connect(endpoint=wire.endpoint) as romeo,

@@ -66,13 +66,13 @@ async def test_a_domain_that_the_server_does_not_serve(venue):
 
 
 @pytest.mark.parametrize("way", ["endpoint", "tls_endpoint"])
-async def test_a_certificate_that_nobody_trusts(venue, way):
+async def test_a_certificate_of_an_unknown_authority(venue, way):
     with pytest.raises(TLSFailure, match="not trusted"):
         async with venue.connect(endpoint=getattr(venue, way), tls=ssl.create_default_context()):
             pass
 
 
-async def test_who_comes_with_the_same_resource_throws_out_the_first(venue, nursery):
+async def test_a_client_with_the_same_resource_throws_out_the_first(venue, nursery):
     user, ended = venue.guest(), trio.Event()
 
     async def first(*, task_status):

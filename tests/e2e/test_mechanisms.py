@@ -188,7 +188,7 @@ async def test_tls_1_2_is_bound_to_by_tls_unique(offering, mechanism):
     assert set(failure.value.offered) == {mechanism, f"{mechanism}-PLUS"}
 
 
-async def test_where_tls_1_3_cannot_be_bound_to_who_requires_it_is_told(offering):
+async def test_a_client_that_requires_it_is_told_that_tls_1_3_cannot_be_bound_to(offering):
     server = await offering("SCRAM-SHA-256")
     if server.version >= BIND_ON_TLS_1_3[server.name]:
         async with connect(server, "TLS 1.3", require_binding=True) as client:
@@ -231,7 +231,7 @@ def anonymous_domain(real_server) -> str:
     return f"anonymous.{real_server.domain}"
 
 
-async def test_nobody_is_anonymous_without_having_asked_for_it(real_server, anonymous_domain):
+async def test_no_client_is_anonymous_without_having_asked_for_it(real_server, anonymous_domain):
     with pytest.raises(AuthenticationFailure) as failure:
         async with trioxmpp.connect(
             f"romeo@{anonymous_domain}",
@@ -244,7 +244,7 @@ async def test_nobody_is_anonymous_without_having_asked_for_it(real_server, anon
     assert failure.value.tried == ()
 
 
-async def test_who_asks_for_a_way_that_is_not_offered_is_told(real_server):
+async def test_a_client_that_asks_for_a_way_that_is_not_offered_is_told(real_server):
     for credentials in (Credentials.external(), Credentials.anonymous(), Credentials.oauth("token")):
         with pytest.raises(AuthenticationFailure, match="these credentials are for"):
             async with trioxmpp.connect(

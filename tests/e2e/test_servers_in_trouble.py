@@ -40,7 +40,7 @@ async def test_a_server_that_crashes_finds_its_clients_back_when_it_is(venue):
         assert ann.events[1].undelivered == ()
 
 
-async def test_what_is_written_while_the_server_is_down_is_known_not_to_have_arrived(venue, nursery):
+async def test_a_stanza_written_while_the_server_is_down_is_known_not_to_have_arrived(venue, nursery):
     async with venue.person() as ann:
         to = ann  # to ourselves, so that only one session matters
         nursery.start_soon(venue.server.restart)

@@ -90,7 +90,7 @@ async def test_a_request_is_answered_by_the_other_client(venue):
             assert error.value.text == "not for land-dwellers 🐟"
 
 
-async def test_nobody_who_could_answer_is_service_unavailable(venue):
+async def test_a_request_without_a_recipient_is_service_unavailable(venue):
     async with venue.connect() as station, venue.connect() as client:
         for to in (venue.domain, station.jid, f"{station.jid.bare}/elsewhere"):
             with pytest.raises(XMPPCancelError) as error:
@@ -123,7 +123,7 @@ async def test_our_own_presence_comes_back_to_us(venue):
         assert (mine.from_, mine.status) == (client.jid, "here")
 
 
-async def test_a_message_to_nobody_comes_back_as_an_error(venue):
+async def test_a_message_to_an_unknown_account_comes_back_as_an_error(venue):
     async with venue.connect() as client, client.messages.subscribe(MessageType.ERROR) as errors:
         message = Message(to=f"nobody-at-all@{venue.domain}", type=MessageType.CHAT, body="Is there anybody?")
         await client.send(message)

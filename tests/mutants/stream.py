@@ -31,7 +31,7 @@ MUTANTS = [
         "what was queued before close() is sent",
         "if not (self._closing or self._awaits_enabled):",
         "if not self._awaits_enabled:",
-        ("stream/test_close.py::test_what_is_queued_is_not_sent_any_more",),
+        ("stream/test_close.py::test_queued_stanzas_are_not_sent_any_more",),
         also=(
             (
                 "return not (link.stopped or link.closing or link.cause is not None or self._failure is not None)",

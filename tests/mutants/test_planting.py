@@ -38,7 +38,7 @@ def test_a_mutant_may_change_several_places() -> None:
     assert mutant.planted(sources) == {ONE: "x = 2\ny = 2\n", TWO: "z = 2\n"}
 
 
-def test_what_is_no_python_any_more_is_not_planted() -> None:
+def test_a_change_that_is_not_python_any_more_is_not_planted() -> None:
     """Tests that cannot even be imported say nothing about what they test."""
     with pytest.raises(NotPlanted, match="invalid syntax"):
         Mutant("m", "x = 1", "x = = 1").planted({ONE: "x = 1\n"})

@@ -75,7 +75,7 @@ def test_a_prefix_that_means_nothing_is_seen_before_a_mere_warning(warned: bytes
 
 
 @given(st.integers(1, 200))
-def test_what_has_not_come_as_a_whole_comes_later(missing: int) -> None:
+def test_an_element_that_has_not_come_as_a_whole_comes_later(missing: int) -> None:
     data = CHAT * 40
     first, rest = data[:-missing], data[-missing:]
     framing = Framing()

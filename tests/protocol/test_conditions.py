@@ -108,7 +108,7 @@ def test_an_error_survives_the_wire(
     assert (twice.text, twice.address) == (error.text, error.address)
 
 
-def test_what_an_application_says_may_be_xml_that_nobody_read() -> None:
+def test_the_condition_of_an_application_may_be_xml_without_a_class() -> None:
     own = xml.fromstring("<a xmlns='urn:a'><b xmlns='urn:b' c='d'>e</b></a>")
     assert xml.equal(again(XMPPCancelError(StanzaCondition.CONFLICT, None, own)).application, own)
 
@@ -137,7 +137,7 @@ def test_where_to_go_instead_is_an_address_of_its_own(condition: str) -> None:
 
 
 @pytest.mark.parametrize(("by", "expected"), [("room@Example.TEST", "room@example.test"), ("@@", None), ("", None)])
-def test_who_found_the_error_is_said_if_it_is_an_address(by: str, expected: str | None) -> None:
+def test_the_finder_of_the_error_is_told_if_it_is_an_address(by: str, expected: str | None) -> None:
     error = read(f"<error type='cancel' by='{by}'><conflict xmlns='{ns.STANZA_ERRORS}'/></error>")
     assert error.by == (JID.parse(expected) if expected else None)
 
@@ -156,7 +156,7 @@ def test_who_found_the_error_is_said_if_it_is_an_address(by: str, expected: str 
         "<error type='cancel'><conflict xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></error>",
     ],
 )
-def test_what_nobody_knows_is_an_undefined_condition(text: str) -> None:
+def test_an_unknown_condition_is_an_undefined_condition(text: str) -> None:
     error = read(text)
     assert type(error) is XMPPCancelError
     assert (error.condition, error.text) == (StanzaCondition.UNDEFINED_CONDITION, None)
@@ -179,7 +179,7 @@ def test_an_error_says_what_it_is() -> None:
     assert str(XMPPWaitError(StanzaCondition.RESOURCE_CONSTRAINT, "later")) == "resource-constraint: later"
 
 
-def test_what_xml_cannot_carry_is_refused() -> None:
+def test_a_character_that_xml_cannot_carry_is_refused() -> None:
     with pytest.raises(ValueError, match=r"U\+0000"):
         serialise_error(XMPPCancelError(StanzaCondition.CONFLICT, "\0"))
 

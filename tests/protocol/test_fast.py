@@ -101,5 +101,5 @@ def test_a_token() -> None:
     assert "se+cret" not in repr(token)
 
 
-def test_a_malformed_expiry_is_none() -> None:
+def test_a_malformed_expiry_does_not_count() -> None:
     assert xml.parse(Token, xml.fromstring(f"<token xmlns='{ns.FAST}' token='t' expiry='soon'/>")).expiry is None

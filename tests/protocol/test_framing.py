@@ -103,7 +103,7 @@ def test_a_stream_from_header_to_footer() -> None:
     assert framing.feed_one(MORE) == (None, b"", None)
 
 
-def test_what_the_header_does_not_say_is_none() -> None:
+def test_attributes_that_the_header_lacks_have_no_value() -> None:
     bare = header(to=None, lang=None).partition(b"?>")[2].replace(b" version='1.0'", b"")
     nothing = StreamHeader(to=None, from_=None, id=None, version=None, lang=None)
     assert read([bare]) == ([repr(nothing)], None)
@@ -232,7 +232,7 @@ def test_namespaces_are_seen_even_when_the_log_of_the_parser_is_full() -> None:
     assert outcome[1] is C.BAD_NAMESPACE_PREFIX
 
 
-def test_what_looks_like_an_end_and_is_none() -> None:
+def test_text_that_only_looks_like_an_end() -> None:
     odd = (
         b"<message a='>\">' b=\"'>\"><message/><message>x</message><![CDATA[</message>]]>"
         b"<messages></messages><a b='>'/>>></message\r\n>"
@@ -336,7 +336,7 @@ def test_limits(fits: bytes, too_much: bytes, limit: str) -> None:
     assert last.startswith("<message")
 
 
-def test_what_would_never_end_is_refused_at_once() -> None:
+def test_an_element_that_would_never_end_is_refused_at_once() -> None:
     for data, expected in (
         (b"<!-- ", C.RESTRICTED_XML),
         (b"<!DOCTYPE x [", C.RESTRICTED_XML),
@@ -436,7 +436,7 @@ def test_stanzas_that_came_together_outlive_their_parser() -> None:
 
 
 @pytest.mark.parametrize("together", [1, 300])
-def test_what_was_read_waits_for_no_garbage_collector(together: int) -> None:
+def test_a_parser_that_has_read_waits_for_no_garbage_collector(together: int) -> None:
     """Or the memory of thousands of parsers would come together: they are large, and the collector counts objects."""
     chat = b"<message><body>hi</body></message>" * together
     framing = Framing()

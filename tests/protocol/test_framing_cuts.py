@@ -122,7 +122,7 @@ TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"], ex
 
 @given(st.lists(st.tuples(TEXTS, TEXTS), max_size=5), st.integers(1, 50))
 @settings(max_examples=50, deadline=None)
-def test_what_was_written_is_read(stanzas: list[tuple[str, str]], size: int) -> None:
+def test_the_written_form_is_read(stanzas: list[tuple[str, str]], size: int) -> None:
     written = []
     for identifier, text in stanzas:
         message = etree.Element("{jabber:client}message", {"id": identifier}, {None: "jabber:client"})

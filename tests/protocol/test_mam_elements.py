@@ -55,7 +55,7 @@ MAX = "<set xmlns='http://jabber.org/protocol/rsm'><max>10</max></set>"
         ),
     ],
 )
-def test_what_is_asked(asked: ArchiveQuery, text: str) -> None:
+def test_the_request(asked: ArchiveQuery, text: str) -> None:
     assert asked.IQ_TYPE is IQType.SET
     assert xml.equal(xml.fromstring(xml.serialise(asked)), xml.fromstring(text))
     assert xml.parse(ArchiveQuery, xml.fromstring(text)) == asked
@@ -111,7 +111,7 @@ def test_a_message_from_the_archive() -> None:
         "<other xmlns='urn:example'><message xmlns='jabber:client'/></other>",
     ],
 )
-def test_what_is_forwarded_and_no_message(inner: str) -> None:
+def test_a_forwarded_element_that_is_not_a_message(inner: str) -> None:
     text = f"<forwarded xmlns='urn:xmpp:forward:0'>{inner}</forwarded>"
     assert xml.parse(Forwarded, xml.fromstring(text)).message is None
 
@@ -132,12 +132,12 @@ def test_a_stamp_that_cannot_be_read_does_not_take_the_message_with_it() -> None
         (OriginId, "<origin-id xmlns='urn:xmpp:sid:0'/>"),
     ],
 )
-def test_what_is_malformed(cls: type, text: str) -> None:
+def test_a_malformed_result(cls: type, text: str) -> None:
     with pytest.raises(ElementError):
         xml.parse(cls, xml.fromstring(text))
 
 
-def test_what_somebody_can_do() -> None:
+def test_the_features_of_an_entity() -> None:
     assert xml.serialise(InfoQuery()) == "<query xmlns='http://jabber.org/protocol/disco#info'/>"
     info = xml.parse(
         Info,

@@ -73,7 +73,7 @@ def test_an_offer_of_little() -> None:
     assert parse_features(xml.fromstring(f"<features xmlns='{ns.STREAM}'/>")).sasl2 is None
 
 
-def test_a_malformed_offer_is_none() -> None:
+def test_a_malformed_offer_does_not_count() -> None:
     twice = "<inline/><inline/>"
     assert offer(twice) is None
 

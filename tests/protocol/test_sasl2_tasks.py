@@ -98,7 +98,7 @@ def test_not_even_before_we_have() -> None:
         exchange.receive(said("continue", f"{PROOF}{TASKS}"))
 
 
-def test_more_tasks_are_none_that_we_know() -> None:
+def test_further_tasks_are_unknown_to_us() -> None:
     inner = f"{PROOF}<tasks><task>HOTP-EXAMPLE</task><task>TOTP-EXAMPLE</task></tasks><text>two factors, pencil</text>"
     assert xml.parse(Continue, said("continue", inner)).tasks == ("HOTP-EXAMPLE", "TOTP-EXAMPLE")
     with pytest.raises(AuthenticationFailure, match=r"HOTP-EXAMPLE, TOTP-EXAMPLE \(two factors, …\)") as failure:

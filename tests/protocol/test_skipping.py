@@ -177,7 +177,7 @@ def test_an_element_above_the_ceiling_ends_the_stream():
         assert read(pieces(stanza, 999), SMALL) == ([], C.POLICY_VIOLATION)
 
 
-def test_what_came_after_an_element_is_not_judged_with_it():
+def test_the_octets_after_an_element_are_not_judged_with_it():
     stream = b"<message>" + b"<a/>" * 50 + b"</message><presence id='last'/>"
     for wrong, condition in ((b"\xff", C.UNSUPPORTED_ENCODING), (b"<a>&</a>", None), (b"x", C.BAD_FORMAT)):
         events, error = read([stream + wrong], SMALL)
@@ -255,7 +255,7 @@ def test_many_elements_within_each_other_cost_as_much_as_their_names():
     assert skipped.reason == "more than 256 elements within each other"
 
 
-def test_what_is_huge_in_each_way_passes_by_with_the_usual_limits():
+def test_elements_that_are_huge_in_each_way_pass_by_with_the_usual_limits():
     for stanza in (
         b"<message id='m1'>" + b"<a>" * 10_000 + b"</a>" * 10_000 + b"</message>",
         b"<message id='m1'><x " + b" ".join(b"a%d='1'" % n for n in range(100_000)) + b"/></message>",

@@ -63,7 +63,7 @@ def test_in_flight_keeps_the_original_order() -> None:
     assert list(management.in_flight()) == ["b", "c", "d", "e"]
 
 
-def test_what_is_asked_for() -> None:
+def test_the_words_of_the_request() -> None:
     assert sm.enable(resume=True) == "<enable xmlns='urn:xmpp:sm:3' resume='true'/>"
     assert sm.enable(resume=True, max=300) == "<enable xmlns='urn:xmpp:sm:3' resume='true' max='300'/>"
     assert sm.enable(resume=False, max=300) == "<enable xmlns='urn:xmpp:sm:3'/>"
@@ -92,7 +92,7 @@ def test_what_is_asked_for() -> None:
         ("<enabled id='x' resume='true' location='::]:1'/>", Enabled("x", True)),
     ],
 )
-def test_what_is_granted(text: str, expected: Enabled) -> None:
+def test_the_grant(text: str, expected: Enabled) -> None:
     assert sm.parse_enabled(nonza(text)) == expected
 
 

@@ -103,7 +103,7 @@ def test_requests_are_those_that_must_be_answered(kind: IQType) -> None:
 
 
 @pytest.mark.parametrize("text", ["<a/>", "<message xmlns='jabber:server'/>", "<message xmlns=''/>", "<Message/>"])
-def test_what_is_no_stanza(text: str) -> None:
+def test_an_element_that_is_not_a_stanza(text: str) -> None:
     assert parse_stanza(xml.fromstring(f"<stream xmlns='{ns.CLIENT}'>{text}</stream>")[0]) is None
 
 
@@ -122,7 +122,7 @@ def test_what_is_no_stanza(text: str) -> None:
         "<iq type='result' from='@@'/>",
     ],
 )
-def test_who_is_not_known_by_address_type_and_id_is_not_known_at_all(text: str) -> None:
+def test_a_sender_unknown_by_address_type_and_id_is_not_known_at_all(text: str) -> None:
     """No `partial`: a malformed sender must never be taken for no sender."""
     with pytest.raises(ErroneousStanza) as caught:
         read(text)
@@ -223,7 +223,7 @@ def test_a_priority_is_a_byte_or_as_good_as_absent(text: str, priority: int) -> 
     assert presence(f"<presence><priority>{text}</priority></presence>").priority == priority
 
 
-def test_what_has_another_namespace_is_a_payload() -> None:
+def test_an_element_of_another_namespace_is_a_payload() -> None:
     stanza = message("<message><body xmlns='urn:a'>a</body><body>b</body><x xmlns='urn:b'/></message>")
     assert stanza.body == "b"
     assert [payload.tag for payload in stanza.payloads] == ["{urn:a}body", "{urn:b}x"]

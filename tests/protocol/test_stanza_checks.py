@@ -138,7 +138,7 @@ def test_white_space_and_letters_of_all_scripts_are_sent_as_they_are() -> None:
     assert again.get(Outer) == Outer(note=text)
 
 
-def test_what_was_changed_after_validate_is_what_is_written() -> None:
+def test_a_change_after_validate_is_written() -> None:
     message = Message(payloads=[OriginId(id="1")])
     message.validate()
     message.payloads.append(Outer(note="n"))

@@ -145,7 +145,7 @@ def test_an_iq_survives_the_wire(iq: IQ) -> None:
     assert same(again(iq), iq)
 
 
-def test_what_nobody_knows_is_passed_on_as_it_came() -> None:
+def test_an_unknown_payload_is_passed_on_as_it_came() -> None:
     """Even where a payload beside it was read, and the text changed."""
     unknown = "<x xmlns='urn:x' y='1'>a<z xmlns='urn:z'/>b</x>"
     stanza = parse_stanza(
@@ -164,7 +164,7 @@ def test_what_nobody_knows_is_passed_on_as_it_came() -> None:
 # --- how it looks
 
 
-def test_what_is_not_said_is_not_written() -> None:
+def test_absent_attributes_are_not_written() -> None:
     assert Presence().serialise() == "<presence/>"
     assert Message().serialise() == "<message type='normal'/>"
     assert IQ(type=IQType.RESULT, id="1").serialise() == "<iq id='1' type='result'/>"
@@ -192,7 +192,7 @@ def test_markup_is_escaped_wherever_it_stands() -> None:
         IQ(type=IQType.ERROR, id="1", error=XMPPCancelError(StanzaCondition.CONFLICT, "\x0b")),
     ],
 )
-def test_what_xml_cannot_carry_is_refused(stanza: Message | Presence | IQ) -> None:
+def test_a_character_that_xml_cannot_carry_is_refused(stanza: Message | Presence | IQ) -> None:
     with pytest.raises(ValueError, match=r"U\+"):
         stanza.serialise()
 
@@ -223,7 +223,7 @@ ERROR = XMPPCancelError(StanzaCondition.CONFLICT)
         IQ(type=IQType.SET),
     ],
 )
-def test_what_is_not_valid_may_not_be_sent(stanza: Message | Presence | IQ) -> None:
+def test_an_invalid_stanza_may_not_be_sent(stanza: Message | Presence | IQ) -> None:
     with pytest.raises(ValueError, match="RFC 612"):
         stanza.validate()
 
@@ -394,7 +394,7 @@ def test_a_request_says_what_answers_it(cls: Any, kind: IQType, answer: tuple[An
 
 
 @pytest.mark.parametrize("cls", [Note, str, object])
-def test_what_is_no_request_has_no_answer(cls: type[Any]) -> None:
+def test_only_a_request_has_an_answer(cls: type[Any]) -> None:
     with pytest.raises(TypeError, match="is not a request"):
         response_type(cls)
 

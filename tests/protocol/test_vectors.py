@@ -208,7 +208,7 @@ def test_other_nonzas(vector: dict[str, Any]) -> None:
         ("fast authenticate count=123 invalidate", xml.serialise(Fast(count=123, invalidate=True))),
     ],
 )
-def test_what_we_must_write(build: str, written: str) -> None:
+def test_the_elements_that_we_must_write(build: str, written: str) -> None:
     assert xml.equal(xml.fromstring(declared(written)), xml.fromstring(WRITTEN[build]))
 
 

@@ -108,7 +108,7 @@ def test_the_language_of_the_stream_is_written_on_each_stanza(name):
     assert document(one, lang="pt") == one.replace(b" id", b" xmlns='jabber:client' xml:lang='pt' id")
 
 
-def test_what_is_no_stanza_has_no_language():
+def test_only_a_stanza_has_a_language():
     piece = b"<r xmlns='urn:xmpp:sm:3'/>"
     assert document(piece, lang="de") == piece
 
@@ -123,7 +123,7 @@ def test_a_stream_error_declares_its_prefix():
 
 
 @pytest.mark.parametrize("piece", [b"", b" ", b"hello", b"</message>", b"<!-- -->", b"<?xml version='1.0'?>"])
-def test_what_is_no_element_is_no_document(piece):
+def test_only_an_element_is_a_document(piece):
     with pytest.raises(ValueError, match="not an element"):
         document(piece)
 
@@ -165,7 +165,7 @@ def test_each_message_is_an_event():
     assert events[-1] == StreamFooter()
 
 
-def test_a_server_may_forget_to_declare_what_everybody_knows():
+def test_a_server_may_forget_to_declare_the_usual_namespaces():
     (features, presence), error = read(b"<stream:error><reset xmlns='urn:x'/></stream:error>", b"<presence/>")
     assert (features.tag, presence.tag) == (f"{{{ns.STREAM}}}error", f"{{{ns.CLIENT}}}presence")
     assert error is None
@@ -222,7 +222,7 @@ def test_an_element_that_cannot_be_taken_is_passed_over():
         (f"<open xmlns='{ns.FRAMING}' version='2.0'/>".encode(), C.UNSUPPORTED_VERSION),
     ],
 )
-def test_what_is_not_exactly_one_good_element_ends_the_stream(message, condition):
+def test_a_message_that_is_not_exactly_one_good_element_ends_the_stream(message, condition):
     framing = DocumentFraming()
     framing.feed(OPEN)
     events, error = framing.feed(message)
@@ -234,7 +234,7 @@ def test_what_is_not_exactly_one_good_element_ends_the_stream(message, condition
 
 
 @given(data=st.data())
-def test_what_is_read_as_a_document_is_what_a_stream_would_have_of_it(data):
+def test_an_element_read_as_a_document_equals_one_read_in_a_stream(data):
     """Whatever was done to its octets: most messages are read in another way than streams are."""
     message = bytearray(data.draw(st.sampled_from(SAMPLES)))
     for _ in range(data.draw(st.integers(0, 3))):
@@ -295,7 +295,7 @@ def test_one_message_at_a_time_leaves_nothing():
     assert (event.tag, rest, error) == (f"{{{ns.CLIENT}}}presence", b"", None)
 
 
-def test_elements_belong_to_whoever_got_them():
+def test_elements_belong_to_the_caller_that_got_them():
     """However many messages come later, and whatever was done to those before."""
     framing, elements = DocumentFraming(Limits()), []
     for n in range(2000):

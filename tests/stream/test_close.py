@@ -67,7 +67,7 @@ async def test_with_stream_management_the_last_word_is_an_ack(autojump_clock, sc
     closed(scene, told)
 
 
-async def test_what_is_queued_is_not_sent_any_more(autojump_clock, scene, told, nursery):
+async def test_queued_stanzas_are_not_sent_any_more(autojump_clock, scene, told, nursery):
     peer = await scene.starts(sm="sm-1")
     sent = scene.client.enqueue(message())
     await peer.expects(HI)

@@ -68,7 +68,7 @@ async def test_the_token_gets_the_callback(autojump_clock, scene):
 
 
 @pytest.mark.parametrize("id", [None, ""])
-async def test_a_stanza_without_an_id_gets_one_that_nobody_guesses(autojump_clock, scene, id):
+async def test_a_stanza_without_an_id_gets_one_that_cannot_be_guessed(autojump_clock, scene, id):
     peer = await scene.starts()
     ids = set()
     for _ in range(100):
@@ -100,7 +100,7 @@ async def test_an_id_is_kept(autojump_clock, scene):
     ],
     ids=repr,
 )
-async def test_what_is_not_valid_is_refused_and_nothing_is_queued(autojump_clock, scene, stanza):
+async def test_an_invalid_stanza_is_refused_and_nothing_is_queued(autojump_clock, scene, stanza):
     peer = await scene.starts()
     with pytest.raises(ValueError, match=r"RFC 612[01]"):
         scene.client.enqueue(stanza)
@@ -151,7 +151,7 @@ async def test_a_session_that_waits_for_a_link_accepts_and_keeps_the_order(autoj
     assert first.state is StanzaState.SENT
 
 
-async def test_what_the_sender_changes_until_it_is_written_is_what_is_written(autojump_clock, scene):
+async def test_changes_by_the_sender_until_the_writing_are_written(autojump_clock, scene):
     peer = await scene.starts(sm="sm-1")
     await scene.stream.wait_stop()
     stanza = message("first thought")
@@ -206,7 +206,7 @@ async def wire(scene):
     return there
 
 
-async def test_what_is_queued_goes_out_in_one_piece(autojump_clock, scene, wire):
+async def test_queued_stanzas_go_out_in_one_piece(autojump_clock, scene, wire):
     tokens = [scene.client.enqueue(message(str(number))) for number in range(50)]
     piece = await wire.receive_some()
     assert piece.count(b"<message") == 50

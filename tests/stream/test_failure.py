@@ -56,7 +56,7 @@ async def breaking(scene):
 # --- what is a failure
 
 
-async def test_what_came_before_an_error_in_the_same_read_is_processed(autojump_clock, scene):
+async def test_stanzas_before_an_error_in_the_same_read_are_processed(autojump_clock, scene):
     """And counted: the server would deliver it again."""
     peer, heard = await scene.starts(sm="sm-1"), []
     scene.stream.on_message_received.connect(heard.append)
@@ -79,7 +79,7 @@ async def test_a_link_that_breaks_is_a_connection_error(autojump_clock, scene, b
     assert not scene.stream.running
 
 
-async def test_what_the_transport_raises_is_what_the_run_raises(autojump_clock, scene, breaking):
+async def test_an_error_of_the_transport_is_raised_by_the_run(autojump_clock, scene, breaking):
     failures = []
     scene.stream.on_failure.connect(failures.append)
     breaking.error = ConnectionResetError("the cable was cut")
@@ -147,7 +147,9 @@ async def test_a_server_that_closes_the_stream_is_answered_with_our_footer(autoj
     ],
 )
 @pytest.mark.parametrize("sm", [None, "sm-1"])
-async def test_what_is_not_xmpp_ends_the_stream_with_the_error_that_says_so(autojump_clock, scene, sm, said, condition):
+async def test_octets_that_are_not_xmpp_end_the_stream_with_the_error_that_tells_so(
+    autojump_clock, scene, sm, said, condition
+):
     peer = await scene.starts(sm=sm)
     await peer.says_raw(said)
     failure = await scene.outcome()
@@ -258,7 +260,7 @@ async def test_a_failure_without_resumption_settles_what_was_waiting(autojump_cl
 
 
 @pytest.mark.parametrize("stanza", [Message(body="a\0b"), Message(body="\ud800"), Message(body="\x01")])
-async def test_what_cannot_be_written_fails_alone(autojump_clock, scene, stanza):
+async def test_a_stanza_that_cannot_be_written_fails_alone(autojump_clock, scene, stanza):
     peer = await scene.starts()
     stanza.to = "juliet@example.test"
     with pytest.raises(ValueError, match=r"not allowed|surrogates"):
@@ -269,7 +271,7 @@ async def test_what_cannot_be_written_fails_alone(autojump_clock, scene, stanza)
     assert scene.stream.running
 
 
-async def test_what_cannot_be_written_is_not_counted(autojump_clock, scene, unwritable):
+async def test_a_stanza_that_cannot_be_written_is_not_counted(autojump_clock, scene, unwritable):
     peer = await scene.starts(sm="sm-1")
     tokens = [scene.client.enqueue(message()) for _ in range(3)]
     unwritable(tokens[1])
@@ -282,7 +284,7 @@ async def test_what_cannot_be_written_is_not_counted(autojump_clock, scene, unwr
     await tokens[2]
 
 
-async def test_a_handler_that_raises_harms_nobody(autojump_clock, scene):
+async def test_a_handler_that_raises_harms_no_other(autojump_clock, scene):
     peer = await scene.starts()
 
     def breaks(stanza):
@@ -304,7 +306,7 @@ async def test_a_handler_that_raises_harms_nobody(autojump_clock, scene):
     assert scene.stream.running
 
 
-async def test_a_stanza_that_cannot_be_understood_harms_nobody(autojump_clock, scene):
+async def test_a_stanza_that_cannot_be_understood_harms_no_other(autojump_clock, scene):
     peer = await scene.starts()
     await peer.says("<message from='@'/><presence type='nonsense'/><iq/>")
     token = scene.client.enqueue(message())
@@ -312,7 +314,7 @@ async def test_a_stanza_that_cannot_be_understood_harms_nobody(autojump_clock, s
     await token
 
 
-async def test_a_callback_of_a_token_that_raises_harms_nobody(autojump_clock, scene, caplog):
+async def test_a_callback_of_a_token_that_raises_harms_no_other(autojump_clock, scene, caplog):
     def breaks(token, state):
         raise LookupError("x")
 

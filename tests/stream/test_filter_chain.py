@@ -98,7 +98,7 @@ def test_a_registration_leaves_its_own_chain_and_only_once(chain) -> None:
         chain.unregister(token)
 
 
-def test_what_is_no_registration_is_refused(chain) -> None:
+def test_a_malformed_registration_is_refused(chain) -> None:
     with pytest.raises(ValueError, match="no such filter"):
         chain.unregister(object())
 

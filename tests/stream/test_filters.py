@@ -40,7 +40,7 @@ def test_there_is_a_chain_for_services_and_one_for_applications(chain) -> None:
     assert type(getattr(StanzaStream(), f"app_{chain}_filter")) is AppFilter
 
 
-def test_there_is_none_for_iqs_and_none_with_an_extra_s() -> None:
+def test_iqs_have_no_such_filter_and_no_name_has_an_extra_s() -> None:
     for owner in ("service", "app"):
         for direction in ("inbound", "outbound"):
             assert not hasattr(StanzaStream(), f"{owner}_{direction}_iq_filter")
@@ -68,7 +68,7 @@ async def test_an_inbound_filter_replaces_what_handlers_get(autojump_clock, scen
 
 @pytest.mark.parametrize("owner", ["service", "app"])
 @pytest.mark.parametrize(("kind", "said"), [("message", AY_ME), ("presence", PRESENCE)])
-async def test_what_an_inbound_filter_drops_is_seen_by_nobody_but_counted(autojump_clock, scene, owner, kind, said):
+async def test_a_stanza_that_an_inbound_filter_drops_is_not_seen_but_counted(autojump_clock, scene, owner, kind, said):
     seen = []
     scene.stream.on_message_received.connect(seen.append)
     scene.stream.on_presence_received.connect(seen.append)
@@ -94,7 +94,9 @@ async def test_inbound_service_filters_come_first(autojump_clock, scene, kind, s
 
 
 @pytest.mark.parametrize(("kind", "said"), [("message", AY_ME), ("presence", PRESENCE)])
-async def test_what_inbound_service_filters_drop_is_not_seen_by_the_applications(autojump_clock, scene, kind, said):
+async def test_a_stanza_that_inbound_service_filters_drop_is_not_seen_by_the_applications(
+    autojump_clock, scene, kind, said
+):
     seen = []
     getattr(scene.stream, f"service_inbound_{kind}_filter").register(lambda stanza: None, 0)
     getattr(scene.stream, f"app_inbound_{kind}_filter").register(seen.append)
@@ -121,7 +123,7 @@ async def test_an_inbound_stanza_is_the_filters_to_change(autojump_clock, scene)
 
 @pytest.mark.parametrize("owner", ["service", "app"])
 @pytest.mark.parametrize(("kind", "said"), [("message", AY_ME), ("presence", PRESENCE)])
-async def test_what_an_inbound_filter_raises_ends_the_stream(autojump_clock, scene, owner, kind, said):
+async def test_an_error_of_an_inbound_filter_ends_the_stream(autojump_clock, scene, owner, kind, said):
     error, failures, seen = RuntimeError("x"), [], []
 
     def breaks(stanza):
@@ -201,7 +203,7 @@ async def test_a_replacement_goes_out_as_it_is_and_the_token_follows_the_origina
 
 @pytest.mark.parametrize("owner", ["service", "app"])
 @pytest.mark.parametrize(("kind", "stanza"), [("message", message("lost")), ("presence", Presence())])
-async def test_what_an_outbound_filter_drops_is_not_written(autojump_clock, scene, owner, kind, stanza):
+async def test_a_stanza_that_an_outbound_filter_drops_is_not_written(autojump_clock, scene, owner, kind, stanza):
     peer = await scene.starts()
     with getattr(scene.stream, f"{owner}_outbound_{kind}_filter").context_register(lambda stanza: None, 0):
         token = scene.client.enqueue(stanza)
@@ -212,7 +214,7 @@ async def test_what_an_outbound_filter_drops_is_not_written(autojump_clock, scen
     await peer.expects(written())
 
 
-async def test_what_outbound_application_filters_drop_is_not_seen_by_the_services(autojump_clock, scene):
+async def test_a_stanza_that_outbound_application_filters_drop_is_not_seen_by_the_services(autojump_clock, scene):
     seen = []
     scene.stream.app_outbound_message_filter.register(lambda stanza: None)
     scene.stream.service_outbound_message_filter.register(seen.append, 0)
@@ -243,7 +245,7 @@ async def test_a_filter_adds_removes_and_copies_children(autojump_clock, scene):
     assert rose.get("name") == "Montague"
 
 
-async def test_what_an_outbound_filter_raises_ends_the_stream_and_nothing_else(autojump_clock, scene):
+async def test_an_error_of_an_outbound_filter_ends_the_stream_and_nothing_else(autojump_clock, scene):
     """What was taken before is sent once, the offender has failed, and what came behind it waits."""
     error, failures = RuntimeError("x"), []
 

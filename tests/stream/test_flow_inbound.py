@@ -169,7 +169,7 @@ async def asks(peer) -> int:
     return int(answer.get("h"))
 
 
-async def test_what_a_slow_consumer_has_not_taken_is_not_acknowledged(autojump_clock, scene):
+async def test_stanzas_that_a_slow_consumer_has_not_taken_are_not_acknowledged(autojump_clock, scene):
     peer = await scene.starts(sm="sm-1")
     async with scene.client.messages.subscribe() as inbox:
         await peer.says_raw(flood(300))

@@ -140,7 +140,7 @@ async def test_an_answer_to_the_server_goes_before_the_stanzas_that_wait(autojum
     assert before <= 10
 
 
-async def test_what_a_server_never_acknowledges_is_bounded(autojump_clock, scene, background):
+async def test_the_stanzas_that_a_server_never_acknowledges_are_bounded(autojump_clock, scene, background):
     """F12: `enqueue` says so, and `send` waits for room."""
     peer = await scene.starts(sm="sm-1")
     enqueued = 0
@@ -274,7 +274,7 @@ async def test_a_suspect_is_sent_alone_and_then_fails_alone(autojump_clock, scen
         await token
 
 
-async def test_what_is_behind_a_suspect_follows_when_it_is_acknowledged(autojump_clock, scene):
+async def test_the_stanzas_behind_a_suspect_follow_when_it_is_acknowledged(autojump_clock, scene):
     peer = await scene.starts(sm="sm-1")
     tokens = [scene.client.enqueue(message(body)) for body in ("suspect", "one")]
     await trio.testing.wait_all_tasks_blocked()

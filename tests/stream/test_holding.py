@@ -106,7 +106,7 @@ def test_outside_of_the_step_that_processes_a_stanza_nothing_can_be_held() -> No
     assert stream.holding.receipt() is None
 
 
-def test_what_belongs_to_a_session_that_is_over_counts_nowhere() -> None:
+def test_a_receipt_of_a_session_that_is_over_counts_nowhere() -> None:
     stream = Stream()
     stream.arrive(0, held=True)
     stream.holding.end()

@@ -20,7 +20,7 @@ def messages(*ids):
     return "".join(f"<message id='{id}' type='chat' from='juliet@example.test/balcony'/>" for id in ids)
 
 
-async def test_what_arrives_is_had_in_order(autojump_clock, scene):
+async def test_items_are_taken_in_the_order_of_arrival(autojump_clock, scene):
     peer = await scene.starts()
     async with scene.client.messages.subscribe() as inbox:
         await peer.says(messages(*range(100)))
@@ -29,7 +29,7 @@ async def test_what_arrives_is_had_in_order(autojump_clock, scene):
         assert len(inbox) == 0
 
 
-async def test_what_waits_can_be_had_all_at_once(autojump_clock, scene):
+async def test_all_items_that_wait_can_be_taken_at_once(autojump_clock, scene):
     peer = await scene.starts()
     async with scene.client.messages.subscribe() as inbox:
         await peer.says(messages("1", "2", "3"))
@@ -135,7 +135,7 @@ async def test_several_consumers_share_an_inbox(autojump_clock):
     assert sorted(had) == list(range(100))
 
 
-async def test_whoever_is_cancelled_while_he_waits_loses_nothing(autojump_clock):
+async def test_a_task_that_is_cancelled_while_it_waits_loses_nothing(autojump_clock):
     inbox = Inbox[str]()
     with trio.move_on_after(1):
         await anext(inbox)
@@ -163,7 +163,7 @@ async def test_an_item_that_comes_together_with_the_cancellation_is_not_lost(aut
 
 
 @given(plan=st.lists(st.sampled_from(["put", "start", "cancel"]), max_size=30), seed=st.randoms())
-async def test_nothing_is_lost_or_had_twice_whoever_comes_and_goes(plan, seed):
+async def test_nothing_is_lost_or_taken_twice_as_tasks_come_and_go(plan, seed):
     inbox, had, sent, scopes = Inbox[int](), [], 0, []
 
     async def consume(scope):

@@ -142,7 +142,7 @@ async def test_a_reply_that_cannot_be_understood_is_an_erroneous_stanza(autojump
 
 @pytest.mark.parametrize(("to", "from_"), [(None, None), (None, "romeo@example.test"), ("romeo@example.test", None)])
 async def test_an_erroneous_reply_is_matched_as_any_other(autojump_clock, scene, to, from_):
-    """C04: what matches nobody by a guess about its sender is `test_a_sender_that_is_no_address_is_nobody`."""
+    """C04: see `test_a_stanza_of_a_malformed_sender_reaches_no_handler` for one that matches by a guess alone."""
     peer = await scene.starts()
     asker = Asker(scene, IQ(type=IQType.GET, to=to, id="1", payload=Ping()))
     await peer.hears()
@@ -153,7 +153,7 @@ async def test_an_erroneous_reply_is_matched_as_any_other(autojump_clock, scene,
 
 
 @pytest.mark.parametrize("reply", [error("bogus-condition"), error("gone", "bogus"), error("gone", "")])
-async def test_an_error_of_a_kind_that_nobody_knows_is_an_error(autojump_clock, scene, reply):
+async def test_an_error_of_an_unknown_kind_is_an_error(autojump_clock, scene, reply):
     peer = await scene.starts()
     asker = Asker(scene)
     await peer.hears()
@@ -162,7 +162,7 @@ async def test_an_error_of_a_kind_that_nobody_knows_is_an_error(autojump_clock, 
     assert isinstance(asker.outcome, XMPPError)
 
 
-def test_who_catches_stanza_errors_has_them_all():
+def test_a_caller_that_catches_stanza_errors_has_them_all():
     assert issubclass(XMPPError, StanzaError)
     assert issubclass(ErroneousStanza, StanzaError)
     assert not issubclass(ErroneousStanza, XMPPError)
@@ -185,7 +185,7 @@ def test_who_catches_stanza_errors_has_them_all():
         "<bad-request xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>",
     ],
 )
-async def test_a_reply_that_nobody_waits_for_is_ignored(autojump_clock, scene, reply, caplog):
+async def test_an_unexpected_reply_is_ignored(autojump_clock, scene, reply, caplog):
     caplog.set_level(logging.WARNING)
     peer = await scene.starts()
     await peer.says(reply)
@@ -198,7 +198,7 @@ async def test_a_reply_that_nobody_waits_for_is_ignored(autojump_clock, scene, r
     assert asker.outcome == Report(sky="sunny")
 
 
-async def test_a_second_reply_is_one_that_nobody_waits_for(autojump_clock, scene, caplog):
+async def test_a_second_reply_is_unexpected(autojump_clock, scene, caplog):
     peer, replies = await scene.starts(), []
     asker = Asker(scene, on_reply=lambda reply: replies.append(reply.id))
     await peer.hears()
@@ -302,7 +302,7 @@ async def test_a_block_that_is_left_listens_no_more(autojump_clock, scene, caplo
         pass
 
 
-async def test_who_waits_when_listening_ends_is_told(autojump_clock, scene):
+async def test_a_task_that_waits_when_listening_ends_is_told(autojump_clock, scene):
     await scene.starts()
     waiter = scene.stream.expect_iq_response(STATION, "1")
     async with trio.open_nursery() as nursery:
@@ -375,7 +375,7 @@ async def test_a_broken_link_ends_who_waits_with_a_connection_error(autojump_clo
     assert type(asker.outcome).__module__ in {"builtins", "trioxmpp.errors"}
 
 
-async def test_who_waits_survives_the_link_if_the_session_does(autojump_clock, scene):
+async def test_a_task_that_waits_survives_the_link_if_the_session_does(autojump_clock, scene):
     peer = await scene.starts(sm="sm-1")
     asker = Asker(scene)
     await peer.hears()

@@ -231,7 +231,7 @@ async def test_a_handler_is_called_for_its_very_class(autojump_clock, scene):
     await peer.expects(SUNNY.replace("sunny", "Storm"))
 
 
-async def test_what_nobody_handles_is_unavailable_and_the_stream_goes_on(autojump_clock, scene, caplog):
+async def test_a_request_without_a_handler_is_unavailable_and_the_stream_goes_on(autojump_clock, scene, caplog):
     caplog.set_level(logging.INFO)
     peer = await scene.starts()
     await peer.says(f"<iq type='get' id='1' {PEOPLE}><query xmlns='https://example.test/unknown'/></iq>")
@@ -309,7 +309,7 @@ async def test_a_request_of_the_server_is_answered_to_the_server(autojump_clock,
 
 @pytest.mark.parametrize("value", [object(), "sunny", Report, [Report(sky="sunny")]])
 @pytest.mark.parametrize("slow", [False, True])
-async def test_what_is_no_payload_is_logged_and_an_error(autojump_clock, scene, caplog, value, slow):
+async def test_a_result_that_is_not_a_payload_is_logged_and_an_error(autojump_clock, scene, caplog, value, slow):
     async def later(iq):
         return value
 
@@ -321,7 +321,7 @@ async def test_what_is_no_payload_is_logged_and_an_error(autojump_clock, scene, 
 
 
 @pytest.mark.parametrize("payload", [Report(sky="\0"), Report(sky=3)])
-async def test_what_cannot_be_written_is_an_error(autojump_clock, scene, payload):
+async def test_a_result_that_cannot_be_written_is_an_error(autojump_clock, scene, payload):
     peer = await scene.starts()
     scene.stream.register_iq_request_handler(IQType.GET, Query, lambda iq: payload)
     await peer.says(ULM)

@@ -89,7 +89,7 @@ async def test_a_request_is_answered_once(autojump_clock, scene):
     await peer.expects_nothing(60)
 
 
-async def test_what_is_unanswered_at_the_end_is_unavailable(autojump_clock, scene):
+async def test_a_request_unanswered_at_the_end_is_unavailable(autojump_clock, scene):
     peer = await scene.starts()
     async with scene.stream.iq_requests(IQType.SET, Challenge) as requests:
         await peer.says(challenge("1") + challenge("2") + challenge("3"))
@@ -104,7 +104,7 @@ async def test_what_is_unanswered_at_the_end_is_unavailable(autojump_clock, scen
     await peer.expects(error("service-unavailable", id="4"))
 
 
-async def test_what_is_unanswered_when_the_block_raises_is_unavailable(autojump_clock, scene):
+async def test_a_request_unanswered_when_the_block_raises_is_unavailable(autojump_clock, scene):
     peer = await scene.starts()
 
     async def fail():
@@ -118,7 +118,7 @@ async def test_what_is_unanswered_when_the_block_raises_is_unavailable(autojump_
     await peer.expects(error("service-unavailable"))
 
 
-async def test_what_there_is_no_room_for_is_refused_and_the_block_goes_on(autojump_clock, scene):
+async def test_a_request_without_room_is_refused_and_the_block_goes_on(autojump_clock, scene):
     peer = await scene.starts()
     async with scene.stream.iq_requests(IQType.SET, Challenge, capacity=2) as requests:
         await peer.says(challenge("1") + challenge("2") + challenge("3"))

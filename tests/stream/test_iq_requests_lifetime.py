@@ -122,7 +122,7 @@ async def test_a_handler_that_will_not_be_cancelled_is_not_heard_either(autojump
     assert dreamer.ended == 1
 
 
-async def test_what_a_cancelled_handlers_nursery_raises_stays_inside(autojump_clock, scene, caplog):
+async def test_an_error_of_a_cancelled_handlers_nursery_stays_inside(autojump_clock, scene, caplog):
     """Neither the nursery that the handler runs in, nor anybody else, is for its exceptions."""
 
     async def fail_when_cancelled():
@@ -255,7 +255,7 @@ async def test_a_handler_that_is_cancelled_though_the_session_goes_on_owes_an_an
         scene.stream.stop()
 
 
-async def test_what_a_handler_raises_while_others_cancel_it_stays_inside_too(autojump_clock, scene, caplog):
+async def test_an_error_of_a_handler_while_others_cancel_it_stays_inside_too(autojump_clock, scene, caplog):
     async def fail_when_cancelled():
         try:
             await trio.sleep_forever()

@@ -78,7 +78,7 @@ async def test_two_payloads_are_a_bad_request(autojump_clock, scene, peer, type_
     ],
     ids=["no id", "empty id", "from=''", "from='@@'", "from='foo/'", "hole", "long"],
 )
-async def test_a_request_from_nobody_knows_whom_for_nobody_knows_what_is_ignored(
+async def test_a_request_of_an_unreadable_sender_with_an_unreadable_id_is_ignored(
     autojump_clock, scene, peer, attributes, caplog
 ):
     """A malformed sender is no absent sender: an answer to it would go to our server."""

@@ -58,7 +58,7 @@ def register(scene, handler):
     scene.stream.register_iq_request_handler(IQType.SET, Order, handler, with_send_reply=True)
 
 
-async def test_what_is_sent_after_the_reply_comes_after_it(autojump_clock, scene, handler):
+async def test_a_stanza_sent_after_the_reply_comes_after_it(autojump_clock, scene, handler):
     peer = await scene.starts()
 
     def act(iq, send_reply):
@@ -150,7 +150,7 @@ async def test_a_reply_after_the_end_of_the_session_is_a_mistake(autojump_clock,
 
 
 @pytest.mark.parametrize("exception", [ZeroDivisionError(), XMPPCancelError(StanzaCondition.FORBIDDEN)])
-async def test_what_is_raised_after_the_reply_is_only_logged(autojump_clock, scene, handler, caplog, exception):
+async def test_an_error_after_the_reply_is_only_logged(autojump_clock, scene, handler, caplog, exception):
     peer = await scene.starts()
 
     def act(iq, send_reply):

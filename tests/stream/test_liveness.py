@@ -59,7 +59,7 @@ def test_a_limit_that_is_no_duration_is_refused(value) -> None:
     assert (stream.soft_timeout, stream.round_trip_time) == (45, 60)
 
 
-def test_what_older_versions_of_the_seed_had_is_not_there() -> None:
+def test_names_of_older_versions_of_the_seed_are_not_there() -> None:
     for name in ("ping_interval", "ping_opportunistic_interval"):
         assert not hasattr(StanzaStream(), name)
 
@@ -187,7 +187,7 @@ async def test_a_silence_between_the_limits_ends_no_later_silence_early(autojump
     assert trio.current_time() - begun == 120
 
 
-async def test_what_arrived_while_the_program_was_busy_counts(watched, autojump_clock):
+async def test_octets_that_arrived_while_the_program_was_busy_count(watched, autojump_clock):
     for _ in range(20):  # which of the two tasks that wake up at once is first, is chance
         peer = await watched.starts()
         await peer.expects_nothing(1)
@@ -283,7 +283,7 @@ async def test_limits_that_are_switched_on_count_from_the_last_byte(autojump_clo
     await peer.expects(PING, within=1.001)
 
 
-async def test_nobody_watches_a_stream_that_does_not_run(autojump_clock, watched):
+async def test_a_stream_that_does_not_run_is_not_watched(autojump_clock, watched):
     peer = await watched.starts()
     watched.stream.stop()
     assert await watched.outcome() is None

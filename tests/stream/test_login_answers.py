@@ -44,7 +44,7 @@ async def opened(peer: ScriptedPeer, nursery: trio.Nursery) -> XmlStream:
         ("romeo@example.test/x", None),
     ],
 )
-async def test_what_is_bound_must_be_an_address_of_ours(autojump_clock, nursery, told, words):
+async def test_the_bound_address_must_be_ours(autojump_clock, nursery, told, words):
     peer = ScriptedPeer("example.test")
     xmlstream = await opened(peer, nursery)
 

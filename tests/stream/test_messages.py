@@ -85,7 +85,7 @@ def test_the_registries_of_the_seed_on_the_stream_are_absent(kind, direction):
 
 @pytest.mark.parametrize("sender", [FROM, "", "from='romeo@example.test'"])
 @pytest.mark.parametrize("kind", ["message", "presence"])
-async def test_what_nobody_wants_is_not_answered(autojump_clock, scene, kind, sender, caplog):
+async def test_an_unwanted_message_is_not_answered(autojump_clock, scene, kind, sender, caplog):
     peer = await scene.starts()
     await peer.says(f"<{kind} id='1' {sender}><anything xmlns='urn:example'/></{kind}>")
     await peer.says(f"<{kind} id='2' type='error' {sender}/>")
@@ -93,7 +93,7 @@ async def test_what_nobody_wants_is_not_answered(autojump_clock, scene, kind, se
     assert not caplog.records
 
 
-async def test_what_has_no_sender_reaches_the_handler_for_our_account(autojump_clock, scene):
+async def test_a_message_without_a_sender_reaches_the_handler_for_our_account(autojump_clock, scene):
     peer, had = await scene.starts(), []
     scene.client.messages.register_callback(None, "romeo@example.test", had.append)
     await peer.says("<message><body>Welcome</body></message>")
@@ -101,7 +101,7 @@ async def test_what_has_no_sender_reaches_the_handler_for_our_account(autojump_c
     assert had[0].from_ is None
 
 
-async def test_everybody_has_the_same_object(autojump_clock, scene):
+async def test_all_consumers_have_the_same_object(autojump_clock, scene):
     peer, had = await scene.starts(), []
     scene.client.messages.register_callback(None, None, had.append)
     scene.stream.on_message_received.connect(had.append)
@@ -120,7 +120,7 @@ async def test_callbacks_are_called_in_order_of_arrival(autojump_clock, scene):
     assert had == [str(number) for number in range(100)]
 
 
-async def test_a_callback_that_fails_harms_nobody(autojump_clock, scene, caplog):
+async def test_a_callback_that_fails_harms_no_other(autojump_clock, scene, caplog):
     peer, had = await scene.starts(), []
     scene.client.messages.register_callback(None, None, lambda message: 1 / 0)
     scene.stream.on_message_received.connect(lambda message: 1 / 0)
@@ -203,7 +203,7 @@ async def test_a_payload_that_is_malformed_is_as_good_as_absent(autojump_clock, 
 
 @pytest.mark.parametrize("kind", ["message", "presence"])
 @pytest.mark.parametrize("address", ["from='@@'", "from=''", "from='foo/'", "to='@@'"])
-async def test_what_has_an_address_that_is_none_is_ignored_but_counted(autojump_clock, scene, kind, address, caplog):
+async def test_a_stanza_with_a_malformed_address_is_ignored_but_counted(autojump_clock, scene, kind, address, caplog):
     """B158: the stream goes on, and the server need not send it again."""
     peer = await scene.starts(sm="sm-1")
     had = []

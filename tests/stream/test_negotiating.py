@@ -76,7 +76,7 @@ async def test_an_offer_without_tls_is_refused_before_anything_else_is_said(auto
 
 
 @pytest.mark.parametrize("injected", ["<stream:features/>", "<message/>", " ", "\x16\x03\x01"])
-async def test_what_follows_proceed_in_the_clear_is_refused(autojump_clock, injected):
+async def test_octets_that_follow_proceed_in_the_clear_are_refused(autojump_clock, injected):
     """An attacker on the path puts it there, to have it taken for what the server says under TLS (CVE-2011-0411)."""
     async with negotiating(StreamTransport) as negotiation:
         await negotiation.peer.expects_header()

@@ -72,7 +72,9 @@ async def test_if_it_returns_none_the_payload_is_returned(autojump_clock, scene,
 
 
 @pytest.mark.parametrize("reply", [EMPTY, REFUSAL], ids=["result", "error"])
-async def test_what_it_returns_is_awaited_by_the_caller_and_is_the_outcome(autojump_clock, scene, background, reply):
+async def test_the_awaitable_that_it_returns_is_awaited_by_the_caller_and_is_the_outcome(
+    autojump_clock, scene, background, reply
+):
     tasks = []
 
     async def digest(stanza):
@@ -95,7 +97,7 @@ async def test_what_it_returns_is_awaited_by_the_caller_and_is_the_outcome(autoj
 
 
 @pytest.mark.parametrize("reply", [EMPTY, REFUSAL], ids=["result", "error"])
-async def test_what_its_awaitable_raises_is_raised(autojump_clock, scene, sends, reply):
+async def test_an_error_of_its_awaitable_is_raised(autojump_clock, scene, sends, reply):
     error = LookupError("x")
 
     async def breaks(stanza):
@@ -113,7 +115,7 @@ async def test_what_its_awaitable_raises_is_raised(autojump_clock, scene, sends,
 
 @pytest.mark.parametrize("reply", [EMPTY, REFUSAL], ids=["result", "error"])
 @pytest.mark.parametrize("sm", [None, "sm-1"])
-async def test_what_it_raises_is_raised_and_the_stream_goes_on(autojump_clock, scene, sends, reply, sm):
+async def test_an_error_of_it_is_raised_and_the_stream_goes_on(autojump_clock, scene, sends, reply, sm):
     error = LookupError("x")
 
     def breaks(stanza):
@@ -183,7 +185,7 @@ async def test_it_is_not_called_if_there_is_no_reply(autojump_clock, scene, send
     assert not called
 
 
-async def test_nothing_is_left_of_what_it_returned_if_nobody_awaits_it_any_more(autojump_clock, scene, sends):
+async def test_nothing_is_left_of_its_awaitable_if_no_task_awaits_it_any_more(autojump_clock, scene, sends):
     """The caller is cancelled in the same moment in which the reply arrives; an error would be a RuntimeWarning."""
     begun = []
 

@@ -58,7 +58,7 @@ async def test_a_subscription_request_is_never_granted_by_itself(autojump_clock,
 
 
 @pytest.mark.parametrize("type_", ["garbage", "available", "AVAILABLE"])
-async def test_a_type_that_nobody_knows_is_ignored_but_counted(autojump_clock, scene, type_, caplog):
+async def test_an_unknown_type_is_ignored_but_counted(autojump_clock, scene, type_, caplog):
     """RFC 6121 §4.7.1 has no such presence; taken for available it would say what its sender did not."""
     peer = await scene.starts(sm="sm-1")
     presences = await heard(scene, peer, f"<presence type='{type_}' {FROM}/><r xmlns='urn:xmpp:sm:3'/>")
@@ -67,7 +67,7 @@ async def test_a_type_that_nobody_knows_is_ignored_but_counted(autojump_clock, s
     assert [record.levelname for record in caplog.records] == ["WARNING"]
 
 
-async def test_what_a_presence_says(autojump_clock, scene):
+async def test_the_fields_of_a_presence(autojump_clock, scene):
     peer = await scene.starts()
     (presence,) = await heard(
         scene,
@@ -81,7 +81,7 @@ async def test_what_a_presence_says(autojump_clock, scene):
 
 
 @pytest.mark.parametrize("show", ["<show/>", "<show>bored</show>", "<show>  </show>", "<show><away/></show>"])
-async def test_a_show_that_is_none_is_absent(autojump_clock, scene, show):
+async def test_an_unknown_show_is_absent(autojump_clock, scene, show):
     peer = await scene.starts()
     (presence,) = await heard(scene, peer, f"<presence {FROM}>{show}</presence>")
     assert presence.show is None

@@ -57,7 +57,7 @@ async def test_a_reply_counts_if_it_is_from_whom_was_asked(autojump_clock, scene
 
 @pytest.mark.parametrize("to", ANSWERED_BY)
 @pytest.mark.parametrize("from_", MALFORMED)
-async def test_a_sender_that_is_no_address_is_nobody(autojump_clock, scene, to, from_):
+async def test_a_stanza_of_a_malformed_sender_reaches_no_handler(autojump_clock, scene, to, from_):
     """S125: taken for an absent one, it would be our server."""
     peer = await scene.starts()
     assert not await is_taken_for_the_reply(scene, peer, to, f"<iq type='result' id='1' from='{from_}'/>")
@@ -127,14 +127,14 @@ async def test_addresses_are_compared_in_canonical_form(autojump_clock, scene, a
         "juliet@example.test/bal\u200bcony",
     ],
 )
-async def test_what_only_looks_like_an_address_is_another(autojump_clock, scene, lookalike):
+async def test_an_address_that_only_looks_alike_is_another(autojump_clock, scene, lookalike):
     """JID confusion: resources are case-sensitive, and confusable characters are what they are."""
     peer = await scene.starts()
     assert not await is_taken_for_the_reply(scene, peer, BALCONY, f"<iq type='result' id='1' from='{lookalike}'/>")
 
 
 @pytest.mark.parametrize("lookalike", ["rom\u0435o@example.test", "romeo\u200b@example.test", "romeo@example.test/ "])
-async def test_what_only_looks_like_us_is_not_our_account(autojump_clock, scene, lookalike):
+async def test_an_address_that_only_looks_like_ours_is_not_our_account(autojump_clock, scene, lookalike):
     peer = await scene.starts()
     assert not await is_taken_for_the_reply(scene, peer, None, f"<iq type='result' id='1' from='{lookalike}'/>")
 
@@ -150,7 +150,7 @@ async def test_an_address_that_breaks_its_profile_still_answers_for_itself(autoj
 
 
 @pytest.mark.parametrize("from_", [OWN_BARE, None])
-async def test_who_does_not_know_his_address_takes_only_what_has_none(autojump_clock, scene, from_):
+async def test_a_client_that_does_not_know_its_address_takes_only_replies_without_one(autojump_clock, scene, from_):
     """S026: there is nothing to compare with."""
     scene.stream.local_jid = None
     peer = await scene.starts()

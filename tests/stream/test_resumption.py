@@ -55,7 +55,7 @@ class Attempt:
         return self.outcome
 
 
-async def test_what_is_in_flight_is_sent_again_in_its_order_before_anything_newer(autojump_clock, scene):
+async def test_stanzas_in_flight_are_sent_again_in_their_order_before_anything_newer(autojump_clock, scene):
     """S160, X01, D1: aioxmpp sends it in reverse."""
     tokens = await loses_the_link_with(scene, "a", "b", "c", "d", "e")
     tokens.append(scene.client.enqueue(message("new")))
@@ -76,7 +76,7 @@ async def test_nothing_at_all_is_sent_again_if_all_has_arrived(autojump_clock, s
     assert [token.state for token in tokens] == [ACKED, ACKED]
 
 
-async def test_what_is_sent_again_is_asked_for_even_if_nothing_new_follows(autojump_clock, scene):
+async def test_an_ack_is_asked_for_stanzas_sent_again_even_if_nothing_new_follows(autojump_clock, scene):
     await loses_the_link_with(scene, "a")
     peer = await scene.resumes(h=0)
     await hears_bodies(peer, "a")
@@ -308,7 +308,7 @@ async def test_an_answer_that_does_not_repeat_the_id_will_do(autojump_clock, sce
     assert scene.stream.running
 
 
-async def test_an_answer_that_is_none_is_a_refusal(autojump_clock, scene):
+async def test_a_malformed_answer_is_a_refusal(autojump_clock, scene):
     tokens = await loses_the_link_with(scene, "a")
     attempt = Attempt(scene)
     peer = await attempt.begin()

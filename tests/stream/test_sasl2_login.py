@@ -164,7 +164,7 @@ async def test_a_wrong_password(scene, autojump_clock):
     assert scene.memory.strength is None
 
 
-async def test_who_is_bound_to_nothing_is_not_in(scene, autojump_clock):
+async def test_a_client_without_a_bound_address_is_not_in(scene, autojump_clock):
     scene.asks(bind=True)
     asked = f"<bind xmlns='{ns.BIND2}'><tag>trioxmpp</tag></bind>"
     await scene.logs_in(BIND_OFFER, asked, success(f"<bound xmlns='{ns.BIND2}'/>", BARE), "")
@@ -233,7 +233,7 @@ async def test_a_token_that_proves_nothing_is_not_requested_after_a_login_that_w
     assert isinstance(scene.error, AuthenticationFailure)
 
 
-async def test_a_token_logs_in_and_nobody_is_asked_for_a_password(scene, autojump_clock):
+async def test_a_token_logs_in_and_the_user_is_not_asked_for_a_password(scene, autojump_clock):
     scene.has_token()
     async with scene.link() as peer:
         await peer.expects_header()
@@ -353,7 +353,7 @@ async def knows(scene) -> None:
     await scene.logs_in(fast_offer(NONE), asked, success(token("one")))
 
 
-async def test_the_second_time_nobody_waits_for_features(scene, autojump_clock):
+async def test_the_second_time_the_client_does_not_wait_for_features(scene, autojump_clock):
     await knows(scene)
     async with scene.link() as peer:
         await peer.expects_header()
@@ -364,7 +364,7 @@ async def test_the_second_time_nobody_waits_for_features(scene, autojump_clock):
     assert scene.asked == 1
 
 
-async def test_what_was_said_too_early_is_no_harm(scene, autojump_clock):
+async def test_early_features_are_no_harm(scene, autojump_clock):
     await knows(scene)
     request = f"<request-token xmlns='{ns.FAST}' mechanism='{NONE}'/>"
     async with scene.link() as peer:

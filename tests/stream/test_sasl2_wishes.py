@@ -67,7 +67,7 @@ async def test_nothing_is_asked_for_that_is_not_offered(logins, autojump_clock, 
     assert (ns.CSI in settled.begun) == (ns.CSI in offered)
 
 
-async def test_nothing_is_asked_for_that_nobody_wants(logins, autojump_clock):
+async def test_nothing_unwanted_is_asked_for(logins, autojump_clock):
     logins.asks(bind=True)
     await logins.logs_in(bind_offer(ns.CARBONS, ns.CSI, ns.SM), bind(""), bound())
     assert ns.CARBONS not in logins.results.begun
@@ -117,7 +117,7 @@ async def test_if_that_is_refused_nothing_else_is_tried(logins, autojump_clock, 
     assert logins.asked == 0
 
 
-async def test_who_wants_no_tokens_asks_for_none_and_keeps_none(logins, autojump_clock):
+async def test_a_client_that_wants_no_tokens_asks_for_none_and_keeps_none(logins, autojump_clock):
     logins.memory.wants_tokens = False
     await logins.logs_in(FAST, "", success(f"<token xmlns='{ns.FAST}' token='t' expiry='2999-01-01T00:00:00Z'/>"))
     assert logins.memory.fast_token is None

@@ -63,7 +63,7 @@ NO_REQUESTS = [message(), Presence(), ANSWER, ping().make_error(XMPPCancelError(
 
 
 @pytest.mark.parametrize("stanza", NO_REQUESTS, ids=["message", "presence", "result", "error"])
-async def test_what_needs_no_reply_is_sent_when_it_is_written(autojump_clock, scene, sends, stanza):
+async def test_a_stanza_without_a_reply_is_sent_when_it_is_written(autojump_clock, scene, sends, stanza):
     peer = await scene.starts()
     sending = sends(stanza)
     await peer.hears()
@@ -82,7 +82,7 @@ async def test_with_stream_management_it_is_sent_when_the_server_has_it(autojump
 
 
 @pytest.mark.parametrize("stanza", NO_REQUESTS, ids=["message", "presence", "result", "error"])
-async def test_what_needs_no_reply_has_none_to_call_back_with(autojump_clock, scene, stanza):
+async def test_a_stanza_without_a_reply_takes_no_callback_for_one(autojump_clock, scene, stanza):
     peer = await scene.starts()
     with pytest.raises(ValueError, match="on_reply"):
         await scene.client.send(stanza, on_reply=lambda reply: None)
@@ -115,7 +115,7 @@ async def test_a_request_returns_what_the_result_carries(autojump_clock, scene, 
         assert await sending.outcome() == Report(sky="moonlit")
 
 
-async def test_an_empty_result_is_none(autojump_clock, scene, sends):
+async def test_an_empty_result_gives_none(autojump_clock, scene, sends):
     peer = await scene.starts()
     sending = sends(ping())
     await peer.expects(ASKED)
@@ -294,7 +294,7 @@ async def test_a_request_that_is_cancelled_before_it_is_written_is_retracted(aut
 
 
 @pytest.mark.parametrize("reply", [PONG, refusal(), "<iq type='error' id='$1' from='juliet@example.test'/>"])
-async def test_a_reply_to_a_request_that_was_cancelled_harms_nobody(autojump_clock, scene, sends, reply):
+async def test_a_reply_to_a_request_that_was_cancelled_is_harmless(autojump_clock, scene, sends, reply):
     peer = await scene.starts()
     sending = sends(ping())
     await peer.expects(ASKED)

@@ -41,7 +41,7 @@ def test_a_listener_that_raises_is_logged_and_stays_connected(caplog) -> None:
 
 
 @pytest.mark.parametrize("result", [True, False, None, "x"])
-def test_what_a_listener_returns_does_not_matter(result) -> None:
+def test_the_result_of_a_listener_does_not_matter(result) -> None:
     signal: Signal[str] = Signal()
     called = []
     signal.connect(lambda event: (called.append(event), result)[1])
@@ -216,14 +216,14 @@ async def test_after_a_resumption_that_failed_the_next_start_is_a_new_session(au
     assert told == ["established", refusal.value, "established"]
 
 
-async def test_what_was_never_established_is_not_destroyed(autojump_clock, scene, told):
+async def test_a_session_that_was_never_established_is_not_destroyed(autojump_clock, scene, told):
     scene.stream.stop()
     await scene.stream.wait_stop()
     await scene.stream.aclose()
     assert not told
 
 
-async def test_who_hears_of_the_end_can_send_nothing(autojump_clock, scene):
+async def test_a_listener_of_the_end_can_send_nothing(autojump_clock, scene):
     errors = []
 
     def tries(reason):
@@ -239,7 +239,7 @@ async def test_who_hears_of_the_end_can_send_nothing(autojump_clock, scene):
     await peer.expects_nothing(1)
 
 
-async def test_who_hears_that_a_stanza_is_lost_can_send_nothing_either(autojump_clock, scene):
+async def test_a_listener_of_a_lost_stanza_can_send_nothing_either(autojump_clock, scene):
     errors = []
 
     def tries(token, state):
@@ -254,13 +254,13 @@ async def test_who_hears_that_a_stanza_is_lost_can_send_nothing_either(autojump_
     assert len(errors) == 1
 
 
-async def test_who_hears_of_a_new_session_can_send_at_once(autojump_clock, scene):
+async def test_a_listener_of_a_new_session_can_send_at_once(autojump_clock, scene):
     scene.stream.on_stream_established.connect(lambda: scene.client.enqueue(Presence()))
     peer = await scene.starts()
     await peer.expects("<presence/>")
 
 
-async def test_who_hears_of_a_failure_may_look_at_a_stream_that_has_stopped(autojump_clock, scene):
+async def test_a_listener_of_a_failure_may_look_at_a_stream_that_has_stopped(autojump_clock, scene):
     seen = []
     scene.stream.on_failure.connect(lambda cause: seen.append(scene.stream.running))
     peer = await scene.starts()

@@ -106,7 +106,7 @@ async def test_a_flood_is_counted_and_not_logged_line_by_line(autojump_clock, sc
     assert "512" in lines[-1]
 
 
-async def test_what_a_stranger_chooses_is_cut_and_cleaned_in_the_log(autojump_clock, scene, caplog):
+async def test_words_of_a_stranger_are_cut_and_cleaned_in_the_log(autojump_clock, scene, caplog):
     peer = await scene.starts(sm="sm-1")
     evil = "&#10;ERROR&#x9b;31m" + "x" * 2000
     await peer.says_raw(f"<message from='{evil}'>{DEEP}</message><x xmlns='urn:{evil}'/>{R}".encode())

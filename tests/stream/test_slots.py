@@ -263,20 +263,20 @@ def test_a_callback_may_give_its_slot_away():
 
 
 @pytest.mark.parametrize("slot", [(CHAT, BARE_OURS), (None, BARE_OURS), (CHAT, None)])
-def test_what_has_no_sender_is_from_our_account(slot):
+def test_a_stanza_without_a_sender_is_from_our_account(slot):
     theatre = Theatre()
     name = theatre.register(*slot)
     assert theatre.plays(message(None)) == [name]
 
 
-def test_without_an_address_of_ours_what_has_no_sender_is_from_nobody():
+def test_without_an_address_of_ours_a_stanza_without_a_sender_is_of_an_unknown_one():
     theatre = Theatre(local_jid=None)
     theatre.register(CHAT, JULIET)
     anyone = theatre.register(CHAT, None)
     assert theatre.plays(message(None)) == [anyone]
 
 
-def test_what_has_no_sender_is_not_from_our_full_address():
+def test_a_stanza_without_a_sender_is_not_from_our_full_address():
     theatre = Theatre()
     theatre.register(CHAT, f"{BARE_OURS}/orchard")
     assert theatre.plays(message(None)) == []
@@ -353,7 +353,7 @@ def calls(function, *args):
     return count
 
 
-async def test_what_a_stanza_costs_does_not_depend_on_how_many_subscribed_to_others():
+async def test_the_cost_of_a_stanza_does_not_depend_on_the_subscriptions_to_others():
     def friend(number):
         return f"friend{number}@example.test"
 

@@ -110,7 +110,7 @@ async def test_our_iq_requests_and_replies_count_like_all_else(autojump_clock, s
     assert scene.stream.sm_unacked_count == 0
 
 
-async def test_what_was_dropped_failed_or_aborted_is_not_counted(autojump_clock, scene, unwritable):
+async def test_stanzas_that_were_dropped_failed_or_aborted_are_not_counted(autojump_clock, scene, unwritable):
     """B240: an ack for more than the two that were written would be one too many."""
     peer = await scene.starts(sm="sm-1")
     scene.stream.app_outbound_message_filter.register(lambda stanza: None if stanza.body == "drop" else stanza)
@@ -188,7 +188,7 @@ async def test_an_ack_that_is_no_count_ends_the_stream(autojump_clock, scene, no
     assert isinstance(await scene.outcome(), StreamError)
 
 
-async def test_what_was_parsed_but_not_processed_is_not_counted(autojump_clock, scene):
+async def test_a_stanza_that_was_parsed_but_not_processed_is_not_counted(autojump_clock, scene):
     """DESIGN: the counter moves when a stanza is processed; the server sends the rest again."""
     seen: list[str | None] = []
 

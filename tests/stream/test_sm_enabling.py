@@ -51,7 +51,7 @@ class Asking:
         ({"resume": False, "max": 300}, "<enable xmlns='urn:xmpp:sm:3'/>"),
     ],
 )
-async def test_what_is_asked_for(autojump_clock, scene, wishes, request_):
+async def test_the_words_of_the_request(autojump_clock, scene, wishes, request_):
     """S144, S147, S148: a limit of 0 means: not resumable, and is not sent."""
     peer = await scene.starts()
     asking = Asking(scene, **wishes)
@@ -142,7 +142,7 @@ async def test_a_stop_before_the_answer_is_a_connection_error(autojump_clock, sc
     assert await scene.outcome() is None
 
 
-async def test_who_cancels_the_run_ends_start_sm_too(autojump_clock, scene):
+async def test_cancelling_the_run_ends_start_sm_too(autojump_clock, scene):
     """In a task that was not cancelled: it must not wait for ever."""
     async with open_peer_pair() as (xmlstream, peer), trio.open_nursery() as nursery:
         await nursery.start(scene.stream.run, xmlstream)
@@ -221,7 +221,7 @@ async def test_no_stanza_is_written_between_the_request_and_its_answer(autojump_
     await tokens[1]
 
 
-async def test_what_is_enqueued_just_before_the_request_waits_for_its_answer(autojump_clock, scene):
+async def test_a_stanza_enqueued_just_before_the_request_waits_for_its_answer(autojump_clock, scene):
     """The writer finds both at once: the stanza is not written along with the request."""
     peer = await scene.starts()
 
@@ -237,7 +237,7 @@ async def test_what_is_enqueued_just_before_the_request_waits_for_its_answer(aut
     await peer.expects("<r xmlns='urn:xmpp:sm:3'/>")
 
 
-async def test_what_is_enqueued_before_start_sm_goes_out_behind_the_request(autojump_clock, scene):
+async def test_a_stanza_enqueued_before_start_sm_goes_out_behind_the_request(autojump_clock, scene):
     """The request jumps the queue; nothing is counted by one side only."""
     peer = await scene.starts()
     token = scene.client.enqueue(message())
@@ -279,7 +279,7 @@ async def test_enabling_is_not_a_new_session(autojump_clock, scene):
 @pytest.mark.parametrize(
     "answer", [ENABLED, FAILED.format("unexpected-request"), f"{ENABLED}{ENABLED.replace('sm-1', 'sm-2')}"]
 )
-async def test_an_answer_that_nobody_asked_for_changes_nothing(autojump_clock, scene, caplog, answer):
+async def test_an_unasked_answer_changes_nothing(autojump_clock, scene, caplog, answer):
     peer = await scene.starts(sm="sm-1")
     await peer.says(answer)
     await peer.says("<r xmlns='urn:xmpp:sm:3'/>")

@@ -95,7 +95,7 @@ async def test_nothing_is_lost_of_what_came_with_the_end_of_the_negotiation(auto
         assert (await anext(inbox)).body == "Ay me!"
 
 
-async def test_who_subscribes_right_after_the_start_misses_nothing(autojump_clock, scene):
+async def test_a_task_that_subscribes_right_after_the_start_misses_nothing(autojump_clock, scene):
     xmlstream, peer = await scene.link()
     await peer.says(AY_ME)
     await scene.runs(xmlstream)
@@ -230,7 +230,7 @@ async def test_stop_after_the_failure_does_not_hide_it(autojump_clock, scene):
     assert isinstance(await scene.outcome(), ConnectionError)
 
 
-async def test_what_breaks_after_stop_is_no_failure(autojump_clock, scene):
+async def test_a_break_after_stop_is_not_a_failure(autojump_clock, scene):
     failures = []
     scene.stream.on_failure.connect(failures.append)
     peer = await scene.starts()
@@ -240,7 +240,7 @@ async def test_what_breaks_after_stop_is_no_failure(autojump_clock, scene):
     assert not failures
 
 
-async def test_what_a_filter_raises_after_it_called_stop_is_no_failure(autojump_clock, scene):
+async def test_an_error_of_a_filter_after_it_called_stop_is_not_a_failure(autojump_clock, scene):
     failures = []
     scene.stream.on_failure.connect(failures.append)
 
@@ -301,7 +301,7 @@ async def test_without_stream_management_stop_settles_everything(autojump_clock,
         pass  # the key is free again
 
 
-async def test_what_cannot_be_resumed_is_destroyed_though_it_is_managed(autojump_clock, scene):
+async def test_a_session_that_cannot_be_resumed_is_destroyed_though_it_is_managed(autojump_clock, scene):
     reasons = []
     scene.stream.on_stream_destroyed.connect(reasons.append)
     peer = await scene.starts(sm="sm-1", resumable=False)
@@ -356,7 +356,7 @@ async def test_a_resumable_session_survives_stop(autojump_clock, scene):
     assert not told
 
 
-async def test_what_was_not_processed_when_the_stream_was_stopped_is_neither_delivered_nor_counted(
+async def test_a_stanza_not_processed_when_the_stream_was_stopped_is_neither_delivered_nor_counted(
     autojump_clock, scene
 ):
     seen = []
@@ -431,7 +431,7 @@ async def test_cancelling_the_run_is_stopping_it(autojump_clock, scene):
     await peer.expects_end()  # something was just being written, so nothing can follow it
 
 
-async def test_what_the_run_raises_comes_out_bare(autojump_clock, scene):
+async def test_an_error_of_the_run_comes_out_bare(autojump_clock, scene):
     xmlstream, peer = await scene.link()
     peer.reset()
     with pytest.raises(ConnectionError):

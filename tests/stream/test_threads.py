@@ -181,7 +181,7 @@ def test_whatever_is_async_is_refused_where_nothing_awaits_it() -> None:
 
 
 @pytest.mark.parametrize("how", ["error", "cancelled"])
-async def test_what_is_queued_is_written_though_an_error_leaves_the_block(autojump_clock, nursery, how):
+async def test_queued_stanzas_are_written_though_an_error_leaves_the_block(autojump_clock, nursery, how):
     """F24: the two seconds that are promised are used."""
     async with open_peer_pair(capacity=1000) as (xmlstream, peer):
         stream = StanzaStream("romeo@example.test", liveness=Liveness(None, None))

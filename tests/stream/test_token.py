@@ -175,7 +175,7 @@ async def test_cancelling_who_awaits_a_stanza_in_flight_changes_nothing(autojump
     assert token.state is ACKED
 
 
-async def test_cancelling_one_of_several_who_await_surprises_nobody(autojump_clock, scene):
+async def test_cancelling_one_of_several_tasks_that_await_does_not_touch_the_others(autojump_clock, scene):
     """X14: aioxmpp aborts the stanza for all of them, and who was not cancelled gets a RuntimeError."""
     await suspended(scene)
     token, outcomes = scene.client.enqueue(message()), []
@@ -201,7 +201,7 @@ async def test_cancelling_all_who_await_retracts_the_stanza(autojump_clock, scen
     assert token.state is StanzaState.ABORTED
 
 
-async def test_wait_is_for_who_only_looks_and_cancelling_it_does_not_touch_the_stanza(autojump_clock, scene):
+async def test_wait_is_for_tasks_that_only_look_and_cancelling_it_does_not_touch_the_stanza(autojump_clock, scene):
     await suspended(scene)
     token = scene.client.enqueue(message())
     with trio.move_on_after(1):
@@ -246,7 +246,7 @@ async def test_on_state_change_gets_the_token_when_its_state_is_set_already(auto
     assert seen == [(SENT, SENT), (ACKED, ACKED)]
 
 
-async def test_an_on_state_change_that_raises_harms_nobody(autojump_clock, scene, caplog):
+async def test_an_on_state_change_that_raises_is_harmless(autojump_clock, scene, caplog):
     """X06: in aioxmpp it kills the stream, and what was sent ends as DISCONNECTED."""
 
     def fail(token: StanzaToken, state: StanzaState) -> None:

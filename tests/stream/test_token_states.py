@@ -99,7 +99,7 @@ async def test_the_ways_to_disconnected(autojump_clock, scene, way):
         await token
 
 
-async def test_what_went_out_in_one_piece_that_was_cut_is_not_said_to_be_lost(autojump_clock, scene):
+async def test_stanzas_of_one_piece_that_was_cut_are_not_said_to_be_lost(autojump_clock, scene):
     """The peer has the first as a whole. To send that again, because we say that it was not sent, would double it."""
     peer = await scene.starts(capacity=150)
     tokens = [scene.client.enqueue(message(body * 60)) for body in "abc"]

@@ -70,7 +70,7 @@ def test_the_mechanism_and_the_condition_of_a_failure_are_shown() -> None:
 
 
 @pytest.mark.parametrize("broken", [b"<a", b"<password>secret", b"\xff<a/>", b"<a/><b"])
-def test_what_is_no_element_is_shown_by_its_length(broken) -> None:
+def test_data_that_is_not_an_element_is_shown_by_its_length(broken) -> None:
     seen: list[str] = []
     Tracer(lambda direction, text: seen.append(text)).sent([broken])
     assert seen == [f"[{len(broken)} octets that cannot be shown]"]

@@ -108,7 +108,7 @@ async def test_the_arithmetic_is_left_to_a_thread(logins, autojump_clock):
 
 
 @pytest.mark.parametrize("mechanism", ["SCRAM-SHA-1", "PLAIN", "SCRAM-SHA-256-PLUS", "SCRAM-SHA-512-PLUS"])
-async def test_nobody_asks_for_it_where_it_is_no_use_or_no_good(logins, autojump_clock, mechanism):
+async def test_the_client_does_not_ask_for_it_where_it_is_useless_or_harmful(logins, autojump_clock, mechanism):
     """Where somebody in between would get the key, or where the server has that one, or a better one."""
     async with logins.link(Bound if "PLUS" in mechanism else None) as peer:
         last_words = await proves(peer, logins, mechanism=mechanism, asked=False)
@@ -116,7 +116,7 @@ async def test_nobody_asks_for_it_where_it_is_no_use_or_no_good(logins, autojump
     assert logins.features.bind
 
 
-async def test_nobody_asks_for_it_who_logs_in_by_a_token(logins, autojump_clock):
+async def test_a_client_that_logs_in_by_a_token_does_not_ask_for_it(logins, autojump_clock):
     """There may be no password to be had; nobody is asked for one for that."""
     logins.has_token()
     fast = f"<fast xmlns='{ns.FAST}'><mechanism>{logins.NONE}</mechanism></fast>"
@@ -142,7 +142,7 @@ async def test_a_server_that_wants_it_again_and_again(logins, autojump_clock):
     assert logins.memory.strength is None
 
 
-async def test_a_server_that_wants_what_nobody_knows(logins, autojump_clock):
+async def test_a_server_that_wants_an_unknown_task(logins, autojump_clock):
     async with logins.link(Bound) as peer:
         more = "<tasks><task>TOTP-EXAMPLE</task></tasks><text>This account requires 2FA</text>"
         await peer.says(said("continue", await proves(peer, logins) + more))
@@ -151,7 +151,7 @@ async def test_a_server_that_wants_what_nobody_knows(logins, autojump_clock):
     assert str(logins.error).endswith("TOTP-EXAMPLE (This account requires 2FA)")
 
 
-async def test_somebody_who_does_not_know_the_password_gets_no_key(logins, autojump_clock):
+async def test_a_server_that_does_not_know_the_password_gets_no_key(logins, autojump_clock):
     async with logins.link(Bound) as peer:
         await proves(peer, logins)
         forged = f"<additional-data>{base64.b64encode(b'v=' + base64.b64encode(bytes(20))).decode()}</additional-data>"

@@ -6,7 +6,7 @@ from trioxmpp.stream.inbound.dispatch import UnclaimedStanzas
 from trioxmpp.stream.inbound.inbox import DEFAULT_CAPACITY
 
 
-def test_what_waits_is_offered_in_order_until_somebody_wants_it() -> None:
+def test_messages_that_wait_are_offered_in_order_until_a_consumer_wants_them() -> None:
     waiting: UnclaimedStanzas[int] = UnclaimedStanzas()
     for n in range(6):
         waiting.add(n, None)
@@ -24,7 +24,7 @@ def test_what_waits_is_offered_in_order_until_somebody_wants_it() -> None:
     assert wanted == [0, 2, 4, 1, 3, 5]
 
 
-def test_what_arrives_while_it_is_handed_out_comes_behind() -> None:
+def test_a_message_that_arrives_while_others_are_handed_out_comes_behind() -> None:
     waiting: UnclaimedStanzas[int] = UnclaimedStanzas()
     waiting.add(0, None)
     got = []
@@ -40,7 +40,7 @@ def test_what_arrives_while_it_is_handed_out_comes_behind() -> None:
     assert got == [0, 0, 1, 0]
 
 
-def test_nobody_makes_them_wait_without_end(caplog) -> None:
+def test_they_never_wait_without_end(caplog) -> None:
     waiting: UnclaimedStanzas[int] = UnclaimedStanzas()
     for n in range(DEFAULT_CAPACITY + 5):
         waiting.add(n, None)
@@ -50,7 +50,7 @@ def test_nobody_makes_them_wait_without_end(caplog) -> None:
     assert "nothing is subscribed" in caplog.text
 
 
-def test_what_was_let_go_is_gone() -> None:
+def test_a_released_message_is_gone() -> None:
     waiting: UnclaimedStanzas[int] = UnclaimedStanzas()
     waiting.add(0, None)
     waiting.drop()

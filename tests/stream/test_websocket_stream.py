@@ -263,7 +263,7 @@ async def test_a_stream_error_of_the_server_is_read(autojump_clock):
         assert error.value.condition is StreamCondition.CONFLICT
 
 
-async def test_what_is_no_xmpp_ends_the_stream_but_not_the_client(autojump_clock):
+async def test_octets_that_are_not_xmpp_end_the_stream_but_not_the_client(autojump_clock):
     async with open_server() as server, connected(server) as romeo:
         server.sessions[JID].link.inject(b"<message><body></message>")
         await server.until(lambda: server.link_count == 2 and JID in server.sessions)

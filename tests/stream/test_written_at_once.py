@@ -77,7 +77,7 @@ async def test_a_request_on_an_idle_link_is_written_in_the_turn_of_its_caller(au
     assert writes == ["at once", "at once"]
 
 
-async def test_what_is_enqueued_without_waiting_can_still_be_retracted(autojump_clock, scene):
+async def test_a_stanza_enqueued_without_waiting_can_still_be_retracted(autojump_clock, scene):
     peer, writes = await idle(scene)
     scene.client.enqueue(message("one")).abort()
     scene.client.enqueue(message("two"))
@@ -94,7 +94,7 @@ async def test_of_a_burst_the_first_is_written_at_once_and_the_others_together(a
     await expects(peer, written(), R, *[written()] * 19, R)
 
 
-async def test_what_has_no_room_is_written_before_all_else(autojump_clock, scene, background):
+async def test_octets_without_room_are_written_before_all_else(autojump_clock, scene, background):
     for capacity in (1, 5, 40, 90, 200):
         another = scene.another()
         peer, writes = await idle(another, capacity)
@@ -131,7 +131,7 @@ async def test_in_a_scope_that_is_cancelled_nothing_is_written(autojump_clock, s
     await hears_bodies(peer, "first")
 
 
-async def test_what_a_filter_enqueues_meanwhile_is_written_as_well(autojump_clock, scene, sends):
+async def test_a_stanza_that_a_filter_enqueues_meanwhile_is_written_as_well(autojump_clock, scene, sends):
     peer, _ = await idle(scene)
     enqueued = []
 

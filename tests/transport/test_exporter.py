@@ -219,7 +219,7 @@ async def test_a_client_certificate(tmp_path, cafile):
         assert ("email", "romeo@example.test") in server.getpeercert()["subjectAltName"]
 
 
-def test_files_that_are_none(tmp_path, cafile):
+def test_files_that_do_not_hold_a_certificate(tmp_path, cafile):
     nonsense = tmp_path / "nonsense"
     nonsense.write_text("nonsense")
     with pytest.raises(FileNotFoundError):

@@ -41,7 +41,7 @@ async def under_tls(contexts, capacity: float) -> tuple[StreamTransport, trio.SS
 
 
 @pytest.mark.parametrize("secure", [False, True])
-async def test_what_is_written_in_any_way_arrives_in_order(autojump_clock, contexts, secure):
+async def test_octets_written_in_any_way_arrive_in_order(autojump_clock, contexts, secure):
     for seed in range(10):
         draw = random.Random(seed)
         capacity = draw.choice([1, 7, 100, 5000])
