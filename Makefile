@@ -51,8 +51,13 @@ async: $(VENV)/.installed-dev
 	  --startable-in-context-manager=run,resume,serve,live,listen,watch,_accept
 	@grep -rlE --include='*.py' '$(ASYNC_WORDS)' tests | $(ASYNC) --disable=$(ASYNC_OFF),$(ASYNC_OFF_IN_TESTS)
 
+# Two checkers; and every type that the library shows is written down, so that other checkers need not guess. pyright
+# looks for the package in the Python that it finds first.
 types: $(VENV)/.installed-dev
 	$(RUN) -m mypy
+	$(RUN) -m pyright --pythonpath $(RUN) trioxmpp
+	@echo "pyright --verifytypes trioxmpp" && export PATH="$(abspath $(VENV))/bin:$$PATH" && \
+	  found=$$(pyright --ignoreexternal --verifytypes trioxmpp) || { echo "$$found" | grep -A 1 'error:'; exit 1; }
 
 floors: $(VENV)/.installed-dev
 	$(RUN) -m pytest -q tests/test_floors.py tests/test_private_names.py tests/test_english.py tests/test_repository.py

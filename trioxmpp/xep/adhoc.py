@@ -78,7 +78,7 @@ class RemoteCommand:
     def __init__(self, client: Client, responder: JID, node: str, timeout: float | None) -> None:
         self.responder = responder
         self.node = node
-        self.status = Status.EXECUTING
+        self.status: Status = Status.EXECUTING
         self.form: Form | None = None
         self.result: Form | None = None
         self.link: OutOfBand | None = None

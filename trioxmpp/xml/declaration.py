@@ -75,10 +75,10 @@ class Declaration:
     def __init__(
         self, cls: type[Any], tag: str, fixed: dict[str, str], fields: dict[str, tuple[Field, Any, Scope]]
     ) -> None:
-        self.cls = cls
-        self.tag = tag
-        self.fixed = fixed
-        self.fields = fields
+        self.cls: type[Any] = cls
+        self.tag: str = tag
+        self.fixed: dict[str, str] = fixed
+        self.fields: dict[str, tuple[Field, Any, Scope]] = fields
         self.is_plain = self.has_own_init = False
         #: The names of fields whose values are objects of handwritten classes, which are compared as XML.
         self.handwritten: frozenset[str] = frozenset()

@@ -131,18 +131,18 @@ class Field:
         is_shown: bool = True,
         is_hashed: bool = True,
     ) -> None:
-        self.kind = kind
-        self.name = name
-        self.ns = ns
-        self.inside = inside
-        self.default = default
-        self.factory = factory
-        self.codec = codec
-        self.cls = cls
-        self.validate = None if validate is None else _raising(validate)
-        self.is_lenient = is_lenient or (codec is not None and codec.strict is not None)
-        self.is_shown = is_shown
-        self.is_hashed = is_hashed
+        self.kind: Kind = kind
+        self.name: str | None = name
+        self.ns: str | None = ns
+        self.inside: str | None = inside
+        self.default: Any = default
+        self.factory: Callable[[], Any] | None = factory
+        self.codec: Codec[Any] | None = codec
+        self.cls: type[Any] | None = cls
+        self.validate: Callable[[Any], object] | None = None if validate is None else _raising(validate)
+        self.is_lenient: bool = is_lenient or (codec is not None and codec.strict is not None)
+        self.is_shown: bool = is_shown
+        self.is_hashed: bool = is_hashed
 
     def xml_name(self, field: str) -> str:
         """Return what the field called `field` is called in XML."""

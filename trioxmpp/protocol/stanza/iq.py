@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+import enum
+from typing import Any, ClassVar, Self
 
 from ... import xml
 from ...errors import ElementError, XMPPError
@@ -27,8 +28,8 @@ class IQ(Stanza):
     """
 
     __slots__ = ("type",)
-    NAME = "iq"
-    TYPES = IQType
+    NAME: ClassVar[str] = "iq"
+    TYPES: ClassVar[type[enum.Enum]] = IQType
     type: IQType
 
     def __init__(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from ... import xml
 from ...errors import XMPPError
@@ -31,8 +32,8 @@ class Message(Stanza):
     """
 
     __slots__ = ("_bodies", "_parent_thread", "_subjects", "_thread", "type")
-    NAME = "message"
-    TYPES = MessageType
+    NAME: ClassVar[str] = "message"
+    TYPES: ClassVar[type[enum.Enum]] = MessageType
     type: MessageType
 
     def __init__(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import enum
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from ... import xml
 from ...errors import ElementError, XMPPError
@@ -32,8 +33,8 @@ class Presence(Stanza):
     """
 
     __slots__ = ("_priority", "_show", "_statuses", "type")
-    NAME = "presence"
-    TYPES = PresenceType
+    NAME: ClassVar[str] = "presence"
+    TYPES: ClassVar[type[enum.Enum]] = PresenceType
     type: PresenceType
 
     def __init__(

@@ -73,7 +73,7 @@ class UnclaimedStanzas(Generic[T]):
         self._stanzas: deque[tuple[T, int, Receipt | None]] = deque()
         self._octets = 0
         self._lost = 0
-        self.offered = 0
+        self.offered: int = 0
         """The octets of the stanza that `redispatch` offers."""
 
     def __len__(self) -> int:

@@ -33,7 +33,7 @@ class Turns:
         """The queues that are filling."""
         self._stuck: dict[Sized, int] = {}
         """The queues whose consumer took nothing when it had its turns, and their lengths then."""
-        self.urgent = False
+        self.urgent: bool = False
         """Whether a queue is full."""
 
     def wanted(self, queue: Sized, *, full: bool = False) -> None:
