@@ -1,16 +1,18 @@
 # Every target works on a fresh machine with git, make and Python 3.11 or newer: what it needs goes into .venv first.
+# Another Python has a virtual environment of its own: `make test PYTHON=python3.13` uses .venv-python3.13.
 
 PYTHON ?= python3
+PYTHONS ?=
 SERVER ?=
 BENCH ?=
 FUZZ_SECONDS ?= 600
 SOAK_SECONDS ?= 600
 XDIST ?=
-VENV := .venv
+VENV ?= .venv$(if $(filter-out python3,$(PYTHON)),-$(notdir $(PYTHON)))
 RUN := $(VENV)/bin/python
 
 .PHONY: all demo test check ruff async types floors items coverage proof fuzz mutants chaos soak bench bench-scale
-.PHONY: bench-profile docs servers servers-newer test-newer servers-table clean
+.PHONY: bench-profile docs servers servers-newer test-newer servers-table pythons-newer test-pythons clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -29,6 +31,11 @@ test: $(VENV)/.installed-dev
 test-newer: $(VENV)/.installed-dev servers-newer
 	@tests/e2e/install.sh --try
 	TRIOXMPP_SERVERS=build/servers $(RUN) -m pytest tests/e2e
+
+# The unit tests on every Python that is here, one of each minor version, and their table in README.md. Newer ones are
+# unpacked from Debian's suites. `make test-pythons PYTHONS='3.14 /usr/local/bin/python3.12'` has these only.
+test-pythons: $(RUN) pythons-newer
+	$(RUN) -m tests.pythons $(if $(XDIST),--pytest "$(XDIST)") $(PYTHONS)
 
 # What a machine can say about the code without running it.
 check: ruff async types floors
@@ -120,6 +127,10 @@ servers:
 servers-newer:
 	tests/e2e/newer.sh
 
+# Pythons from newer suites of Debian, unpacked into build/pythons, each with the OpenSSL of its suite.
+pythons-newer:
+	tests/pythons/newer.sh
+
 # The table in docs/servers.md, each cell by a test that ran just now.
 servers-table: $(VENV)/.installed-dev servers-newer
 	@tests/e2e/install.sh
@@ -127,7 +138,7 @@ servers-table: $(VENV)/.installed-dev servers-newer
 	$(RUN) -m tests.e2e.table build/servers.json
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*
+	rm -rf .venv .venv-* $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*
 
 $(VENV)/.installed-%: pyproject.toml | $(RUN)
 	@echo "installing what 'make $*' needs into $(VENV)"
