@@ -12,7 +12,7 @@ from ..errors import SessionLost, StanzaCondition, XMPPCancelError
 from ..jid import JID
 from ..protocol.elements.version import Version
 from ..protocol.sasl import Credentials
-from ..protocol.stanza import IQ, Get, IQType, Message, Presence, Set
+from ..protocol.stanza import IQ, Get, IQType, Message, MessageType, Presence, PresenceType, Question, Set
 from ..stream.ids import new_id
 from ..stream.inbound.dispatch import Dispatcher
 from ..stream.inbound.inbox import DEFAULT_CAPACITY, Subscription
@@ -57,8 +57,8 @@ class Client:
         notebook: Notebook | None = None,
     ) -> None:
         self.stream = stream
-        self.messages: Dispatcher[Message] = stream.messages
-        self.presences: Dispatcher[Presence] = stream.presences
+        self.messages: Dispatcher[Message, MessageType] = stream.messages
+        self.presences: Dispatcher[Presence, PresenceType] = stream.presences
         self.on_message: Signal[Message] = stream.on_message_received
         self.on_presence: Signal[Presence] = stream.on_presence_received
         self.on_event: Signal[Event] = Signal() if events is None else events
@@ -185,7 +185,7 @@ class Client:
 
         Raises as `send` does, and may be cancelled as that.
         """
-        iq = IQ(type=payload.IQ_TYPE, to=to, from_=self.stream.core.router.domain, payload=payload)
+        iq = IQ.request(payload, to=to, from_=self.stream.core.router.domain)
         return cast(R, await self.send(iq, timeout=timeout))
 
     async def drain(self) -> None:
@@ -396,7 +396,7 @@ class Client:
 
     def answer(
         self,
-        payload_cls: type[Get[R]] | type[Set[R]],
+        payload_cls: type[Question[R]],
         handler: Callable[[IQ], R | Awaitable[R]],
         *,
         from_: Callable[[JID], bool] | None = None,

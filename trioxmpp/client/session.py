@@ -167,7 +167,7 @@ class Session:
 
         Raises as `send` does, and may be cancelled as that.
         """
-        iq = IQ(type=payload.IQ_TYPE, to=to, from_=self._core.router.domain, payload=payload)
+        iq = IQ.request(payload, to=to, from_=self._core.router.domain)
         return cast(R, await self.send(iq, timeout=timeout))
 
     async def _send_request(
@@ -217,7 +217,7 @@ class Session:
 
         Stanzas that are enqueued from now on are sent behind it. A session that ends answers nothing.
         """
-        iq = IQ(type=payload.IQ_TYPE, payload=payload, id=new_id())
+        iq = IQ.request(payload, id=new_id())
         self._check(iq)
         self._state.replies.expect(None, cast(str, iq.id), self._core.router.local_jid, on_reply)
         return self._state.enqueue(iq)

@@ -14,7 +14,7 @@ import trio
 from .. import xml
 from ..jid import JID
 from ..protocol.sm import Enabled, StreamManagement
-from ..protocol.stanza import IQType, Message, Presence
+from ..protocol.stanza import IQType, Message, MessageType, Presence, PresenceType
 from .core import StreamCore
 from .filters import AppFilter, Filter
 from .inbound.dispatch import Dispatcher
@@ -81,8 +81,8 @@ class StanzaStream:
         self.on_stream_destroyed: Signal[Exception] = core.on_stream_destroyed
         self.on_message_received: Signal[Message] = router.on_message_received
         self.on_presence_received: Signal[Presence] = router.on_presence_received
-        self.messages: Dispatcher[Message] = router.messages
-        self.presences: Dispatcher[Presence] = router.presences
+        self.messages: Dispatcher[Message, MessageType] = router.messages
+        self.presences: Dispatcher[Presence, PresenceType] = router.presences
         self.service_inbound_message_filter: Filter[Message] = router.service_inbound_message_filter
         self.service_inbound_presence_filter: Filter[Presence] = router.service_inbound_presence_filter
         self.service_outbound_message_filter: Filter[Message] = router.service_outbound_message_filter

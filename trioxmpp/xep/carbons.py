@@ -128,4 +128,4 @@ async def open_carbons(client: Client, *, capacity: float = 10_000) -> AsyncIter
 
 
 def _disable() -> IQ:
-    return IQ(type=Disable.IQ_TYPE, payload=Disable())
+    return IQ.request(Disable())

@@ -48,7 +48,7 @@ class Message(Stanza):
         from_: JID | str | None = None,
         id: str | None = None,
         lang: str | None = None,
-        payloads: Iterable[Any] = (),
+        payloads: Iterable[xml.Declared | xml.Element] = (),
         error: XMPPError | None = None,
     ) -> None:
         Stanza.__init__(self, to, from_, id, lang, payloads, error)
@@ -113,7 +113,7 @@ class Message(Stanza):
         body: str | Mapping[str, str] | None = None,
         *,
         from_: JID | str | None = None,
-        payloads: Iterable[Any] = (),
+        payloads: Iterable[xml.Declared | xml.Element] = (),
     ) -> Message:
         """Return a message of the same type and thread to the sender of this one; to the room, for a groupchat message.
 

@@ -48,7 +48,7 @@ class Presence(Stanza):
         from_: JID | str | None = None,
         id: str | None = None,
         lang: str | None = None,
-        payloads: Iterable[Any] = (),
+        payloads: Iterable[xml.Declared | xml.Element] = (),
         error: XMPPError | None = None,
     ) -> None:
         Stanza.__init__(self, to, from_, id, lang, payloads, error)

@@ -49,8 +49,10 @@ class Router:
         self._octets = 0  # of the stanza that is being routed
         turns = self.turns
         self.requests: RequestHandlers = RequestHandlers(turns, logger)
-        self.messages: Dispatcher[Message] = Dispatcher(MessageType, self._get_local_jid, turns, logger=logger)
-        self.presences: Dispatcher[Presence] = Dispatcher(
+        self.messages: Dispatcher[Message, MessageType] = Dispatcher(
+            MessageType, self._get_local_jid, turns, logger=logger
+        )
+        self.presences: Dispatcher[Presence, PresenceType] = Dispatcher(
             PresenceType, self._get_local_jid, turns, any_type=False, logger=logger
         )
         self.on_message_received: Signal[Message] = Signal(turns=turns, weigh=self._weigh, logger=logger)

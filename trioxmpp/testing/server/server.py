@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import ssl
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import trio
 
 from ... import xml
 from ...errors import StreamCondition, StreamError
 from ...jid import JID
-from ...protocol.stanza import IQ, Message, Presence
+from ...protocol.stanza import IQ, Message, Presence, Question
 from ...transport.base import Transport
 from ...transport.endpoint import Endpoint
 from ...transport.tcp import StreamTransport
@@ -41,6 +41,8 @@ from .sessions import Sessions
 from .upload import Upload
 
 __all__ = ["Accepted", "Server"]
+
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,12 @@ class Server:
 
     # --- the door for services
 
-    def answer(self, payload_cls: type[Any], function: Callable[[IQ], Any], at: tuple[At, ...] = EVERYWHERE) -> None:
+    def answer(
+        self,
+        payload_cls: type[Question[R]],
+        function: Callable[[IQ], R | Awaitable[R]],
+        at: tuple[At, ...] = EVERYWHERE,
+    ) -> None:
         """Have `function` answer requests with a payload of this class, which no client gets any more.
 
             server.answer(Query, lambda iq: Report(celsius=iq.payload.place == "Ulm" and 18 or 20))
