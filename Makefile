@@ -1,16 +1,18 @@
 # Every target works on a fresh machine with git, make and Python 3.11 or newer: what it needs goes into .venv first.
+# Another Python has a virtual environment of its own: `make test PYTHON=python3.13` uses .venv-python3.13.
 
 PYTHON ?= python3
+PYTHONS ?=
 SERVER ?=
 BENCH ?=
 FUZZ_SECONDS ?= 600
 SOAK_SECONDS ?= 600
 XDIST ?=
-VENV := .venv
+VENV ?= .venv$(if $(filter-out python3,$(PYTHON)),-$(notdir $(PYTHON)))
 RUN := $(VENV)/bin/python
 
 .PHONY: all demo test check ruff async types floors items coverage proof fuzz mutants chaos soak bench bench-scale
-.PHONY: bench-profile docs servers servers-newer test-newer servers-table clean
+.PHONY: bench-profile docs servers servers-newer test-newer servers-table pythons-newer test-pythons clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -29,6 +31,11 @@ test: $(VENV)/.installed-dev
 test-newer: $(VENV)/.installed-dev servers-newer
 	@tests/e2e/install.sh --try
 	TRIOXMPP_SERVERS=build/servers $(RUN) -m pytest tests/e2e
+
+# The unit tests on every Python that is here, one of each minor version, and their table in README.md. Newer ones are
+# unpacked from Debian's suites. `make test-pythons PYTHONS='3.14 /usr/local/bin/python3.12'` has these only.
+test-pythons: $(RUN) pythons-newer
+	$(RUN) -m tests.pythons $(if $(XDIST),--pytest "$(XDIST)") $(PYTHONS)
 
 # What a machine can say about the code without running it.
 check: ruff async types floors
@@ -52,8 +59,13 @@ async: $(VENV)/.installed-dev
 	  --startable-in-context-manager=run,resume,serve,live,listen,watch,_accept
 	@grep -rlE --include='*.py' '$(ASYNC_WORDS)' tests | $(ASYNC) --enable=$(ASYNC_IN_TESTS)
 
+# Two checkers; and every type that the library shows is written down, so that other checkers need not guess. pyright
+# looks for the package in the Python that it finds first.
 types: $(VENV)/.installed-dev
 	$(RUN) -m mypy
+	$(RUN) -m pyright --pythonpath $(RUN) trioxmpp
+	@echo "pyright --verifytypes trioxmpp" && export PATH="$(abspath $(VENV))/bin:$$PATH" && \
+	  found=$$(pyright --ignoreexternal --verifytypes trioxmpp) || { echo "$$found" | grep -A 1 'error:'; exit 1; }
 
 floors: $(VENV)/.installed-dev
 	$(RUN) -m pytest -q tests/test_floors.py tests/test_private_names.py tests/test_english.py tests/test_repository.py
@@ -116,6 +128,10 @@ servers:
 servers-newer:
 	tests/e2e/newer.sh
 
+# Pythons from newer suites of Debian, unpacked into build/pythons, each with the OpenSSL of its suite.
+pythons-newer:
+	tests/pythons/newer.sh
+
 # The table in docs/servers.md, each cell by a test that ran just now.
 servers-table: $(VENV)/.installed-dev servers-newer
 	@tests/e2e/install.sh
@@ -123,7 +139,7 @@ servers-table: $(VENV)/.installed-dev servers-newer
 	$(RUN) -m tests.e2e.table build/servers.json
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*
+	rm -rf .venv .venv-* $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*
 
 $(VENV)/.installed-%: pyproject.toml | $(RUN)
 	@echo "installing what 'make $*' needs into $(VENV)"

@@ -12,6 +12,7 @@ from .client.connect import connect, serve
 from .client.events import Destroyed, Established, Event, Resumed, Suspended, Trouble
 from .client.journal.durable import DurableMessage
 from .client.journal.journal import Restored
+from .client.options import ConnectOptions
 from .client.policy import ReconnectPolicy, SMPolicy
 from .client.session import Session
 from .client.steps import Step
@@ -73,6 +74,7 @@ __all__ = [
     "Client",
     "Component",
     "ConnectError",
+    "ConnectOptions",
     "Credentials",
     "Destroyed",
     "DestructionRequested",

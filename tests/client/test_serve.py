@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import pytest
 import trio
 import trio.testing
@@ -110,3 +112,11 @@ async def test_an_error_of_another_task_ends_it_in_peace(autojump_clock, road):
     assert [type(exc) for exc in caught.value.exceptions] == [ValueError]
     await trio.testing.wait_all_tasks_blocked()
     assert not road.server.sessions
+
+
+def test_the_options_of_serve_are_those_of_connect() -> None:
+    takes = inspect.signature(trioxmpp.connect).parameters
+    options = {name: each.annotation for name, each in takes.items() if each.kind is each.KEYWORD_ONLY}
+    declared = inspect.get_annotations(trioxmpp.ConnectOptions)
+    assert {name: each.__forward_arg__ for name, each in declared.items()} == options
+    assert trioxmpp.ConnectOptions.__required_keys__ == frozenset()

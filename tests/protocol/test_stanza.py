@@ -9,12 +9,14 @@ from trioxmpp.errors import ErroneousStanza, StanzaCondition, XMPPWaitError
 from trioxmpp.protocol import ns
 from trioxmpp.protocol.stanza import (
     IQ,
+    Get,
     IQType,
     Message,
     MessageType,
     Presence,
     PresenceShow,
     PresenceType,
+    Set,
     parse_stanza,
 )
 
@@ -95,6 +97,33 @@ def test_types_of_presences(kind: PresenceType) -> None:
 def test_types_of_iqs(kind: IQType) -> None:
     child = "<error type='cancel'/>" if kind is IQType.ERROR else "<a xmlns='urn:a'/>"
     assert iq(f"<iq type='{kind.value}' id='1'>{child}</iq>").type is kind
+
+
+def test_a_request_is_of_the_type_that_its_payload_says() -> None:
+    @xml.element("urn:example", "get")
+    class Asked(Get[None]):
+        pass
+
+    @xml.element("urn:example", "set")
+    class Told(Set[None]):
+        pass
+
+    @xml.element("urn:example", "answer")
+    class Answer:
+        pass
+
+    iq = IQ.request(Asked(), to="station@example.org", from_="romeo@example.net", id="1")
+    assert (iq.type, iq.payload, str(iq.to), str(iq.from_), iq.id) == (
+        IQType.GET,
+        Asked(),
+        "station@example.org",
+        "romeo@example.net",
+        "1",
+    )
+    assert IQ.request(Told()).type is IQType.SET
+    for payload in (Answer(), "weather"):
+        with pytest.raises(TypeError, match="derives neither from Get"):
+            IQ.request(payload)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("kind", IQType)

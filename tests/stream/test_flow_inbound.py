@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import time
 
 import pytest
 import trio
@@ -15,6 +16,7 @@ from trioxmpp.protocol import ns
 from trioxmpp.protocol.elements.ping import Ping
 from trioxmpp.stream.inbound.handled import LIMIT, UNTAKEN
 from trioxmpp.stream.inbound.inbox import DEFAULT_CAPACITY, Inbox
+from trioxmpp.stream.inbound.turns import GIVEN_SECONDS
 from trioxmpp.testing import open_peer_pair
 
 ALIVE = "<iq type='get' id='alive' from='example.test'><ping xmlns='urn:xmpp:ping'/></iq>"
@@ -49,6 +51,28 @@ async def test_an_echo_loop_keeps_up_with_any_burst(autojump_clock, scene, manag
     await peer.says_raw(flood(count))
     await done.wait()
     assert echoed == [str(n) for n in range(count)]
+
+
+async def test_a_process_that_stands_still_for_a_moment_loses_no_consumer(autojump_clock, scene):
+    """The seconds that the reader waits for may all pass while the system runs something else."""
+    peer, count, got = await scene.starts(), 1_000, []
+
+    async def consume(*, task_status):
+        async with scene.client.messages.subscribe(MessageType.CHAT, capacity=1) as inbox:
+            task_status.started()
+            async for message in inbox:
+                got.append(message.id)
+                await trio.lowlevel.checkpoint()  # the next message arrives
+                if len(got) in (300, 700):
+                    time.sleep(GIVEN_SECONDS)  # noqa: ASYNC251 - the system stops the whole process
+                await trio.lowlevel.checkpoint()
+                if len(got) == count:
+                    break
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(consume)
+        await peer.says_raw(flood(count))
+    assert got == [str(n) for n in range(count)]
 
 
 async def test_a_loop_that_awaits_each_send_keeps_up_with_a_burst(autojump_clock, scene):

@@ -1,4 +1,4 @@
-"""That mypy and pyright know what a declaration means."""
+"""mypy and pyright know what a declaration means, and find the mistakes of a newcomer."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
-SAMPLES = [Path(__file__).parent / name for name in ("declared.py", "declared_forms.py")]
+SAMPLES = [Path(__file__).parent / name for name in ("declared.py", "declared_forms.py", "newcomer.py")]
 EXPECTED = re.compile(r"# (?:is: (?P<type>.+)|(?P<wrong>wrong))$")
 
 # The number of a line, and the type that was revealed there, or "wrong".
@@ -36,35 +36,42 @@ def run(*command: str, cwd: Path = ROOT) -> str:
     return ran.stdout
 
 
-def mypy(sample: Path, cache: Path) -> Iterator[tuple[int, str]]:
-    output = run("mypy", "--strict", "--follow-imports=silent", f"--cache-dir={cache}", str(sample))
+def mypy(samples: list[Path], cache: Path) -> Iterator[tuple[str, int, str]]:
+    output = run("mypy", "--strict", "--follow-imports=silent", f"--cache-dir={cache}", *map(str, samples))
     for line in output.splitlines():
-        if match := re.search(r"declared\w*\.py:(\d+): (error|note): (.*)", line):
-            revealed = re.search(r'Revealed type is "(.*)"', match[3])
+        if match := re.search(r"(\w+)\.py:(\d+): (error|note): (.*)", line):
+            revealed = re.search(r'Revealed type is "(.*)"', match[4])
             if revealed is not None:
-                yield int(match[1]), plain(revealed[1])
-            elif match[2] == "error":
-                yield int(match[1]), "wrong"
+                yield match[1], int(match[2]), plain(revealed[1])
+            elif match[3] == "error":
+                yield match[1], int(match[2]), "wrong"
 
 
-def pyright(sample: Path, elsewhere: Path) -> Iterator[tuple[int, str]]:
+def pyright(samples: list[Path], elsewhere: Path) -> Iterator[tuple[str, int, str]]:
     (elsewhere / "pyrightconfig.json").write_text(json.dumps({"extraPaths": [str(ROOT)]}))
-    output = run("pyright", "--outputjson", "--pythonpath", sys.executable, str(sample), cwd=elsewhere)
+    output = run("pyright", "--outputjson", "--pythonpath", sys.executable, *map(str, samples), cwd=elsewhere)
     for diagnostic in json.loads(output)["generalDiagnostics"]:
-        number = diagnostic["range"]["start"]["line"] + 1
+        name, number = Path(diagnostic["file"]).stem, diagnostic["range"]["start"]["line"] + 1
         revealed = re.search(r'Type of ".*" is "(.*)"', diagnostic["message"])
         if revealed is not None:
-            yield number, plain(revealed[1])
+            yield name, number, plain(revealed[1])
         elif diagnostic["severity"] == "error":
-            yield number, "wrong"
+            yield name, number, "wrong"
 
 
-@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.stem)
-def test_mypy(sample: Path, tmp_path: Path) -> None:
-    assert set(mypy(sample, tmp_path)) == expected(sample)
+def compare(found: Iterable[tuple[str, int, str]]) -> None:
+    """Report each line of the samples that means something else than its comment says."""
+    found_all = set(found)
+    expected_all = {(sample.stem, *finding) for sample in SAMPLES for finding in expected(sample)}
+    missed = [f"{name}.py:{number}: not {what}" for name, number, what in sorted(expected_all - found_all)]
+    beyond = [f"{name}.py:{number}: {what}" for name, number, what in sorted(found_all - expected_all)]
+    assert not missed + beyond, "\n".join(missed + beyond)
 
 
-@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.stem)
-def test_pyright(sample: Path, tmp_path: Path) -> None:
+def test_mypy(tmp_path: Path) -> None:
+    compare(mypy(SAMPLES, tmp_path))
+
+
+def test_pyright(tmp_path: Path) -> None:
     pytest.importorskip("pyright")
-    assert set(pyright(sample, tmp_path)) == expected(sample)
+    compare(pyright(SAMPLES, tmp_path))

@@ -20,7 +20,7 @@ class Interrupted(Exception):
 
     def __init__(self, number: int) -> None:
         super().__init__(f"ended by {signal.Signals(number).name}")
-        self.status = 128 + number
+        self.status: int = 128 + number
 
 
 def run(function: Callable[[], Awaitable[T]]) -> T:

@@ -28,7 +28,7 @@ from .session import Session
 
 __all__ = ["PAGE", "PATIENCE", "ArchivePage", "archive_page", "is_archive_result", "sent_by_archive"]
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 #: The messages that one query asks for. Servers have limits of their own, of 50 to 250.
 PAGE = 250
@@ -133,14 +133,16 @@ class _Collector:
         if not is_archive_result(message):
             return message
         self.forged += 1
-        logger.debug("dropped an archived message that was not asked for, from %s", message.from_)
+        _logger.debug("dropped an archived message that was not asked for, from %s", message.from_)
         return None
 
     def answer(self, fin: Fin) -> ArchivePage:
         """Return the page that `fin` ends."""
         cut = self.excess > 0
         if cut:
-            logger.warning("the archive %s sent more than %d messages; the rest is dropped", self._archive, self._limit)
+            _logger.warning(
+                "the archive %s sent more than %d messages; the rest is dropped", self._archive, self._limit
+            )
         return ArchivePage(tuple(self.results), fin, self.malformed, self.forged, cut)
 
     @contextmanager

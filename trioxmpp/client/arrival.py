@@ -25,7 +25,7 @@ from .reconnector import Reconnector
 
 __all__ = ["Arrival", "LinkMaker", "drop"]
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 
 class Arrival(NamedTuple):
@@ -135,13 +135,13 @@ class LinkMaker:
         """Have the server manage the stream, if that was not settled along with the login. Raises ConnectionError."""
         answer = login.results.managed
         if isinstance(answer, Failed):
-            logger.warning("going on without stream management: it was refused: %s", answer.condition)
+            _logger.warning("going on without stream management: it was refused: %s", answer.condition)
         if self._sm is None or not login.features.sm or answer is not None:
             return
         try:
             await self._dialler.within_deadline(self._core.start_sm, self._sm.resume, self._sm.max)
         except StreamNegotiationFailure as exc:
-            logger.warning("going on without stream management: %s", exc)
+            _logger.warning("going on without stream management: %s", exc)
 
 
 async def drop(connected: Connected | None) -> None:

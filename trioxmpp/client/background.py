@@ -16,7 +16,7 @@ from .policy import ReconnectPolicy
 
 __all__ = ["supervised"]
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 
 @asynccontextmanager
@@ -65,10 +65,10 @@ async def _run(
         except final:
             raise
         except (StanzaError, TimeoutError) as exc:
-            logger.warning("%s has failed, and will be begun again: %s", name, exc)
+            _logger.warning("%s has failed, and will be begun again: %s", name, exc)
             client.on_event.emit(Trouble(name, exc))
         except ConnectionError as exc:
-            logger.debug("%s waits for the next session: %s", name, exc)
+            _logger.debug("%s waits for the next session: %s", name, exc)
         await trio.sleep(delay)
         try:
             await client.wait_established()

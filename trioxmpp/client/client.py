@@ -12,12 +12,14 @@ from ..errors import SessionLost, StanzaCondition, XMPPCancelError
 from ..jid import JID
 from ..protocol.elements.version import Version
 from ..protocol.sasl import Credentials
-from ..protocol.stanza import IQ, Get, Message, Presence, Set
+from ..protocol.stanza import IQ, Get, IQType, Message, MessageType, Presence, PresenceType, Question, Set
 from ..stream.ids import new_id
+from ..stream.inbound.dispatch import Dispatcher
 from ..stream.inbound.inbox import DEFAULT_CAPACITY, Subscription
+from ..stream.inbound.requests import Handler, Request
 from ..stream.inbound.stages import Stage
 from ..stream.negotiation.credentials import CredentialsLike
-from ..stream.outbound.token import StanzaState, StanzaToken
+from ..stream.outbound.token import OnStateChange, StanzaToken
 from ..stream.signal import Signal
 from ..stream.stanzastream import StanzaStream
 from .disco import Disco
@@ -55,24 +57,18 @@ class Client:
         notebook: Notebook | None = None,
     ) -> None:
         self.stream = stream
-        self.messages = stream.messages
-        self.presences = stream.presences
-        self.on_message = stream.on_message_received
-        self.on_presence = stream.on_presence_received
-        self.iq_handler = stream.iq_handler
-        """``with`` block during which a handler answers requests; see `StanzaStream.register_iq_request_handler`."""
-        self.on_iq = stream.on_iq
-        """Decorator that registers a handler for requests."""
-        self.iq_requests = stream.iq_requests
-        """``async with`` block that gives an inbox of requests, each to be answered by ``request.reply(...)``."""
+        self.messages: Dispatcher[Message, MessageType] = stream.messages
+        self.presences: Dispatcher[Presence, PresenceType] = stream.presences
+        self.on_message: Signal[Message] = stream.on_message_received
+        self.on_presence: Signal[Presence] = stream.on_presence_received
         self.on_event: Signal[Event] = Signal() if events is None else events
         self._jid = jid
         self._supervisor = supervisor
         self._standing: Standing = supervisor or StreamByHand(stream.core, jid)
         self._notebook = notebook or Notebook(None)
-        self.offers = offers or Offers(DEFAULT_IDENTITY, Version(name="trioxmpp"))
+        self.offers: Offers = offers or Offers(DEFAULT_IDENTITY, Version(name="trioxmpp"))
         """Our features and identities: ``with client.offers(feature):``."""
-        self.disco = Disco(self._wait_session)
+        self.disco: Disco = Disco(self._wait_session)
         """The features and identities of others, remembered for as long as the session."""
         self.on_event.connect(self.disco.hear)
         self.shared: Shared[Client] = Shared(self)
@@ -142,12 +138,7 @@ class Client:
 
     # --- sending
 
-    def enqueue(
-        self,
-        stanza: Message | Presence | IQ,
-        *,
-        on_state_change: Callable[[StanzaToken, StanzaState], object] | None = None,
-    ) -> StanzaToken:
+    def enqueue(self, stanza: Message | Presence | IQ, *, on_state_change: OnStateChange | None = None) -> StanzaToken:
         """Have `stanza` sent, after everything that was enqueued before it; returns at once.
 
         A stanza without an id gets one. ``await token`` waits for the outcome; `on_state_change` is called with the
@@ -194,7 +185,7 @@ class Client:
 
         Raises as `send` does, and may be cancelled as that.
         """
-        iq = IQ(type=payload.IQ_TYPE, to=to, from_=self.stream.core.router.domain, payload=payload)
+        iq = IQ.request(payload, to=to, from_=self.stream.core.router.domain)
         return cast(R, await self.send(iq, timeout=timeout))
 
     async def drain(self) -> None:
@@ -375,19 +366,15 @@ class Client:
         return self._notebook.of_kind(kind)
 
     def claim(
-        self,
-        jid: JID | str,
-        on_message: Callable[[Message], object],
-        on_presence: Callable[[Presence], object],
+        self, jid: JID | str, on_message: Callable[[Message], object], on_presence: Callable[[Presence], object]
     ) -> AbstractContextManager[None]:
         """``with`` block during which all messages and presences from the bare `jid` go to these functions.
 
         They are called in order of arrival, behind stages and filters. No slot or subscription sees these stanzas. An
         exception in them is logged. ValueError if `jid` is claimed already.
         """
-        return self.stream.core.router.claims.claim(
-            JID.parse(jid) if isinstance(jid, str) else jid, on_message, on_presence
-        )
+        address = JID.parse(jid) if isinstance(jid, str) else jid
+        return self.stream.core.router.claims.claim(address, on_message, on_presence)
 
     def claimed(self, jid: JID) -> bool:
         """Whether a service has claimed the bare JID of `jid`."""
@@ -409,7 +396,7 @@ class Client:
 
     def answer(
         self,
-        payload_cls: type[Get[R]] | type[Set[R]],
+        payload_cls: type[Question[R]],
         handler: Callable[[IQ], R | Awaitable[R]],
         *,
         from_: Callable[[JID], bool] | None = None,
@@ -421,9 +408,29 @@ class Client:
         not known. `own_account` of this client is such a function: the server, in our own name. ValueError if the slot
         is taken.
         """
-        if from_ is None:
-            return self.iq_handler(payload_cls.IQ_TYPE, payload_cls, handler)
-        return self.iq_handler(payload_cls.IQ_TYPE, payload_cls, _guarded(self, handler, from_))
+        answering = handler if from_ is None else _guarded(self, handler, from_)
+        return self.iq_handler(payload_cls.IQ_TYPE, payload_cls, answering)
+
+    def iq_handler(
+        self, type_: IQType, payload_cls: type[Any], handler: Handler, *, with_send_reply: bool = False
+    ) -> AbstractContextManager[None]:
+        """``with`` block during which a handler answers requests; see `StanzaStream.register_iq_request_handler`.
+
+        It takes any class of payload. Where that is a ``Get[R]`` or a ``Set[R]``, `answer` checks more.
+        """
+        return self.stream.iq_handler(type_, payload_cls, handler, with_send_reply=with_send_reply)
+
+    def on_iq(
+        self, type_: IQType, payload_cls: type[Any], *, with_send_reply: bool = False
+    ) -> Callable[[Handler], Handler]:
+        """Decorator that registers a handler for requests."""
+        return self.stream.on_iq(type_, payload_cls, with_send_reply=with_send_reply)
+
+    def iq_requests(
+        self, type_: IQType, payload_cls: type[Any], *, capacity: float = DEFAULT_CAPACITY
+    ) -> Subscription[Request]:
+        """``async with`` block that gives an inbox of requests, each to be answered by ``request.reply(...)``."""
+        return self.stream.iq_requests(type_, payload_cls, capacity=capacity)
 
     def own_account(self, sender: JID) -> bool:
         """Return whether `sender` is the bare JID of our account, in whose name the server pushes (RFC 6121 §2.1.6)."""

@@ -17,7 +17,7 @@ class ClientStateIndication:
     """
 
     def __init__(self) -> None:
-        self.active = True
+        self.active: bool = True
         """Whether a person is looking."""
         self._link: Link | None = None
         self._is_offered = False

@@ -62,7 +62,7 @@ class Component(Client):
 
         Raises as `send` does, ValueError without `to`, and may be cancelled as `send`.
         """
-        iq = IQ(type=payload.IQ_TYPE, to=to, from_=self.jid if from_ is None else from_, payload=payload)
+        iq = IQ.request(payload, to=to, from_=self.jid if from_ is None else from_)
         return cast(R, await self.send(iq, timeout=timeout))
 
     def claim(

@@ -56,7 +56,7 @@ class ComponentDialler:
 
     resource = None
     may_follow = False
-    login = Login()
+    login: Login = Login()
     """Nothing that another process could log in with."""
 
     def __init__(

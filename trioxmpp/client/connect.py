@@ -6,10 +6,11 @@ import logging
 import ssl
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Unpack
 
 import trio
 
+from .. import xml
 from ..jid import JID
 from ..protocol.elements.disco import Identity
 from ..protocol.elements.version import Version
@@ -30,6 +31,7 @@ from .events import Event
 from .journal.journal import open_journal
 from .notes import Notebook
 from .offers import DEFAULT_IDENTITY, Offers
+from .options import ConnectOptions
 from .policy import ReconnectPolicy, SMPolicy
 from .store.storedsession import SessionStore
 from .supervisor import Supervisor
@@ -50,7 +52,7 @@ async def connect(
     liveness: Liveness = Liveness(),
     reconnect: ReconnectPolicy | None = ReconnectPolicy(),
     store: SessionStore | None = None,
-    inline: Iterable[Any] = (),
+    inline: Iterable[xml.Declared] = (),
     lang: str | None = None,
     limits: Limits = Limits(),
     identity: Identity = DEFAULT_IDENTITY,
@@ -156,13 +158,13 @@ async def serve(
     password: str | None = None,
     *,
     task_status: trio.TaskStatus[Client] = trio.TASK_STATUS_IGNORED,
-    **options: Any,
+    **options: Unpack[ConnectOptions],
 ) -> None:
     """Stay connected as `jid` until cancelled: ``client = await nursery.start(serve, jid, password)``.
 
-    Takes the options of `connect`, reports the `Client` when there is a session, and raises what the block of
-    `connect` would. By default a first connection that fails for a transient cause is tried again, too: a bot may start
-    before its network. Cancelling ends the session, in two seconds at most.
+    Takes the options of `connect` (`ConnectOptions`), reports the `Client` when there is a session, and raises what the
+    block of `connect` would. By default a first connection that fails for a transient cause is tried again, too: a bot
+    may start before its network. Cancelling ends the session, in two seconds at most.
     """
     options.setdefault("reconnect", ReconnectPolicy(first=True))
     async with connect(jid, password, **options) as client:

@@ -113,8 +113,8 @@ class Dialler:
         resolver: Resolver | None = None,
         streams: StreamSettings = DEFAULT_STREAMS,
     ) -> None:
-        self.domain = jid.domain
-        self.resource = jid.resource
+        self.domain: str = jid.domain
+        self.resource: str | None = jid.resource
         self._endpoints = None if endpoint is None else _parse_endpoints(endpoint)
         self._tls = tls
         self._credentials = credentials

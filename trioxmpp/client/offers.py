@@ -49,7 +49,7 @@ class Offers:
     def __init__(self, identity: Identity, software: Version) -> None:
         self.on_change: Signal[()] = Signal()
         """Emitted after each change."""
-        self.version = 0
+        self.version: int = 0
         """Grows with each change."""
         self._features: dict[str, int] = {}
         self._identities: list[Identity] = [identity]

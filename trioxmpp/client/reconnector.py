@@ -20,7 +20,7 @@ from .suspects import Suspects
 
 __all__ = ["Reconnector"]
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 #: A session is given up after this many resumptions in a row that led nowhere.
 MAX_VAIN_RESUMPTIONS = 2
@@ -162,7 +162,7 @@ class Reconnector:
         """Wait as decided, unless `hurry` is called."""
         self._backoff = self._backoff.decided(decision)
         if self.suspended is not None:
-            logger.info("there is no link (%s); next attempt in %.1f s", self.suspended.cause, _seconds(decision))
+            _logger.info("there is no link (%s); next attempt in %.1f s", self.suspended.cause, _seconds(decision))
         with trio.move_on_after(_seconds(decision)) as self._waiting:
             await trio.sleep_forever()
         self._waiting = None

@@ -50,7 +50,7 @@ class StrangerStream:
         it is silent for too long, ConnectionError if the stream ends. After a cancellation, or any of these but an
         `XMPPError`, the stream is of no use any more.
         """
-        iq = IQ(type=payload.IQ_TYPE, to=JID(None, self.domain, None), payload=payload, id=new_id())
+        iq = IQ.request(payload, to=JID(None, self.domain, None), id=new_id())
         with trio.move_on_after(self._timeout):
             await self._xmlstream.send(iq.serialise().encode())
             reply = await self._reply(iq.id)

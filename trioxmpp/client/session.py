@@ -18,13 +18,13 @@ from ..stream.core import StreamCore
 from ..stream.ids import new_id
 from ..stream.inbound.replies import ReplyWaiter
 from ..stream.inbound.stages import Stage
-from ..stream.outbound.token import OutgoingStanza, StanzaState, StanzaToken
+from ..stream.outbound.token import OnStateChange, OutgoingStanza, StanzaState, StanzaToken
 from ..stream.session import SessionState
 from .answers import read_answer
 
 __all__ = ["Session"]
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 R = TypeVar("R")
 
@@ -112,18 +112,13 @@ class Session:
             await function(*args)
         except Exception as exc:
             if self.ended is not None and isinstance(exc, ConnectionError):
-                logger.debug("a task of a session that is over: %r", exc)
+                _logger.debug("a task of a session that is over: %r", exc)
                 return
             self._failure = self._failure or exc
             assert self._nursery is not None
             self._nursery.cancel_scope.cancel(reason=f"a task of the session has failed: {exc!r}")
 
-    def enqueue(
-        self,
-        stanza: Message | Presence | IQ,
-        *,
-        on_state_change: Callable[[StanzaToken, StanzaState], object] | None = None,
-    ) -> StanzaToken:
+    def enqueue(self, stanza: Message | Presence | IQ, *, on_state_change: OnStateChange | None = None) -> StanzaToken:
         """Have `stanza` sent in this session, after everything that was enqueued before it; returns at once.
 
         A stanza without an id gets one. ``await token`` waits for the outcome; `on_state_change` is called with the
@@ -176,7 +171,7 @@ class Session:
 
         Raises as `send` does, and may be cancelled as that.
         """
-        iq = IQ(type=payload.IQ_TYPE, to=to, from_=self._core.router.domain, payload=payload)
+        iq = IQ.request(payload, to=to, from_=self._core.router.domain)
         return cast(R, await self.send(iq, timeout=timeout))
 
     async def _send_request(
@@ -228,7 +223,7 @@ class Session:
 
         Stanzas that are enqueued from now on are sent behind it. A session that ends answers nothing.
         """
-        iq = IQ(type=payload.IQ_TYPE, payload=payload, id=new_id())
+        iq = IQ.request(payload, id=new_id())
         self._check(iq)
         self._state.replies.expect(None, cast(str, iq.id), self._core.router.local_jid, on_reply)
         return self._state.enqueue(iq)

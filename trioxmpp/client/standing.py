@@ -40,7 +40,7 @@ class StreamByHand:
     def __init__(self, core: StreamCore, jid: JID | None) -> None:
         self.core = core
         self._steps = Steps(lambda trouble: None)
-        self.changed = core.link_changed
+        self.changed: trio.lowlevel.ParkingLot = core.link_changed
         self._jid = jid
         self._session: Session | None = None
 

@@ -27,7 +27,7 @@ from .session import Session
 
 __all__ = ["STEP_DEADLINE", "Prepare", "Step", "Steps", "prepared_session", "preparing"]
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 #: Seconds after which a step is left behind.
 STEP_DEADLINE = 30.0
@@ -142,7 +142,7 @@ class _Registration:
 
     def tell_trouble(self, exc: Exception) -> None:
         """Report a failure that heals."""
-        logger.warning("%s could not set up the session, and will try again: %s", self.name, exc, exc_info=exc)
+        _logger.warning("%s could not set up the session, and will try again: %s", self.name, exc, exc_info=exc)
         self._emit(Trouble(self.name, exc))
 
 
@@ -237,7 +237,7 @@ class Steps:
                 if preparation.failure is not None:
                     raise preparation.failure
                 if not preparation.done.is_set():
-                    logger.warning("%s is late in setting up the session", preparation.registration.name)
+                    _logger.warning("%s is late in setting up the session", preparation.registration.name)
 
     async def leave(self, session: Session) -> None:
         """`session` is over: end the blocks that were entered for it, in reverse order."""

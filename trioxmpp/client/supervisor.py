@@ -38,7 +38,7 @@ from .steps import Prepare, Step, Steps
 
 __all__ = ["Supervisor"]
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 #: Seconds for the last words when the block is left by an error or by cancellation.
 GRACE = 2.0
@@ -82,14 +82,15 @@ class Supervisor:
         """The session that the application may use; None while there is none, or it is being set up."""
         self.ended: Exception | None = None
         """Why there will never be a session again."""
-        self.changed = trio.lowlevel.ParkingLot()
+        self.changed: trio.lowlevel.ParkingLot = trio.lowlevel.ParkingLot()
         """Tasks wait here for either of these to change."""
         self.failure: Exception | None = None
         """The error that ended the client; None if it was closed."""
-        self.body = trio.CancelScope()
+        self.body: trio.CancelScope = trio.CancelScope()
         """Around the application's block."""
-        self.reconnector = Reconnector(core, dialler, reconnect, None if journal is None else journal.outbox)
-        self.client_state = ClientStateIndication()
+        outbox = None if journal is None else journal.outbox
+        self.reconnector: Reconnector = Reconnector(core, dialler, reconnect, outbox)
+        self.client_state: ClientStateIndication = ClientStateIndication()
         self._maker = LinkMaker(
             core, dialler, journal, self.reconnector, sm, inline, self.client_state, self._session_ends
         )
@@ -210,7 +211,7 @@ class Supervisor:
 
     def emit(self, event: Event) -> None:
         """Tell of an event."""
-        logger.info("%s", in_words(event))
+        _logger.info("%s", in_words(event))
         self._events.emit(event)
 
     # --- the two loops

@@ -18,7 +18,7 @@ from .journal.outbox import JournalEntry, OutboxJournal
 
 __all__ = ["Suspects"]
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 #: A stanza is sent alone after it was the first one in flight at this number of ends in a row; at the next, it fails.
 ENDS_BEFORE_ALONE = 2
@@ -48,7 +48,7 @@ class Suspects:
         if first is None or self._ends < ENDS_BEFORE_ALONE:
             return False
         if self._ends == ENDS_BEFORE_ALONE:
-            logger.warning("the server ended %d links on which it got %r; it is sent alone", self._ends, first.stanza)
+            _logger.warning("the server ended %d links on which it got %r; it is sent alone", self._ends, first.stanza)
             self._send_alone(first, session)
             return False
         error = StanzaRefused(first.stanza.id, self._ends, str(cause))
@@ -68,7 +68,7 @@ class Suspects:
             self._outbox.send_alone(first)
 
     def _fail(self, first: JournalEntry | OutgoingStanza, session: SessionState, error: StanzaRefused) -> None:
-        logger.error("%r is given up: %s", first.stanza, error)
+        _logger.error("%r is given up: %s", first.stanza, error)
         self._first, self._ends = None, 0
         if isinstance(first, OutgoingStanza):
             session.condemn(first, error)

@@ -126,7 +126,7 @@ class ConnectError(_Copyable, ConnectionError):
     """
 
     def __init__(self, message: str, attempts: Sequence[Attempt] = ()) -> None:
-        self.attempts = tuple(attempts)
+        self.attempts: tuple[Attempt, ...] = tuple(attempts)
         if len(self.attempts) == 1:
             message = f"{message} ({self.attempts[0]})"
         elif self.attempts:
@@ -160,9 +160,9 @@ class AuthenticationFailure(StreamNegotiationFailure):
         retry: bool | None = None,
     ) -> None:
         self.condition = condition
-        self.offered = tuple(offered)
-        self.tried = tuple(tried)
-        self.retry = condition == "temporary-auth-failure" if retry is None else retry
+        self.offered: tuple[str, ...] = tuple(offered)
+        self.tried: tuple[str, ...] = tuple(tried)
+        self.retry: bool = condition == "temporary-auth-failure" if retry is None else retry
         super().__init__(message)
 
 
@@ -188,9 +188,9 @@ class StreamError(_Copyable, ConnectionError):
         if not isinstance(condition, StreamCondition):
             raise TypeError(f"condition must be a StreamCondition, not {type(condition).__name__}")
         self.condition = condition
-        self.condition_name = condition_name or condition.value
-        self.texts = _by_language(text)
-        self.text = next(iter(self.texts.values()), None)
+        self.condition_name: str = condition_name or condition.value
+        self.texts: dict[str, str] = _by_language(text)
+        self.text: str | None = next(iter(self.texts.values()), None)
         self.by_us = by_us
         self.application = application
         self.uri = uri
@@ -211,7 +211,7 @@ class SessionLost(_Copyable, ConnectionError):
     """
 
     def __init__(self, message: str, undelivered: Sequence[Any] = ()) -> None:
-        self.undelivered = tuple(undelivered)
+        self.undelivered: tuple[Any, ...] = tuple(undelivered)
         super().__init__(message)
 
 
@@ -256,9 +256,9 @@ class XMPPError(StanzaError):
         if not isinstance(condition, StanzaCondition):
             raise TypeError(f"condition must be a StanzaCondition, not {type(condition).__name__}")
         self.condition = condition
-        self.condition_name = condition_name or condition.value
-        self.texts = _by_language(text)
-        self.text = next(iter(self.texts.values()), None)
+        self.condition_name: str = condition_name or condition.value
+        self.texts: dict[str, str] = _by_language(text)
+        self.text: str | None = next(iter(self.texts.values()), None)
         self.application = application
         self.address = address
         self.by = by
@@ -269,31 +269,31 @@ class XMPPError(StanzaError):
 class XMPPAuthError(XMPPError):
     """Try again after providing credentials."""
 
-    TYPE = ErrorType.AUTH
+    TYPE: ClassVar[ErrorType] = ErrorType.AUTH
 
 
 class XMPPCancelError(XMPPError):
     """Do not try again: the error cannot be remedied."""
 
-    TYPE = ErrorType.CANCEL
+    TYPE: ClassVar[ErrorType] = ErrorType.CANCEL
 
 
 class XMPPContinueError(XMPPError):
     """Go on: the condition was only a warning."""
 
-    TYPE = ErrorType.CONTINUE
+    TYPE: ClassVar[ErrorType] = ErrorType.CONTINUE
 
 
 class XMPPModifyError(XMPPError):
     """Try again after changing the data sent."""
 
-    TYPE = ErrorType.MODIFY
+    TYPE: ClassVar[ErrorType] = ErrorType.MODIFY
 
 
 class XMPPWaitError(XMPPError):
     """Try again after waiting: the error is temporary."""
 
-    TYPE = ErrorType.WAIT
+    TYPE: ClassVar[ErrorType] = ErrorType.WAIT
 
 
 class ErroneousStanza(StanzaError):

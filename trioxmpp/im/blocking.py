@@ -24,7 +24,7 @@ from ..record import record
 
 __all__ = ["Blocked", "Blocklist", "Unblocked", "open_blocking"]
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 #: How many addresses are kept.
 LIMIT = 50_000
@@ -160,7 +160,7 @@ class Blocklist:
         if not self._is_full:
             self._is_full = True
             problem = XMPPWaitError(StanzaCondition.RESOURCE_CONSTRAINT, f"more than {self._limit} addresses")
-            logger.warning("the block list is not kept as a whole: %s", problem)
+            _logger.warning("the block list is not kept as a whole: %s", problem)
             self._client.on_event.emit(Trouble("open_blocking", problem))
 
 

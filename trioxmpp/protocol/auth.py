@@ -139,7 +139,7 @@ class SASLExchange:
         self.attempt = attempt
         self._mechanism = attempt.mechanism
         self._sent: list[bytes] = []
-        self.finished = False
+        self.finished: bool = False
         self._failed = False
         self._proved = False
         try:

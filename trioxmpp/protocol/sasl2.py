@@ -323,7 +323,7 @@ class SASL2Exchange(SASLExchange):
             reason = f" ({text})" if text else ""
             raise AuthenticationFailure(f"the server wants more than the credentials: {tasks}{reason}")
         self._task, self._upgrade = self._upgrade, None
-        self.outgoing = xml.serialise(Next(task=self._task))
+        self.outgoing: str | None = xml.serialise(Next(task=self._task))
 
     def _read(self, element: xml.Element) -> auth.Challenge | auth.Success | auth.Failure:
         """Return the element of RFC 6120 with the same meaning."""

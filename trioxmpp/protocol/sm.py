@@ -90,10 +90,10 @@ class StreamManagement(Generic[T]):
     __slots__ = ("base", "granted", "handled", "unacked")
 
     def __init__(self, granted: Enabled = Enabled(), handled: int = 0, base: int = 0) -> None:
-        self.granted = granted
-        self.handled = handled
+        self.granted: Enabled = granted
+        self.handled: int = handled
         """The h that we report: the number of stanzas that we have handled, modulo 2**32."""
-        self.base = base
+        self.base: int = base
         """The last h that the peer reported."""
         self.unacked: deque[T] = deque()
         """The stanzas that we sent and that the peer has not acknowledged, oldest first."""

@@ -70,11 +70,11 @@ class StreamParser:
     def __init__(self, limits: Limits, namespaces: frozenset[str], content: str = ns.CLIENT) -> None:
         self.events: list[Event] = []
         """The elements that are complete and were not handed out."""
-        self.depth = 0
+        self.depth: int = 0
         """The number of open elements, the stream being the first."""
-        self.ended = False
+        self.ended: bool = False
         """Whether the stream was closed."""
-        self.fast_path_limit = 0
+        self.fast_path_limit: int = 0
         """Octets of a first-level element that is too short to exceed any limit; 0 before the header."""
         self.declared: Mapping[str | None, str] = {}
         """The namespaces that the header declares, by prefix."""

@@ -120,21 +120,21 @@ class StreamCore:
         server: JID | None = None,
     ) -> None:
         self._max_unhandled = max_unhandled
-        self.home = Home()
+        self.home: Home = Home()
         """The thread of the stream."""
         self.server = server
         """The server of a component, which is asked for signs of life; None if we are a client."""
         self._journal = journal
-        self.session = session or self._new_session()
+        self.session: SessionState = session or self._new_session()
         self.link: Link | None = None
         self.undelivered: tuple[StanzaToken, ...] = ()
         """The tokens of the stanzas that were not delivered when the last session ended."""
-        self.router = Router(local_jid, self.start_handler, logger, None if server is None else local_jid)
+        self.router: Router = Router(local_jid, self.start_handler, logger, None if server is None else local_jid)
         self.liveness = liveness
         self.on_failure: Signal[Exception] = Signal(logger=logger)
         self.on_stream_destroyed: Signal[Exception] = Signal(logger=logger)
         self.on_stream_established: Signal[()] = Signal(logger=logger)
-        self.link_changed = trio.lowlevel.ParkingLot()
+        self.link_changed: trio.lowlevel.ParkingLot = trio.lowlevel.ParkingLot()
         """Tasks wait here for a link to begin or to end, or for the session to be over."""
         self._ack_after = ack_after
         self._logger = logger

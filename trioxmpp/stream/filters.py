@@ -24,8 +24,8 @@ class FilterToken:
     __slots__ = ("_serial", "function", "order")
 
     def __init__(self, function: Callable[..., Any], order: Any, serial: int) -> None:
-        self.function = function
-        self.order = order
+        self.function: Callable[..., Any] = function
+        self.order: Any = order
         self._serial = serial
 
     def __lt__(self, other: FilterToken) -> bool:

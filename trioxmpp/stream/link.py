@@ -57,19 +57,19 @@ class Link:
         self._logger = logger
         self.session = session
         self.xmlstream = xmlstream
-        self.control = ControlChannel(session.doorbell)
-        self.negotiation_scope = trio.CancelScope()
+        self.control: ControlChannel = ControlChannel(session.doorbell)
+        self.negotiation_scope: trio.CancelScope = trio.CancelScope()
         self.cause: Exception | None = None
         """Why the link ended, if it was neither stopped nor closed before."""
-        self.stopped = False
+        self.stopped: bool = False
         """stop() was called: nothing more is written, nothing more is processed."""
-        self.closing = False
+        self.closing: bool = False
         """The stream is being closed properly."""
-        self.gave_up = False
+        self.gave_up: bool = False
         """The server did not close its side in time."""
-        self.live = False
+        self.live: bool = False
         """Whether the three tasks are running."""
-        self.ended = trio.Event()
+        self.ended: trio.Event = trio.Event()
         self._scope = trio.CancelScope()
         self._sm_negotiation: SMNegotiation | None = None
 

@@ -107,9 +107,9 @@ class LivenessSettings:
     def __init__(self, limits: Liveness, clocks: Clocks | None = None) -> None:
         self._soft_timeout = _seconds(limits.soft_timeout)
         self._round_trip_time = _seconds(limits.round_trip_time)
-        self.clocks = clocks or Clocks()
-        self.changed = trio.lowlevel.ParkingLot()
-        self.check = LinkCheck()
+        self.clocks: Clocks = clocks or Clocks()
+        self.changed: trio.lowlevel.ParkingLot = trio.lowlevel.ParkingLot()
+        self.check: LinkCheck = LinkCheck()
 
     def check_link(self, patience: float = 5.0) -> None:
         """Have the server asked at once for a sign of life; without one within `patience` seconds, the link is dead.

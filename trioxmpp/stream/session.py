@@ -76,25 +76,25 @@ class SessionState:
         journal: Journal | None = None,
         unconfirmed: Unconfirmed | None = None,
     ) -> None:
-        self.doorbell = Doorbell()
+        self.doorbell: Doorbell = Doorbell()
         """Wakes the writer."""
-        self.outgoing = OutgoingChannel(self.doorbell)
-        self.home = Home()
+        self.outgoing: OutgoingChannel = OutgoingChannel(self.doorbell)
+        self.home: Home = Home()
         """The thread of the stream."""
         self.sm: StreamManagement[Sent] | None = None
-        self.handled = HandledCounter()
-        self.journal = journal
-        self.replies = ReplyTable(ended)
+        self.handled: HandledCounter = HandledCounter()
+        self.journal: Journal | None = journal
+        self.replies: ReplyTable = ReplyTable(ended)
         self.running: set[trio.CancelScope] = set()
         """The handlers of requests that have no answer yet."""
-        self.resume_requests = 0
+        self.resume_requests: int = 0
         """How often the server was asked to resume this session."""
-        self.established = False
-        self.unconfirmed = unconfirmed
+        self.established: bool = False
+        self.unconfirmed: Unconfirmed | None = unconfirmed
         """The stanzas of a component that are in doubt; None for a client."""
         self.ended = ended
         """Why nothing can be enqueued any more."""
-        self.in_flight = 0
+        self.in_flight: int = 0
         """The octets of the stanzas that were sent and not acknowledged."""
         self.max_bytes: int | None = None
         """The most octets of a stanza that the server takes (XEP-0478); None if it has not said."""

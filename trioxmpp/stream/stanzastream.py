@@ -14,8 +14,10 @@ import trio
 from .. import xml
 from ..jid import JID
 from ..protocol.sm import Enabled, StreamManagement
-from ..protocol.stanza import IQType
+from ..protocol.stanza import IQType, Message, MessageType, Presence, PresenceType
 from .core import StreamCore
+from .filters import AppFilter, Filter
+from .inbound.dispatch import Dispatcher
 from .inbound.handled import LIMIT
 from .inbound.inbox import DEFAULT_CAPACITY, Subscription
 from .inbound.replies import ReplyWaiter
@@ -24,6 +26,7 @@ from .liveness import Clocks, Liveness, LivenessSettings
 from .outbound.token import StanzaToken
 from .outbound.writer import ACK_AFTER_STANZAS
 from .session import Journal, Sent, SessionState
+from .signal import Signal
 from .xmlstream import XmlStream
 
 __all__ = ["StanzaStream"]
@@ -67,28 +70,27 @@ class StanzaStream:
         jid = JID.parse(local_jid) if isinstance(local_jid, str) else local_jid
         own_logger = (logger or logging.getLogger("trioxmpp")).getChild("StanzaStream")
         settings = LivenessSettings(liveness or Liveness(), clocks)
-        self.core = core = StreamCore(
-            jid, settings, ack_after, own_logger, journal, session, nursery, max_unhandled, server
-        )
+        core = StreamCore(jid, settings, ack_after, own_logger, journal, session, nursery, max_unhandled, server)
+        self.core: StreamCore = core
         """The parts behind the face; for the parts of this library that keep a stream running."""
         self._block: AbstractAsyncContextManager[None] | None = None
 
         router = core.router
-        self.on_failure = core.on_failure
-        self.on_stream_established = core.on_stream_established
-        self.on_stream_destroyed = core.on_stream_destroyed
-        self.on_message_received = router.on_message_received
-        self.on_presence_received = router.on_presence_received
-        self.messages = router.messages
-        self.presences = router.presences
-        self.service_inbound_message_filter = router.service_inbound_message_filter
-        self.service_inbound_presence_filter = router.service_inbound_presence_filter
-        self.service_outbound_message_filter = router.service_outbound_message_filter
-        self.service_outbound_presence_filter = router.service_outbound_presence_filter
-        self.app_inbound_message_filter = router.app_inbound_message_filter
-        self.app_inbound_presence_filter = router.app_inbound_presence_filter
-        self.app_outbound_message_filter = router.app_outbound_message_filter
-        self.app_outbound_presence_filter = router.app_outbound_presence_filter
+        self.on_failure: Signal[Exception] = core.on_failure
+        self.on_stream_established: Signal[()] = core.on_stream_established
+        self.on_stream_destroyed: Signal[Exception] = core.on_stream_destroyed
+        self.on_message_received: Signal[Message] = router.on_message_received
+        self.on_presence_received: Signal[Presence] = router.on_presence_received
+        self.messages: Dispatcher[Message, MessageType] = router.messages
+        self.presences: Dispatcher[Presence, PresenceType] = router.presences
+        self.service_inbound_message_filter: Filter[Message] = router.service_inbound_message_filter
+        self.service_inbound_presence_filter: Filter[Presence] = router.service_inbound_presence_filter
+        self.service_outbound_message_filter: Filter[Message] = router.service_outbound_message_filter
+        self.service_outbound_presence_filter: Filter[Presence] = router.service_outbound_presence_filter
+        self.app_inbound_message_filter: AppFilter[Message] = router.app_inbound_message_filter
+        self.app_inbound_presence_filter: AppFilter[Presence] = router.app_inbound_presence_filter
+        self.app_outbound_message_filter: AppFilter[Message] = router.app_outbound_message_filter
+        self.app_outbound_presence_filter: AppFilter[Presence] = router.app_outbound_presence_filter
 
     @property
     def local_jid(self) -> JID | None:

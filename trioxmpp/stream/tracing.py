@@ -54,7 +54,7 @@ _HARMLESS: Final = frozenset(
 _HARMLESS_ATTRIBUTES: Final = frozenset({"mechanism", "type", "expiry", "count", "tls-0rtt", "invalidate"})
 
 #: Gets all of it, at DEBUG.
-xml_logger = logging.getLogger("trioxmpp.xml")
+xml_logger: logging.Logger = logging.getLogger("trioxmpp.xml")
 
 
 def redacted(element: xml.Element) -> str:

@@ -89,17 +89,17 @@ class XmlStream:
         self.lang = lang
         self.header: StreamHeader | None = None
         """The stream header of the server; None before it has come."""
-        self.closed = False
+        self.closed: bool = False
         """Whether nothing can be sent any more: the link is broken or given up, or a stanza was cut in half."""
         self.features_due = False
         """Whether the server may say once more what it offers, though no task waits for it."""
-        self.footer_received = False
+        self.footer_received: bool = False
         """Whether the server has closed its side of the stream."""
-        self.elements_received = 0
+        self.elements_received: int = 0
         """The number of first-level elements that have ended, those that were passed over included."""
         self.limits: StreamLimits | None = None
         """The limits that the server has announced last (XEP-0478); None if it has not."""
-        self.octets = 0, 0
+        self.octets: tuple[int, int] = 0, 0
         """The octets of the first element that the last call of `receive` returned, and of each other one.
 
         Those of one read are not told apart: each counts as the average, with the beginning of an element that has not
@@ -110,9 +110,9 @@ class XmlStream:
         self._inbound = self._encoding.inbound(self._limits)
         self._begun = 0.0  # when the element began that has not ended
         self._progress = -math.inf  # when the transport last took something after it had made us wait
-        self.spoken = trio.current_time()
+        self.spoken: float = trio.current_time()
         """When we last said anything, on trio's clock."""
-        self.arrives_by = self.spoken
+        self.arrives_by: float = self.spoken
         """When everything that was written has arrived, on trio's clock, if the link is very slow."""
         self._unread = b""
         self._error: Exception | None = None

@@ -103,7 +103,7 @@ class LatentEndpoint:
     def __init__(self, server: Server, nursery: trio.Nursery, round_trip: float) -> None:
         self.server = server
         self.round_trip = round_trip
-        self.began = math.nan
+        self.began: float = math.nan
         """The time at which a client connected last, by trio's clock; NaN before the first."""
         self._nursery = nursery
 
@@ -155,7 +155,7 @@ class _Socket(trio.socket.SocketType):
     def did_shutdown_SHUT_WR(self) -> bool:
         return False
 
-    def setsockopt(self, *args: Any) -> None:
+    def setsockopt(self, level: int, optname: int, value: Any, optlen: int | None = None) -> None:
         pass
 
     def fileno(self) -> int:

@@ -21,7 +21,7 @@ from .script import Script, describe
 from .server.authentication import exchange
 from .transcript import parse_script
 from .virtual.clock import hold_clock_for_threads
-from .virtual.memory import memory_link
+from .virtual.memory import MemoryStream, memory_link
 
 __all__ = ["ScriptedPeer", "ScriptedServer", "open_peer_pair"]
 
@@ -41,8 +41,10 @@ class ScriptedPeer(Script):
 
     def __init__(self, domain: str = "example.test", *, capacity: float = math.inf, patience: float = 3600.0) -> None:
         hold_clock_for_threads()
-        self.raw, self.stream = memory_link(capacity)
-        super().__init__(self.raw, patience=patience)
+        raw, stream = memory_link(capacity)
+        super().__init__(raw, patience=patience)
+        self.raw: MemoryStream = raw
+        self.stream: MemoryStream = stream
         self.domain = domain
 
     # --- the stream, and the link

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import suppress
-from typing import Protocol
+from typing import Any, Protocol
+
+import trio
 
 __all__ = ["OLD", "TLSLink", "channel_bindings", "server_end_point"]
 
@@ -17,7 +19,7 @@ OLD = ("TLSv1", "TLSv1.1", "TLSv1.2")
 
 
 class TLSLink(Protocol):
-    """The part of an `ssl.SSLObject` that is needed here."""
+    """The part of an `ssl.SSLObject` that is needed here. A `trio.SSLStream` passes the calls on to one."""
 
     def version(self) -> str | None:
         """Return the version of TLS, for example ``TLSv1.3``."""
@@ -32,7 +34,7 @@ class TLSLink(Protocol):
         ...
 
 
-def channel_bindings(link: TLSLink) -> dict[str, bytes]:
+def channel_bindings(link: TLSLink | trio.SSLStream[Any]) -> dict[str, bytes]:
     """Return the data that a login on an established TLS link can be bound to, by the registered names of the types.
 
     The ssl module cannot export ``tls-exporter`` (RFC 9266); see `exporter` for links that can.

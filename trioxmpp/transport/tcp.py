@@ -53,7 +53,7 @@ class StreamTransport:
     is_message_based = False
 
     def __init__(self, stream: trio.abc.Stream, session_reuse: SessionReuse | None = None) -> None:
-        self.heard = trio.current_time()
+        self.heard: float = trio.current_time()
         """See `Transport.heard`."""
         self._stream = stream
         self._below: BelowTLS | None = None

@@ -95,9 +95,9 @@ class SessionReuse:
     """The part of a `TLSSessionCache` that one link takes from and leaves to."""
 
     def __init__(self, memory: TLSSessionCache, place: Hashable) -> None:
-        self.offered = False
+        self.offered: bool = False
         """Whether a session was offered to the server."""
-        self.resumed = False
+        self.resumed: bool = False
         """Whether the server accepted it."""
         self._memory = memory
         self._place = place

@@ -225,7 +225,7 @@ class WebSocketTransport:
     tls_version = None
 
     def __init__(self, transport: Transport, max_message: int) -> None:
-        self.secure = transport.secure
+        self.secure: bool = transport.secure
         """Whether TLS protects the link."""
         self._below = _Below(transport, max_message)
         self._last_message = transport.heard

@@ -63,9 +63,9 @@ class AccountRegistration:
     """
 
     def __init__(self, stream: StrangerStream, asked: Registration) -> None:
-        self.instructions = asked.instructions
-        self.form = None if asked.form is None else Form.read(asked.form)
-        self.link = None if asked.oob is None else asked.oob.url
+        self.instructions: str | None = asked.instructions
+        self.form: Form | None = None if asked.form is None else Form.read(asked.form)
+        self.link: str | None = None if asked.oob is None else asked.oob.url
         named = [name for name in _FIELDS if getattr(asked, name) is not None]
         self.fields: frozenset[str] = frozenset(named if self.form is None else self.form)
         self._stream = stream

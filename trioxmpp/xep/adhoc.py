@@ -78,7 +78,7 @@ class RemoteCommand:
     def __init__(self, client: Client, responder: JID, node: str, timeout: float | None) -> None:
         self.responder = responder
         self.node = node
-        self.status = Status.EXECUTING
+        self.status: Status = Status.EXECUTING
         self.form: Form | None = None
         self.result: Form | None = None
         self.link: OutOfBand | None = None
@@ -133,7 +133,7 @@ class RemoteCommand:
         if self.finished or not self._client.established:
             return
         request = CommandRequest(node=self.node, sessionid=self._id, action=Action.CANCEL)
-        self._client.enqueue(IQ(type=request.IQ_TYPE, to=self.responder, payload=request))
+        self._client.enqueue(IQ.request(request, to=self.responder))
         self.status = Status.CANCELED
 
     async def _act(self, action: Action | None, form: Form | None) -> None:

@@ -13,7 +13,7 @@ from ..client import Client
 from ..errors import ErroneousStanza
 from ..jid import JID
 from .adhoc import run_command
-from .forms import Form, integer, jid, jids, private, text
+from .forms import Form, FormField, integer, jid, jids, private, text
 
 __all__ = [
     "AddUser",
@@ -70,35 +70,35 @@ class AdminCommand(enum.StrEnum):
 class AddUser(Form, form_type=_NS):
     """The form that adds an account (§4.1)."""
 
-    account = jid("accountjid")
-    password = private("password")
-    password_verify = private("password-verify")
-    email = text("email")
-    given_name = text("given_name")
-    surname = text("surname")
+    account: FormField[JID | None] = jid("accountjid")
+    password: FormField[str | None] = private("password")
+    password_verify: FormField[str | None] = private("password-verify")
+    email: FormField[str | None] = text("email")
+    given_name: FormField[str | None] = text("given_name")
+    surname: FormField[str | None] = text("surname")
 
 
 class UserJIDs(Form, form_type=_NS):
     """The form that names accounts: to delete, disable or enable them, or to end their sessions (§4.2 to §4.5)."""
 
-    accounts = jids("accountjids")
+    accounts: FormField[tuple[JID, ...]] = jids("accountjids")
 
 
 class ChangePassword(Form, form_type=_NS):
     """The form that gives an account another password (§4.7)."""
 
-    account = jid("accountjid")
-    password = private("password")
+    account: FormField[JID | None] = jid("accountjid")
+    password: FormField[str | None] = private("password")
 
 
 class Statistics(Form, form_type=_NS):
     """The numbers of accounts, as far as the result has them (§4.13 to §4.17)."""
 
-    registered = integer("registeredusersnum")
-    disabled = integer("disabledusersnum")
-    online = integer("onlineusersnum")
-    active = integer("activeusersnum")
-    idle = integer("idleusersnum")
+    registered: FormField[int | None] = integer("registeredusersnum")
+    disabled: FormField[int | None] = integer("disabledusersnum")
+    online: FormField[int | None] = integer("onlineusersnum")
+    active: FormField[int | None] = integer("activeusersnum")
+    idle: FormField[int | None] = integer("idleusersnum")
 
 
 async def administer(

@@ -128,7 +128,7 @@ class Bytestream(trio.abc.Stream):
         self._changed.unpark_all()
         if is_open and self._session.ended is None:
             request = Close(sid=self.sid)
-            self._session.enqueue(IQ(type=request.IQ_TYPE, to=self.peer, payload=request))
+            self._session.enqueue(IQ.request(request, to=self.peer))
         await trio.lowlevel.checkpoint()
 
     def _check_open(self) -> None:

@@ -23,7 +23,7 @@ from ..record import record
 
 __all__ = ["Carbon", "Carbons", "Direction", "enable", "is_carbon", "open_carbons", "verified_carbon"]
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 _TYPES = frozenset({MessageType.CHAT, MessageType.NORMAL, MessageType.ERROR})
 
@@ -48,7 +48,7 @@ class Carbons(Inbox[Carbon]):
 
     def __init__(self, capacity: float) -> None:
         super().__init__(capacity)
-        self.dropped = 0
+        self.dropped: int = 0
         """How many wrappers were dropped, since they were forged or malformed."""
 
     def unwrap(self, message: Message, account: JID) -> Message | None:
@@ -58,7 +58,7 @@ class Carbons(Inbox[Carbon]):
         carbon = verified_carbon(message, account)
         if carbon is None:
             self.dropped += 1
-            logger.debug("dropped a forged copy from %s", message.from_)
+            _logger.debug("dropped a forged copy from %s", message.from_)
         else:
             self.put(carbon)
         return None
@@ -104,7 +104,7 @@ async def enable(session: Session) -> None:
     try:
         await session.request(Enable())
     except StanzaError as exc:
-        logger.warning("going on without carbons: %s", exc)
+        _logger.warning("going on without carbons: %s", exc)
 
 
 @asynccontextmanager
@@ -128,4 +128,4 @@ async def open_carbons(client: Client, *, capacity: float = 10_000) -> AsyncIter
 
 
 def _disable() -> IQ:
-    return IQ(type=Disable.IQ_TYPE, payload=Disable())
+    return IQ.request(Disable())

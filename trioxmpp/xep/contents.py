@@ -121,9 +121,9 @@ class Body:
     """
 
     def __init__(self, chunks: AsyncIterator[bytes], meter: Meter, patience: float) -> None:
-        self.size = meter.size
+        self.size: int = meter.size
         self.patience = patience
-        self.scope = trio.CancelScope(deadline=trio.current_time() + patience)
+        self.scope: trio.CancelScope = trio.CancelScope(deadline=trio.current_time() + patience)
         self._chunks = chunks
         self._meter = meter
         self._next: bytes | None = None

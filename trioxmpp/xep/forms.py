@@ -79,20 +79,20 @@ class FormField(Generic[T]):
     def __init__(
         self,
         var: str,
-        type: FieldType,
+        kind: FieldType,
         codec: Codec[Any],
         cls: type[Any],
         *,
         default: Any = None,
         is_multi: bool = False,
     ) -> None:
-        self.var = var
-        self.type = type
-        self.codec = codec
-        self.cls = cls
-        self.default = default
-        self.is_multi = is_multi
-        self.is_private = type is FieldType.TEXT_PRIVATE
+        self.var: str = var
+        self.type: FieldType = kind
+        self.codec: Codec[Any] = codec
+        self.cls: type[Any] = cls
+        self.default: Any = default
+        self.is_multi: bool = is_multi
+        self.is_private: bool = kind is FieldType.TEXT_PRIVATE
 
     @overload
     def __get__(self, form: None, owner: type[Any]) -> Self: ...

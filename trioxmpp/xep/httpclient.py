@@ -34,7 +34,9 @@ class _Network(httpcore2.AsyncNetworkBackend):
 
     def __init__(self, allow_private: bool) -> None:
         self._allow_private = allow_private
-        self._trio = httpcore2.TrioBackend()
+        backend = httpcore2.TrioBackend()
+        assert isinstance(backend, httpcore2.AsyncNetworkBackend)  # without trio it would be a stand-in
+        self._trio: httpcore2.AsyncNetworkBackend = backend
 
     async def connect_tcp(
         self,

@@ -48,7 +48,7 @@ from .forms import Form, FormError
 
 __all__ = ["CommandSession", "OfferedCommand", "WentBack", "offer_commands"]
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 F = TypeVar("F", bound=Form)
 
@@ -78,8 +78,8 @@ class CommandSession:
     def __init__(self, requester: JID, node: str, idle: float) -> None:
         self.requester = requester
         self.node = node
-        self.id = secrets.token_urlsafe(16)
-        self.scope = trio.CancelScope()
+        self.id: str = secrets.token_urlsafe(16)
+        self.scope: trio.CancelScope = trio.CancelScope()
         """Cancelled when the dialog expires, and when it is cancelled."""
         self._idle = idle
         self._turn: _Turn | None = None
@@ -290,7 +290,7 @@ class _Dispatcher:
         except XMPPError as exc:
             answer = exc
         except Exception:
-            logger.exception("the command %s has failed", dialog.node)
+            _logger.exception("the command %s has failed", dialog.node)
             answer = XMPPCancelError(StanzaCondition.INTERNAL_SERVER_ERROR)
         finally:
             if self._dialogs.pop(dialog.id, None) is not None and dialog.scope.cancelled_caught:

@@ -15,7 +15,7 @@ from ..errors import StanzaCondition, XMPPCancelError
 from ..jid import JID
 from ..protocol.elements.forms import FORM_TYPE, DataForm, Field, FieldType, FormType
 from ..protocol.elements.push import Disable, Enable
-from .forms import Form, integer, jid, text
+from .forms import Form, FormField, integer, jid, text
 
 __all__ = ["Summary", "disable_push", "enable_push", "has_push", "open_push"]
 
@@ -26,10 +26,10 @@ OPTIONS: Final = "http://jabber.org/protocol/pubsub#publish-options"
 class Summary(Form, form_type="urn:xmpp:push:summary"):
     """The summary in a notification for the app server (§7.1); each field may be left out."""
 
-    messages = integer("message-count")
-    last_sender = jid("last-message-sender")
-    last_body = text("last-message-body")
-    subscriptions = integer("pending-subscription-count")
+    messages: FormField[int | None] = integer("message-count")
+    last_sender: FormField[JID | None] = jid("last-message-sender")
+    last_body: FormField[str | None] = text("last-message-body")
+    subscriptions: FormField[int | None] = integer("pending-subscription-count")
 
 
 async def has_push(client: Client) -> bool:

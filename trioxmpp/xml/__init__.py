@@ -7,7 +7,7 @@ registered anywhere: a caller that wants an element as an object names the class
 from ..record import replace
 from .codec import HEX, LANGUAGE, URI, Codec, codec_for, integer, lenient
 from .content import Payload, Payloads
-from .declaration import handwritten, serialise, tag_of
+from .declaration import Declared, handwritten, serialise, tag_of
 from .fields import (
     any_child,
     any_children,
@@ -33,6 +33,7 @@ __all__ = [
     "LANGUAGE",
     "URI",
     "Codec",
+    "Declared",
     "Element",
     "Malformed",
     "Payload",

@@ -37,9 +37,9 @@ class Codec(Generic[T]):
     strict: Codec[Any] | None
 
     def __init__(self, decode: Callable[[str], T], encode: Callable[[T], str], *, is_plain: bool = False) -> None:
-        self.decode = decode
-        self.encode = encode
-        self.is_plain = is_plain
+        self.decode: Callable[[str], T] = decode
+        self.encode: Callable[[T], str] = encode
+        self.is_plain: bool = is_plain
         self.strict = None
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, TypeVar
 
 from ..errors import ElementError
 from .markup import XML_NS, Element, copied, serialise_element
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DECLARATION",
     "Declaration",
+    "Declared",
     "attribute_key",
     "check_name",
     "declaration_of",
@@ -38,6 +39,12 @@ DECLARATION: Final = "__xml__"
 # NCName of Namespaces in XML 1.0 §3, except for some letters of dead scripts.
 _NAME: Final = re.compile(r"[^\W\d][\w.\-\u00b7]*")
 _KEY: Final = re.compile(r"(?:xml:|\{([^{}]+)\})?([^{}:]+)")
+
+
+class Declared(Protocol):
+    """For type checkers: an object of a class that `element` has declared."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
 
 
 class Declaration:
@@ -75,10 +82,10 @@ class Declaration:
     def __init__(
         self, cls: type[Any], tag: str, fixed: dict[str, str], fields: dict[str, tuple[Field, Any, Scope]]
     ) -> None:
-        self.cls = cls
-        self.tag = tag
-        self.fixed = fixed
-        self.fields = fields
+        self.cls: type[Any] = cls
+        self.tag: str = tag
+        self.fixed: dict[str, str] = fixed
+        self.fields: dict[str, tuple[Field, Any, Scope]] = fields
         self.is_plain = self.has_own_init = False
         #: The names of fields whose values are objects of handwritten classes, which are compared as XML.
         self.handwritten: frozenset[str] = frozenset()

@@ -14,7 +14,7 @@ class Decoder:
 
     def __init__(self, source: Source, declaration: Declaration) -> None:
         self._source = source
-        self.is_plain = declaration.is_plain
+        self.is_plain: bool = declaration.is_plain
         # A constructor that counts what it was given must not be given what is missing.
         self._absent = not declaration.is_plain and not declaration.has_own_init
 

@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from .codec import Codec
 
@@ -49,6 +49,9 @@ __all__ = [
     "rest_attrs",
     "text",
 ]
+
+
+D = TypeVar("D")
 
 
 class Kind(enum.Enum):
@@ -131,18 +134,18 @@ class Field:
         is_shown: bool = True,
         is_hashed: bool = True,
     ) -> None:
-        self.kind = kind
-        self.name = name
-        self.ns = ns
-        self.inside = inside
-        self.default = default
-        self.factory = factory
-        self.codec = codec
-        self.cls = cls
-        self.validate = None if validate is None else _raising(validate)
-        self.is_lenient = is_lenient or (codec is not None and codec.strict is not None)
-        self.is_shown = is_shown
-        self.is_hashed = is_hashed
+        self.kind: Kind = kind
+        self.name: str | None = name
+        self.ns: str | None = ns
+        self.inside: str | None = inside
+        self.default: Any = default
+        self.factory: Callable[[], Any] | None = factory
+        self.codec: Codec[Any] | None = codec
+        self.cls: type[Any] | None = cls
+        self.validate: Callable[[Any], object] | None = None if validate is None else _raising(validate)
+        self.is_lenient: bool = is_lenient or (codec is not None and codec.strict is not None)
+        self.is_shown: bool = is_shown
+        self.is_hashed: bool = is_hashed
 
     def xml_name(self, field: str) -> str:
         """Return what the field called `field` is called in XML."""
@@ -159,30 +162,41 @@ class Field:
         return self.default is REQUIRED or self.default is None or self.default is False or self.default == ()
 
 
+#: The default of a field that has none, for parameters whose type is that of the field.
+_ABSENT: Final[Any] = REQUIRED
+
+
+def _specified(default: D, kind: Kind, name: str | None = None, ns: str | None = None, **more: Any) -> D:
+    """Return a field. To a type checker it is the default, so that one of another type than the field's is refused."""
+    field: Any = Field(kind, name, ns, default=default, **more)
+    shown: D = field
+    return shown
+
+
 def attr(
     name: str | None = None,
     *,
     inside: str | None = None,
-    default: Any = REQUIRED,
+    default: D = _ABSENT,
     codec: Codec[Any] | None = None,
     validate: Callable[[Any], object] | None = None,
     repr: bool = True,
-) -> Any:
+) -> D:
     """An attribute. A `name` may also be ``xml:lang`` or ``{namespace}name``.
 
     With `inside` it is an attribute of that child: ``index: int | None = xml.attr(inside="first", default=None)``.
     """
-    return Field(Kind.ATTR, name, inside=inside, default=default, codec=codec, validate=validate, is_shown=repr)
+    return _specified(default, Kind.ATTR, name, inside=inside, codec=codec, validate=validate, is_shown=repr)
 
 
 def text(
     *,
     inside: str | None = None,
-    default: Any = REQUIRED,
+    default: D = _ABSENT,
     codec: Codec[Any] | None = None,
     validate: Callable[[Any], object] | None = None,
     repr: bool = True,
-) -> Any:
+) -> D:
     """The text of the element itself, or with `inside` that of a child.
 
     XML cannot distinguish no text from empty text. A field with the default None reads both as None; one with another
@@ -191,17 +205,15 @@ def text(
     The text is written before the children. Where words and children alternated when the element was read, the object
     is written as it was read, so that they keep their order; a changed copy has its text first.
     """
-    return Field(Kind.TEXT, inside=inside, default=default, codec=codec, validate=validate, is_shown=repr)
+    return _specified(default, Kind.TEXT, inside=inside, codec=codec, validate=validate, is_shown=repr)
 
 
-def child(
-    cls: type[Any] | None = None, *, inside: str | None = None, default: Any = REQUIRED, lenient: bool = False
-) -> Any:
+def child(cls: type[Any] | None = None, *, inside: str | None = None, default: D = _ABSENT, lenient: bool = False) -> D:
     """One child element, of the class that the annotation names: ``Item``, ``Item | None``, ``This | That``.
 
     A `lenient` one needs a default.
     """
-    return Field(Kind.CHILD, inside=inside, default=default, cls=cls, is_lenient=lenient)
+    return _specified(default, Kind.CHILD, inside=inside, cls=cls, is_lenient=lenient)
 
 
 def child_text(
@@ -209,36 +221,32 @@ def child_text(
     *,
     ns: str | None = None,
     inside: str | None = None,
-    default: Any = REQUIRED,
+    default: D = _ABSENT,
     codec: Codec[Any] | None = None,
     validate: Callable[[Any], object] | None = None,
     repr: bool = True,
-) -> Any:
+) -> D:
     """The text of one child element. Its attributes can be fields as well: see `attr`."""
-    return Field(
-        Kind.CHILD_TEXT, name, ns, inside=inside, default=default, codec=codec, validate=validate, is_shown=repr
-    )
+    return _specified(default, Kind.CHILD_TEXT, name, ns, inside=inside, codec=codec, validate=validate, is_shown=repr)
 
 
-def child_name(*, ns: str | None = None, inside: str | None = None, default: Any = REQUIRED) -> Any:
+def child_name(*, ns: str | None = None, inside: str | None = None, default: D = _ABSENT) -> D:
     """The name of an empty child, as an enum: a reason, a mood, a condition.
 
     The annotation names an enum with the names as its values. ``Reason | str`` keeps an unknown name as a string;
     without ``str`` an unknown child is no value of the field. It takes children in the namespace `ns`, by default that
     of the element, which no other field takes.
     """
-    return Field(Kind.CHILD_NAME, None, ns, inside=inside, default=default)
+    return _specified(default, Kind.CHILD_NAME, None, ns, inside=inside)
 
 
-def any_child(
-    name: str | None = None, *, ns: str | None = None, inside: str | None = None, default: Any = REQUIRED
-) -> Any:
+def any_child(name: str | None = None, *, ns: str | None = None, inside: str | None = None, default: D = _ABSENT) -> D:
     """One child of any kind that no other field takes: annotate ``xml.Payload`` or ``xml.Payload | None``.
 
     With `name` it takes the child with this name in any namespace (a ``<description/>`` of Jingle), with `ns` a child
     with any name in this namespace. The value is asked for an object of a class: ``item.payload.get(Nick)``.
     """
-    return Field(Kind.ANY_CHILD, name, ns, inside=inside, default=default)
+    return _specified(default, Kind.ANY_CHILD, name, ns, inside=inside)
 
 
 # The functions from here on are no field specifiers: to a type checker a call is a default value, and each has one.

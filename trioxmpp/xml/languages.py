@@ -7,6 +7,7 @@ the first one counts, and all of them are kept and written again.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 __all__ = ["Texts", "lookup"]
 
@@ -26,7 +27,7 @@ class Texts(Mapping[str, str]):
         if isinstance(texts, Texts):
             self.pairs = texts.pairs
         else:
-            self.pairs = tuple(texts.items() if isinstance(texts, Mapping) else texts)
+            self.pairs = _pairs(texts)
         self._first: dict[str, tuple[str, str]] = {}
         for lang, text in self.pairs:
             self._first.setdefault(lang.lower(), (lang, text))
@@ -58,6 +59,11 @@ class Texts(Mapping[str, str]):
     def lookup(self, *ranges: str) -> str | None:
         """Return the text for a reader who prefers these languages, as `lookup` does."""
         return lookup(self, *ranges)
+
+
+def _pairs(texts: Mapping[Any, Any] | Iterable[Any]) -> tuple[tuple[str, str], ...]:
+    """Return what a mapping, or an iterable of pairs, holds."""
+    return tuple(texts.items() if isinstance(texts, Mapping) else texts)
 
 
 def _ordered(pairs: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:

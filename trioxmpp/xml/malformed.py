@@ -16,7 +16,7 @@ from .markup import Element, fromstring, serialise_element
 
 __all__ = ["UNREAD", "Malformed", "Unread", "malformed", "report", "set_aside"]
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 #: The slot of an object that holds its malformed values by the name of their field, if it has any.
 UNREAD: Final = "_unread"
@@ -80,4 +80,4 @@ def report(declaration: Declaration, field: str, error: ElementError) -> None:
     level = logging.DEBUG if field in declaration.reported else logging.WARNING
     declaration.reported.add(field)
     text = " ".join(str(error).split())
-    logger.log(level, "skipped a malformed value of %s: %.200s", declaration.cls.__qualname__, ascii(text)[1:-1])
+    _logger.log(level, "skipped a malformed value of %s: %.200s", declaration.cls.__qualname__, ascii(text)[1:-1])

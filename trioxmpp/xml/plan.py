@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from ..errors import ElementError
@@ -57,17 +57,17 @@ class PlannedField:
     )
 
     def __init__(self, field: str, declared: Field, ns: str, where: str) -> None:
-        self.field = field
-        self.kind = declared.kind
-        self.name = declared.xml_name(field)
-        self.ns = ns if declared.ns is None else declared.ns
-        self.bit = 0
-        self.is_required = declared.is_required
-        self.is_lenient = declared.is_lenient
-        self.is_open = False
-        self.default = None if declared.default is REQUIRED else declared.default
-        self.factory = declared.factory
-        self.validate = declared.validate
+        self.field: str = field
+        self.kind: Kind = declared.kind
+        self.name: str = declared.xml_name(field)
+        self.ns: str = ns if declared.ns is None else declared.ns
+        self.bit: int = 0
+        self.is_required: bool = declared.is_required
+        self.is_lenient: bool = declared.is_lenient
+        self.is_open: bool = False
+        self.default: Any = None if declared.default is REQUIRED else declared.default
+        self.factory: Callable[[], Any] | None = declared.factory
+        self.validate: Callable[[Any], object] | None = declared.validate
         self.codec: Codec[Any] | None = declared.codec
         self.nested: tuple[Declaration, ...] = ()
         self.names: dict[str, Any] = {}
@@ -121,10 +121,12 @@ class Node:
     __slots__ = ("content", "name", "ns", "path", "tag", "variable")
 
     def __init__(self, tag: str, path: str, variable: str) -> None:
-        self.tag = tag
-        self.ns, self.name = split_tag(tag)
-        self.path = path
-        self.variable = variable
+        self.tag: str = tag
+        ns, name = split_tag(tag)
+        self.ns: str = ns
+        self.name: str = name
+        self.path: str = path
+        self.variable: str = variable
         self.content: list[PlannedField | Node] = []
 
     @property
@@ -162,9 +164,10 @@ class Plan:
 
     def __init__(self, declaration: Declaration) -> None:
         """Raise ElementError if the declaration contradicts itself, Unresolved if that cannot be known yet."""
-        cls, self.declaration = declaration.cls, declaration
-        self.root = Node(declaration.tag, split_tag(declaration.tag)[1], "element")
-        self.name = self.root.name
+        cls = declaration.cls
+        self.declaration: Declaration = declaration
+        self.root: Node = Node(declaration.tag, split_tag(declaration.tag)[1], "element")
+        self.name: str = self.root.name
         self.fields: list[PlannedField] = []
         bits = bits_of(declaration.fields)
         for field, (declared, hint, scope) in declaration.fields.items():

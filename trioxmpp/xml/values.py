@@ -9,6 +9,7 @@ alternate, since their order is in no field.
 from __future__ import annotations
 
 import dataclasses
+import types
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
@@ -145,8 +146,7 @@ def unfrozen_twin(cls: type[Any]) -> type[Any]:
     names |= {"__init__": object.__init__, "__setattr__": object.__setattr__}
     if "__orig_bases__" in own:
         names["__orig_bases__"] = own["__orig_bases__"]
-    make: Callable[..., type[Any]] = type(cls)
-    return make(cls.__name__, cls.__bases__, names)
+    return types.new_class(cls.__name__, cls.__bases__, {"metaclass": type(cls)}, lambda body: body.update(names))
 
 
 def describe_fields(declaration: Declaration) -> dict[str, dataclasses.Field[Any]]:

@@ -99,7 +99,7 @@ class Story:
         self._changes = trio.lowlevel.ParkingLot()
         self._to_juliet = Direction("romeo", "juliet")
         self._to_romeo = Direction("juliet", "romeo")
-        self.ledger = Ledger([self._to_juliet, self._to_romeo], len(cuts))
+        self.ledger: Ledger = Ledger([self._to_juliet, self._to_romeo], len(cuts))
 
     async def play(self) -> None:
         """All of it. Raises ConnectionError if a session is lost, or there never was one."""

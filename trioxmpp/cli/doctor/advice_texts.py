@@ -30,5 +30,5 @@ class AdviceText:
 @cache
 def advice_texts() -> dict[str, AdviceText]:
     """Return the texts by code, in the order of the file."""
-    content = files(__package__).joinpath("advice_texts.toml").read_text(encoding="utf-8")
+    content = files("trioxmpp.cli.doctor").joinpath("advice_texts.toml").read_text(encoding="utf-8")
     return {code: AdviceText(**fields) for code, fields in tomllib.loads(content).items()}

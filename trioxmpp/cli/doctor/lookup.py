@@ -31,12 +31,12 @@ _FORMS: tuple[tuple[str, str, Callable[[bytes], list[Endpoint]]], ...] = (
 async def find_candidates(target: Target, diagnosis: Diagnosis, patience: float) -> list[Candidate]:
     """Return every address of every endpoint of the domain, the best first, in twice `patience` seconds."""
     endpoints: dict[Endpoint, str] = dict.fromkeys(target.endpoints, "arguments")
+    found: list[list[Endpoint]] = [[], [], []]
     async with trio.open_nursery() as nursery:
         if target.tls is None:  # so that no probe waits until the certificates of the system are read
             nursery.start_soon(shared_context, ALPN)
             nursery.start_soon(shared_context, ALPN_WEBSOCKET)
         if not endpoints:
-            found: list[list[Endpoint]] = [[], [], []]
             nursery.start_soon(_look_up, target, diagnosis, patience, found[0])
             for number, form in enumerate(_FORMS, 1):
                 meta = HostMeta(form[0], _url(target.domain) + form[1])

@@ -33,7 +33,7 @@ from .summary import SessionSummary, resumable
 
 __all__ = ["Restored", "SessionJournal", "open_journal"]
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 
 @record
@@ -55,7 +55,7 @@ class SessionJournal:
     """Writes down the session of one client, and remembers what the store knows."""
 
     def __init__(self, store: SessionStore, jid: JID) -> None:
-        self.outbox = OutboxJournal()
+        self.outbox: OutboxJournal = OutboxJournal()
         """The outgoing stanzas, and the durable messages among them."""
         self.restored: Restored | None = None
         self._store = store
@@ -97,7 +97,7 @@ class SessionJournal:
         tokens = () if session is None else tuple(session.unsettled())
         self.restored = Restored(stored.jid, session is not None, tokens, stored.requests)
         for request in stored.requests:
-            logger.warning("no task waits any more for the reply of %s to request %r", request.to, request.id)
+            _logger.warning("no task waits any more for the reply of %s to request %r", request.to, request.id)
         return session
 
     def _restore(self, stored: StoredSession) -> SessionState | None:
@@ -168,7 +168,7 @@ class SessionJournal:
         try:
             await self.logged_in(session, login)
         except StoreError as exc:
-            logger.error("what the store knows of the session is out of date: %s", exc)
+            _logger.error("what the store knows of the session is out of date: %s", exc)
         self._freeze(session.ended)
 
     async def finish(self, login: Login) -> None:
@@ -263,4 +263,4 @@ def _stored(entries: Iterable[JournalEntry]) -> Iterable[StoredStanza]:
             entry.recorded = True
         except Exception:
             # It cannot be written as XML, so it will not be sent, as its token will tell.
-            logger.debug("cannot write down %r", entry.stanza)
+            _logger.debug("cannot write down %r", entry.stanza)

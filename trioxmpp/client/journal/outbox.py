@@ -26,7 +26,7 @@ from .durable import PostedMessage
 
 __all__ = ["JournalEntry", "OutboxChange", "OutboxJournal", "stored_stanza"]
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 #: In how many sessions at most the archive is asked: the query itself may be what ends them.
 MAX_SESSIONS_ASKED = 3
@@ -38,16 +38,16 @@ class JournalEntry:
     __slots__ = ("data", "number", "posted", "recorded", "sent", "session", "stanza", "unconfirmed")
 
     def __init__(self, number: int, stanza: Message | Presence | IQ, posted: PostedMessage | None = None) -> None:
-        self.number = number
-        self.stanza = stanza
-        self.posted = posted
+        self.number: int = number
+        self.stanza: Message | Presence | IQ = stanza
+        self.posted: PostedMessage | None = posted
         self.session: SessionState | None = None
         """The session that it is enqueued in. A durable message may wait for one."""
         self.sent: int | None = None
-        self.data = b""
-        self.unconfirmed = False
+        self.data: bytes = b""
+        self.unconfirmed: bool = False
         """It may have been sent in a session that is over, and whether the server has it is not known."""
-        self.recorded = False
+        self.recorded: bool = False
         """Whether the store knows it."""
 
     def stored(self) -> StoredStanza:
@@ -248,7 +248,7 @@ class OutboxJournal:
                 entry = JournalEntry(stored.number, stored_stanza(stored.xml))
             except StoreError as exc:
                 # The other stanzas are of use without it; and a store that one entry spoils would be spoilt for ever.
-                logger.error("set aside stanza %d of the store: %s", stored.number, exc)
+                _logger.error("set aside stanza %d of the store: %s", stored.number, exc)
                 self._set_aside.add(stored.number)
                 continue
             entry.recorded = True

@@ -30,7 +30,7 @@ from .outbox import JournalEntry, OutboxJournal
 
 __all__ = ["reconcile"]
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 #: Seconds, while there is a link, after which what is in doubt is sent again, whatever the archive may have to say.
 PATIENCE = 30.0
@@ -51,16 +51,16 @@ async def reconcile(session: Session, core: StreamCore, outbox: OutboxJournal) -
         try:
             await _ask_patiently(session, outbox)
             left = len(outbox.unconfirmed)
-            logger.info("%d of %d unconfirmed messages have arrived; the others are sent again", count - left, count)
+            _logger.info("%d of %d unconfirmed messages have arrived; the others are sent again", count - left, count)
         except StanzaError as exc:
-            logger.warning("the archive does not say what became of %d unconfirmed messages: %s", count, exc)
+            _logger.warning("the archive does not say what became of %d unconfirmed messages: %s", count, exc)
         except ConnectionError:
             raise
         except Exception:
-            logger.exception("could not ask what became of %d unconfirmed messages", count)
+            _logger.exception("could not ask what became of %d unconfirmed messages", count)
         outbox.reconciled(state)
     except ConnectionError as exc:  # the session is over, or the client: the next one will ask
-        logger.debug("could not ask what became of %d unconfirmed messages: %s", count, exc)
+        _logger.debug("could not ask what became of %d unconfirmed messages: %s", count, exc)
     finally:
         outbox.stop_waiting(state)
 
@@ -112,7 +112,7 @@ class _ArchiveLookup:
             if page.fin.complete or page.last is None or page.last == after or not self._outbox.unconfirmed:
                 return
             after = page.last
-        logger.info("the archive has more than %d pages of messages; that is enough", PAGES)
+        _logger.info("the archive has more than %d pages of messages; that is enough", PAGES)
 
     async def _look_into(self, page: Page, start: datetime | None) -> ArchivePage:
         """Read one page, and take note of the messages in it that we sent."""

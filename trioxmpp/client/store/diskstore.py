@@ -40,7 +40,7 @@ class DiskStore(ABC):
     """Keeps a session at `path`, by calls in a thread. `errors` are the exceptions that the disk may raise."""
 
     def __init__(self, path: str | os.PathLike[str], errors: tuple[type[Exception], ...]) -> None:
-        self.path = Path(path)
+        self.path: Path = Path(path)
         self._run = _Worker(f"cannot keep the session in {self.path}", errors)
 
     async def load(self) -> StoredSession | None:

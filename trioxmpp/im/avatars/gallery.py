@@ -29,7 +29,7 @@ from .own import DATA, METADATA, checked
 
 __all__ = ["AvatarChanged", "Gallery", "open_avatars"]
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 #: Accounts whose hashes are kept, and images that cannot be had.
 OWNERS = 10_000
@@ -173,7 +173,7 @@ class Gallery:
             async with self._limiter:
                 item = await fetch_item(self._client, METADATA, owner=owner)
         except StanzaError as exc:
-            logger.debug("%s does not let us see its avatar: %s", owner, exc)
+            _logger.debug("%s does not let us see its avatar: %s", owner, exc)
             item = None
         shown = None if item is None or item.payload is None else _chosen(item.payload)
         if shown is None or shown.hash is None:

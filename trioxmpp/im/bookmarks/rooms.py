@@ -18,7 +18,7 @@ from .bookmark import Bookmark
 
 __all__ = ["BookmarkedRooms", "RoomClosed", "RoomOpened", "RoomRefused", "open_bookmarked_rooms"]
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 #: Rooms that are entered, and how many of them at a time.
 LIMIT = 100
@@ -105,7 +105,7 @@ class BookmarkedRooms(Mapping[JID, Room]):
     def _follow(self, nursery: trio.Nursery) -> None:
         wanted = [bookmark for bookmark in self._bookmarks.values() if bookmark.autojoin]
         if len(wanted) > self._limit:
-            logger.warning("%d rooms are bookmarked with autojoin: only %d are entered", len(wanted), self._limit)
+            _logger.warning("%d rooms are bookmarked with autojoin: only %d are entered", len(wanted), self._limit)
         rooms = {bookmark.jid: bookmark for bookmark in wanted[: self._limit]}
         for jid, stay in [*self._stays.items()]:
             if jid not in rooms or not stay.fits(rooms[jid]):
@@ -123,10 +123,10 @@ class BookmarkedRooms(Mapping[JID, Room]):
                 await self._be_there(stay.bookmark)
         except (StanzaError, ValueError) as exc:
             stay.is_over = True
-            logger.info("%s does not let us in: %s", jid, exc)
+            _logger.info("%s does not let us in: %s", jid, exc)
             self.on_change.emit(RoomRefused(jid, exc))
         except ConnectionError as exc:
-            logger.debug("%s: there is no session any more: %s", jid, exc)
+            _logger.debug("%s: there is no session any more: %s", jid, exc)
 
     async def _be_there(self, bookmark: Bookmark) -> None:
         """Enter a room, a few at a time, and be in it until cancelled."""

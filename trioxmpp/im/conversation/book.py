@@ -57,7 +57,7 @@ class Book:
         """The chat states of others, by sender."""
         self.displayed: dict[tuple[object, ...], str] = {}
         """The id of the last line that each sender has seen."""
-        self.knows_states = False
+        self.knows_states: bool = False
         """Whether the other side has ever sent a chat state."""
         self._capacity = capacity
         self._lines: dict[int, Line] = {}

@@ -60,7 +60,7 @@ class Composition:
 
     def __init__(self) -> None:
         self.state: chat_states.ChatState = chat_states.Composing()
-        self.changed = trio.Event()
+        self.changed: trio.Event = trio.Event()
 
     def key_pressed(self) -> None:
         """Record that the person has pressed a key."""
@@ -88,7 +88,7 @@ class Conversation:
         self.peer = peer
         self.on_event: Signal[TalkEvent] = Signal()
         """Emits each change of the conversation."""
-        self.book = Book(peer, is_room=is_room, capacity=capacity)
+        self.book: Book = Book(peer, is_room=is_room, capacity=capacity)
         """The conversation as values."""
         self._client = client
         self._is_private = not is_room and peer.resource is not None

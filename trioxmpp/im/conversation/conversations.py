@@ -22,7 +22,7 @@ from .lines import Entry, TalkEvent, Typing, key_of
 
 __all__ = ["Conversations", "Receipts", "open_conversations"]
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 #: Seconds after which a chat state of another is not true any more.
 STATE_LASTS = 60.0
@@ -64,7 +64,9 @@ class Conversations:
         self._ages: OrderedDict[tuple[JID, tuple[object, ...]], float] = OrderedDict()
         """When each chat state of another was told, the oldest first."""
         self._aged = trio.Event()
-        self.receipts_due = trio.open_memory_channel[Message](1_000)
+        self.receipts_due: tuple[trio.MemorySendChannel[Message], trio.MemoryReceiveChannel[Message]] = (
+            trio.open_memory_channel[Message](1_000)
+        )
         """Receipts that are to be sent. If too many wait, one is left out: a receipt is a courtesy."""
 
     def __len__(self) -> int:
@@ -106,7 +108,7 @@ class Conversations:
             try:
                 self.receipts_due[0].send_nowait(receipt)
             except trio.WouldBlock:
-                logger.warning("left out: a receipt for %r, since %d wait", message, 1_000)
+                _logger.warning("left out: a receipt for %r, since %d wait", message, 1_000)
 
     def _is_receipt_due(self, entry: Entry) -> bool:
         message = entry.message

@@ -31,7 +31,7 @@ from .remembered import RememberedRoster
 
 __all__ = ["Roster", "open_roster"]
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 #: How many contacts are kept, and how many requests that wait for an answer.
 LIMIT = 50_000
@@ -300,7 +300,7 @@ class Roster:
         self._remembered.changed(jid, contact)
 
     def _tell(self, problem: Exception) -> None:
-        logger.warning("the roster: %s", problem)
+        _logger.warning("the roster: %s", problem)
         self._client.on_event.emit(Trouble("open_roster", problem))
 
     # --- requests to us (§3.1.3)

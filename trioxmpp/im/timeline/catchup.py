@@ -23,7 +23,7 @@ from .ledger import Ledger, stamp_of
 
 __all__ = ["CatchUp"]
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 #: Two clocks, or the clocks of two machines behind one server, differ by less than this, as a rule.
 SLACK = timedelta(minutes=5)
@@ -61,7 +61,7 @@ class CatchUp:
             try:
                 await self._begin_at_the_end()
             except (StanzaError, TimeoutError) as exc:
-                logger.warning("the archive does not say where it ends: %s", exc)
+                _logger.warning("the archive does not say where it ends: %s", exc)
 
     async def run(self) -> None:
         """Catch up, and again whenever the ledger asks for it, until cancelled.
@@ -129,7 +129,7 @@ class CatchUp:
             if page is not None and page.results and page.results[0].id == position.last:
                 await self._read_pages(page, None, skipped=1)
                 return
-            logger.info("the archive does not know our position any more; going on by time")
+            _logger.info("the archive does not know our position any more; going on by time")
         start = position.stamp - SLACK
         page = await self._ask(start)
         ids = [result.id for result in page.results]

@@ -44,7 +44,7 @@ class Cursor:
 
     def __init__(self, notes: Notes, archive: str) -> None:
         self.position: Position | None = None
-        self.moved = trio.Event()
+        self.moved: trio.Event = trio.Event()
         """Set when there is something to write down."""
         self._notes = notes
         self._archive = archive

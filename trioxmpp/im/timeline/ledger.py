@@ -20,6 +20,7 @@ import trio
 
 from ...client import Client, Inbox, Session, Signal
 from ...errors import InboxOverflow
+from ...jid import JID
 from ...protocol.elements.delay import Delay
 from ...protocol.elements.mam import Result
 from ...protocol.stanza import Message
@@ -30,7 +31,7 @@ from .entry import CaughtUp, Entry, NoArchive, Source, TimelineEvent, entry_of, 
 
 __all__ = ["CERTAIN_EVERY", "Ledger", "Outcome"]
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 #: After this many live messages the archive is asked for its newest ids, so that the cursor can move.
 CERTAIN_EVERY = 400
@@ -60,16 +61,17 @@ class Ledger:
     """The books of one timeline."""
 
     def __init__(self, client: Client, cursor: Cursor, seen: Seen, *, capacity: int, held: int) -> None:
-        self.account = client.jid.bare
+        self.account: JID = client.jid.bare
         self.cursor = cursor
         self.read: Position | None = cursor.position
         """The place up to which the archive was read."""
-        self.has_archive = True
+        self.has_archive: bool = True
         """Whether the account has an archive, and so gives ids, as far as that is known."""
         self.on_event: Signal[TimelineEvent] = Signal()
-        self.attention = trio.Event()
+        self.attention: trio.Event = trio.Event()
         """Set when the archive is to be asked again: messages were dropped, or many came since it was read."""
-        self.malformed = self.duplicates = 0
+        self.malformed: int = 0
+        self.duplicates: int = 0
         self.queue: Inbox[Outcome] = Inbox(math.inf)
         self._told_in: Session | None = None
         """The session in which `CaughtUp` was told."""
@@ -102,7 +104,7 @@ class Ledger:
             self._held.append(arrival)
         elif not self._lost_tail:
             self._lost_tail = True
-            logger.warning("more than %d messages wait: the archive will be asked for the others", self._max_held)
+            _logger.warning("more than %d messages wait: the archive will be asked for the others", self._max_held)
 
     def hold(self) -> None:
         """From now on live messages wait."""

@@ -9,7 +9,7 @@ from datetime import datetime
 
 import trio
 
-from ...client import Client, Session, Stage, Step, Subscription, is_archive_result, supervised
+from ...client import Client, Session, Signal, Stage, Step, Subscription, is_archive_result, supervised
 from ...jid import JID
 from ...protocol.elements import pubsub_event
 from ...protocol.stanza import Message, MessageType
@@ -23,7 +23,7 @@ from .ledger import Ledger
 
 __all__ = ["Timeline", "open_timeline"]
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 #: Seconds after which what the application is done with is written down, and for the last time.
 SAVE_AFTER = 1.0
@@ -41,9 +41,9 @@ class Timeline:
     """
 
     def __init__(self, client: Client, ledger: Ledger) -> None:
-        self.on_event = ledger.on_event
+        self.on_event: Signal[TimelineEvent] = ledger.on_event
         """Emits `CaughtUp`, `Gap` and `NoArchive` when the application is done with all entries before them."""
-        self.forged = 0
+        self.forged: int = 0
         """How many messages were dropped that looked like archived ones, or like copies, and were not genuine."""
         self._client = client
         self._ledger = ledger
@@ -94,7 +94,7 @@ class Timeline:
         carbon = carbons.verified_carbon(message, self._ledger.account)
         if carbon is None:
             self.forged += 1
-            logger.debug("dropped a forged copy from %s", message.from_)
+            _logger.debug("dropped a forged copy from %s", message.from_)
         elif carbon.direction is carbons.Direction.SENT:
             self._ledger.arrived(carbon.message, Source.CARBON_SENT)
         else:

@@ -15,7 +15,7 @@ from .saslprep import saslprep
 __all__ = ["BINDINGS", "choose_ht", "ht"]
 
 #: The mechanisms, best first, with the type of channel binding of each.
-BINDINGS = {
+BINDINGS: dict[str, str | None] = {
     "HT-SHA-256-EXPR": "tls-exporter",
     "HT-SHA-256-UNIQ": "tls-unique",
     "HT-SHA-256-ENDP": "tls-server-end-point",

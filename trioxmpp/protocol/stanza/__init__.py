@@ -11,7 +11,7 @@ from .iq import IQ, ReplyKey, reply_key
 from .message import Message
 from .parse import parse_skipped, parse_stanza
 from .presence import Presence
-from .request import Get, Set, response_type
+from .request import Get, Question, Set, response_type
 from .types import IQType, MessageType, PresenceShow, PresenceType
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "Presence",
     "PresenceShow",
     "PresenceType",
+    "Question",
     "ReplyKey",
     "Set",
     "Stanza",

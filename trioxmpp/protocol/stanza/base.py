@@ -70,10 +70,8 @@ class Stanza:
         payloads: Iterable[Any],
         error: XMPPError | None,
     ) -> None:
-        if to is not None and to.__class__ is not JID:
-            to = JID.parse(to) if to.__class__ is str else address("to", to)
-        self.to = to
-        self.from_ = from_ if from_ is None or from_.__class__ is JID else address("from_", from_)
+        self.to = to if to is None or type(to) is JID else address("to", to)
+        self.from_ = from_ if from_ is None or type(from_) is JID else address("from_", from_)
         if id is not None:
             check_class("id", id, str)
         if lang is not None:

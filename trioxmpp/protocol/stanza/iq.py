@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+import enum
+from typing import Any, ClassVar, Literal, Self, overload
 
 from ... import xml
 from ...errors import ElementError, XMPPError
 from ...jid import JID
 from .base import Stanza
+from .request import Get, Set
 from .types import IQType
 
 __all__ = ["IQ", "ReplyKey", "reply_key"]
@@ -27,10 +29,55 @@ class IQ(Stanza):
     """
 
     __slots__ = ("type",)
-    NAME = "iq"
-    TYPES = IQType
+    NAME: ClassVar[str] = "iq"
+    TYPES: ClassVar[type[enum.Enum]] = IQType
     type: IQType
 
+    @overload
+    def __init__(
+        self,
+        *,
+        type: Literal[IQType.GET],
+        payload: Get[Any] | xml.Element,
+        to: JID | str | None = None,
+        from_: JID | str | None = None,
+        id: str | None = None,
+        lang: str | None = None,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        *,
+        type: Literal[IQType.SET],
+        payload: Set[Any] | xml.Element,
+        to: JID | str | None = None,
+        from_: JID | str | None = None,
+        id: str | None = None,
+        lang: str | None = None,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        *,
+        type: Literal[IQType.RESULT],
+        payload: xml.Declared | xml.Element | None = None,
+        to: JID | str | None = None,
+        from_: JID | str | None = None,
+        id: str | None = None,
+        lang: str | None = None,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        *,
+        type: IQType,
+        payload: None = None,
+        to: JID | str | None = None,
+        from_: JID | str | None = None,
+        id: str | None = None,
+        lang: str | None = None,
+        error: XMPPError | None = None,
+    ) -> None: ...
     def __init__(
         self,
         *,
@@ -47,6 +94,24 @@ class IQ(Stanza):
         payloads = () if payload is None else (payload,)
         Stanza.__init__(self, to, from_, id, lang, payloads, error)
         self.type = type
+
+    @classmethod
+    def request(
+        cls,
+        payload: Get[Any] | Set[Any],
+        *,
+        to: JID | str | None = None,
+        from_: JID | str | None = None,
+        id: str | None = None,
+    ) -> IQ:
+        """Return the request with this payload: a get or a set, as its class says.
+
+        Raises TypeError unless that class derives from `Get` or `Set`.
+        """
+        kind: Any = getattr(payload, "IQ_TYPE", None)
+        if kind is None:
+            raise TypeError(f"{payload!r:.200} is no request: it derives neither from Get[...] nor from Set[...]")
+        return IQ(type=kind, payload=payload, to=to, from_=from_, id=id)
 
     @property
     def payload(self) -> Any:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from ... import xml
 from ...errors import XMPPError
@@ -31,8 +32,8 @@ class Message(Stanza):
     """
 
     __slots__ = ("_bodies", "_parent_thread", "_subjects", "_thread", "type")
-    NAME = "message"
-    TYPES = MessageType
+    NAME: ClassVar[str] = "message"
+    TYPES: ClassVar[type[enum.Enum]] = MessageType
     type: MessageType
 
     def __init__(
@@ -47,7 +48,7 @@ class Message(Stanza):
         from_: JID | str | None = None,
         id: str | None = None,
         lang: str | None = None,
-        payloads: Iterable[Any] = (),
+        payloads: Iterable[xml.Declared | xml.Element] = (),
         error: XMPPError | None = None,
     ) -> None:
         Stanza.__init__(self, to, from_, id, lang, payloads, error)
@@ -112,7 +113,7 @@ class Message(Stanza):
         body: str | Mapping[str, str] | None = None,
         *,
         from_: JID | str | None = None,
-        payloads: Iterable[Any] = (),
+        payloads: Iterable[xml.Declared | xml.Element] = (),
     ) -> Message:
         """Return a message of the same type and thread to the sender of this one; to the room, for a groupchat message.
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import enum
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from ... import xml
 from ...errors import ElementError, XMPPError
@@ -32,8 +33,8 @@ class Presence(Stanza):
     """
 
     __slots__ = ("_priority", "_show", "_statuses", "type")
-    NAME = "presence"
-    TYPES = PresenceType
+    NAME: ClassVar[str] = "presence"
+    TYPES: ClassVar[type[enum.Enum]] = PresenceType
     type: PresenceType
 
     def __init__(
@@ -47,7 +48,7 @@ class Presence(Stanza):
         from_: JID | str | None = None,
         id: str | None = None,
         lang: str | None = None,
-        payloads: Iterable[Any] = (),
+        payloads: Iterable[xml.Declared | xml.Element] = (),
         error: XMPPError | None = None,
     ) -> None:
         Stanza.__init__(self, to, from_, id, lang, payloads, error)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
 from ...xml.annotations import Scope, Unresolved, alternatives, type_arguments
 from .types import IQType
 
-__all__ = ["Get", "Set", "response_type"]
+if TYPE_CHECKING:
+    import dataclasses
+
+__all__ = ["Get", "Question", "Set", "response_type"]
+
+R = TypeVar("R")
 
 R_co = TypeVar("R_co", covariant=True)
 
@@ -17,14 +22,30 @@ class Get(Generic[R_co]):
     """Base of payloads that are requested with an IQ of type get, and answered with an ``R_co``."""
 
     __slots__ = ()
-    IQ_TYPE: ClassVar[IQType] = IQType.GET
+    IQ_TYPE: ClassVar[Literal[IQType.GET]] = IQType.GET
+    if TYPE_CHECKING:
+        __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
+        __answer__: R_co
 
 
 class Set(Generic[R_co]):
     """Base of payloads that are requested with an IQ of type set, and answered with an ``R_co``."""
 
     __slots__ = ()
-    IQ_TYPE: ClassVar[IQType] = IQType.SET
+    IQ_TYPE: ClassVar[Literal[IQType.SET]] = IQType.SET
+    if TYPE_CHECKING:
+        __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
+        __answer__: R_co
+
+
+class Question(Protocol[R]):
+    """A ``Get[R]`` or a ``Set[R]``, where the answer has to be an ``R`` and nothing else.
+
+    A ``Get[Report]`` is a ``Get[object]``, too. So that a type checker would find an ``object`` that answers it.
+    """
+
+    IQ_TYPE: ClassVar[Any]
+    __answer__: R
 
 
 _known: dict[type[Any], tuple[type[Any] | None, bool]] = {}

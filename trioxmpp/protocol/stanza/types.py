@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from typing import TYPE_CHECKING
 
 __all__ = ["IQType", "MessageType", "PresenceShow", "PresenceType"]
 
@@ -11,7 +12,8 @@ class _Type(enum.Enum):
     """Base of the types: each prints as its word on the wire."""
 
     # A member exists once, so its identity serves as its hash. The default, the hash of its name, is much slower.
-    __hash__ = object.__hash__
+    if not TYPE_CHECKING:  # checkers take an alias for a field
+        __hash__ = object.__hash__
 
     def __str__(self) -> str:
         return str(self.value)

@@ -34,6 +34,7 @@ __all__ = ["Dispatcher", "UnclaimedStanzas", "candidate_slots", "matching_intere
 _logger = logging.getLogger(__name__)
 
 S = TypeVar("S", Message, Presence)
+K = TypeVar("K", bound=enum.Enum)
 T = TypeVar("T")
 
 #: type (None: any), sender (None: any), and whether a bare sender stands for all its resources
@@ -73,7 +74,7 @@ class UnclaimedStanzas(Generic[T]):
         self._stanzas: deque[tuple[T, int, Receipt | None]] = deque()
         self._octets = 0
         self._lost = 0
-        self.offered = 0
+        self.offered: int = 0
         """The octets of the stanza that `redispatch` offers."""
 
     def __len__(self) -> int:
@@ -115,7 +116,7 @@ class UnclaimedStanzas(Generic[T]):
                 receipt.finish()
 
 
-class Dispatcher(Generic[S]):
+class Dispatcher(Generic[S, K]):
     """Hands each inbound stanza of one kind to at most one callback, and to every subscription that wants it.
 
     A stanza without ``from`` counts as sent by our own bare JID (RFC 6120 §8.1.2.1).
@@ -123,7 +124,7 @@ class Dispatcher(Generic[S]):
 
     def __init__(
         self,
-        types: type[enum.Enum],
+        types: type[K],
         local_jid: Callable[[], JID | None],
         turns: Turns,
         *,
@@ -146,7 +147,7 @@ class Dispatcher(Generic[S]):
 
     def register_callback(
         self,
-        type_: enum.Enum | None,
+        type_: K | None,
         from_: JID | str | None,
         callback: Callable[[S], object],
         *,
@@ -173,7 +174,7 @@ class Dispatcher(Generic[S]):
 
     def unregister_callback(
         self,
-        type_: enum.Enum | None,
+        type_: K | None,
         from_: JID | str | None,
         *,
         wildcard_resource: bool = True,
@@ -191,7 +192,7 @@ class Dispatcher(Generic[S]):
     @contextmanager
     def handler(
         self,
-        type_: enum.Enum | None,
+        type_: K | None,
         from_: JID | str | None,
         callback: Callable[[S], object],
         *,
@@ -208,7 +209,7 @@ class Dispatcher(Generic[S]):
     @overload
     def subscribe(
         self,
-        *types: enum.Enum | None,
+        *types: K | None,
         from_: JID | str | None = None,
         payload: type[Any] | None = None,
         capacity: float = DEFAULT_CAPACITY,
@@ -219,7 +220,7 @@ class Dispatcher(Generic[S]):
     @overload
     def subscribe(
         self,
-        *types: enum.Enum | None,
+        *types: K | None,
         from_: JID | str | None = None,
         payload: type[Any] | None = None,
         capacity: float = DEFAULT_CAPACITY,
@@ -229,7 +230,7 @@ class Dispatcher(Generic[S]):
     ) -> ManualAckSubscription[S]: ...
     def subscribe(
         self,
-        *types: enum.Enum | None,
+        *types: K | None,
         from_: JID | str | None = None,
         payload: type[Any] | None = None,
         capacity: float = DEFAULT_CAPACITY,
@@ -367,7 +368,7 @@ class Dispatcher(Generic[S]):
         if not isinstance(type_, self._types):
             raise TypeError(f"{type_!r} is not a {self._types.__name__}")
 
-    def _slot(self, type_: enum.Enum | None, from_: JID | str | None, wildcard_resource: bool) -> Slot:
+    def _slot(self, type_: K | None, from_: JID | str | None, wildcard_resource: bool) -> Slot:
         if type_ is not None:
             self._check_type(type_)
         elif not self._any_type:

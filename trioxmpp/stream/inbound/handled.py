@@ -37,10 +37,10 @@ class Receipt:
 
     def __init__(self, counter: HandledCounter) -> None:
         self._counter = counter
-        self.users = 0
-        self.is_firm = False
+        self.users: int = 0
+        self.is_firm: bool = False
         """Whether a user has to finish with the stanza before it may be counted, however long that takes."""
-        self.abandoned = False
+        self.abandoned: bool = False
         """Whether a user went away without finishing."""
 
     @property

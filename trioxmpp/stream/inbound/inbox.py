@@ -78,7 +78,7 @@ class Inbox(trio.abc.ReceiveChannel[T]):
             raise ValueError("an inbox has room for one item, and one octet, at least")
         if overflow not in ("end", "drop_oldest", "drop_newest"):
             raise ValueError(f"overflow is 'end', 'drop_oldest' or 'drop_newest', not {overflow!r}")
-        self.dropped = 0
+        self.dropped: int = 0
         """The number of items that were dropped, since the consumer did not keep up."""
         self._capacity = capacity
         self._max_octets = octets

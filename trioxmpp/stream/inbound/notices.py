@@ -25,7 +25,7 @@ class Notices:
     def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger
         self._kinds: set[str] = set()
-        self.skipped = 0
+        self.skipped: int = 0
         """The number of stanzas that were passed over."""
 
     def stanza(self, event: Skipped) -> None:

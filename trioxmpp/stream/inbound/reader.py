@@ -44,7 +44,7 @@ class Reader:
         self._router = router
         self._writer = writer
         self._notices = Notices(logger)
-        self._nonzas: dict[str, Callable[[xml.Element], None]] = {
+        self._nonzas: dict[object, Callable[[xml.Element], None]] = {
             sm.TAG_REQUEST: self._request,
             sm.TAG_ACK: self._ack,
             sm.TAG_ENABLED: link.sm_enabled,

@@ -31,7 +31,7 @@ from .turns import Turns
 
 __all__ = ["MAX_RUNNING", "MAX_RUNNING_OF_A_SENDER", "Handler", "Request", "RequestHandlers"]
 
-_logger = logging.getLogger(__name__)
+_module_logger = logging.getLogger(__name__)
 
 Handler = Callable[..., Any]
 
@@ -49,10 +49,10 @@ class Request:
 
     __slots__ = ("_logger", "_on_answer", "_session", "_too_late", "iq", "octets", "token")
 
-    def __init__(self, iq: IQ, session: SessionState, logger: logging.Logger = _logger, octets: int = 0) -> None:
-        self.iq = iq
+    def __init__(self, iq: IQ, session: SessionState, logger: logging.Logger = _module_logger, octets: int = 0) -> None:
+        self.iq: IQ = iq
         self._logger = logger
-        self.octets = octets
+        self.octets: int = octets
         """The octets of the request as it arrived."""
         self.token: OutgoingStanza | None = None
         self._session = session
@@ -132,7 +132,7 @@ class _Slot(NamedTuple):
 class RequestHandlers:
     """The handlers that answer requests, by type and payload class. They outlive sessions; the answers do not."""
 
-    def __init__(self, turns: Turns | None = None, logger: logging.Logger = _logger) -> None:
+    def __init__(self, turns: Turns | None = None, logger: logging.Logger = _module_logger) -> None:
         self._turns = turns
         self._logger = logger
         self._running: Counter[JID | None] = Counter()

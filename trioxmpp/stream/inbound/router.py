@@ -43,21 +43,23 @@ class Router:
         """The domain for which we speak, if we are a component; None if we are a client."""
         self._start_soon = start_soon
         self._logger = logger
-        self.turns = Turns()
+        self.turns: Turns = Turns()
         """The turns of the tasks that take what arrives."""
         self._unexpected = 0  # replies that no task waited for
         self._octets = 0  # of the stanza that is being routed
         turns = self.turns
-        self.requests = RequestHandlers(turns, logger)
-        self.messages: Dispatcher[Message] = Dispatcher(MessageType, self._get_local_jid, turns, logger=logger)
-        self.presences: Dispatcher[Presence] = Dispatcher(
+        self.requests: RequestHandlers = RequestHandlers(turns, logger)
+        self.messages: Dispatcher[Message, MessageType] = Dispatcher(
+            MessageType, self._get_local_jid, turns, logger=logger
+        )
+        self.presences: Dispatcher[Presence, PresenceType] = Dispatcher(
             PresenceType, self._get_local_jid, turns, any_type=False, logger=logger
         )
         self.on_message_received: Signal[Message] = Signal(turns=turns, weigh=self._weigh, logger=logger)
         self.on_presence_received: Signal[Presence] = Signal(turns=turns, weigh=self._weigh, logger=logger)
         self.message_stages: Stages[Message] = Stages(logger)
         self.presence_stages: Stages[Presence] = Stages(logger)
-        self.claims = Claims(logger)
+        self.claims: Claims = Claims(logger)
         self.service_inbound_message_filter: Filter[Message] = Filter()
         self.service_inbound_presence_filter: Filter[Presence] = Filter()
         self.service_outbound_message_filter: Filter[Message] = Filter()

@@ -5,8 +5,9 @@ nothing slow, and takes some stanzas in each turn, would still fall behind the r
 Therefore the reader lets the other tasks run between two reads, while an inbox is filling and its consumer gets on.
 
 The reader never *waits* for a consumer. A consumer may be waiting for a reply that is in the next read: if the reader
-waited, neither would ever go on. So `Turns.give` ends after `IDLE_TURNS` turns in which nothing was taken, and after
-`GIVEN_SECONDS` in any case. A queue that did not get shorter gets no more turns before it does.
+waited, neither would ever go on. So `Turns.give` ends after `IDLE_TURNS` turns in which nothing was taken. It also ends
+after `GIVEN_SECONDS`, but not before the other tasks had as many turns: those seconds may have passed while the system
+ran something else. A queue that did not get shorter gets no more turns before it does.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ __all__ = ["Turns"]
 #: The turns without any progress after which the reader goes on. Writing one stanza takes about six.
 IDLE_TURNS = 16
 
-#: The seconds after which the reader goes on, whatever the progress.
+#: The seconds after which the reader goes on, whatever the progress, if there were as many turns.
 GIVEN_SECONDS = 0.25
 
 
@@ -33,7 +34,7 @@ class Turns:
         """The queues that are filling."""
         self._stuck: dict[Sized, int] = {}
         """The queues whose consumer took nothing when it had its turns, and their lengths then."""
-        self.urgent = False
+        self.urgent: bool = False
         """Whether a queue is full."""
 
     def wanted(self, queue: Sized, *, full: bool = False) -> None:
@@ -55,10 +56,10 @@ class Turns:
         """Let the other tasks run while they take what waits, for a bounded time. Cancelling loses nothing."""
         queues, self.filling, self.urgent = [*self.filling], {}, False
         ends = time.perf_counter() + GIVEN_SECONDS
-        left, idle = sum(map(len, queues)), 0
-        while left and idle < IDLE_TURNS and time.perf_counter() < ends:
+        left, idle, turns = sum(map(len, queues)), 0, 0
+        while left and idle < IDLE_TURNS and (turns < IDLE_TURNS or time.perf_counter() < ends):
             await trio.lowlevel.checkpoint()
-            before, left = left, sum(map(len, queues))
+            before, left, turns = left, sum(map(len, queues)), turns + 1
             idle = 0 if left < before else idle + 1
         if idle == IDLE_TURNS:
             self._stuck.update({queue: len(queue) for queue in queues if len(queue)})

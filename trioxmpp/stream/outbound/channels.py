@@ -12,6 +12,7 @@ from __future__ import annotations
 import enum
 from collections import deque
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -28,7 +29,7 @@ class Doorbell:
     def __init__(self) -> None:
         self._lot = trio.lowlevel.ParkingLot()
         self._serve: Callable[[], bool] | None = None
-        self.is_awaited = False
+        self.is_awaited: bool = False
         """Whether a task waits."""
 
     def ring(self) -> None:
@@ -68,7 +69,7 @@ class OutgoingChannel(trio.abc.SendChannel[OutgoingStanza], trio.abc.ReceiveChan
     __slots__ = ("_doorbell", "_drained", "_is_closed", "_queue", "octets")
 
     def __init__(self, doorbell: Doorbell) -> None:
-        self.octets = 0
+        self.octets: int = 0
         """The octets of what waits, roughly."""
         self._drained = trio.lowlevel.ParkingLot()
         self._doorbell = doorbell
@@ -156,7 +157,8 @@ class Control(enum.Enum):
     """The words that the tasks of a link tell its writer, in the order in which the writer obeys."""
 
     # The default hash is that of the name, which costs much more.
-    __hash__ = object.__hash__
+    if not TYPE_CHECKING:  # checkers take an alias for a field
+        __hash__ = object.__hash__
 
     OWE_ACK = "the server asked how much we handled"
     ENABLE = "ask the server to manage the stream; then write no stanza before `ANSWERED`"

@@ -11,7 +11,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Generator
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import trio
 
@@ -19,16 +19,17 @@ from ...errors import StanzaAborted, StanzaDropped
 from ...protocol.stanza import IQ, Message, Presence
 from ..asyncness import is_async
 
-__all__ = ["ACKED", "ACTIVE", "SENT", "OutgoingStanza", "StanzaState", "StanzaToken"]
+__all__ = ["ACKED", "ACTIVE", "SENT", "OnStateChange", "OutgoingStanza", "StanzaState", "StanzaToken"]
 
-_logger = logging.getLogger(__name__)
+_module_logger = logging.getLogger(__name__)
 
 
 class StanzaState(enum.Enum):
     """The states of an outgoing stanza. All but ACTIVE and SENT are final."""
 
     # There is one of each, and the hash of its name, which is the default, costs much more.
-    __hash__ = object.__hash__
+    if not TYPE_CHECKING:  # checkers take an alias for a field
+        __hash__ = object.__hash__
 
     ACTIVE = "active"
     """Enqueued, not yet taken by the stream."""
@@ -65,6 +66,10 @@ _NEXT: dict[StanzaState, frozenset[StanzaState]] = {
 }
 
 
+#: A function that is called with the token of a stanza and its new state.
+OnStateChange: TypeAlias = "Callable[[StanzaToken, StanzaState], object]"
+
+
 class StanzaToken:
     """Follows one stanza up to the server, and no further: receipts of the recipient are XEP-0184.
 
@@ -93,16 +98,16 @@ class StanzaToken:
         self,
         stanza: Message | Presence | IQ,
         *,
-        on_state_change: Callable[[StanzaToken, StanzaState], object] | None = None,
-        logger: logging.Logger = _logger,
+        on_state_change: OnStateChange | None = None,
+        logger: logging.Logger = _module_logger,
     ) -> None:
         if on_state_change is not None and is_async(on_state_change):
             raise TypeError("on_state_change is a plain function; changes() tells a task of each state")
         self._logger = logger
         self._thread = threading.get_ident()
-        self.stanza = stanza
-        self.on_state_change = on_state_change
-        self.size = stanza.approximate_size()
+        self.stanza: Message | Presence | IQ = stanza
+        self.on_state_change: OnStateChange | None = on_state_change
+        self.size: int = stanza.approximate_size()
         """The octets of the stanza, roughly, when the token was made."""
         self._state = ACTIVE
         self._exception: Exception | None = None
@@ -229,12 +234,12 @@ class OutgoingStanza(StanzaToken):
 
     __slots__ = ()
 
-    current = StanzaToken._state
+    current: Final = StanzaToken._state
     """The same as `state`, at the price of an attribute."""
 
-    become = StanzaToken._set_state
-    watch = StanzaToken._watch
-    retract = StanzaToken._retract
+    become: Final = StanzaToken._set_state
+    watch: Final = StanzaToken._watch
+    retract: Final = StanzaToken._retract
 
     def take(self) -> None:
         """Mark the stanza as being written: it cannot be retracted any more."""

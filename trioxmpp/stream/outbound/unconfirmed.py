@@ -15,7 +15,7 @@ from .token import StanzaToken
 
 __all__ = ["MAX_UNCONFIRMED", "PING_AFTER", "Unconfirmed"]
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 #: Stanzas after which the server is asked how far it is.
 PING_AFTER = 64
@@ -47,7 +47,7 @@ class Unconfirmed:
     def written(self, token: StanzaToken) -> None:
         """The transport has taken a stanza."""
         if len(self._tokens) == MAX_UNCONFIRMED == self._written:
-            logger.warning("the server answers no ping: what was sent %d stanzas ago is forgotten", MAX_UNCONFIRMED)
+            _logger.warning("the server answers no ping: what was sent %d stanzas ago is forgotten", MAX_UNCONFIRMED)
         self._tokens.append(token)
         self._written += 1
         self._since_ping += 1

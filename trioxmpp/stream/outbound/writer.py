@@ -83,7 +83,7 @@ class Writer:
         self._filters = filters
         self._ack_after = ack_after
         self._ask = ask
-        self.footer_written = False
+        self.footer_written: bool = False
         """Whether the footer is written: stanzas that arrive now are not acknowledged any more."""
         self._awaits_enabled = False
         """Whether no stanza may be written: the server has not yet said if it counts (XEP-0198 §3)."""

@@ -21,14 +21,14 @@ class Account:
     def __init__(self, jid: str, password: str, history: int) -> None:
         self.jid = jid
         """Its bare JID."""
-        self.password = password
+        self.password: str = password
         self.keys: dict[str, bytes] | None = None
         """The keys that are stored for SCRAM, by the name of the hash. None: the password is stored, for every hash."""
         self.offline: list[xml.Element] = []
         """Messages that wait for a session to become available."""
         self.handled: deque[xml.Element] = deque(maxlen=history)
         """The stanzas that the server accepted from any session of this account, oldest first."""
-        self.roster = Roster()
+        self.roster: Roster = Roster()
         """Its contacts (RFC 6121 §2)."""
         self.blocked: list[str] = []
         """The addresses that it does not hear from (XEP-0191), in the order in which they were blocked."""
@@ -38,7 +38,7 @@ class Account:
         """Its vCard (XEP-0054)."""
         self.tokens: dict[tuple[str, str], list[str]] = {}
         """Tokens for logins without the password (XEP-0484), by client and mechanism; the newest is at the end."""
-        self.archive = Archive(history)
+        self.archive: Archive = Archive(history)
         """The messages that it has sent and received, if the policy archives them."""
         self.counts: dict[str, int] = {}
         """The highest count that a client gave for each token, if the policy counts them."""

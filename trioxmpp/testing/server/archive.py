@@ -83,7 +83,7 @@ class Archive:
 
     def __init__(self, history: int) -> None:
         self.items: deque[Item] = deque(maxlen=history)
-        self.preferences = Preferences()
+        self.preferences: Preferences = Preferences()
 
     def keep(
         self,

@@ -44,13 +44,13 @@ class Link:
     ) -> None:
         self.faults = faults
         """The planned faults of this link."""
-        self.secure = False
+        self.secure: bool = False
         """Whether TLS protects it."""
         self.tls: trio.SSLStream[trio.abc.Stream] | None = None
         """Its TLS, if so."""
-        self.closed = False
+        self.closed: bool = False
         """Whether it is over."""
-        self.keep_session = True
+        self.keep_session: bool = True
         """Whether the session may go on elsewhere after this link."""
         self.direct_tls = direct_tls
         """Whether it begins with TLS (XEP-0368)."""

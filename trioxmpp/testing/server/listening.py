@@ -35,7 +35,7 @@ class Listening:
     """The TCP ports of one server, open or closed, and the authority that issues its certificates."""
 
     def __init__(self, domain: str, policy: Policy, serve: Serve, changed: Callable[[], object]) -> None:
-        self.active = 0
+        self.active: int = 0
         """The number of times that `run` is running."""
         self._domain = domain
         self._policy = policy

@@ -85,7 +85,7 @@ class Room:
         """The nicks that accounts have registered (XEP-0045 §7.10), by bare JID."""
         self.subject: Subject | None = None
         self.history: deque[xml.Element] = deque(maxlen=HISTORY)
-        self.archive = Archive(history)
+        self.archive: Archive = Archive(history)
 
     def is_set(self, name: str) -> bool:
         """Return whether a boolean field of the configuration is true."""

@@ -46,7 +46,9 @@ class Refusal(Exception):
 
     def __init__(self, condition: StanzaCondition, type: ErrorType, by: str | None = None) -> None:
         super().__init__(condition.value)
-        self.condition, self.type, self.by = condition, type, by
+        self.condition: StanzaCondition = condition
+        self.type: ErrorType = type
+        self.by: str | None = by
 
 
 class Entrance:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import ssl
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import trio
 
 from ... import xml
 from ...errors import StreamCondition, StreamError
 from ...jid import JID
-from ...protocol.stanza import IQ, Message, Presence
+from ...protocol.stanza import IQ, Message, Presence, Question
 from ...transport.base import Transport
 from ...transport.endpoint import Endpoint
 from ...transport.tcp import StreamTransport
@@ -24,19 +24,25 @@ from ..virtual.faults import Faults
 from ..virtual.memory import MemoryStream, memory_link
 from .account import Account
 from .certificates import Authority
+from .commands import Commands
 from .components import Components
 from .conversation import Conversation
 from .dialect import Dialect
 from .link import Link
 from .listening import Listening
 from .parts import Parts
+from .pep import Public
 from .policy import Policy, StartTLS
 from .post import Post
-from .services import EVERYWHERE, At, Services
+from .rooms import Rooms
+from .services import EVERYWHERE, AddressFeatures, At, Services
 from .session import ServerSession
 from .sessions import Sessions
+from .upload import Upload
 
 __all__ = ["Accepted", "Server"]
+
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,38 +67,42 @@ class Server:
         self._changes = trio.lowlevel.ParkingLot()
         self.domain = domain
         self.policy = policy
-        self.faults = Faults()
+        self.faults: Faults = Faults()
         """The faults of later links."""
         self.links: list[Link] = []
         """The open links, the newest at the end."""
-        self.link_count = 0
+        self.link_count: int = 0
         """The number of links that there ever were."""
         self.log: deque[Accepted] = deque(maxlen=policy.history)
         """The stanzas that were accepted from clients, oldest first; not more than `Policy.history`."""
-        self.down = False
+        self.down: bool = False
         """Whether it has crashed, or was shut down."""
         self._nursery = nursery
         self._accounts: dict[str, Account] = {}
         self.accounts: Mapping[str, Account] = MappingProxyType(self._accounts)
         """The accounts by user name."""
-        self.sessions = Sessions(
+        self.sessions: Sessions = Sessions(
             policy, nursery, lambda *ended: self._router.session_ended(*ended), self._changes.unpark_all
         )
         """The sessions, linked or hibernating, by full JID: ``server.sessions["romeo@example.test/orchard"]``."""
         self.dialect = dialect
         """The kind of server that it plays."""
-        self.services = Services(nursery, dialect)
+        self.services: Services = Services(nursery, dialect)
         """The door for services; see `answer`."""
-        self.features = self.services.features
+        self.features: AddressFeatures = self.services.features
         """The answers of disco#info: ``server.features.domain`` and ``server.features.account``."""
-        self.post = Post(domain, self.accounts, self.sessions, policy, dialect, self.services)
+        self.post: Post = Post(domain, self.accounts, self.sessions, policy, dialect, self.services)
         """The way to the users of the domain, for services."""
-        self.components = Components(self.post)
+        self.components: Components = Components(self.post)
         """The domains of components, and their links."""
         parts = Parts(self.post, policy.history, self.remove_account)
-        self.rooms, self.upload, self.pubsub = parts.rooms, parts.upload, parts.pubsub
-        """Its rooms, its upload service and its publish-subscribe service; the ``serve()`` of each begins it."""
-        self.commands = parts.commands
+        self.rooms: Rooms = parts.rooms
+        """Its rooms; ``serve()`` begins the service."""
+        self.upload: Upload = parts.upload
+        """Its upload service; ``serve()`` begins it."""
+        self.pubsub: Public = parts.pubsub
+        """Its publish-subscribe service; ``serve()`` begins it."""
+        self.commands: Commands = parts.commands
         """Its ad-hoc commands."""
         self._router = parts.router
         self._listening = Listening(domain, policy, self.serve_listeners, self._changes.unpark_all)
@@ -101,7 +111,12 @@ class Server:
 
     # --- the door for services
 
-    def answer(self, payload_cls: type[Any], function: Callable[[IQ], Any], at: tuple[At, ...] = EVERYWHERE) -> None:
+    def answer(
+        self,
+        payload_cls: type[Question[R]],
+        function: Callable[[IQ], R | Awaitable[R]],
+        at: tuple[At, ...] = EVERYWHERE,
+    ) -> None:
         """Have `function` answer requests with a payload of this class, which no client gets any more.
 
             server.answer(Query, lambda iq: Report(celsius=iq.payload.place == "Ulm" and 18 or 20))

@@ -57,9 +57,9 @@ class AddressFeatures:
     """The answers of disco#info for the two kinds of addresses of a domain."""
 
     def __init__(self, software: str) -> None:
-        self.domain = Features([("server", "im", software)])
+        self.domain: Features = Features([("server", "im", software)])
         """The answer for the server."""
-        self.account = Features([("account", "registered", None)])
+        self.account: Features = Features([("account", "registered", None)])
         """The answer for each account."""
 
 
@@ -76,18 +76,18 @@ class Request:
         send: Callable[[xml.Element], object],
     ) -> None:
         self.stanza = stanza
-        self.payload = stanza[0]
+        self.payload: xml.Element = stanza[0]
         """The one child."""
-        self.kind = stanza.get("type", "")
+        self.kind: str = stanza.get("type", "")
         """"get" or "set"."""
-        self.at = at
+        self.at: At = at
         self.account = account
         """The account that is asked; None for the server."""
         self.session = session
         """The session that asks. None if a component does."""
-        self.sender = stanza.get("from", "")
+        self.sender: str = stanza.get("from", "")
         """The full JID that asks."""
-        self.replied = False
+        self.replied: bool = False
         """Whether the request has its answer."""
         self._dialect = dialect
         self._send = send
@@ -119,7 +119,7 @@ class Services:
     """The functions that answer requests, by place, kind and tag."""
 
     def __init__(self, nursery: trio.Nursery, dialect: Dialect) -> None:
-        self.features = AddressFeatures(dialect.software)
+        self.features: AddressFeatures = AddressFeatures(dialect.software)
         """The answers of disco#info for the server and for each account."""
         self._nursery = nursery
         self._handlers: dict[tuple[At, str, str], Handler] = {}

@@ -32,9 +32,9 @@ class ServerSession:
         """Whether the client is active, as it says on this link (XEP-0352)."""
         self.presence: xml.Element | None = None
         """The last presence that was broadcast, if it is available."""
-        self.presence_stamp = ""
+        self.presence_stamp: str = ""
         """The time at which that presence was sent, as XEP-0082 writes it."""
-        self.priority = 0
+        self.priority: int = 0
         """Its priority (RFC 6121 §4.7.2.3)."""
         self.wants_blocklist = False
         """Whether its client asked for the block list, and so gets pushes (XEP-0191 §3.2)."""
@@ -44,7 +44,7 @@ class ServerSession:
         """The JIDs to which it has sent directed presence (RFC 6121 §4.6)."""
         self.handled: deque[xml.Element] = deque(maxlen=history)
         """The stanzas that the server accepted from it, as they were routed, oldest first; at most `Policy.history`."""
-        self.handled_count = 0
+        self.handled_count: int = 0
         """The number of stanzas that the server accepted from it, with or without stream management."""
         self.resumptions = 0
         """The number of times that it was resumed."""

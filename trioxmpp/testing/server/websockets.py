@@ -134,9 +134,9 @@ class WebSockets:
     """The places where a `Server` is reached by WebSocket; `open_websockets` makes one."""
 
     def __init__(self, server: WebSocketHost, host: str, port: int, tls_port: int) -> None:
-        self.endpoint = f"ws://{host}:{port}{PATH}"
+        self.endpoint: str = f"ws://{host}:{port}{PATH}"
         """For ``connect(..., endpoint=..., allow_plaintext=True)``."""
-        self.tls_endpoint = f"wss://{host}:{tls_port}{PATH}"
+        self.tls_endpoint: str = f"wss://{host}:{tls_port}{PATH}"
         """The same under TLS. The certificate is for the domain, for ``localhost`` and for ``127.0.0.1``."""
         self._server = server
 

@@ -27,13 +27,13 @@ class Authority:
         issued = self._authority.issue_cert(*names, not_after=datetime.datetime.now(datetime.UTC) + LIFETIME)
         chain = b"".join(pem.bytes() for pem in issued.cert_chain_pems)
         key = issued.private_key_pem.bytes()
-        self.file = directory / "ca.pem"
+        self.file: Path = directory / "ca.pem"
         self.file.write_bytes(self._authority.cert_pem.bytes())
         (directory / "server.pem").write_bytes(chain)
         (directory / "server.key").write_bytes(key)
         (directory / "full.pem").write_bytes(chain + key)
         certificate = ssl.PEM_cert_to_DER_cert(issued.cert_chain_pems[0].bytes().decode())
-        self.end_point = hashlib.sha256(certificate).hexdigest()
+        self.end_point: str = hashlib.sha256(certificate).hexdigest()
         """The ``tls-server-end-point`` binding of the server (RFC 5929 §4)."""
 
     def issue(self, address: str) -> tuple[Path, Path]:

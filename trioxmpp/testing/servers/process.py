@@ -9,7 +9,6 @@ import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import trio
 
@@ -37,9 +36,7 @@ class Child:
         if shutil.which("setpriv"):
             # The kernel kills it when the parent ends, in any way (util-linux). Elsewhere only `kill` does.
             command = ["setpriv", "--pdeathsig", "KILL", *command]
-        identity: dict[str, Any] = {}
-        if self._owner is not None:
-            identity = {"user": self._owner.pw_uid, "group": self._owner.pw_gid, "extra_groups": []}
+        owner = self._owner
         path = os.environ.get("PATH", os.defpath)
         with (self._directory / "stdout.log").open("ab") as output:
             self._process = subprocess.Popen(
@@ -50,7 +47,9 @@ class Child:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                **identity,
+                user=None if owner is None else owner.pw_uid,
+                group=None if owner is None else owner.pw_gid,
+                extra_groups=None if owner is None else [],
             )
 
     def signal(self, number: signal.Signals) -> None:

@@ -72,26 +72,32 @@ class RealServer(abc.ABC):
         component: tuple[str, str] | None = None,
         tree: Path | str | None = None,
     ) -> None:
-        self.tree = SYSTEM if tree is None else Tree(Path(tree).resolve())
+        self.tree: Tree = SYSTEM if tree is None else Tree(Path(tree).resolve())
         if self._version(self.tree) is None:
             raise ServerError(f"{self.name} is not installed; on Debian: apt-get install {self.name}")
-        self.version = self._version(self.tree) or ()
+        self.version: tuple[int, ...] = self._version(self.tree) or ()
         """Such as ``(0, 12, 3)``."""
-        self.accounts = dict(accounts if accounts is not None else {"romeo": "montague", "juliet": "capulet"})
-        self.addresses = loopback()
+        self.accounts: dict[str, str] = dict(
+            accounts if accounts is not None else {"romeo": "montague", "juliet": "capulet"}
+        )
+        self.addresses: tuple[str, ...] = loopback()
         """The addresses at which it listens: 127.0.0.1, and ::1 if this machine has it."""
         self.component = component
         ports = free_ports(5)
-        self.port, self.tls_port, self.http_port, self.https_port, self.component_port = ports
+        self.port: int = ports[0]
+        self.tls_port: int = ports[1]
+        self.http_port: int = ports[2]
+        self.https_port: int = ports[3]
+        self.component_port: int = ports[4]
         self.sm_timeout = sm_timeout
-        self.mechanisms = MECHANISMS if mechanisms is None else tuple(mechanisms)
+        self.mechanisms: tuple[str, ...] = MECHANISMS if mechanisms is None else tuple(mechanisms)
         self.archive = archive
         self.sasl2 = sasl2
-        self.fast = sasl2 and fast
+        self.fast: bool = sasl2 and fast
         self._owner = unprivileged()
         # The unprivileged user must be able to enter it, and TMPDIR may be anywhere.
         self._temporary = tempfile.TemporaryDirectory(prefix="trioxmpp-", dir="/tmp" if self._owner else None)
-        self.directory = Path(self._temporary.name).resolve()
+        self.directory: Path = Path(self._temporary.name).resolve()
         self._child = Child(self.directory, self._owner)
         self._authority = Authority(self.directory, DOMAIN, f"*.{DOMAIN}", "localhost", "127.0.0.1", "::1")
         self._configure()

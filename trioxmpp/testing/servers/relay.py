@@ -25,9 +25,9 @@ class Relay:
     """
 
     def __init__(self, host: str, port: int) -> None:
-        self.port = 0
+        self.port: int = 0
         """The port at which it listens, on 127.0.0.1."""
-        self.connections = 0
+        self.connections: int = 0
         """The number of connections that were passed on to the server."""
         self.blocked = False
         """Whether new connections are closed at once."""

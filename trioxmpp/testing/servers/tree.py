@@ -15,7 +15,7 @@ class Tree:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.is_system = root == Path("/")
+        self.is_system: bool = root == Path("/")
 
     def find(self, pattern: str) -> Path | None:
         """Return the last path that matches, in the order of names, or None."""

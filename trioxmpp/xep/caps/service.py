@@ -26,7 +26,7 @@ from .verified import MAX_ANSWER, SHARED, Announced, VerifiedInfos, announced_by
 
 __all__ = ["Caps", "open_caps"]
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 _CAPS: Final = "{http://jabber.org/protocol/caps}c"
 _CAPS_2: Final = "{urn:xmpp:caps}c"
@@ -137,7 +137,7 @@ class Caps:
         try:
             info = await self._client.request(InfoQuery(node=node), to=jid, timeout=TIMEOUT)
         except (XMPPError, ErroneousStanza, TimeoutError, ConnectionError) as exc:
-            logger.debug("%s does not say what its hash stands for: %s", jid, exc)
+            _logger.debug("%s does not say what its hash stands for: %s", jid, exc)
             return False
         proven = announced.verify(info)
         if proven is not None and len(str(dump(proven))) <= MAX_ANSWER:
@@ -211,7 +211,7 @@ class _Announcer:
             )
             nodes += [f"urn:xmpp:caps#{algo}.{value}" for algo, value in hashes.items()]
         except NotHashable as exc:
-            logger.warning("what this client offers cannot be announced by a hash: %s", exc)
+            _logger.warning("what this client offers cannot be announced by a hash: %s", exc)
         self._payloads = tuple(payloads)
         self._client.offers.remember(*nodes)
 

@@ -28,7 +28,7 @@ from ...protocol.elements.muc import (
 )
 from ...protocol.elements.register import Register, RegisterQuery
 from ...protocol.elements.retraction import Retract
-from ...protocol.stanza import IQ, IQType
+from ...protocol.stanza import IQ
 from ...record import record
 from .forms import RegistrationForm, RoomConfig
 
@@ -177,4 +177,4 @@ def _address(value: JID | str) -> JID:
 
 
 def _cancelled(room: JID | str) -> IQ:
-    return IQ(type=IQType.SET, to=room, payload=OwnerSet(form=DataForm(type=FormType.CANCEL)))
+    return IQ.request(OwnerSet(form=DataForm(type=FormType.CANCEL)), to=room)

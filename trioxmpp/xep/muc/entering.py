@@ -26,7 +26,7 @@ from .problems import JoinProblem, JoinRefused
 
 __all__ = ["Configure", "Entrance", "Terms"]
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 Configure = Callable[[RoomConfig], object]
 
@@ -66,7 +66,7 @@ class Entrance:
     def __init__(self, client: Client, occupancy: Occupancy, hearing: Hearing, wanted: str, terms: Terms) -> None:
         self.info: Info | None = None
         """The last answer of the room to disco#info; None if it gave none."""
-        self.is_announced = False
+        self.is_announced: bool = False
         """Whether a join was sent that no farewell has followed: the room may have us."""
         self._client = client
         self._occupancy = occupancy
@@ -132,11 +132,11 @@ class Entrance:
         try:
             self.info = await session.request(InfoQuery(), to=self._occupancy.room, timeout=INFO_TIMEOUT)
         except StanzaError as exc:
-            logger.debug("%s does not tell its features: %s", self._occupancy.room, exc)
+            _logger.debug("%s does not tell its features: %s", self._occupancy.room, exc)
             if not isinstance(exc, XMPPError) or exc.condition not in _NOT_NOW:
                 self.info = None
         except TimeoutError:
-            logger.warning("%s was asked for its features and did not answer", self._occupancy.room)
+            _logger.warning("%s was asked for its features and did not answer", self._occupancy.room)
         self._occupancy.features.learn(frozenset() if self.info is None else self.info.features)
 
     async def _join(self, session: Session) -> Joining:

@@ -53,14 +53,14 @@ class Hearing:
     """Takes the messages of one room."""
 
     def __init__(self, occupancy: Occupancy) -> None:
-        self.reflections = Reflections()
+        self.reflections: Reflections = Reflections()
         self.history: deque[RoomEntry] = deque()
         """The messages that came with the last join, oldest first."""
-        self.subject = ""
+        self.subject: str = ""
         self.subject_nick: str | None = None
         self.last_live: datetime | None = None
         """The time of the last live message."""
-        self.config_changes = 0
+        self.config_changes: int = 0
         """How often the room told that its configuration was changed."""
         self._occupancy = occupancy
         self._room = occupancy.room

@@ -31,7 +31,7 @@ __all__ = [
     "open_invitations",
 ]
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 _TYPES = frozenset({MessageType.NORMAL, MessageType.CHAT})
 _TAGS = frozenset({"{http://jabber.org/protocol/muc#user}x", "{jabber:x:conference}x"})

@@ -114,9 +114,9 @@ class Joining:
         self.renamed = False
         """Whether the room took the join for a change of the nick: then it has not told the occupants."""
         self.refusal: JoinRefused | None = None
-        self.answered = trio.Event()
+        self.answered: trio.Event = trio.Event()
         """Set when our own presence or a refusal has come."""
-        self.complete = trio.Event()
+        self.complete: trio.Event = trio.Event()
         """Set when the subject has come, or all is over."""
 
     def refuse(self, refusal: JoinRefused) -> None:

@@ -28,7 +28,7 @@ from .watching import Watch
 
 __all__ = ["Keeper"]
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 _FINAL = {
     JoinProblem.BANNED: GoneReason.BANNED,
@@ -47,7 +47,7 @@ class Keeper:
     ) -> None:
         self.first: Outcome[None] = Outcome()
         """How the first attempt to enter ended."""
-        self.left = False
+        self.left: bool = False
         """Whether the block was left."""
         self.session: Session | None = client.session
         """The session in which we are, or try to be, in the room."""
@@ -139,7 +139,7 @@ class Keeper:
                     self._occupancy.settled_down()
                 delay = self._after_loss(session, loss, delays)
             except ConnectionError as exc:
-                logger.debug("%s waits for the next session: %s", self._occupancy.room, exc)
+                _logger.debug("%s waits for the next session: %s", self._occupancy.room, exc)
                 self._lose(RoomLost(self._occupancy.room, LossCause.SESSION))
                 delay = self._rejoin.initial
             self._has_tried(session)
@@ -168,7 +168,7 @@ class Keeper:
             reason = GoneReason.DESTROYED if is_gone else GoneReason.VANISHED
         if reason is not None:
             self._end(RoomGone(self._occupancy.room, reason, refusal.text, alternate=refusal.alternate))
-        logger.warning("%s cannot be entered again, and will be tried again: %s", self._occupancy.room, refusal)
+        _logger.warning("%s cannot be entered again, and will be tried again: %s", self._occupancy.room, refusal)
         self._client.on_event.emit(Trouble(f"open_room {self._occupancy.room}", refusal))
         if refusal.reason is JoinProblem.NICK_TAKEN:
             return 0.0 if self._entrance.nick_taken() else next(delays)

@@ -36,27 +36,27 @@ class Occupancy:
 
     def __init__(self, room: JID, limit: int, *, returns: bool) -> None:
         self.room = room
-        self.features = Features()
-        self.occupants = Occupants(self.features)
-        self.events = Announcements()
+        self.features: Features = Features()
+        self.occupants: Occupants = Occupants(self.features)
+        self.events: Announcements = Announcements()
         self.nick: str | None = None
         """The nick that the room knows us by; None until it has told us."""
-        self.joined = False
+        self.joined: bool = False
         self.verdict: RoomLost | RoomGone | None = None
         """Why the stay of now is over; None while it is not."""
-        self.heard_at = 0.0
+        self.heard_at: float = 0.0
         """The time at which the room sent something last, on trio's clock."""
-        self.in_doubt = False
+        self.in_doubt: bool = False
         """Whether something hints that we are not in the room any more: then we have to ask."""
-        self.was_away = False
+        self.was_away: bool = False
         """Whether a stay has ended since we were in the room: then messages may have been missed."""
-        self.stale = False
+        self.stale: bool = False
         """Whether the application wants all occupants told anew."""
-        self.syncs = 0
+        self.syncs: int = 0
         """How often the room has told all occupants."""
         self.avatar: str | None = None
         """The hash of the avatar of the room, as its own presence tells it (XEP-0486); None if it does not."""
-        self.news = trio.lowlevel.ParkingLot()
+        self.news: trio.lowlevel.ParkingLot = trio.lowlevel.ParkingLot()
         """Tasks wait here for any of these to change."""
         self._limit = limit
         self._returns = returns

@@ -84,7 +84,10 @@ class Features:
     """The features of a room that decide what is believed. Until the room has announced them there are none."""
 
     def __init__(self) -> None:
-        self.occupant_ids = self.hats = self.stanza_ids = self.stable_id = False
+        self.occupant_ids: bool = False
+        self.hats: bool = False
+        self.stanza_ids: bool = False
+        self.stable_id: bool = False
 
     def learn(self, features: frozenset[str]) -> None:
         """Take over what disco#info says of the room."""

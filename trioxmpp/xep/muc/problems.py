@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
+from typing import Any
 
 from ...errors import StanzaCondition, StanzaError, XMPPError
 from ...jid import JID, JIDError
@@ -70,7 +71,7 @@ class JoinRefused(XMPPError):
         self.reason = reason
         self.alternate = alternate
         details = "; ".join(part for part in (self.text, str(alternate or "")) if part)
-        self.args = (reason.value + (f" ({details})" if details else ""),)
+        self.args: tuple[Any, ...] = (reason.value + (f" ({details})" if details else ""),)
 
 
 class RoomGone(StanzaError):

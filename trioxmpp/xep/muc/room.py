@@ -50,7 +50,7 @@ class Room:
         self, client: Client, occupancy: Occupancy, hearing: Hearing, entrance: Entrance, keeper: Keeper
     ) -> None:
         self.client = client
-        self.jid = occupancy.room
+        self.jid: JID = occupancy.room
         """The address of the room."""
         self._occupancy = occupancy
         self._hearing = hearing

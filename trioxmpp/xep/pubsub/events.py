@@ -35,7 +35,7 @@ __all__ = [
     "changes_in",
 ]
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 P = TypeVar("P")
 
@@ -152,7 +152,7 @@ class EventHub:
     """The events that a client gets, and all blocks that watch for some: one look-up for each event."""
 
     def __init__(self, client: Client) -> None:
-        self.dropped = 0
+        self.dropped: int = 0
         """How many events were dropped, since their sender is not one that a block watches."""
         self._client = client
         self._watchers: dict[str, list[Watcher]] = {}
@@ -199,7 +199,7 @@ class EventHub:
                 is_believed = watcher(sender, event) or is_believed
         if not is_believed:
             self.dropped += 1
-            logger.debug("dropped an event of %s from %s", node, sender)
+            _logger.debug("dropped an event of %s from %s", node, sender)
             return None
         return None if _is_event_alone(message) else message
 

@@ -14,7 +14,7 @@ from typing import Any, Final, Generic, Literal, TypeVar
 from ... import xml
 from ...jid import JID
 from ...record import field, record
-from ..forms import Form, boolean, choice, text, texts
+from ..forms import Form, FormField, boolean, choice, text, texts
 
 __all__ = [
     "CURRENT",
@@ -157,17 +157,17 @@ def read_payload(node: Node[P], raw: xml.Payload | None) -> P | None:
 class NodeConfig(Form, form_type="http://jabber.org/protocol/pubsub#node_config"):
     """The configuration of a node as its owner sees it (§16.4.4). ``config["pubsub#..."]`` has what is not named."""
 
-    title = text("pubsub#title")
-    description = text("pubsub#description")
-    payload_type = text("pubsub#type")
-    access = choice("pubsub#access_model", Access)
-    publish_model = choice("pubsub#publish_model", PublishModel)
-    roster_groups = texts("pubsub#roster_groups_allowed")
-    persist = boolean("pubsub#persist_items")
-    max_items = text("pubsub#max_items")
-    send_last = choice("pubsub#send_last_published_item", SendLast)
-    deliver_notifications = boolean("pubsub#deliver_notifications")
-    deliver_payloads = boolean("pubsub#deliver_payloads")
-    notify_config = boolean("pubsub#notify_config")
-    notify_delete = boolean("pubsub#notify_delete")
-    notify_retract = boolean("pubsub#notify_retract")
+    title: FormField[str | None] = text("pubsub#title")
+    description: FormField[str | None] = text("pubsub#description")
+    payload_type: FormField[str | None] = text("pubsub#type")
+    access: FormField[Access | None] = choice("pubsub#access_model", Access)
+    publish_model: FormField[PublishModel | None] = choice("pubsub#publish_model", PublishModel)
+    roster_groups: FormField[tuple[str, ...]] = texts("pubsub#roster_groups_allowed")
+    persist: FormField[bool | None] = boolean("pubsub#persist_items")
+    max_items: FormField[str | None] = text("pubsub#max_items")
+    send_last: FormField[SendLast | None] = choice("pubsub#send_last_published_item", SendLast)
+    deliver_notifications: FormField[bool | None] = boolean("pubsub#deliver_notifications")
+    deliver_payloads: FormField[bool | None] = boolean("pubsub#deliver_payloads")
+    notify_config: FormField[bool | None] = boolean("pubsub#notify_config")
+    notify_delete: FormField[bool | None] = boolean("pubsub#notify_delete")
+    notify_retract: FormField[bool | None] = boolean("pubsub#notify_retract")

@@ -30,7 +30,7 @@ from .owning import bring_about, configuration, create, form_of
 
 __all__ = ["publish", "retract"]
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 P = TypeVar("P")
 
@@ -146,7 +146,7 @@ class _Publication:
             if exc.condition is StanzaCondition.CONFLICT:
                 return  # another client of the account was faster
             if not PROTECTING & self.wanted.fields.keys():
-                logger.debug("%s cannot be created beforehand: %s", self.name, exc)
+                _logger.debug("%s cannot be created beforehand: %s", self.name, exc)
                 return
             # With fewer options: the configuration decides in the end.
             await create(self.client, self.name, owner=self.owner, options=Options(access=self.wanted.access))
@@ -178,7 +178,7 @@ class _Publication:
                 return
             if PROTECTING & self.wanted.fields.keys() and isinstance(exc, NodeMismatch):
                 raise
-            logger.warning("%s has not all the options that were asked for: %s", self.name, exc)
+            _logger.warning("%s has not all the options that were asked for: %s", self.name, exc)
 
 
 def _refused_option(error: XMPPError, fields: dict[str, tuple[str, ...]]) -> str | None:

@@ -17,7 +17,7 @@ from .node import Item, Node, read_payload
 
 __all__ = ["fetch", "fetch_item"]
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 P = TypeVar("P")
 
@@ -66,7 +66,7 @@ async def _pages(
         for item in _items(answer, node):
             found.setdefault(len(found) if item.id is None else item.id, _typed(node, item))
             if len(found) >= limit:
-                logger.warning("the node %s has more than %d items: the others are left out", node.name, limit)
+                _logger.warning("the node %s has more than %d items: the others are left out", node.name, limit)
                 return [*found.values()]
         last = None if answer.page is None else answer.page.last
         if last is None or last == after or len(found) == before:
