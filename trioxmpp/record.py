@@ -8,7 +8,9 @@ Records share them with the elements of `trioxmpp.xml`: `value_methods` asks a c
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
+import operator
 from collections.abc import Callable, Iterable
 from dataclasses import MISSING, Field, field
 from typing import Any, Final, NoReturn, TypeVar, cast, dataclass_transform
@@ -109,12 +111,23 @@ def _delattr(self: Any, name: str) -> NoReturn:
     raise dataclasses.FrozenInstanceError(f"cannot delete field {name!r}")
 
 
-def _compared(self: Any) -> tuple[Any, ...]:
-    return tuple([getattr(self, name) for name, described in _fields(type(self)).items() if described.compare])
+@functools.cache
+def _comparer(cls: Any) -> Callable[[Any], tuple[Any, ...]]:
+    """Return a function that gives what is compared of an object of `cls`: in C, since there are many comparisons."""
+    names = [name for name, described in _fields(cls).items() if described.compare]
+    if not names:
+        return lambda _: ()
+    if len(names) == 1:
+        names *= 2  # for one name it would give the value itself
+    return cast(Callable[[Any], tuple[Any, ...]], operator.attrgetter(*names))
 
 
 def _eq(self: Any, other: object) -> Any:
-    return _compared(self) == _compared(other) if other.__class__ is self.__class__ else NotImplemented
+    if other.__class__ is not self.__class__:
+        return NotImplemented
+    kind: Any = type(self)
+    compared = _comparer(kind)
+    return compared(self) == compared(other)
 
 
 def _hash(self: Any) -> int:

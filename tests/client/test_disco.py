@@ -198,3 +198,39 @@ async def test_a_question_that_is_open_when_the_session_ends_is_asked_in_the_nex
         assert len(found) == 2
         assert sum(isinstance(each, Info) for each in found) >= 1
         assert len(answers.asked) == 2
+
+
+async def test_a_proof_makes_a_question_needless_until_its_block_ends(server, autojump_clock):
+    answers = Answers(server)
+    proven = Info.of(["urn:proven"], [PC])
+    known = {JID.parse("tybalt@example.test"): proven}
+    async with connect(server) as client:
+        with client.disco.believing(known.get):
+            assert await client.disco.info("tybalt@example.test") is proven
+            with trio.testing.assert_checkpoints():
+                assert await client.disco.has("tybalt@example.test", "urn:proven")
+            assert answers.asked == []
+            # Of its nodes, and of other entities, nothing is proven; a fresh answer is asked for all the same.
+            assert (await client.disco.info("tybalt@example.test", "node")).features == {"urn:one"}
+            assert (await client.disco.info(JULIET)).features == {"urn:one"}
+            assert (await client.disco.info("tybalt@example.test", fresh=True)).features == {"urn:one"}
+            assert len(answers.asked) == 3
+            client.disco.forget(JID.parse("tybalt@example.test"))
+            assert await client.disco.info("tybalt@example.test") is proven
+        assert (await client.disco.info("tybalt@example.test")).features == {"urn:one"}
+
+
+async def test_to_forget_one_entity_leaves_what_is_known_of_others(server, autojump_clock):
+    answers = Answers(server)
+    romeos = [f"romeo{number}@example.test" for number in range(3)]
+    async with connect(server) as client:
+        for node in (None, "node"):
+            for romeo in romeos:
+                await client.disco.info(romeo, node)
+        client.disco.forget(JID.parse(romeos[1]))
+        client.disco.forget(JID.parse("unknown@example.test"))
+        answers.asked.clear()
+        for node in (None, "node"):
+            for romeo in romeos:
+                await client.disco.info(romeo, node)
+        assert answers.asked == [romeos[1]] * 2

@@ -136,6 +136,46 @@ async def _pushes_around(server, client, events, pushes, early):
     done.set()
 
 
+@pytest.mark.item("D1.3")
+async def test_a_push_before_an_answer_that_never_comes_does_not_claim_its_version(server, autojump_clock):
+    """What was changed between the version that we have and the push is in the answer, and in nothing else."""
+    tell, asked = trio.open_memory_channel[str | None](10)
+    async with connect(server) as client, open_roster(client) as roster:
+        await roster.put("friend@example.net")
+        version = roster.version
+
+        async def never(iq):
+            await tell.send(iq.payload.ver)
+            await trio.sleep_forever()
+
+        server.answer(RosterQuery, never)
+        for _ in range(2):
+            server.forget(str(client.jid))
+            assert await asked.receive() == version
+            await forge(server, client, push(contact(PARIS), ver="later"))
+            assert PARIS in roster
+            assert roster.version == version
+
+
+async def test_other_tasks_run_while_a_long_roster_is_taken_over(server, autojump_clock):
+    items = tuple([Item(jid=JID.parse(f"friend{number}@example.net"), subscription=BOTH) for number in range(3000)])
+    server.answer(RosterQuery, lambda iq: Roster(items=items, ver="v"))
+    turns = 0
+
+    async def other():
+        nonlocal turns
+        while True:
+            await trio.lowlevel.checkpoint()
+            turns += 1
+
+    async with connect(server) as client, trio.open_nursery() as nursery:
+        nursery.start_soon(other)
+        async with open_roster(client) as roster:
+            assert len(roster) == 3000
+            assert turns >= 60  # the answer is read, and taken over, in slices of a hundred
+        nursery.cancel_scope.cancel()
+
+
 @pytest.mark.item("D1.4")
 async def test_the_version_of_the_last_push_is_asked_with_in_the_next_session_and_process(server, autojump_clock):
     store = NoteKeeper()

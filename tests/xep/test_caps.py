@@ -414,3 +414,43 @@ def test_verified_answers_are_bounded_in_number_and_octets() -> None:
     for number in range(100):
         small.put(str(number), unlike(number))
     assert 1 <= len(small) < 20
+
+
+async def test_a_new_hash_makes_an_answer_from_before_count_no_more(server, crowd, autojump_clock):
+    first, second = crowd.offer(unlike(1)), crowd.offer(unlike(2))
+    crowd.infos[None] = Info.of(["urn:asked"], [PC])
+    async with connect(server) as client, opened(client) as caps:
+        await forge(server, client, presence(juliet(1), first))
+        await trio.sleep(5)
+        assert "urn:1" in (await client.disco.info(juliet(1))).features
+        assert crowd.nodes == [f"{NODE}#{first}"]
+        assert (await client.disco.info(juliet(1), fresh=True)).features == {"urn:asked"}
+        assert (await client.disco.info(juliet(1))).features == {"urn:asked"}
+        await forge(server, client, presence(juliet(1), second))
+        await trio.sleep(5)
+        assert "urn:2" in (await client.disco.info(juliet(1))).features
+        assert crowd.nodes == [f"{NODE}#{first}", None, f"{NODE}#{second}"]
+        with caps.on_learned.context_connect(lambda jid, info: learned.append(str(jid))):
+            learned: list[str] = []
+            third = crowd.offer(unlike(3))
+            for number in range(2, 5):
+                await forge(server, client, presence(juliet(number), third))
+            await forge(server, client, presence(juliet(3), second))  # another hash before that one is known
+            await forge(server, client, presence(juliet(4), kind="unavailable"))
+            await trio.sleep(5)
+            assert learned == [juliet(2)]
+    assert caps.known(juliet(2)) is None
+
+
+async def test_hashes_of_many_entities_are_known_to_disco_however_many_there_are(server, crowd, autojump_clock):
+    ver = crowd.offer(INFO)
+    async with connect(server) as client, opened(client):
+        for number in range(600):  # more than disco remembers answers
+            await forge(server, client, presence(juliet(number), ver))
+        await trio.sleep(5)
+        for number in range(600):
+            assert (await client.disco.info(juliet(number))).features == INFO.features
+        assert crowd.nodes == [f"{NODE}#{ver}"]
+        await forge(server, client, presence(juliet(0), kind="unavailable"))
+        crowd.infos[None] = Info.of(["urn:asked"], [PC])
+        assert (await client.disco.info(juliet(0))).features == {"urn:asked"}

@@ -23,6 +23,7 @@ from .offers import Offers
 from .policy import ReconnectPolicy, SMPolicy
 from .register import StrangerStream, open_stranger_stream
 from .session import Session
+from .slices import Slices
 from .steps import Step
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "Service",
     "Session",
     "Signal",
+    "Slices",
     "Stage",
     "StanzaState",
     "StanzaToken",

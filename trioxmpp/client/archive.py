@@ -79,7 +79,7 @@ class ArchivePage:
 def is_archive_result(message: Message) -> bool:
     """Return whether `message` looks like an archived message, from whichever sender."""
     for payload in message.payloads:
-        if (payload.tag == _RESULT) if isinstance(payload, xml.Element) else isinstance(payload, Result):
+        if (payload.tag == _RESULT) if payload.__class__ is xml.Element else isinstance(payload, Result):
             return True
     return False
 

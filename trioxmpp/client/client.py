@@ -378,7 +378,8 @@ class Client:
 
     def claimed(self, jid: JID) -> bool:
         """Whether a service has claimed the bare JID of `jid`."""
-        return jid in self.stream.core.router.claims
+        claims = self.stream.core.router.claims
+        return bool(claims.messages) and jid in claims  # to look an address up takes longer than to see that none is
 
     def at_stage(
         self,

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import copy
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 
 import trio
@@ -17,6 +18,7 @@ from .. import xml
 from ..errors import ErroneousStanza, XMPPError
 from ..jid import JID
 from ..protocol.elements.disco import Info, InfoQuery, Item, Items, ItemsQuery
+from ..record import replace
 from .events import Destroyed, Event
 from .session import Session
 
@@ -27,6 +29,9 @@ V = TypeVar("V")
 #: How much is remembered.
 ENTRIES = 512
 OCTETS = 4 << 20
+
+#: Octets that an object takes beside its texts, roughly.
+OBJECT = 100
 
 #: How many items one list may have. Longer ones come in pages (XEP-0059).
 MAX_ITEMS = 10_000
@@ -73,6 +78,9 @@ class Disco:
         self._octets = octets
         self._used = 0
         self._known: OrderedDict[Key, _Question[Any]] = OrderedDict()
+        self._of_entity: dict[JID, set[Key]] = {}
+        """The keys of the questions about each entity."""
+        self._proofs: list[Callable[[JID], Info | None]] = []
         self._open = trio.CapacityLimiter(OPEN)
         self._of_domain: dict[str, trio.Semaphore] = {}
 
@@ -114,20 +122,28 @@ class Disco:
                 return item.jid
         return None
 
-    def learned(self, jid: JID, node: str | None, info: Info, *, octets: int | None = None) -> None:
-        """Remember an answer that came another way: by verified capabilities (XEP-0115), say.
+    @contextmanager
+    def believing(self, proven: Callable[[JID], Info | None]) -> Iterator[None]:
+        """A block in which ``proven(jid)`` gives what `jid` is known to be without asking it: by its hash (XEP-0115).
 
-        `octets` is how much memory it takes; None counts them. An answer that is kept elsewhere takes none here.
+        It is called for an entity that was not asked itself, and returns None for one of which nothing is known.
         """
+        self._proofs.append(proven)
+        try:
+            yield
+        finally:
+            self._proofs.remove(proven)
+
+    def learned(self, jid: JID, node: str | None, info: Info) -> None:
+        """Remember an answer that came another way than by asking here."""
         question: _Question[Info] = _Question()
-        question.octets = len(xml.serialise(info)) if octets is None else octets
-        question.answer = info
+        question.answer, question.octets = replace(info), _octets(info)
         question.done.set()
         self._keep((InfoQuery, jid, node), question)
 
     def forget(self, jid: JID) -> None:
         """Forget what is known of `jid`: its presence has gone, or its configuration has changed."""
-        for key in [key for key in self._known if key[1] == jid]:
+        for key in [*self._of_entity.get(jid, ())]:
             self._drop(key)
 
     def hear(self, event: Event) -> None:
@@ -151,7 +167,11 @@ class Disco:
             await trio.lowlevel.checkpoint()
             return question.result()
         if question is None:
-            question = self._known[key] = _Question()
+            if not fresh and (proven := self._proven(query, jid)) is not None:
+                await trio.lowlevel.checkpoint()
+                return proven
+            question = _Question()
+            self._note(key, question)
             return await self._lead(key, question, query, jid)
         await question.done.wait()
         if question.error is None and question.answer is None:
@@ -164,7 +184,8 @@ class Disco:
         try:
             async with semaphore, self._open:
                 session = await self._wait_session()
-                question.answer = _bounded(await session.request(query, to=jid, timeout=TIMEOUT))
+                # A copy, without what was malformed in it.
+                question.answer = replace(_bounded(await session.request(query, to=jid, timeout=TIMEOUT)))
         except (XMPPError, ErroneousStanza, TimeoutError) as exc:
             question.error = exc
         finally:
@@ -172,28 +193,57 @@ class Disco:
             question.asked_at = trio.current_time()
             if semaphore.value == OPEN_PER_DOMAIN:
                 self._of_domain.pop(jid.domain, None)
-            self._known.pop(key, None)
+            if key in self._known:
+                self._drop(key)
             if question.answer is not None or question.error is not None:
-                question.octets = 100 if question.answer is None else len(xml.serialise(question.answer))
+                question.octets = OBJECT if question.answer is None else _octets(question.answer)
                 self._keep(key, question)
         return question.result()
 
     def _is_stale(self, question: _Question[Any]) -> bool:
         return question.error is not None and trio.current_time() - question.asked_at > NEGATIVE_FOR
 
+    def _proven(self, query: InfoQuery | ItemsQuery, jid: JID) -> Info | None:
+        if isinstance(query, InfoQuery) and query.node is None:
+            for proven in self._proofs:
+                if (info := proven(jid)) is not None:
+                    return info
+        return None
+
     def _keep(self, key: Key, question: _Question[Any]) -> None:
         if key in self._known:
             self._drop(key)
-        self._known[key] = question
+        self._note(key, question)
         self._used += question.octets
+        if len(self._known) <= self._entries and self._used <= self._octets:
+            return
         for old in list(self._known):
-            if len(self._known) <= self._entries and self._used <= self._octets:
-                break
             if self._known[old].done.is_set():
                 self._drop(old)
+            if len(self._known) <= self._entries and self._used <= self._octets:
+                break
+
+    def _note(self, key: Key, question: _Question[Any]) -> None:
+        self._known[key] = question
+        self._of_entity.setdefault(key[1], set()).add(key)
 
     def _drop(self, key: Key) -> None:
         self._used -= self._known.pop(key).octets
+        others = self._of_entity[key[1]]
+        others.discard(key)
+        if not others:
+            del self._of_entity[key[1]]
+
+
+def _octets(answer: Info | Items) -> int:
+    """Return roughly how much memory an answer without malformed parts takes; it may have thousands of features."""
+    if isinstance(answer, Items):
+        texts = [f"{item.jid}{item.node or ''}{item.name or ''}" for item in answer.items]
+        rest: tuple[Any, ...] = () if answer.page is None else (answer.page,)
+    else:
+        texts = [feature.var for feature in answer.feature_elements]
+        rest = (*answer.identities, *answer.forms)
+    return sum(map(len, texts)) + OBJECT * len(texts) + sum([OBJECT + len(xml.serialise(each)) for each in rest])
 
 
 def _bounded(answer: Info | Items) -> Info | Items:

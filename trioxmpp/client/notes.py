@@ -13,6 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 import trio
 
 from ..errors import StoreError
+from .slices import Slices
 from .store.jsonvalues import is_text
 from .store.memory import MemoryStore
 
@@ -58,11 +59,12 @@ class Notebook:
             texts = await self._store.read_notes(kind)
         self._sizes[kind] = {key: _octets(key, text) for key, text in texts.items()}
         values = {}
-        for key, text in texts.items():
-            try:
-                values[key] = json.loads(text)
-            except (ValueError, RecursionError):
-                continue  # a note that is damaged is no reason to go without the others
+        async for part in Slices(texts.items()):
+            for key, text in part:
+                try:
+                    values[key] = json.loads(text)
+                except (ValueError, RecursionError):
+                    continue  # a note that is damaged is no reason to go without the others
         return values
 
     async def write(self, kind: str, changes: Mapping[str, Any]) -> None:
@@ -70,8 +72,10 @@ class Notebook:
         for key in changes:
             if not is_text(key):
                 raise StoreError(f"the key {key!r} of {kind!r} is not a text that can be written")
-        texts = {key: None if value is None else _dumps(value) for key, value in changes.items()}
+        texts: dict[str, str | None] = {}
         async with self._turn:
+            async for part in Slices([*changes.items()]):
+                texts |= {key: None if value is None else _dumps(value) for key, value in part}
             if kind not in self._sizes:
                 known = await self._store.read_notes(kind)
                 self._sizes[kind] = {key: _octets(key, text) for key, text in known.items()}

@@ -69,7 +69,9 @@ class Pages:
     async def _read(self, edge: str | None, with_: JID | None, start: datetime | None, end: datetime | None) -> None:
         for _ in range(self._limit):
             question = Page(max=self._size, before=edge or "") if self._backwards else Page(max=self._size, after=edge)
-            await self._client.wait_established()
+            # Each turn of the scheduler before the question leaves makes the way to a far archive longer.
+            if not self._client.established:
+                await self._client.wait_established()
             session = self._client.session
             if session is None:
                 continue  # it was lost again
@@ -80,11 +82,19 @@ class Pages:
                     raise
                 continue  # go on in the next session, with the same page
             if answer.results or answer.malformed:
-                await self._send.send(answer)
+                await self._hand_over(answer)
             before, edge = edge, answer.first if self._backwards else answer.last
             if is_last(answer, before, edge):
                 return
         raise StanzaError(f"the archive has more than {self._limit} pages")
+
+
+    async def _hand_over(self, answer: ArchivePage) -> None:
+        """Give a page to the application; wait if it has not taken the one before. No checkpoint if it has."""
+        try:
+            self._send.send_nowait(answer)
+        except trio.WouldBlock:
+            await self._send.send(answer)
 
 
 def is_last(answer: ArchivePage, before: str | None, edge: str | None) -> bool:

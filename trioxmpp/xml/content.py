@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any, Final, TypeVar, final
 
 from ..errors import ElementError
-from .declaration import declaration_of, serialise, tag_of
+from .declaration import Declaration, declaration_of, serialise, tag_of
 from .malformed import report
 from .markup import Element, equal, fromstring, serialise_element
 
@@ -70,13 +70,14 @@ class Views:
         A malformed one is logged and left out, or with `strict` raised as ElementError. Raises TypeError if `cls`
         describes no element.
         """
-        tag, made = declaration_of(cls).tag, self._made
+        declaration, made = declaration_of(cls), self._made
+        tag = declaration.tag
         for content in contents:
             if content.__class__ is cls:
                 return content
             if content.__class__ is not Element or content.tag == tag:
                 kept = made.get((id(content), cls))
-                view = self._view(content, cls) if kept is None else kept[1]
+                view = self._view(content, declaration) if kept is None else kept[1]
                 if view is None:
                     continue
                 if not isinstance(view, ElementError):
@@ -90,10 +91,9 @@ class Views:
         found = [self.first((content,), cls, strict=strict) for content in contents]
         return [view for view in found if view is not None]
 
-    def _view(self, content: Any, cls: type[Any]) -> Any:
-        """Return `content` as `cls`, or the ElementError if it is malformed, or None if `cls` does not describe it."""
-        declaration = declaration_of(cls)
-        element = _as_element(content, declaration.tag)
+    def _view(self, content: Any, declaration: Declaration) -> Any:
+        """Return `content` as the class declared so, the ElementError if it is malformed, None if it is not of it."""
+        element = content if content.__class__ is Element else _as_element(content, declaration.tag)
         if element is None or not declaration.matches(element):
             return None
         try:
@@ -102,7 +102,7 @@ class Views:
             exc.__traceback__ = exc.__cause__ = exc.__context__ = None
             report(declaration, "", exc)
             view = exc
-        self._made[id(content), cls] = content, view
+        self._made[id(content), declaration.cls] = content, view
         return view
 
 

@@ -105,7 +105,9 @@ class Declaration:
 
     def matches(self, element: Element) -> bool:
         """Whether the class describes such an element, well-formed or not."""
-        return element.tag == self.tag and all(element.get(key) == value for key, value in self.fixed.items())
+        if element.tag != self.tag:
+            return False
+        return not self.fixed or all(element.get(key) == value for key, value in self.fixed.items())
 
 
 def declaration_of(cls: type[Any]) -> Declaration:

@@ -7,7 +7,6 @@ way of reading must accept the same documents, or a stanza that the stream accep
 
 from __future__ import annotations
 
-import copy
 import copyreg
 import re
 from collections.abc import Callable
@@ -184,9 +183,13 @@ def fromstring(text: str | bytes) -> Element:
     return root
 
 
+#: The function that `copy.deepcopy` calls for an element in the end, in half of the time.
+_copy: Final = Element.__copy__  # type: ignore[attr-defined]  # the stubs of lxml do not have it
+
+
 def copied(element: Element) -> Element:
     """Return a copy of an element that does not keep the tree of the original."""
-    alone = copy.deepcopy(element)
+    alone: Element = _copy(element)
     alone.tail = None
     return alone
 

@@ -45,7 +45,9 @@ def decode_datetime(text: str) -> datetime:
     is_leap = second == "60"
     try:
         value = datetime.fromisoformat(f"{start}59{end}" if is_leap else f"{start}{second}{end}")
-        return (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(UTC) + timedelta(seconds=is_leap)
+        if value.tzinfo is not UTC:  # as it is for "Z"
+            value = (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(UTC)
+        return value + timedelta(seconds=1) if is_leap else value
     except OverflowError:
         raise ValueError("out of range") from None
 

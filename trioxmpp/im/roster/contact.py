@@ -50,13 +50,20 @@ class Contact:
         return self.subscription in (SubscriptionState.FROM, SubscriptionState.BOTH)
 
     @classmethod
-    def of(cls, item: Item) -> Self:
-        """Return the contact that an item describes. An unknown state of the subscription counts as NONE."""
-        state = item.subscription if item.subscription in _STATES else SubscriptionState.NONE
+    def of(cls, item: Item, shared: dict[frozenset[str], frozenset[str]] | None = None) -> Self:
+        """Return the contact that an item describes. An unknown state of the subscription counts as NONE.
+
+        Contacts that are in the same groups have the same set, which is in `shared`.
+        """
+        state, groups = item.subscription, frozenset(item.groups)
         return cls(
-            item.jid, item.name or None, frozenset(item.groups), SubscriptionState(state), item.ask == "subscribe",
+            item.jid,
+            item.name or None,
+            groups if shared is None else shared.setdefault(groups, groups),
+            state if isinstance(state, SubscriptionState) and state in _STATES else SubscriptionState.NONE,
+            item.ask == "subscribe",
             bool(item.approved),
-        )  # fmt: skip
+        )
 
     def dump(self) -> dict[str, Any]:
         """Return the contact as a value for JSON, without its address, and without what has its default."""
@@ -70,13 +77,14 @@ class Contact:
         return {key: value for key, value in values.items() if value}
 
     @classmethod
-    def load(cls, jid: str, values: Any) -> Self | None:
-        """Return the contact that `dump` described, or None if the value is damaged."""
+    def load(cls, jid: str, values: Any, shared: dict[frozenset[str], frozenset[str]]) -> Self | None:
+        """Return the contact that `dump` described, or None if the value is damaged. `shared` is as for `of`."""
         try:
+            groups = frozenset([str(group) for group in values.get("groups", ())])
             return cls(
                 JID.parse(jid),
                 None if values.get("name") is None else str(values["name"]),
-                frozenset([str(group) for group in values.get("groups", ())]),
+                shared.setdefault(groups, groups),
                 SubscriptionState(values.get("subscription", "none")),
                 values.get("asked") is True,
                 values.get("approved") is True,

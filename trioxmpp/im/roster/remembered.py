@@ -7,7 +7,7 @@ from typing import Any
 
 import trio
 
-from ...client import Notes
+from ...client import Notes, Slices
 from ...errors import StoreError
 from ...jid import JID
 from .contact import Contact
@@ -31,7 +31,7 @@ class RememberedRoster:
     def __init__(self, notes: Notes, tell: Callable[[StoreError], None]) -> None:
         self._notes = notes
         self._tell = tell
-        self._changes: dict[str, Any] = {}
+        self._changes: dict[str, Contact | str | None] = {}
         self._version: str | None = None
         self._changed = trio.Event()
         self._has_failed = False
@@ -40,7 +40,10 @@ class RememberedRoster:
         """Return the version, None if there is none that can be trusted, and the contacts. Raises `StoreError`."""
         notes = await self._notes.read()
         version = self._version = notes.pop(VERSION, None)
-        contacts = {key: Contact.load(key, value) for key, value in notes.items()}
+        contacts: dict[str, Contact | None] = {}
+        groups: dict[frozenset[str], frozenset[str]] = {}
+        async for part in Slices(notes.items()):
+            contacts.update({key: Contact.load(key, value, groups) for key, value in part})
         damaged = [key for key, contact in contacts.items() if contact is None]
         self._changes.update(dict.fromkeys(damaged))
         if not isinstance(version, str) or damaged:
@@ -49,7 +52,7 @@ class RememberedRoster:
 
     def changed(self, jid: JID, contact: Contact | None) -> None:
         """Note that a contact has changed, or, with None, was removed. `reached` has to follow."""
-        self._changes[str(jid)] = None if contact is None else contact.dump()
+        self._changes[str(jid)] = contact
 
     def reached(self, version: str | None) -> None:
         """Note that the roster, with all changes so far, is of this version."""
@@ -84,7 +87,10 @@ class RememberedRoster:
         if not changes:
             return
         try:
-            await self._notes.write(changes)
+            values: dict[str, Any] = {}
+            async for part in Slices(changes.items()):
+                values |= {key: each.dump() if isinstance(each, Contact) else each for key, each in part}
+            await self._notes.write(values)
         except BaseException:
             self._changes = {**changes, **self._changes}
             raise

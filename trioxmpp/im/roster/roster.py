@@ -11,12 +11,13 @@ from typing import Any, Final
 
 import trio
 
-from ...client import Client, Session, Signal, Stage, Step, Subscription, Trouble, supervised
+from ...client import Client, Session, Signal, Slices, Stage, Step, Subscription, Trouble, supervised
 from ...errors import StanzaCondition, XMPPCancelError, XMPPModifyError, XMPPWaitError
 from ...jid import JID
 from ...protocol.elements.nick import Nick
 from ...protocol.elements.roster import PRE_APPROVAL, VERSIONING, Item, RosterQuery, RosterSet
-from ...protocol.stanza import IQ, Presence, PresenceType
+from ...protocol.stanza import IQ, IQType, Presence, PresenceType
+from .answer import RosterAnswer, read_roster
 from .contact import (
     Contact,
     ContactAdded,
@@ -233,14 +234,15 @@ class Roster:
         version = (self.version or "") if VERSIONING in session.features.tags else None
         self._early = []
         try:
-            answer = await session.request(RosterQuery(ver=version))
+            question = IQ(type=IQType.GET, payload=RosterQuery(ver=version))
+            answer: RosterAnswer | None = await session.send(question, on_reply=read_roster)
+            if answer is not None:
+                await self._replace(answer)
+            elif version is None:
+                await self._replace(RosterAnswer(None, {}))
             early = self._early
         finally:
             self._early = None
-        if answer is not None:
-            self._replace(answer.items, answer.ver)
-        elif version is None:
-            self._replace((), None)
         for item, version_then in early:
             self._apply(item, version_then)
 
@@ -249,9 +251,12 @@ class Roster:
         push: Any = iq.payload
         if len(push.items) != 1:
             raise XMPPModifyError(StanzaCondition.BAD_REQUEST, "a push has one item (RFC 6121 §2.1.6)")
-        if self._early is not None:
+        if self._early is None:
+            self._apply(push.items[0], push.ver)
+        else:
+            # Until the answer is read, the version stays: what is between it and the push is still to come.
             self._early.append((push.items[0], push.ver))
-        self._apply(push.items[0], push.ver)
+            self._apply(push.items[0], self.version)
 
     def _apply(self, item: Item, version: str | None) -> None:
         removed = item.subscription is SubscriptionState.REMOVE
@@ -260,14 +265,17 @@ class Roster:
         for event in self._expected.get(item.jid, ()):
             event.set()
 
-    def _replace(self, items: Iterable[Item], version: str | None) -> None:
-        contacts = {item.jid: Contact.of(item) for item in items if item.subscription is not SubscriptionState.REMOVE}
+    async def _replace(self, answer: RosterAnswer) -> None:
+        """Take over all contacts, in slices. If cancelled, the version stays: the next session does the rest."""
+        contacts = answer.contacts
         self._is_full = self._is_full and len(contacts) > self._limit
-        for jid in self._contacts.keys() - contacts.keys():
-            self._put(jid, None)
-        for jid, contact in contacts.items():
-            self._put(jid, contact)
-        self._reached(version)
+        async for gone in Slices(self._contacts.keys() - contacts.keys()):
+            for jid in gone:
+                self._put(jid, None)
+        async for part in Slices(contacts.items()):
+            for jid, contact in part:
+                self._put(jid, contact)
+        self._reached(answer.version)
         for events in self._expected.values():
             for event in events:
                 event.set()

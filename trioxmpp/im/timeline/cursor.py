@@ -69,9 +69,11 @@ class Cursor:
         self.position = position
         self.moved.set()
 
-    def finish(self, keys: Iterable[str]) -> None:
-        """The application is done with the message that has these keys."""
+    def finish(self, keys: Iterable[str], position: Position | None = None) -> None:
+        """The application is done with the message that has these keys, and with everything up to `position`."""
         self._done.extend(keys)
+        if position is not None:
+            self.position = position
         self.moved.set()
 
     async def save(self) -> None:

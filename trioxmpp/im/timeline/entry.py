@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from datetime import datetime
 from hashlib import blake2b
+from typing import Any
 
 from ... import xml
 from ...jid import JID
@@ -86,7 +87,7 @@ def entry_of(
     other = (message.to if by_us else from_) or account
     peer, sender = other.bare, Account(account if by_us else other.bare)
     author: Sender = sender
-    if (is_room or other.resource is not None) and (is_room or message.get(muc.Occupant) is not None):
+    if is_room or (other.resource is not None and _is_of_occupant(message)):
         if other.resource is not None:
             peer = other  # a private message in a room (XEP-0045 §7.5)
         if not by_us:
@@ -94,10 +95,21 @@ def entry_of(
     return Entry(message, source, peer, author, by_us, sent, archive_id, caught_up)
 
 
+def _is_of_occupant(message: Message) -> bool:
+    """Return whether a message has what rooms add (XEP-0045 §7.5). Few have: so look at the tags first."""
+    for payload in message.payloads:
+        if (payload.tag if payload.__class__ is xml.Element else xml.tag_of(type(payload))) == _MUC_USER:
+            return message.get(muc.Occupant) is not None
+    return False
+
+
+_MUC_USER = xml.tag_of(muc.Occupant)
+_ORIGIN_ID = f"{{{ns.SID}}}origin-id"
+
 #: The elements that servers add to a message, or take away: copies of one message may differ in them.
 _ADDED = frozenset({
     f"{{{ns.SID}}}stanza-id",
-    f"{{{ns.SID}}}origin-id",
+    _ORIGIN_ID,
     f"{{{ns.DELAY}}}delay",
     "{jabber:x:delay}x",
     "{urn:xmpp:mam:tmp}archived",
@@ -121,22 +133,22 @@ def fingerprint(message: Message, account: JID) -> str:
     a retransmission again, under another one.
     """
     parts: list[str] = []
-    id = message.id
+    id, from_, kind = message.id, message.from_, message.type
     for payload in message.payloads:
-        tag = str(payload.tag) if isinstance(payload, xml.Element) else xml.tag_of(type(payload))
+        tag: Any = payload.tag if payload.__class__ is xml.Element else xml.tag_of(type(payload))
         if tag not in _ADDED:
             parts.append(tag)
-        elif id is None and tag == f"{{{ns.SID}}}origin-id" and (origin := message.get(OriginId)) is not None:
+        elif id is None and tag == _ORIGIN_ID and (origin := message.get(OriginId)) is not None:
             id = origin.id
-    parts.sort()
-    from_ = message.from_
+    if len(parts) > 1:
+        parts.sort()
     if from_ is None or from_.bare == account:
         # Sent again in another session, it has another resource.
         parts += (str(account), "" if message.to is None else str(message.to.bare))
     else:
         parts.append(str(from_))
-    if message.type is not MessageType.NORMAL:
-        parts.append(message.type.value)
+    if kind is not MessageType.NORMAL:
+        parts.append(kind.value)
     bodies = message.bodies
     if len(bodies) == 1:
         parts += bodies.values()

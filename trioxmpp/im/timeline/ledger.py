@@ -170,22 +170,23 @@ class Ledger:
 
     def archived(self, results: Iterable[Result]) -> None:
         """Give the messages of one page that are new, and move on behind the page."""
+        now, account, put = datetime.now(UTC), self.account, self.queue.put
         for result in results:
-            if result.id is None:
+            id, message = result.id, result.forwarded.message
+            if id is None:
                 self.malformed += 1
                 continue
-            stamp = stamp_of(result)
-            self.read = self.read.then(result.id, stamp) if self.read is not None else Position(None, result.id, stamp)
-            message = result.forwarded.message
+            stamp = stamp_of(result, now)
+            self.read = Position(None if self.read is None else self.read.last, id, stamp)
             if message is None:
                 self.malformed += 1
                 continue
-            mark = fingerprint(message, self.account)
-            if not self._seen.add(result.id, mark):
+            mark = fingerprint(message, account)
+            if not self._seen.add(id, mark):
                 self.duplicates += 1
                 continue
-            entry = self._entry(message, Source.ARCHIVE, stamp, result.id, caught_up=False)
-            self.queue.put(Outcome(entry, position=self.read, keys=(archive_key(result.id), mark)))
+            entry = self._entry(message, Source.ARCHIVE, stamp, id, caught_up=False)
+            put(Outcome(entry, None, self.read, (archive_key(id), mark)))
         self.settle()
 
     @property
@@ -283,9 +284,8 @@ class Ledger:
         outcome, self._in_hand = self._in_hand, None
         if outcome is None:
             return
-        self.cursor.finish(outcome.keys)
+        self.cursor.finish(outcome.keys, outcome.position)
         if outcome.position is not None:
-            self.cursor.move(outcome.position)
             return
         self._since_certain += 1
         if self._since_certain >= CERTAIN_EVERY and self.has_archive:
@@ -293,8 +293,8 @@ class Ledger:
             self.attention.set()
 
 
-def stamp_of(result: Result) -> datetime:
-    """Return when an archived message was sent: never in the future, and now if the archive does not say."""
-    now = datetime.now(UTC)
+def stamp_of(result: Result, now: datetime | None = None) -> datetime:
+    """Return when an archived message was sent: never in the future, and `now` if the archive does not say."""
+    now = datetime.now(UTC) if now is None else now
     delay = result.forwarded.delay
     return now if delay is None else clamped(delay.stamp, now)

@@ -7,7 +7,7 @@ import copy
 import logging
 from collections import OrderedDict
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Any, Final
 
 import trio
@@ -56,6 +56,8 @@ class Caps:
         self._verified = verified
         self._questions = Questions(self._ask, most=questions, rate=rate, unknown=unknown)
         self._announced: OrderedDict[JID, Announced] = OrderedDict()
+        self._unproven: dict[str, dict[JID, None]] = {}
+        """By the name of a hash that is not known: those that announced it."""
         self._notes = client.notes("caps")
         self._noted: OrderedDict[str, None] = OrderedDict()
         self._has_failed = False
@@ -69,6 +71,10 @@ class Caps:
         """Return what `jid` offers, if the hash that it announces was verified; else None."""
         announced = self._announced.get(JID.parse(jid) if isinstance(jid, str) else jid)
         return None if announced is None else self._verified.get(announced.key)
+
+    def believed(self) -> AbstractContextManager[None]:
+        """A block during which `Disco.info` believes the hashes that were verified."""
+        return self._client.disco.believing(self.known)
 
     async def info(self, jid: JID | str) -> Info:
         """Return what `jid` offers, by its hash, or else by asking. Raises, and is cancelled, as `Disco.info`."""
@@ -95,32 +101,45 @@ class Caps:
         if kind is PresenceType.UNAVAILABLE:
             self._forget(sender)
             return presence
-        tags = [getattr(payload, "tag", None) for payload in presence.payloads]
-        if (_CAPS in tags or _CAPS_2 in tags) and sender != self._client.jid:
-            # A presence without a hash changes nothing: servers may leave it out (XEP-0115 §8.4).
-            announced = announced_by(presence.get(elements.Caps), presence.get(elements.Caps2))
-            if announced is not None and announced != self._announced.get(sender):
+        caps = caps_2 = None
+        for payload in presence.payloads:
+            tag = getattr(payload, "tag", None)
+            if tag == _CAPS:
+                caps = presence.get(elements.Caps)
+            elif tag == _CAPS_2:
+                caps_2 = presence.get(elements.Caps2)
+        # A presence without a hash changes nothing: servers may leave it out (XEP-0115 §8.4).
+        if (caps is not None or caps_2 is not None) and sender != self._client.jid:
+            announced, before = announced_by(caps, caps_2), self._announced.get(sender)
+            if announced is not None and announced is not before and announced != before:
                 self._note(sender, announced)
         return presence
 
     def _note(self, jid: JID, announced: Announced) -> None:
         self._forget(jid)
+        self._client.disco.forget(jid)  # what it was before it had this hash
         self._announced[jid] = announced
         if len(self._announced) > ENTITIES:
-            self._announced.popitem(last=False)
-        info = self._verified.get(announced.key)
-        if info is None:
+            self._forget(next(iter(self._announced)))
+        if self._verified.get(announced.key) is None:
+            self._unproven.setdefault(announced.key, {})[jid] = None
             self._questions.add(announced, jid)
-        else:
-            self._client.disco.learned(jid, None, info, octets=0)
 
     def _forget(self, jid: JID) -> None:
-        if self._announced.pop(jid, None) is not None:
-            self._client.disco.forget(jid)
+        announced = self._announced.pop(jid, None)
+        if announced is None:
+            return
+        self._client.disco.forget(jid)
+        unproven = self._unproven.get(announced.key)
+        if unproven is not None:
+            unproven.pop(jid, None)
+            if not unproven:
+                del self._unproven[announced.key]
 
     def clear(self) -> None:
         """The session is over: all others are gone."""
         self._announced.clear()
+        self._unproven.clear()
         self._questions.clear()
 
     # --- questions
@@ -150,10 +169,9 @@ class Caps:
 
     async def _learn(self, announced: Announced, info: Info) -> None:
         self._verified.put(announced.key, info)
-        for jid, other in self._announced.items():
-            if other.key == announced.key:
-                self._client.disco.learned(jid, None, info, octets=0)
-                self.on_learned.emit(jid, info)
+        for jid in self._unproven.pop(announced.key, ()):
+            self._client.disco.forget(jid)  # one may have been asked meanwhile, or gave an answer that proves nothing
+            self.on_learned.emit(jid, info)
         self._noted[announced.key] = None
         changes: dict[str, Any] = {announced.key: dump(info)}
         if len(self._noted) > NOTED:
@@ -300,6 +318,7 @@ async def open_caps(
             client.offers.on_change.context_connect(announcer.changed),
             client.stream.service_outbound_presence_filter.context_register(announcer.stamp, 100),
             client.at_stage(Stage.NOTICE, presence=caps.seen),
+            caps.believed(),
         ):
             async with (
                 client.each_session(Step.SYNC, until_it_ends),
