@@ -113,7 +113,8 @@ async def test_octets_without_room_are_written_before_all_else(autojump_clock, s
 async def test_a_caller_that_is_cancelled_at_once_leaves_a_whole_stanza(autojump_clock, scene, background):
     peer, writes = await idle(scene, capacity=10)
     asked = background(scene.client.request, Ping(), to="juliet@example.test")
-    await trio.lowlevel.checkpoint()
+    while not writes:
+        await trio.lowlevel.checkpoint()
     asked.scope.cancel()
     await expects(peer, PING, R)
     assert writes[0] == "at once"

@@ -125,7 +125,7 @@ class OutgoingChannel(trio.abc.SendChannel[OutgoingStanza], trio.abc.ReceiveChan
         while queue and taken is None:
             token = queue.popleft()
             self.octets -= token.size
-            if token.current is ACTIVE:
+            if token.state is ACTIVE:
                 taken = token
         if not queue and self._drained:
             self._drained.unpark_all()

@@ -234,9 +234,6 @@ class OutgoingStanza(StanzaToken):
 
     __slots__ = ()
 
-    current: Final = StanzaToken._state
-    """The same as `state`, at the price of an attribute."""
-
     become: Final = StanzaToken._set_state
     watch: Final = StanzaToken._watch
     retract: Final = StanzaToken._retract

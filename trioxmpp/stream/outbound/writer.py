@@ -274,7 +274,7 @@ class Writer:
             if token.state is ACTIVE:
                 token.become(StanzaState.FAILED, exc)
             return None
-        if token.current is not ACTIVE:
+        if token.state is not ACTIVE:
             return None  # aborted by a filter, which has the stanza but not the last word
         if stanza is None:
             token.become(StanzaState.DROPPED)
