@@ -131,6 +131,19 @@ async def test_one_process_has_it_at_a_time(kind, path):
     await second.aclose()
 
 
+async def test_there_is_nothing_to_change_without_a_session(kind, path):
+    for is_loaded in (False, True):
+        store = kind(path)
+        if is_loaded:
+            await store.load()
+        with pytest.raises(StoreError, match="no session is stored"):
+            await store.update(CHANGE)
+        await store.save(TICKET)
+        await store.update(CHANGE)
+        await store.clear()
+        await store.aclose()
+
+
 async def test_a_place_that_does_not_exist_is_an_error(kind, path):
     with pytest.raises(StoreError, match=r"nowhere"):
         await kind(path / "nowhere" / "session").load()

@@ -51,29 +51,41 @@ class SQLiteStore(DiskStore):
 
     def _load(self) -> StoredSession | None:
         self._close()
-        # SQLite gives the files beside it the mode of the database.
-        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
-        self._open = self._sqlite3.connect(self.path, timeout=0, isolation_level=None, check_same_thread=False)
-        self._open.text_factory = bytes  # or else an error of sqlite3 would repeat what is no UTF-8 any more
         try:
-            self._open.execute("PRAGMA locking_mode=EXCLUSIVE")
-            self._open.execute("PRAGMA journal_mode=WAL")
-            self._open.execute("PRAGMA synchronous=FULL")
-            self._open.execute("PRAGMA secure_delete=ON")
-            with self._transaction() as connection:  # the lock is ours from now on
-                _prepare(connection)
+            with self._transaction() as connection:
                 ticket = self._ticket = _read(connection)
                 if ticket is not None:
                     self._write_head(connection, ticket)  # in our version, whatever it was
-        except self._sqlite3.OperationalError as exc:
-            self._close()
-            if "locked" not in str(exc):
-                raise
-            raise StoreError("the stored session is in use by another process") from exc
         except BaseException:
             self._close()
             raise
         return ticket
+
+    def _connection(self) -> sqlite3.Connection:
+        """Return the open database; open it if it is not, and take its lock, which is ours from then on."""
+        if self._open is not None:
+            return self._open
+        # SQLite gives the files beside it the mode of the database.
+        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+        connection = self._sqlite3.connect(self.path, timeout=0, isolation_level=None, check_same_thread=False)
+        connection.text_factory = bytes  # or else an error of sqlite3 would repeat what is no UTF-8 any more
+        try:
+            connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.execute("PRAGMA secure_delete=ON")
+            with _transaction(connection):
+                _prepare(connection)
+        except self._sqlite3.OperationalError as exc:
+            connection.close()
+            if "locked" not in str(exc):
+                raise
+            raise StoreError("the stored session is in use by another process") from exc
+        except BaseException:
+            connection.close()
+            raise
+        self._open = connection
+        return connection
 
     def _save(self, ticket: StoredSession) -> None:
         with self._transaction() as connection:
@@ -83,7 +95,8 @@ class SQLiteStore(DiskStore):
             self._write_head(connection, ticket)
 
     def _update(self, change: Change) -> None:
-        assert self._ticket is not None
+        if self._ticket is None:
+            raise StoreError(f"no session is stored in {self.path} that could change")
         requests = self._ticket.requests if change.requests is None else change.requests
         with self._transaction() as connection:
             connection.executemany(
@@ -112,9 +125,9 @@ class SQLiteStore(DiskStore):
             connection.execute("DELETE FROM trioxmpp_login")
 
     def _read_notes(self, kind: str) -> dict[str, str]:
-        assert self._open is not None
-        rows = self._open.execute("SELECT key, note FROM trioxmpp_note WHERE kind = ?", (kind,))
-        return {key.decode(): note.decode() for key, note in rows}
+        rows = self._connection().execute("SELECT key, note FROM trioxmpp_note WHERE kind = ?", (kind,))
+        # A note that is no text any more is left out: the others are of use without it.
+        return {key.decode(): note.decode() for key, note in rows if _is_text(key) and _is_text(note)}
 
     def _write_notes(self, kind: str, changes: Mapping[str, str | None]) -> None:
         with self._transaction() as connection:
@@ -131,15 +144,21 @@ class SQLiteStore(DiskStore):
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        assert self._open is not None
-        self._open.execute("BEGIN EXCLUSIVE")
-        try:
-            yield self._open
-            self._open.execute("COMMIT")
-        except BaseException:
-            if self._open.in_transaction:
-                self._open.execute("ROLLBACK")
-            raise
+        connection = self._connection()
+        with _transaction(connection):
+            yield connection
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN EXCLUSIVE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
 
 
 def _prepare(connection: sqlite3.Connection) -> None:
@@ -187,3 +206,11 @@ def _text(value: Any) -> str:
         return text(value.decode())
     except (AttributeError, UnicodeDecodeError):
         raise ValueError("a text was expected") from None
+
+
+def _is_text(value: Any) -> bool:
+    try:
+        _text(value)
+    except ValueError:
+        return False
+    return True
