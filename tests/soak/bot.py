@@ -88,22 +88,31 @@ def resident() -> int:
 
 
 class Memory:
-    """The resident memory of this process, twice a second; `warm_up` is the time of the first samples, in seconds."""
+    """The resident memory of this process, twice a second.
+
+    The warm-up lasts for `warm_up` seconds at least, and until `warm` is called: only then all tables that are bounded
+    are full, however slow the machine is.
+    """
 
     def __init__(self, warm_up: float) -> None:
         self._warm = trio.current_time() + warm_up
+        self._is_warm = False
         self.before = 0
         """The most during the warm-up, in octets."""
         self.after = 0
-        """The most since then."""
+        """The most since then; 0 if nothing was measured."""
         self.samples: list[int] = []
+
+    def warm(self) -> None:
+        """The bot has had one of each input, and all that fills its tables."""
+        self._is_warm = True
 
     async def watch(self) -> None:
         """Take samples until cancelled."""
         while True:
             octets = resident()
             self.samples.append(octets)
-            if trio.current_time() < self._warm:
+            if not self._is_warm or trio.current_time() < self._warm:
                 self.before = max(self.before, octets)
             else:
                 self.after = max(self.after, octets)
