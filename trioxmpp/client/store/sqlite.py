@@ -51,41 +51,36 @@ class SQLiteStore(DiskStore):
 
     def _load(self) -> StoredSession | None:
         self._close()
+        # SQLite gives the files beside it the mode of the database.
+        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+        self._open = self._sqlite3.connect(self.path, timeout=0, isolation_level=None, check_same_thread=False)
+        self._open.text_factory = bytes  # or else an error of sqlite3 would repeat what is no UTF-8 any more
         try:
-            with self._transaction() as connection:
+            self._open.execute("PRAGMA locking_mode=EXCLUSIVE")
+            self._open.execute("PRAGMA journal_mode=WAL")
+            self._open.execute("PRAGMA synchronous=FULL")
+            self._open.execute("PRAGMA secure_delete=ON")
+            with self._transaction() as connection:  # the lock is ours from now on
+                _prepare(connection)
                 ticket = self._ticket = _read(connection)
                 if ticket is not None:
                     self._write_head(connection, ticket)  # in our version, whatever it was
+        except self._sqlite3.OperationalError as exc:
+            self._close()
+            if "locked" not in str(exc):
+                raise
+            raise StoreError("the stored session is in use by another process") from exc
         except BaseException:
             self._close()
             raise
         return ticket
 
     def _connection(self) -> sqlite3.Connection:
-        """Return the open database; open it if it is not, and take its lock, which is ours from then on."""
-        if self._open is not None:
-            return self._open
-        # SQLite gives the files beside it the mode of the database.
-        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
-        connection = self._sqlite3.connect(self.path, timeout=0, isolation_level=None, check_same_thread=False)
-        connection.text_factory = bytes  # or else an error of sqlite3 would repeat what is no UTF-8 any more
-        try:
-            connection.execute("PRAGMA locking_mode=EXCLUSIVE")
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=FULL")
-            connection.execute("PRAGMA secure_delete=ON")
-            with _transaction(connection):
-                _prepare(connection)
-        except self._sqlite3.OperationalError as exc:
-            connection.close()
-            if "locked" not in str(exc):
-                raise
-            raise StoreError("the stored session is in use by another process") from exc
-        except BaseException:
-            connection.close()
-            raise
-        self._open = connection
-        return connection
+        """Return the open database. Open it, and check all that is in it, if no session was loaded."""
+        if self._open is None:
+            self._load()
+            assert self._open is not None
+        return self._open
 
     def _save(self, ticket: StoredSession) -> None:
         with self._transaction() as connection:
@@ -98,6 +93,7 @@ class SQLiteStore(DiskStore):
         if self._ticket is None:
             raise StoreError(f"no session is stored in {self.path} that could change")
         requests = self._ticket.requests if change.requests is None else change.requests
+        setbacks = self._ticket.setbacks if change.setbacks is None else change.setbacks
         with self._transaction() as connection:
             connection.executemany(
                 "INSERT OR REPLACE INTO trioxmpp_stanza VALUES (?, ?, ?, ?, ?)", map(_row, change.put)
@@ -106,7 +102,8 @@ class SQLiteStore(DiskStore):
             if change.login is not None:
                 self._write_login(connection, change.login)
             saved, handled, base = change.saved, change.handled, change.base
-            head = replace(self._ticket, saved=saved, handled=handled, base=base, requests=requests)
+            counts = {"saved": saved, "handled": handled, "base": base}
+            head = replace(self._ticket, **counts, requests=requests, setbacks=setbacks)
             self._write_head(connection, head)
 
     def _write_head(self, connection: sqlite3.Connection, ticket: StoredSession) -> None:
@@ -145,20 +142,14 @@ class SQLiteStore(DiskStore):
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         connection = self._connection()
-        with _transaction(connection):
+        connection.execute("BEGIN EXCLUSIVE")
+        try:
             yield connection
-
-
-@contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN EXCLUSIVE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
 
 
 def _prepare(connection: sqlite3.Connection) -> None:
