@@ -168,7 +168,7 @@ def _tell(report: dict[str, Any], got: Got, story: Story, memory: Memory, lines:
     for reason in sorted(set(story.reasons)):
         print(f"  a session ended {story.reasons.count(reason)} times: {reason}")
     print(f"memory: {memory.before / MIB:.1f} MiB at most in the warm-up, {memory.after / MIB:.1f} MiB after it")
-    print(f"  in each tenth of the time: {memory.course}")
+    print(f"  in each tenth of the time: {memory.course}; with what the allocator keeps: {memory.kept / MIB:.1f} MiB")
     ended = report["ended"]
     good = {
         "each good message came once, in order": not lost and not got.doubled,
