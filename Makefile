@@ -7,12 +7,14 @@ SERVER ?=
 BENCH ?=
 FUZZ_SECONDS ?= 600
 SOAK_SECONDS ?= 600
+BURST ?= 100000
+SLOW ?= 100
 XDIST ?=
 VENV ?= .venv$(if $(filter-out python3,$(PYTHON)),-$(notdir $(PYTHON)))
 RUN := $(VENV)/bin/python
 
-.PHONY: all demo test check ruff async types floors items coverage proof fuzz mutants chaos soak bench bench-scale
-.PHONY: bench-profile docs servers servers-newer test-newer servers-table pythons-newer test-pythons clean
+.PHONY: all demo test check ruff async types floors items coverage proof fuzz mutants chaos soak burst slow bench
+.PHONY: bench-scale bench-profile docs servers servers-newer test-newer servers-table pythons-newer test-pythons clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -104,6 +106,20 @@ chaos: $(VENV)/.installed-dev
 soak: $(VENV)/.installed-dev
 	@[ -z "$(SERVER)" ] || tests/e2e/install.sh --try
 	$(RUN) -m tests.soak --seconds $(SOAK_SECONDS) $(if $(SERVER),--server $(SERVER))
+
+# 100,000 messages at once to the bot of the README, on real servers, with and without stream management, and with the
+# limits of their packages; `make burst BURST=10000` is shorter.
+burst: $(VENV)/.installed-dev
+	@tests/e2e/install.sh --try
+	$(RUN) -m tests.soak burst --count $(BURST)
+	$(RUN) -m tests.soak burst --count $(BURST) --unmanaged
+	$(RUN) -m tests.soak burst --count $(BURST) --limited
+
+# 100 messages of 100 kB through the limits of the packages of real servers. That takes 17 minutes on Prosody, which lets
+# 10 kB a second in, and 56 on ejabberd, with 3 kB; `make slow SLOW=10` takes a tenth.
+slow: $(VENV)/.installed-dev
+	@tests/e2e/install.sh --try
+	$(RUN) -m tests.soak slow --count $(SLOW) $(if $(SERVER),--server $(SERVER))
 
 # What a stanza costs, here, in other libraries, and at the limit; `make bench BENCH=--quick` takes a minute or two.
 bench: $(VENV)/.installed-bench

@@ -6,6 +6,7 @@ import ast
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,26 @@ def tracked() -> list[Path]:
     git = ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(git, cwd=ROOT, capture_output=True, check=True).stdout.split(b"\0")
     return [path for name in names if name and (path := ROOT / name.decode()).is_file()]
+
+
+def test_each_package_that_a_user_may_install_with_us_is_used() -> None:
+    """F52: a dependency is imported by the library, or by a program on a page."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    ours = {"demo", "dev", "docs", "bench"}  # for this repository
+    packages = [*project["dependencies"]]
+    for extra, names in project["optional-dependencies"].items():
+        packages += [] if extra in ours else names
+    sources = [*(ROOT / "trioxmpp").rglob("*.py"), *(ROOT / "docs").glob("*.md")]
+    text = "\n".join(path.read_text() for path in sources)
+    modules = {"dnspython": "dns", "pyopenssl": "OpenSSL"}
+    unused = []
+    for package in packages:
+        name = re.match(r"[A-Za-z0-9-]+", package)
+        assert name is not None
+        module = modules.get(name[0], name[0].replace("-", "_"))
+        if not re.search(rf"^ *(?:import|from) {module}\b", text, re.MULTILINE):
+            unused.append(package)
+    assert unused == []
 
 
 def test_the_top_level_is_what_the_design_says() -> None:

@@ -18,7 +18,17 @@ import trio
 
 import trioxmpp
 from tests.soak.poison import LIMITS
-from trioxmpp import Client, DurableMessage, FileStore, Message, MessageType, Presence, ReconnectPolicy, StanzaRefused
+from trioxmpp import (
+    Client,
+    Destroyed,
+    DurableMessage,
+    FileStore,
+    Message,
+    MessageType,
+    Presence,
+    ReconnectPolicy,
+    StanzaRefused,
+)
 from trioxmpp.protocol.limits import Limits
 
 #: The id of the message that is larger than the server takes.
@@ -38,6 +48,7 @@ class Ledger:
             "CREATE TABLE IF NOT EXISTS written (number INTEGER PRIMARY KEY);"
             "CREATE TABLE IF NOT EXISTS passed_over (line TEXT);"
             "CREATE TABLE IF NOT EXISTS refused (id TEXT, error TEXT);"
+            "CREATE TABLE IF NOT EXISTS lost (reason TEXT);"
         )
 
     def __enter__(self) -> Ledger:
@@ -65,6 +76,15 @@ class Ledger:
     def refuse(self, id: str, error: Exception) -> None:
         """The library has said that it cannot deliver the message with this id."""
         self._database.execute("INSERT INTO refused VALUES (?, ?)", (id, repr(error)))
+
+    def lose(self, reason: object) -> None:
+        """A session was lost: one of this process, or the one that it found in its store."""
+        self._database.execute("INSERT INTO lost VALUES (?)", (repr(reason),))
+
+    @property
+    def lost(self) -> list[str]:
+        """Why sessions were lost."""
+        return [reason for (reason,) in self._database.execute("SELECT reason FROM lost")]
 
     @property
     def passed_over(self) -> list[str]:
@@ -154,6 +174,9 @@ async def main(directory: Path) -> None:
             limits=LIMITS if plan["poison"] else Limits(),
         ) as client:
             restored = client.restored
+            client.on_event.connect(lambda event: ledger.lose(event.reason) if isinstance(event, Destroyed) else None)
+            if restored is not None and not restored.resumed:
+                ledger.lose("the server did not resume the session of the process before")
             print("new" if restored is None else "resumed" if restored.resumed else "replaced", flush=True)
             async with client.maintain(appear), trio.open_nursery() as nursery:
                 nursery.start_soon(write, client, ledger, plan, nursery)

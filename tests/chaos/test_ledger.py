@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.bot import Ledger
+from tests.chaos.killing import late_blocks
 from trioxmpp import Message
 
 
@@ -25,3 +26,14 @@ def test_it_is_closed_when_the_block_fails(tmp_path: Path) -> None:
         raise LookupError
     with pytest.raises(sqlite3.ProgrammingError):
         _ = ledger.written
+
+
+def test_blocks_that_came_late_are_counted() -> None:
+    for got, late in (
+        ([], 0),
+        ([1, 2, 3], 0),
+        ([1, 2, 5, 6, 3, 4, 7], 1),
+        ([1, 2, 5, 6, 3, 4, 9, 7, 8], 2),
+        ([3, 2, 1], 2),
+    ):
+        assert late_blocks([str(number) for number in got]) == late, got

@@ -20,12 +20,16 @@ from trioxmpp import (
     MessageType,
     ReconnectPolicy,
     SessionLost,
+    SMPolicy,
     StanzaState,
     StreamCondition,
     StreamError,
     Suspended,
 )
+from trioxmpp.protocol import ns
 from trioxmpp.protocol.elements.ping import Ping
+from trioxmpp.protocol.framing import stream_error
+from trioxmpp.testing import ScriptedServer
 
 JULIET = "juliet@example.test/balcony"
 
@@ -376,6 +380,53 @@ async def test_a_body_that_leaves_in_a_hurry_is_out_in_two_seconds(autojump_cloc
     if harm is None:
         assert trio.current_time() == began  # a server that answers is not kept waiting, and keeps nobody
     await gone(road, parked=harm is not None)
+
+
+@pytest.mark.parametrize("sm", [SMPolicy(), None])
+@pytest.mark.parametrize("how", ["error", "cancellation", "interrupt"])
+async def test_what_was_enqueued_is_written_though_the_block_is_left_in_a_hurry(autojump_clock, road, how, sm):
+    """F24: the two seconds are used for what is queued, before the footer."""
+
+    async def endpoint() -> trio.abc.Stream:
+        return await road.server.endpoint(capacity=2000)
+
+    with trio.CancelScope() as scope, pytest.raises((ValueError, KeyboardInterrupt, trio.Cancelled)):
+        async with road.connect(endpoint=endpoint, sm=sm) as client:
+            tokens = [client.enqueue(message(f"{number} ".ljust(1000, "x"))) for number in range(200)]
+            if how == "error":
+                raise ValueError
+            if how == "interrupt":
+                raise KeyboardInterrupt
+            scope.cancel()
+            await trio.sleep_forever()
+    arrived = [accepted.stanza for accepted in road.server.log if accepted.stanza.tag.endswith("}message")]
+    assert [each[0].text.partition(" ")[0] for each in arrived] == [str(number) for number in range(200)]
+    assert {token.state for token in tokens} <= {StanzaState.ACKED, StanzaState.SENT_WITHOUT_SM}
+    await gone(road)
+
+
+@pytest.mark.parametrize("when", ["logging in", "later"])
+async def test_the_last_words_of_the_server_are_in_the_error(autojump_clock, when):
+    server = ScriptedServer()
+    words = StreamError(StreamCondition.INTERNAL_SERVER_ERROR, "the disk is full; back at noon", by_us=True)
+
+    async def serves() -> None:
+        peer = await server.accept()
+        if when == "later":
+            await peer.negotiates()
+        else:
+            await peer.expects_header()
+            await peer.says_header(f"<mechanisms xmlns='{ns.SASL}'><mechanism>SCRAM-SHA-256</mechanism></mechanisms>")
+            await peer.hears()
+        await peer.says_raw(stream_error(words) + b"</stream:stream>")
+        peer.close()
+
+    options = {"endpoint": server.endpoint, "allow_plaintext": True, "reconnect": None}
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(serves)
+        with pytest.raises(ConnectionError, match="back at noon"):
+            async with trioxmpp.connect("romeo@example.test/orchard", "secret", **options):
+                await trio.sleep_forever()
 
 
 async def test_leaving_waits_until_everything_is_acknowledged(autojump_clock, road):

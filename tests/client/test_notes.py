@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sqlite3
 import zlib
 
 import pytest
@@ -42,6 +44,37 @@ async def test_notes_outlive_the_process_and_the_session(reopen):
     assert await store.read_notes("caps") == {"hash": "{}"}
     assert await store.read_notes("nothing") == {}
     await store.aclose()
+
+
+async def test_notes_can_be_read_and_written_before_a_session_is_loaded(reopen):
+    store = reopen()
+    assert await store.read_notes("roster") == {}
+    await store.write_notes("roster", {"ver": "7"})
+    assert await store.load() is None
+    assert await store.read_notes("roster") == {"ver": "7"}
+    await store.aclose()
+    store = reopen()
+    assert await store.read_notes("roster") == {"ver": "7"}
+    await store.aclose()
+
+
+async def test_a_note_that_is_no_text_any_more_is_left_out(tmp_path):
+    store = SQLiteStore(tmp_path / "session.db")
+    await store.write_notes("kind", {"sound": "1", "damaged": "2", "other": "3"})
+    await store.aclose()
+    with contextlib.closing(sqlite3.connect(tmp_path / "session.db")) as database:
+        for key, note in (("damaged", b"\xff"), ("other", 4), (5, "6"), (b"\xfe", "7")):
+            database.execute("INSERT OR REPLACE INTO trioxmpp_note VALUES ('kind', ?, ?)", [key, note])
+        database.execute("PRAGMA writable_schema=ON")
+        database.execute("UPDATE sqlite_master SET sql = replace(sql, ' TEXT', '') WHERE name = 'trioxmpp_note'")
+        database.commit()
+    with contextlib.closing(sqlite3.connect(tmp_path / "session.db")) as database:
+        database.execute("INSERT INTO trioxmpp_note VALUES ('kind', 8, 9)")  # a number, since no column is a text now
+        database.commit()
+    store = SQLiteStore(tmp_path / "session.db")
+    found = await store.read_notes("kind")
+    await store.aclose()
+    assert found == {"sound": "1", "other": "4", "5": "6"}
 
 
 async def test_a_client_keeps_notes_between_connections(autojump_clock, road):

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractAsyncContextManager, suppress
+
 import pytest
 import trio
 import trio.testing
 
 import trioxmpp
-from trioxmpp import Destroyed, MemoryStore, Message, MessageType, Resumed, StanzaRefused, StanzaTooLarge, StreamError
+from trioxmpp import (
+    Client,
+    Destroyed,
+    FileStore,
+    MemoryStore,
+    Message,
+    MessageType,
+    Resumed,
+    SQLiteStore,
+    StanzaRefused,
+    StanzaTooLarge,
+    StreamError,
+    xml,
+)
 from trioxmpp.protocol import ns
 from trioxmpp.testing import ScriptedPeer, ScriptedServer, open_server
 
@@ -112,6 +127,97 @@ async def test_in_a_session_that_can_be_resumed_it_is_sent_alone_once_and_then_f
             assert sum(isinstance(event, Resumed) for event in told) == 3
             assert not any(isinstance(event, Destroyed) for event in told)
         nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("stored", [False, True])
+@pytest.mark.parametrize("end", ["reset", "close", "footer"])
+async def test_a_server_that_says_nothing_needs_more_links_until_the_message_fails(autojump_clock, end, stored):
+    server, links = ScriptedServer(), 0
+
+    async def ends(peer: ScriptedPeer) -> None:
+        if end == "footer":
+            await peer.says_raw(b"</stream:stream>")
+        elif end == "close":
+            peer.close()
+        else:
+            peer.reset()
+
+    async def serves() -> None:
+        nonlocal links
+        peer = await server.accept()
+        await peer.negotiates()
+        while True:
+            links += 1
+            element = await peer.hears()
+            if named("poison") in xml_of(element):
+                if links < 5:
+                    await peer.expects(named("behind it"))
+                else:
+                    await peer.expects(f"<r xmlns='{ns.SM}'/>")  # alone
+                    await peer.expects_nothing(10)
+                await ends(peer)
+                peer = await resumes(server, h=0)
+                continue
+            assert named("behind it") in xml_of(element)
+            await peer.expects(f"<r xmlns='{ns.SM}'/>")
+            await peer.says(f"<a xmlns='{ns.SM}' h='1'/>")
+            await trio.sleep_forever()
+
+    options = {"endpoint": server.endpoint, "allow_plaintext": True, "close_timeout": 0}
+    if stored:
+        options["store"] = MemoryStore()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(serves)
+        async with trioxmpp.connect("romeo@example.test/orchard", "secret", **options) as client:
+            poison, other = client.enqueue(chat("poison")), client.enqueue(chat("behind it"))
+            with trio.fail_after(3600):
+                with pytest.raises(StanzaRefused) as caught:
+                    await poison
+                await other
+            assert (caught.value.ends, links) == (5, 6)
+        nursery.cancel_scope.cancel()
+
+
+def xml_of(element: xml.Element) -> str:
+    body = element.findtext(f"{{{ns.CLIENT}}}body")
+    return named(str(body))
+
+
+@pytest.mark.parametrize("kind", [MemoryStore, FileStore, SQLiteStore])
+@pytest.mark.parametrize("resumable", [False, True])
+async def test_processes_that_end_with_their_link_count_together(autojump_clock, tmp_path, kind, resumable):
+    """F6: each process finds the message in the store, and ends with the link; one after the other, for ever."""
+    async with open_server(max_stanza=20_000, hibernation=300 if resumable else 0) as server:
+        memory = MemoryStore()
+        outcomes = []
+
+        def connect() -> AbstractAsyncContextManager[Client]:
+            store = memory if kind is MemoryStore else kind(tmp_path / "session")
+            options = {"endpoint": server.endpoint, "allow_plaintext": True, "store": store, "reconnect": None}
+            return trioxmpp.connect("romeo@example.test/orchard", "secret", **options)
+
+        async with (
+            trioxmpp.connect(TO, "secret", endpoint=server.endpoint, allow_plaintext=True) as juliet,
+            juliet.messages.subscribe() as inbox,
+        ):
+            for process in range(20):
+                try:
+                    async with connect() as romeo:
+                        if not process:
+                            for body in ("one", "x" * 30_000, "two"):
+                                await romeo.post(chat(body))
+                        posted = romeo.posted
+                        with trio.fail_after(3600):
+                            for each in posted:
+                                with suppress(StanzaRefused):
+                                    await each
+                        break
+                except ConnectionError as exc:
+                    outcomes.append(type(exc))
+            assert 3 <= len(outcomes) <= 4, outcomes
+            assert [(await anext(inbox)).body for _ in range(2)] == ["one", "two"]
+            async with connect() as romeo:
+                assert romeo.posted == ()
 
 
 async def test_a_message_is_not_written_down_that_is_larger_than_the_server_says_it_takes(autojump_clock):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import trio
 
-from trioxmpp import JID, IQType, Message, MessageType, XMPPCancelError
+from trioxmpp import JID, IQType, Message, MessageType, Presence, Trouble, XMPPCancelError
 from trioxmpp.client import Stage
 from trioxmpp.protocol.elements.ping import Ping
 from trioxmpp.protocol.elements.receipts import Received
@@ -52,6 +52,40 @@ async def test_an_error_of_a_stage_drops_that_stanza_and_nothing_else(autojump_c
         assert [inbox.receive_nowait().body for _ in range(2)] == ["good", "better"]
         await client.send(chat("out", sender=str(client.jid), to=ROOM))
     assert "the stage NOTICE failed" in caplog.text
+
+
+async def test_the_failures_of_a_service_are_events_once_for_each_kind_however_many_stanzas_cause_them(
+    autojump_clock, road, caplog
+):
+    def at_a_message(message: Message) -> Message:
+        raise {"key": KeyError, "value": ValueError}[str(message.body)]("a bug, or an attack")
+
+    def at_a_presence(presence: Presence) -> Presence:
+        raise KeyError("another")
+
+    def of_a_room(message: Message) -> None:
+        raise KeyError("a third")
+
+    async with road.connect() as client, client.events() as events:
+        with (
+            client.at_stage(Stage.NOTICE, message=at_a_message, presence=at_a_presence),
+            client.claim(ROOM, of_a_room, print),
+        ):
+            for _ in range(1000):
+                inject(client.stream, chat("key"), chat("value"), "<presence from='juliet@example.test/balcony'/>")
+        with client.claim(ROOM, of_a_room, print):
+            inject(client.stream, *[chat(sender=f"{ROOM}/nick")] * 3)
+        told = [await anext(events) for _ in range(4)]
+        with pytest.raises(trio.WouldBlock):
+            events.receive_nowait()
+    names = ["at_a_message", "at_a_message", "at_a_presence", "of_a_room"]
+    kinds = [KeyError, ValueError, KeyError, KeyError]
+    assert all(isinstance(event, Trouble) for event in told)
+    assert [event.service.rpartition(".")[2] for event in told] == names
+    assert [type(event.exception) for event in told] == kinds
+    lines = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert 4 <= len(lines) <= 4 + 3 * 9 + 1
+    assert "number 512 of such" in lines[-4]
 
 
 async def test_an_async_function_is_no_stage(autojump_clock, road):

@@ -25,6 +25,7 @@ from trioxmpp import (
     StoredStanza,
     StoreError,
 )
+from trioxmpp.client.store.storedsession import Setbacks, Suspect, SuspectStage
 
 TICKET = StoredSession(
     jid=JID.parse("romeo@example.test/orchard"),
@@ -39,6 +40,7 @@ TICKET = StoredSession(
         StoredStanza(2, "<message id='b'/>", sent=1_700_000_000_000_000, durable=True, doubtful=True),
     ),
     requests=(PendingRequest("c", JID.parse("juliet@example.test")), PendingRequest("d", None)),
+    setbacks=Setbacks(2, Suspect(2, 3, 5, SuspectStage.SENT_ALONE)),
 )
 CHANGE = Change(
     saved=1001.5,
@@ -47,6 +49,7 @@ CHANGE = Change(
     put=(StoredStanza(2, "<message id='b' xml:lang='en'/>", sent=4, durable=True), StoredStanza(3, "<presence/>")),
     drop=(1,),
     requests=(PendingRequest("d", None),),
+    setbacks=Setbacks(1, None),
 )
 CHANGED = StoredSession(
     jid=TICKET.jid,
@@ -58,6 +61,7 @@ CHANGED = StoredSession(
     location=TICKET.location,
     stanzas=CHANGE.put,
     requests=(PendingRequest("d", None),),
+    setbacks=Setbacks(1, None),
 )
 
 FILES = {"file": FileStore, "sqlite": SQLiteStore}
@@ -129,6 +133,19 @@ async def test_one_process_has_it_at_a_time(kind, path):
     await first.aclose()
     assert await second.load() == TICKET
     await second.aclose()
+
+
+async def test_there_is_nothing_to_change_without_a_session(kind, path):
+    for is_loaded in (False, True):
+        store = kind(path)
+        if is_loaded:
+            await store.load()
+        with pytest.raises(StoreError, match="no session is stored"):
+            await store.update(CHANGE)
+        await store.save(TICKET)
+        await store.update(CHANGE)
+        await store.clear()
+        await store.aclose()
 
 
 async def test_a_place_that_does_not_exist_is_an_error(kind, path):
@@ -209,7 +226,13 @@ def test_a_later_version_is_named_in_the_error():
         StoredSession.from_json(said)
 
 
-@pytest.mark.parametrize("name", [*TICKET.to_json()])
+def test_a_ticket_of_a_process_that_wrote_no_setbacks_has_none():
+    older = TICKET.to_json()
+    del older["setbacks"]
+    assert StoredSession.from_json(older).setbacks == Setbacks()
+
+
+@pytest.mark.parametrize("name", sorted({*TICKET.to_json()} - {"setbacks"}))
 def test_a_ticket_that_lacks_something_is_damaged(name):
     said = TICKET.to_json()
     del said[name]

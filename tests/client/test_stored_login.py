@@ -16,6 +16,7 @@ from trioxmpp import (
     FileStore,
     Login,
     MemoryStore,
+    Message,
     ReconnectPolicy,
     Resumed,
     SQLiteStore,
@@ -74,8 +75,7 @@ def connect(server: Server, store: Any, credentials: Any, **options: Any):
         credentials=credentials,
         store=store,
         tls=server.client_tls_context(),
-        reconnect=ReconnectPolicy(initial=0.1, maximum=0.1),
-        **{"endpoint": server.endpoint, **options},
+        **{"endpoint": server.endpoint, "reconnect": ReconnectPolicy(initial=0.1, maximum=0.1), **options},
     )
 
 
@@ -236,16 +236,77 @@ async def test_a_server_that_dislikes_haste_is_asked_again_on_a_new_link(autojum
     assert (vault.asked, server.link_count) == (1, 3)
 
 
-async def test_it_is_asked_again_but_once(autojump_clock, server, vault):
+async def test_it_is_asked_again_but_once_and_after_a_pause_as_any_server_that_does_not_answer(
+    autojump_clock, server, vault
+):
     store = MemoryStore()
     async with connect(server, store, vault) as client:
         await client.suspend()
+    server.plan(Faults(cut_in=600))
+    server.plan(Faults(cut_in=600))
+    began = trio.current_time()
+    async with connect(server, store, vault) as client:
+        assert client.restored.resumed
+        assert trio.current_time() > began
+    assert server.link_count == 4
+
+
+async def test_without_a_session_it_is_asked_again_but_once(autojump_clock, server, vault):
+    store = MemoryStore()
+    async with connect(server, store, vault):
+        pass
     server.plan(Faults(cut_in=600))
     server.plan(Faults(cut_in=600))
     with pytest.raises(ConnectionError):
         async with connect(server, store, vault):
             pytest.fail("connected")
     assert server.link_count == 3
+
+
+# --- a session for which the server ends each login
+
+REFUSED = Faults(refuse_resume="error")
+
+
+async def test_a_session_that_ends_each_login_is_given_up_and_replaced(autojump_clock, server, store, vault):
+    """F7: with SASL2 the request to resume is part of the login."""
+    async with connect(server, store, vault) as client:
+        posted = await client.post(Message(to="juliet@example.test", body="hello"))
+        await client.suspend()
+    server.faults = REFUSED
+    async with connect(server, store, vault) as client:
+        assert not client.restored.resumed
+        assert server.link_count == 6  # the first of three attempts was made in one flight, and once more without haste
+        for each in client.posted:
+            await each
+    assert posted.settled
+    server.faults = Faults()
+
+
+async def test_processes_that_are_stopped_before_an_answer_give_it_up_together(autojump_clock, server, store, vault):
+    async with connect(server, store, vault) as client:
+        await client.suspend()
+    server.faults = Faults(black_hole_in=600)  # the login, with the request in it, vanishes
+    for _ in range(3):
+        with trio.move_on_after(1):
+            async with connect(server, store, vault):
+                pytest.fail("connected")
+    server.faults = Faults()
+    async with connect(server, store, vault) as client:
+        assert not client.restored.resumed
+    assert server.link_count == 5
+
+
+async def test_a_login_that_is_refused_is_no_word_about_the_session(autojump_clock, server, vault):
+    store = MemoryStore()
+    async with connect(server, store, vault) as client:
+        await client.suspend()
+    server.faults = Faults(refuse_login="temporary-auth-failure")
+    for _ in range(4):
+        with pytest.raises(AuthenticationFailure):
+            async with connect(server, store, vault):
+                pytest.fail("connected")
+    server.faults = Faults()
     async with connect(server, store, vault) as client:
         assert client.restored.resumed
 

@@ -14,7 +14,8 @@ import trio
 import trio.testing
 
 import trioxmpp
-from trioxmpp import Message, MessageType
+from trioxmpp import Message, MessageType, xml
+from trioxmpp.protocol.elements.chat_states import Composing
 from trioxmpp.testing import open_server
 
 ROOT = Path(__file__).parent.parent.parent
@@ -94,6 +95,46 @@ def test_the_bot_of_the_readme() -> None:
                     await server.restart()
                     await server.until(lambda: len(server.sessions) == 2)
                     await server.until(lambda: server.sessions["bot@example.test/1"].presence is not None)
+            nursery.cancel_scope.cancel()
+
+    run(main)
+
+
+def test_the_bot_of_the_readme_answers_words_alone() -> None:
+    """F36: neither a message that says "composing", nor a copy of one of its own, has an answer."""
+    (source,) = programs("README.md")
+    bot = load(source, "README.md")["echo_bot"]
+    forwarded = (
+        "<forwarded xmlns='urn:xmpp:forward:0'><message xmlns='jabber:client' from='bot@example.test/2' "
+        "to='juliet@example.test' type='chat'><body>an answer</body></message></forwarded>"
+    )
+    copy = f"<message type='chat' from='bot@example.test'><sent xmlns='urn:xmpp:carbons:2'>{forwarded}</sent></message>"
+
+    async def main() -> None:
+        async with (
+            open_server(accounts={"bot": "secret", "juliet": "secret"}) as server,
+            trio.open_nursery() as nursery,
+        ):
+            options = {"endpoint": server.endpoint, "allow_plaintext": True}
+            nursery.start_soon(lambda: bot("bot@example.test/1", "secret", **options))
+            await server.until(
+                lambda: (
+                    "bot@example.test/1" in server.sessions
+                    and server.sessions["bot@example.test/1"].presence is not None
+                )
+            )
+            async with (
+                trioxmpp.connect("juliet@example.test", "secret", **options) as juliet,
+                juliet.messages.subscribe() as inbox,
+            ):
+                composing = Message(to="bot@example.test/1", type=MessageType.CHAT, payloads=[Composing()])
+                await juliet.send(composing)
+                session = server.sessions["bot@example.test/1"]
+                session.deliver(xml.fromstring("<message xmlns='jabber:client'/>"), copy)
+                await juliet.send(Message(to="bot@example.test/1", type=MessageType.CHAT, body="Romeo"))
+                assert (await anext(inbox)).body == "Romeo"
+                with trio.move_on_after(60):
+                    pytest.fail(f"one too many: {await anext(inbox)}")
             nursery.cancel_scope.cancel()
 
     run(main)

@@ -41,7 +41,11 @@ class Mutator:
 
     def next(self) -> bytes:
         """Return an input of the corpus with one to five changes."""
-        data = bytearray(self._chance.choice(self._corpus))
+        return self.changed(self._chance.choice(self._corpus))
+
+    def changed(self, original: bytes) -> bytes:
+        """Return a copy of an input with one to five changes."""
+        data = bytearray(original)
         for _ in range(self._chance.choice((1, 1, 1, 2, 2, 3, 5))):
             self._chance.choice(_MUTATIONS)(self, data)
         return bytes(data[:MAX_INPUT])

@@ -14,7 +14,15 @@ from tests.fuzz.targets.everything import CORPUS, TARGETS, corpus_of
 
 #: Mutations of each target; those that start an event loop or have files are slower.
 TRIES = 60
-SLOW_TRIES = {"proxy": 4, "stored_session": 10, "stored_database": 5, "stored_notes": 5, "stream": 20}
+SLOW_TRIES = {
+    "proxy": 4,
+    "handshake": 20,
+    "damaged_database": 4,
+    "stored_session": 10,
+    "stored_database": 5,
+    "stored_notes": 5,
+    "stream": 20,
+}
 
 
 def failures(name: str, inputs: Iterable[bytes]) -> list[str]:

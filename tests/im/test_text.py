@@ -80,4 +80,6 @@ def test_fallback_is_left_out_only_for_what_is_supported() -> None:
         for_="x", bodies=(Body(start=3, end=1), Body(start=2, end=5), Body(start=4, end=99), Body(start=200))
     )
     assert without_fallback("0123456789", [odd], ["x"]) == "01"
+    backwards = Fallback(for_="x", bodies=(Body(start=5, end=2), Body(start=99, end=98)))
+    assert without_fallback("0123456789", [backwards], ["x"]) == "0123456789"
     assert without_fallback("😺😺abc", [Fallback(for_="x", bodies=(Body(start=0, end=2),))], ["x"]) == "abc"

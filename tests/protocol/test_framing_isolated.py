@@ -68,5 +68,29 @@ def test_damage_behind_a_cut_is_an_error_as_it_is_without_one() -> None:
         assert error is not None, damage
 
 
+def test_damage_in_a_tag_is_an_error_as_soon_as_it_is_without_isolation() -> None:
+    damages = {
+        b"<pr#0'/a b='c'>&x'>": True,  # the parser looks for the end of the tag, and we for what must not be in it
+        b"<a b='&amp>": True,
+        b"<a b='>' c='<!-->": True,
+        b"<a b='>&amp;>' c=\">&\">": True,
+        "<\u00d7>".encode(): True,
+        "<a \u00b7=''>".encode(): True,
+        "<a c='>' b\u00d7=''>".encode(): True,
+        "<\u00e4 \u00f6='\u00d7&gt;>' b\u00b7=\"\u00d7>\" \u00d7=''>".encode(): True,
+        "<\u00e4 \u00f6='\u00d7&gt;>' b\u00b7=\"\u00d7>\">".encode(): False,
+        b"<a b='>' c='/>": False,
+        b"<c></c '>": True,
+    }
+    for begun in (b"", b"<message>", b"<message><body a='>'>text</body>"):
+        for markup, is_damaged in damages.items():
+            for framing in (Framing(), isolated()):
+                if framing.fast_path_limit == 0:
+                    framing.feed(HEADER)
+                framing.feed(begun)
+                errors = [framing.feed(bytes([octet]))[1] for octet in markup]
+                assert (errors[-1] is not None) is is_damaged, (begun, markup, errors[-1])
+
+
 def test_the_cost_of_a_long_stanza_in_small_pieces_is_that_of_its_length() -> None:
     assert calls_for(800) < 2.5 * calls_for(400)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import ctypes
 import logging
 import os
 import re
@@ -87,23 +88,48 @@ def resident() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+def trim() -> None:
+    """Have the allocator give back what it keeps for later.
+
+    glibc keeps an arena for each thread that ever ran beside others, as large as its largest load was. The reader uses
+    a thread for each read of a stream with too many names (`stream/dictionary.py`). So the memory of the process grows
+    in a few steps of some 7 MiB, one for each arena, though all of it is free: that tells nothing about the library.
+    """
+    give_back = getattr(ctypes.CDLL(None), "malloc_trim", None)  # other libraries of C do not have it
+    if give_back is not None:
+        give_back(0)
+
+
 class Memory:
-    """The resident memory of this process, twice a second; `warm_up` is the time of the first samples, in seconds."""
+    """The resident memory of this process twice a second, without what the allocator keeps.
+
+    The warm-up lasts for `warm_up` seconds at least, and until `warm` is called: only then all tables that are bounded
+    are full, however slow the machine is.
+    """
 
     def __init__(self, warm_up: float) -> None:
         self._warm = trio.current_time() + warm_up
+        self._is_warm = False
         self.before = 0
         """The most during the warm-up, in octets."""
         self.after = 0
-        """The most since then."""
+        """The most since then; 0 if nothing was measured."""
+        self.kept = 0
+        """The most with what the allocator keeps."""
         self.samples: list[int] = []
+
+    def warm(self) -> None:
+        """The bot has had one of each input, and all that fills its tables."""
+        self._is_warm = True
 
     async def watch(self) -> None:
         """Take samples until cancelled."""
         while True:
+            self.kept = max(self.kept, resident())
+            trim()
             octets = resident()
             self.samples.append(octets)
-            if trio.current_time() < self._warm:
+            if not self._is_warm or trio.current_time() < self._warm:
                 self.before = max(self.before, octets)
             else:
                 self.after = max(self.after, octets)

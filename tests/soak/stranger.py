@@ -29,6 +29,9 @@ GOOD = 10
 #: Seconds after which a bot that says nothing about XML that is not well-formed counts as deaf.
 DEAF = 10.0
 
+#: Rounds after which the bot has had one of each input; the first one fills its tables.
+WARM = 3
+
 #: Messages of a burst that are written at once.
 PIECE = 500
 
@@ -160,7 +163,10 @@ class Work:
         self.rounds = 0
 
     async def soak(self) -> None:
-        """Send good messages with poison in between, for the planned time and until the round is complete."""
+        """Send good messages with poison in between, for the planned time and until the round is complete.
+
+        Report after the first rounds: from then on, nothing new comes.
+        """
         ends = trio.current_time() + self._plan["seconds"]
         for poisons in self._rounds():
             for poison in poisons:
@@ -171,7 +177,9 @@ class Work:
                 table = self.poison if taken else self.refused
                 table[poison.name] = table.get(poison.name, 0) + 1
             self.rounds += 1
-            if trio.current_time() >= ends:
+            if self.rounds == WARM:
+                tell(good=self.good)
+            if trio.current_time() >= ends and self.rounds >= WARM:
                 break
         await self._good_ones()
 

@@ -157,6 +157,10 @@ class Known:
     def __init__(self, request: sm.Resume | None) -> None:
         self._request = request
 
+    @property
+    def resumable(self) -> bool:
+        return self._request is not None
+
     async def resume_request(self) -> sm.Resume | None:
         return self._request
 

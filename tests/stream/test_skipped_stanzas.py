@@ -95,6 +95,43 @@ async def test_a_reply_that_exceeds_a_limit_fails_that_request_alone(autojump_cl
     assert "256 elements within each other" in text
 
 
+@pytest.mark.parametrize("attributes", ["type='result' id='1'", "type='error' id='1'", "type='get' id='1'", "id='1'"])
+async def test_one_that_is_passed_over_has_one_line(autojump_clock, scene, caplog, attributes):
+    peer = await scene.starts(sm="sm-1")
+    await peer.says_raw(f"<iq {attributes} {JULIET}>{DEEP}</iq>".encode())
+    await peer.says(R)
+    while not (await peer.hears()).tag.endswith("}a"):
+        pass  # the answer to a request
+    (record,) = caplog.records
+    assert "passed over a iq" in record.getMessage()
+
+
+async def test_one_behind_a_stanza_that_the_application_still_has_is_told_of_once(autojump_clock, scene, caplog):
+    peer = await scene.starts(sm="sm-1")
+    async with scene.client.messages.subscribe(None, ack="manual") as inbox:
+        both = f"{GOOD}<message {JULIET}>{DEEP}</message>{R}".encode()
+        await peer.says_raw(both)
+        message = await anext(aiter(inbox))
+        for _ in range(3):
+            peer.reset()
+            await scene.outcome()
+            peer = await scene.resumes(handled=0)
+            await peer.says_raw(both)
+        inbox.done(message)
+        await peer.expects(a(2))
+    assert len([record for record in caplog.records if "passed over" in record.getMessage()]) == 1
+
+
+async def test_stanzas_that_cannot_be_understood_are_counted_and_not_logged_line_by_line(autojump_clock, scene, caplog):
+    peer = await scene.starts(sm="sm-1")
+    await peer.says_raw(b"<message from='@' type='chat'/>" * 1000)
+    await peer.says(R)
+    await peer.expects(a(1000))
+    lines = [record.getMessage() for record in caplog.records]
+    assert len(lines) < 25
+    assert "512" in lines[-1]
+
+
 async def test_a_flood_is_counted_and_not_logged_line_by_line(autojump_clock, scene, caplog):
     peer = await scene.starts(sm="sm-1")
     for _ in range(1000):

@@ -10,6 +10,7 @@ import trio
 
 from ..stream.bare import bare, reraise
 from .client import Client
+from .events import Trouble
 from .steps import preparing
 from .supervisor import Supervisor
 
@@ -39,7 +40,11 @@ async def client_block(
 @asynccontextmanager
 async def _supervised(supervisor: Supervisor) -> AsyncIterator[None]:
     """A block with the supervisor in the background. An error that ends the client leaves the block bare."""
-    with bare() as inside:
+
+    def service_failed(service: str, problem: Exception) -> None:
+        supervisor.emit(Trouble(service, problem))
+
+    with supervisor.core.router.failures.on_failure.context_connect(service_failed), bare() as inside:
         async with trio.open_nursery() as nursery:
             await nursery.start(supervisor.run, nursery)
             try:

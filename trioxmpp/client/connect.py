@@ -91,7 +91,8 @@ async def connect(
       to log in without the password, if the server gives tokens. A session that is in it is resumed;
       ``client.restored`` tells what came of that.
     - `services` are called with the client and entered, in order, before the body. They set up the first session
-      together, in the steps of `Client.each_session`.
+      together, in the steps of `Client.each_session`. The objects that they give are not kept: a service whose object
+      the program needs is entered in the body, by ``async with``.
     - `inline` holds elements of features that each session shall begin with, where the server can do that along with
       the login (XEP-0386): ``carbons.Enable()``, say.
     - `lang` is the language of texts that name none (RFC 6120 §4.7.4). `limits` says how large the parts of an inbound

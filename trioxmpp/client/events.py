@@ -52,7 +52,8 @@ class Resumed:
 class Trouble:
     """A service could not do something because of `exception`, and is going to try again.
 
-    `service` names it. Session, client and the other services go on.
+    `service` names it. Session, client and the other services go on. If the service failed at a stanza, `service` is
+    the name of its function; that stanza is lost to it. This is told once for each function and type of exception.
     """
 
     service: str
@@ -86,4 +87,4 @@ def in_words(event: Event) -> str:
         case Destroyed(reason=reason, undelivered=undelivered):
             return f"the session is over: {reason}; stanzas in doubt: {len(undelivered)}"
         case Trouble(service=service, exception=exception):
-            return f"{service} is going to try again: {exception!r}"
+            return f"{service} has failed, and goes on: {exception!r}"

@@ -14,6 +14,7 @@ from ..transport.endpoint import Endpoint
 from .cause import redirection
 from .dial import Connected, LinkDialler
 from .events import Suspended
+from .journal.journal import MAX_UNANSWERED_RESUMPTIONS
 from .journal.outbox import OutboxJournal
 from .policy import BackoffState, Cause, Decision, GiveUp, ReconnectPolicy, Wait
 from .suspects import Suspects
@@ -25,11 +26,10 @@ _logger = logging.getLogger(__name__)
 #: A session is given up after this many resumptions in a row that led nowhere.
 MAX_VAIN_RESUMPTIONS = 2
 
-#: A session is given up after this many requests in a row to resume it that the server did not answer.
-MAX_UNANSWERED_RESUMPTIONS = 3
-
 #: A server that did not acknowledge anything for this many seconds, though it was asked to, is not going to.
 ANSWER_TIME = 25.0
+
+_LOGIN_REFUSED = frozenset({Cause.AUTH, Cause.AUTH_LATER})
 
 
 class ResumptionProgress:
@@ -38,30 +38,25 @@ class ResumptionProgress:
     Prosody 0.12 goes on reading with the parser of the link before. If that was cut within a stanza, everything that
     we send is taken for the rest of it, and never acknowledged: we resume, wait in vain, and resume again. A stanza for
     which the server ends every stream does the same, since it is sent again each time. And some servers answer the
-    request to resume by ending the stream, or not at all.
+    request to resume by ending the stream, or not at all. A request may be part of a login (XEP-0388): then it is the
+    login that never succeeds.
     """
 
     def __init__(self) -> None:
         self._base: int | None = None
         """The count that the server had acknowledged when the session was resumed last."""
         self._in_vain = 0
-        self._unanswered = 0
-        self._requests = 0
-
-    @property
-    def is_unanswered(self) -> bool:
+        self.is_unanswered = False
         """Whether the last attempt ended between the request to resume and its answer."""
-        return self._unanswered > 0
 
     def resumed(self, session: SessionState) -> None:
         """The session goes on, on a new link; what is in flight is sent again."""
         self._base = None if session.sm is None else session.sm.base
-        self._unanswered, self._requests = 0, session.resume_requests
+        self.is_unanswered = False
 
-    def established(self, session: SessionState) -> None:
+    def established(self) -> None:
         """There is a new session."""
-        self._base, self._in_vain, self._unanswered = None, 0, 0
-        self._requests = session.resume_requests
+        self._base, self._in_vain, self.is_unanswered = None, 0, False
 
     def blamed(self) -> None:
         """A stanza was to blame for what came to nothing, and is not going to be sent again."""
@@ -70,16 +65,17 @@ class ResumptionProgress:
     def ended(self, session: SessionState, cause: Exception, lasted: float) -> SessionLost | None:
         """Record the end of an attempt, or of a link that lasted so long; return an error if nothing gets anywhere."""
         base, self._base = self._base, None
+        self.is_unanswered = False
         if session.sm is None:
-            self._unanswered = 0
             return None
-        self._unanswered = self._unanswered + 1 if session.resume_requests > self._requests else 0
-        self._requests = session.resume_requests
-        if self._unanswered >= MAX_UNANSWERED_RESUMPTIONS:
+        kind = Cause.of(cause)
+        if kind in _LOGIN_REFUSED:
+            session.login_refused()
+        self.is_unanswered = session.is_unanswered
+        if session.unanswered_resumptions >= MAX_UNANSWERED_RESUMPTIONS:
             return SessionLost(f"the server does not answer the requests to resume the session: {cause}")
         if base is None:
             return None
-        kind = Cause.of(cause)
         # The server may well have said something all the time, but not what it was asked for.
         tells = kind is Cause.SILENCE or kind.is_refusal or lasted >= ANSWER_TIME
         if tells and session.sm.unacked and session.sm.base == base:
@@ -116,6 +112,7 @@ class Reconnector:
         self._linked_since: float | None = None
         self._dialling: trio.CancelScope | None = None
         self._waiting: trio.CancelScope | None = None
+        self._suspects.restored(core.session)
 
     def linked(self, *, resumed: bool) -> None:
         """There is a link."""
@@ -124,7 +121,7 @@ class Reconnector:
         if resumed:
             self._progress.resumed(self._core.session)
         else:
-            self._progress.established(self._core.session)
+            self._progress.established()
 
     def stuck(self, cause: Exception) -> SessionLost | None:
         """Return why the session should be abandoned, or None to keep resuming it."""
@@ -135,11 +132,8 @@ class Reconnector:
         lasted = 0.0 if self._linked_since is None else trio.current_time() - self._linked_since
         return self._progress.ended(self._core.session, cause, lasted)
 
-    def failed(self, cause: Exception, *, is_first: bool, logged_in: bool = False) -> tuple[Decision, bool]:
-        """Return what to do about the end of a link or of an attempt, and whether it was a link.
-
-        `logged_in` says that an attempt got as far as that.
-        """
+    def failed(self, cause: Exception, *, is_first: bool) -> tuple[Decision, bool]:
+        """Return what to do about the end of a link or of an attempt, and whether it was a link."""
         now, since, self._linked_since = trio.current_time(), self._linked_since, None
         if since is not None and self._policy is not None and now - since >= self._policy.stable:
             self._backoff = BackoffState()
@@ -148,9 +142,10 @@ class Reconnector:
         self._redirection = redirection(cause) if self._dialler.may_follow else None
         decision = (self._policy or ReconnectPolicy()).decide(kind, self._backoff)
         goes_on_elsewhere = self._redirection is not None and decision == Wait(0.0)
-        # A server that lets us in and does not answer <resume/> is asked again, until another session is bound.
-        unanswered = logged_in and self._progress.is_unanswered
-        first_is_retried = unanswered or (self._policy is not None and self._policy.first and kind.is_transient)
+        # A server that does not answer <resume/> is asked again, until another session is bound.
+        first_is_retried = self._progress.is_unanswered or (
+            self._policy is not None and self._policy.first and kind.is_transient
+        )
         if not (goes_on_elsewhere or first_is_retried) if is_first else self._policy is None:
             decision = GiveUp("nothing is retried")
         delay = None if isinstance(decision, GiveUp) else _seconds(decision)
@@ -176,6 +171,7 @@ class Reconnector:
     ) -> Connected:
         """See `Dialler.dial`. Where the server has sent us replaces `location`. `hurry` may begin it anew."""
         while True:
+            self._core.session.begins_attempt()
             with trio.CancelScope() as self._dialling:
                 try:
                     return await self._dialler.dial(

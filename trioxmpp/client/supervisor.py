@@ -328,7 +328,7 @@ class Supervisor:
             except ConnectionError as exc:
                 if self._was_closed:
                     return None
-                connected, decision = None, self._failed(exc, logged_in=connected is not None)
+                connected, decision = None, self._failed(exc)
 
     # --- the beginning of a session, and of each further link
 
@@ -394,7 +394,7 @@ class Supervisor:
 
     # --- ends
 
-    def _failed(self, cause: Exception, *, logged_in: bool = False) -> Decision:
+    def _failed(self, cause: Exception) -> Decision:
         """An attempt, or a link, has failed. Raises the cause if nothing is to be done about it."""
         stuck = self.reconnector.stuck(cause)
         if stuck is not None and self.core.session.sm is not None:
@@ -402,7 +402,7 @@ class Supervisor:
             self.core.destroy(stuck)
             if self.journal is not None and self.first is None:
                 self.journal.not_resumed()
-        decision, was_linked = self.reconnector.failed(cause, is_first=not self._has_served, logged_in=logged_in)
+        decision, was_linked = self.reconnector.failed(cause, is_first=not self._has_served)
         if was_linked and self.reconnector.suspended is not None and self._told is not None:
             self.emit(self.reconnector.suspended)
         if isinstance(decision, GiveUp):

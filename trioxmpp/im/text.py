@@ -50,7 +50,8 @@ def me_action(body: str) -> str | None:
 def without_fallback(body: str, fallbacks: Iterable[Fallback], supported: Iterable[str]) -> str:
     """Return the body without the parts that are there for clients without an extension (XEP-0428).
 
-    Only parts for extensions among `supported` are left out. Ranges of a stranger may overlap or lie outside.
+    Only parts for extensions among `supported` are left out. Ranges of a stranger may overlap or lie outside; one that
+    ends before it begins counts for nothing.
     """
     known, drop = set(supported), list[tuple[int, int]]()
     for fallback in fallbacks:
@@ -59,7 +60,9 @@ def without_fallback(body: str, fallbacks: Iterable[Fallback], supported: Iterab
         if not fallback.bodies and not fallback.subjects:
             return ""
         for part in fallback.bodies:
-            drop.append((part.start or 0, len(body) if part.end is None else part.end))
+            start, end = part.start or 0, len(body) if part.end is None else part.end
+            if start < end:
+                drop.append((start, end))
     kept, at = "", 0
     for start, end in sorted(drop):
         kept += body[at : max(start, at)]

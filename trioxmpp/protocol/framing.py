@@ -355,7 +355,7 @@ class Framing:
 def _goes_on(watch: Skipper, data: bytes) -> bool:
     """Return whether the element that `watch` reads neither ends within `data`, nor is damaged by it."""
     try:
-        return watch.feed(data) is None
+        return watch.feed(data) is None and watch.is_sound()
     except StreamError:
         return False
 

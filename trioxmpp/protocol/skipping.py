@@ -13,8 +13,8 @@ All that it keeps is:
   its end, but its attributes are not checked, and prefixes are not checked any more;
 - type, id, from and to of the first-level element.
 
-Malformed XML, an unbound prefix and restricted XML still end the stream (RFC 6120 §4.9.3, §11.1). Two rare offences are
-not looked for: a name with a character that is not ASCII and not allowed in names, and one attribute by two prefixes.
+Malformed XML, an unbound prefix and restricted XML still end the stream (RFC 6120 §4.9.3, §11.1). One rare offence is
+not looked for: one attribute by two prefixes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import Final
 
 from ..errors import ElementError, StreamCondition, StreamError
 from ..xml.markup import ILLEGAL, read_document
-from .pullparser import DOCUMENTS, check_references, refuse
+from .pullparser import DOCUMENTS, check_references, find_offence, refuse
 from .streamevents import Skipped
 
 __all__ = ["LONGEST_TAG", "Skipper"]
@@ -44,6 +44,15 @@ _ATTRIBUTES: Final = rb"(?:%b)*+" % _ATTRIBUTE.replace(b"(", b"(?:")
 # Text, and an opening or a closing tag.
 _TOKEN: Final = re.compile(
     rb"([^<]*+)<(?:(%b)(%b)[ \t\r\n]*+(/?)>|/(%b)[ \t\r\n]*+>)" % (_NAME, _ATTRIBUTES, _NAME), re.DOTALL
+)
+_VALUES: Final = re.compile(rb"""'[^']*+'|"[^"]*+\"""")
+_LETTERS: Final = (
+    ":A-Z_a-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u02ff\u0370-\u037d\u037f-\u1fff\u200c\u200d\u2070-\u218f\u2c00-\u2fef"
+    "\u3001-\ud7ff\uf900-\ufdcf\ufdf0-\ufffd\U00010000-\U000effff"
+)
+# A letter that begins no name, and one that stands in none (XML 1.0 §2.3).
+_NO_NAME: Final = re.compile(
+    rf"(?:^|[\s=])[^{_LETTERS}\s=]|[^{_LETTERS}.0-9\u00b7\u0300-\u036f\u203f\u2040\s=-]", re.ASCII
 )
 _FIND_ATTRIBUTES: Final = re.compile(_ATTRIBUTE)
 _NAME_AT: Final = re.compile(_NAME)
@@ -139,6 +148,7 @@ class Skipper:
         self._cut = False  # whether some of that tag was not kept
         self._last = b""  # the last octet of that tag so far
         self._quote = b""  # the quotation mark that is open in it
+        self._sound = 0  # octets of that tag in which there is no offence
         self._in_cdata = False
         self._look = False  # whether text has to be looked at
         self._first: tuple[str, dict[str, str]] | None = None
@@ -153,6 +163,18 @@ class Skipper:
         if end is None and offence is not None:
             raise offence
         return end
+
+    def is_sound(self) -> bool:
+        """Return whether there is no offence so far in a tag that is not complete.
+
+        In `feed` one shows when the tag ends. To a parser, which gets all up to the last ``>``, it shows before.
+        """
+        end = self._tag.rfind(b">") + 1
+        if end > self._sound:
+            offence = find_offence(bytes(self._tag[self._sound : end]), in_cdata=False)[1]
+            self._sound = end
+            return offence is None
+        return True
 
     def skipped(self, reason: str, octets: int) -> Skipped:
         """Return what is known of the element when it has ended."""
@@ -243,7 +265,7 @@ class Skipper:
         return end
 
     def _end_of_tag(self, data: bytes, position: int) -> int | None:
-        """Find the ``>`` outside of quotation marks; return the position behind it."""
+        """Find the ``>`` outside of quotation marks; return the position behind it. Raises StreamError."""
         while True:
             if self._quote:
                 end = data.find(self._quote, position)
@@ -255,15 +277,15 @@ class Skipper:
                 return None
             if mark[0] == b">":
                 return mark.end()
-            if mark[0] == b"<":
-                raise _malformed()
+            if mark[0] == b"<" or self._tag[1:2] == b"/":
+                raise _malformed()  # there are no attributes in a closing tag, and so no quotation marks
             self._quote, position = mark[0], mark.end()
 
     def _take_tag(self, *, is_empty: bool) -> None:
         """Take the tag that is whole now. Of one that was cut only the name is known, and whether it `is_empty`."""
         tag, cut = bytes(self._tag), self._cut
         self._tag.clear()
-        self._cut, self._last = False, b""
+        self._cut, self._last, self._sound = False, b"", 0
         token = None if cut else _TOKEN.fullmatch(tag)
         name = _NAME_AT.match(tag, 2 if tag[1:2] == b"/" else 1)
         if (token is None and not cut) or name is None:
@@ -283,6 +305,8 @@ class Skipper:
             raise _malformed()
         if b"&" in attributes:
             check_references(attributes)
+        if not (name.isascii() and attributes.isascii()):
+            _check_names(name + _VALUES.sub(b"", attributes))
         if self._first is None:
             self._first = self._name_and_attributes(name, pairs)
         self._open.begin(name, pairs if b":" in attributes else (), is_empty=is_empty)
@@ -331,6 +355,12 @@ class Skipper:
         if uri is None or len(name) > _KEPT or len(uri) > _KEPT:
             return "", values
         return f"{{{uri}}}{local.decode(errors='replace')}", values
+
+
+def _check_names(names: bytes) -> None:
+    """Refuse a name with a letter that may not stand there. `names` are those of a tag and of its attributes."""
+    if not names.isascii() and _NO_NAME.search(names.decode()):
+        raise _malformed()
 
 
 def _malformed() -> StreamError:

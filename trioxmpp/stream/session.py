@@ -51,6 +51,7 @@ class SessionState:
         "_being_written",
         "_bytes_offered",
         "_condemned",
+        "_is_asked",
         "_ping_id",
         "_room",
         "doorbell",
@@ -63,10 +64,10 @@ class SessionState:
         "max_bytes",
         "outgoing",
         "replies",
-        "resume_requests",
         "running",
         "sm",
         "suspected",
+        "unanswered_resumptions",
         "unconfirmed",
     )
 
@@ -87,8 +88,8 @@ class SessionState:
         self.replies: ReplyTable = ReplyTable(ended)
         self.running: set[trio.CancelScope] = set()
         """The handlers of requests that have no answer yet."""
-        self.resume_requests: int = 0
-        """How often the server was asked to resume this session."""
+        self.unanswered_resumptions: int = 0
+        """The attempts to resume this session that the server has not answered, since it answered one."""
         self.established: bool = False
         self.unconfirmed: Unconfirmed | None = unconfirmed
         """The stanzas of a component that are in doubt; None for a client."""
@@ -106,6 +107,7 @@ class SessionState:
         self._being_written: list[OutgoingStanza] = []
         self._bytes_offered = False
         self._ping_id: str | None = None
+        self._is_asked = False  # whether the server was asked to resume it, in the present attempt
 
     @property
     def resumable(self) -> bool:
@@ -231,18 +233,40 @@ class SessionState:
         """Return the request to resume this session, to be written at once; None if it cannot be resumed.
 
         The count in it is settled here: the server will send all later stanzas again. The journal has it before the
-        server, since the server forgets what it covers.
+        server, since the server forgets what it covers. It also has the number of attempts: if none is answered, the
+        next process knows.
         """
         sm = self.sm
         if sm is None or not sm.resumable or sm.granted.id is None:
             await trio.lowlevel.checkpoint()
             return None
         request = Resume(h=sm.handled, previd=sm.granted.id)
-        self.resume_requests += 1
+        self.unanswered_resumptions += not self._is_asked
+        self._is_asked = True
         self.handled.resuming()
         if self.journal is not None:
             await self.journal.commit(self)
         return request
+
+    def begins_attempt(self) -> None:
+        """There is going to be a link, on which the server may be asked to resume this session."""
+        self._is_asked = False
+
+    def login_refused(self) -> None:
+        """The attempt ended with the login. If it was asked along with that, it has said nothing about the session."""
+        self.unanswered_resumptions -= self._is_asked
+        self._is_asked = False
+
+    @property
+    def is_unanswered(self) -> bool:
+        """Whether the server was asked in the present attempt to resume this session, and has not answered."""
+        return self._is_asked and self.unanswered_resumptions > 0
+
+    def resumed(self, h: int) -> None:
+        """The server goes on with the session; it has handled `h` stanzas. Raises as `acked` does."""
+        self.acked(h)
+        self.unanswered_resumptions = 0
+        self.carry_out()
 
     def acked(self, h: int) -> None:
         """The server handled `h` stanzas. Raises HandledCountTooHigh if we never sent that many."""

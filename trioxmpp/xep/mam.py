@@ -88,7 +88,6 @@ class Pages:
                 return
         raise StanzaError(f"the archive has more than {self._limit} pages")
 
-
     async def _hand_over(self, answer: ArchivePage) -> None:
         """Give a page to the application; wait if it has not taken the one before. No checkpoint if it has."""
         try:

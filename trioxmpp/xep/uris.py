@@ -43,7 +43,7 @@ class XMPPURI:
         account = None
         if path.startswith("//"):
             authority, _, path = path[2:].partition("/")
-            account = _address(authority)
+            account = _address(authority)  # it has no "/" in it, so it is bare (RFC 5122 §2.2)
         action, *pairs = query.split(";")
         if len(pairs) > MAX_PARAMETERS:
             raise ValueError("the URI has too many parameters")
@@ -56,7 +56,7 @@ class XMPPURI:
         return cls(_address(path) if path else None, _decoded(action), parameters, account)
 
     def __str__(self) -> str:
-        authority = "" if self.account is None else f"//{_quoted_address(self.account)}/"
+        authority = "" if self.account is None else f"//{_quoted_address(self.account.bare)}/"
         path = "" if self.jid is None else _quoted_address(self.jid)
         pairs = "".join(
             f";{quote(key, safe=_SAFE)}={quote(value, safe=_SAFE)}" for key, value in self.parameters.items()
@@ -66,9 +66,13 @@ class XMPPURI:
 
 
 def _address(text: str) -> JID:
+    """Return the address in a URI. It is split before its parts are decoded: a ``%2F`` or ``%40`` splits nothing."""
+    head, slash, resource = text.partition("/")
+    local, at, domain = head.partition("@")
     try:
-        bare, slash, resource = text.partition("/")
-        return JID.parse(_decoded(bare) + (f"/{_decoded(resource)}" if slash else ""))
+        if not at:
+            return JID(None, _decoded(head), _decoded(resource) if slash else None)
+        return JID(_decoded(local), _decoded(domain), _decoded(resource) if slash else None)
     except JIDError as exc:
         raise ValueError(f"the address in the URI is malformed: {exc}") from exc
 

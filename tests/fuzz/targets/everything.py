@@ -11,8 +11,11 @@ from pathlib import Path
 
 from .answers import host_meta, proxy
 from .elements import data_form, elements
-from .stored import stored_database, stored_notes, stored_session
+from .handshake import handshake
+from .services import capabilities, claims, nodes, room
+from .stored import damaged_database, stored_database, stored_notes, stored_session
 from .streams import frames, sm_nonzas, stream, websocket
+from .texts import body_text, links
 from .values import dates, jids, sasl
 
 __all__ = ["CORPUS", "TARGETS", "Target", "corpus_of"]
@@ -34,8 +37,16 @@ TARGETS: Mapping[str, Target] = {
         stored_session,
         stored_database,
         stored_notes,
+        damaged_database,
         host_meta,
         proxy,
+        handshake,
+        body_text,
+        links,
+        capabilities,
+        nodes,
+        room,
+        claims,
     )
 }
 

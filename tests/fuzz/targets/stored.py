@@ -6,6 +6,7 @@ import contextlib
 import sqlite3
 import tempfile
 import zlib
+from functools import partial
 from pathlib import Path
 
 import trio
@@ -14,9 +15,10 @@ from trioxmpp.client.journal.outbox import OutboxJournal
 from trioxmpp.client.notes import Notebook
 from trioxmpp.client.store.file import FileStore
 from trioxmpp.client.store.sqlite import SQLiteStore
+from trioxmpp.client.store.storedsession import Change
 from trioxmpp.errors import StoreError
 
-__all__ = ["stored_database", "stored_notes", "stored_session"]
+__all__ = ["damaged_database", "stored_database", "stored_notes", "stored_session"]
 
 
 def _checked(data: bytes) -> bytes:
@@ -72,6 +74,44 @@ async def _load_row(path: Path, data: bytes) -> None:
         await notes.read()
         await notes.write({"fuzz": 1})
     await store.aclose()
+
+
+def damaged_database(data: bytes) -> None:
+    """Use these octets as a database, and as the log of changes beside a good one, in which a session may be.
+
+    What a damaged page cannot give is a `StoreError`, of every call.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("session.db", "session.db-wal"):
+            database = Path(folder, "session.db")
+            if name != database.name:
+                _make_small(database)
+            Path(folder, name).write_bytes(data)
+            trio.run(_load_damaged, SQLiteStore(database))
+            for path in Path(folder).iterdir():
+                path.unlink()
+
+
+async def _load_damaged(store: SQLiteStore) -> None:
+    with contextlib.suppress(StoreError):
+        ticket = await store.load()
+        if ticket is not None:
+            OutboxJournal().restore(ticket.stanzas, None)
+            await store.save(ticket)
+            await store.update(Change(saved=1.0, handled=0, base=0, drop=(1,)))
+    for call in (partial(store.read_notes, "kind"), partial(store.write_notes, "kind", {"a": "1", "b": None})):
+        with contextlib.suppress(StoreError):
+            await call()
+    with contextlib.suppress(StoreError):
+        await store.clear()
+    await store.aclose()
+
+
+def _make_small(path: Path) -> None:
+    """Make a database of small pages, so that inputs with several of them are short."""
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA page_size=512")
+        database.execute("PRAGMA journal_mode=WAL")
 
 
 def stored_notes(data: bytes) -> None:

@@ -31,9 +31,12 @@ from .durable import DurableMessage
 from .outbox import JournalEntry, OutboxJournal
 from .summary import SessionSummary, resumable
 
-__all__ = ["Restored", "SessionJournal", "open_journal"]
+__all__ = ["MAX_UNANSWERED_RESUMPTIONS", "Restored", "SessionJournal", "open_journal"]
 
 _logger = logging.getLogger(__name__)
+
+#: A session is given up after this many requests in a row to resume it that the server did not answer, over processes.
+MAX_UNANSWERED_RESUMPTIONS = 3
 
 
 @record
@@ -101,13 +104,17 @@ class SessionJournal:
         return session
 
     def _restore(self, stored: StoredSession) -> SessionState | None:
-        session = None
-        if stored.id is not None:
+        session, unanswered = None, stored.setbacks.unanswered
+        if stored.id is not None and unanswered >= MAX_UNANSWERED_RESUMPTIONS:
+            _logger.warning("the stored session is given up: the server did not answer %d requests for it", unanswered)
+        elif stored.id is not None:
             session = SessionState(journal=self)
+            session.unanswered_resumptions = unanswered
             granted = Enabled(id=stored.id, resumable=True, max=stored.max, location=stored.location)
             session.sm = StreamManagement(granted, stored.handled, stored.base)
             session.established = True
         self.outbox.restore(stored.stanzas, session)
+        self.outbox.note_suspect(stored.setbacks.suspect)
         if session is not None and self.outbox.unconfirmed:
             self.outbox.begin_reconciling(session)
         return session
@@ -157,7 +164,7 @@ class SessionJournal:
         async with self._turn:
             if self._frozen is not None:
                 return
-            summary = SessionSummary.of(session, self._login)
+            summary = SessionSummary.of(session, self._login, self.outbox.suspect)
             if self._written is None or self._written.id != summary.id:
                 await self._save(session)
             else:
@@ -214,6 +221,7 @@ class SessionJournal:
             drop=tuple(sorted(outbox.drop)),
             requests=None if summary.requests == before.requests else summary.requests,
             login=None if summary.login == before.login else summary.login,
+            setbacks=None if summary.setbacks == before.setbacks else summary.setbacks,
         )
         try:
             await self._store.update(change)
@@ -223,7 +231,7 @@ class SessionJournal:
         self._written, self._saved = summary, change.saved
 
     def _snapshot(self, session: SessionState) -> StoredSession:
-        summary, management = SessionSummary.of(session, self._login), resumable(session)
+        summary, management = SessionSummary.of(session, self._login, self.outbox.suspect), resumable(session)
         granted = Enabled() if management is None else management.granted
         entries = [
             entry
@@ -240,6 +248,7 @@ class SessionJournal:
             stanzas=tuple(_stored(entries)),
             requests=summary.requests,
             login=summary.login,
+            setbacks=summary.setbacks,
         )
 
 

@@ -21,7 +21,7 @@ from ...protocol import ns
 from ...protocol.stanza import IQ, Message, Presence, parse_stanza
 from ...stream.outbound.token import OutgoingStanza, StanzaState
 from ...stream.session import SessionState
-from ..store.storedsession import StoredStanza
+from ..store.storedsession import StoredStanza, Suspect
 from .durable import PostedMessage
 
 __all__ = ["JournalEntry", "OutboxChange", "OutboxJournal", "stored_stanza"]
@@ -81,6 +81,8 @@ class OutboxJournal:
         self._change = OutboxChange({}, set())
         self._set_aside: set[int] = set()
         """The numbers of stored stanzas that cannot be read."""
+        self.suspect: Suspect | None = None
+        """The stanza that may be to blame for the ends of links."""
         self._alone: JournalEntry | None = None
         """The message that is to be sent with nothing behind it."""
         self._given_up: dict[JournalEntry, Exception] = {}
@@ -109,10 +111,25 @@ class OutboxJournal:
         return [entry for entry in self.in_order() if entry.unconfirmed]
 
     def first_in_flight(self, session: SessionState) -> JournalEntry | None:
-        """Return the first durable message that was written to a link of `session` and is not acknowledged."""
+        """Return the first durable message that was written to a link of `session` and is not acknowledged.
+
+        Without one, return the first stanza of any kind.
+        """
+        first = session.first_in_flight
+        other = None if first is None else self._of_token.get(first)
         if self.is_reconciling(session):
-            return None
-        return next((entry for entry in self.in_order() if entry.posted is not None and entry.sent is not None), None)
+            return other
+        durable = (entry for entry in self.in_order() if entry.posted is not None and entry.sent is not None)
+        return next(durable, other)
+
+    def note_suspect(self, suspect: Suspect | None) -> None:
+        """Remember which stanza may be to blame, if it is still there."""
+        self.suspect = suspect if suspect is not None and suspect.number in self._entries else None
+
+    @property
+    def suspected(self) -> JournalEntry | None:
+        """The entry of the `suspect`."""
+        return None if self.suspect is None else self._entries.get(self.suspect.number)
 
     # --- what happens to a stanza
 
@@ -148,12 +165,10 @@ class OutboxJournal:
                 entry.session.suspect(token)
 
     def give_up(self, entry: JournalEntry, error: Exception) -> None:
-        """Do not send this message again: it fails with `error`."""
+        """Do not send this message again: it fails with `error`, if it waits for a session then when it gets one."""
         token = next((token for token, each in self._of_token.items() if each is entry), None)
-        if token is None or entry.session is None:
-            self._fail(entry, error)
-        else:
-            self._given_up[entry] = error
+        self._given_up[entry] = error
+        if token is not None and entry.session is not None:
             entry.session.condemn(token, error)
 
     def _fail(self, entry: JournalEntry, error: Exception | None) -> None:
@@ -190,6 +205,9 @@ class OutboxJournal:
             self._fail(entry, token.exception)
 
     def _enqueue(self, entry: JournalEntry, session: SessionState) -> None:
+        if entry in self._given_up:
+            self._fail(entry, self._given_up[entry])
+            return
         entry.forget_sending()
         token = OutgoingStanza(entry.stanza)
         self._of_token[token] = entry
@@ -300,8 +318,11 @@ class OutboxJournal:
 
     def _forget(self, entry: JournalEntry) -> None:
         del self._entries[entry.number]
+        self._given_up.pop(entry, None)
         if entry is self._alone:
             self._alone = None
+        if self.suspect is not None and self.suspect.number == entry.number:
+            self.suspect = None
         self._change.put.pop(entry.number, None)
         if entry.recorded:
             self._change.drop.add(entry.number)

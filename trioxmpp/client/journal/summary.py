@@ -6,7 +6,7 @@ from ...protocol.sm import StreamManagement
 from ...record import record
 from ...stream.session import Sent, SessionState
 from ..store.login import Login
-from ..store.storedsession import PendingRequest, StoredSession
+from ..store.storedsession import PendingRequest, Setbacks, StoredSession, Suspect
 
 __all__ = ["SessionSummary", "resumable"]
 
@@ -20,20 +20,22 @@ class SessionSummary:
     """How many stanzas we handled, and how many of ours the server did."""
     requests: tuple[PendingRequest, ...]
     login: Login
+    setbacks: Setbacks
 
     @classmethod
-    def of(cls, session: SessionState, login: Login) -> SessionSummary:
-        """As things are."""
+    def of(cls, session: SessionState, login: Login, suspect: Suspect | None) -> SessionSummary:
+        """As things are. `suspect` is the stanza that may be to blame for the ends of links."""
         management = resumable(session)
         if management is None:
-            return cls(None, (0, 0), (), login)
+            return cls(None, (0, 0), (), login, Setbacks(0, suspect))
         requests = tuple(PendingRequest(id_, to) for to, id_, _ in session.replies.pending())
-        return cls(management.granted.id, (management.handled, management.base), requests, login)
+        setbacks = Setbacks(session.unanswered_resumptions, suspect)
+        return cls(management.granted.id, (management.handled, management.base), requests, login, setbacks)
 
     @classmethod
     def written(cls, stored: StoredSession) -> SessionSummary:
         """As it is in the store."""
-        return cls(stored.id, (stored.handled, stored.base), stored.requests, stored.login)
+        return cls(stored.id, (stored.handled, stored.base), stored.requests, stored.login, stored.setbacks)
 
 
 def resumable(session: SessionState) -> StreamManagement[Sent] | None:

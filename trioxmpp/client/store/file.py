@@ -89,8 +89,8 @@ class FileStore(DiskStore):
             os.close(old)
 
     def _update(self, change: Change) -> None:
-        assert self._fd is not None
-        assert self._state is not None
+        if self._fd is None or self._state is None:
+            raise StoreError(f"no session is stored in {self.path} that could change")
         self._state.write(change)
         if self._size > max(COMPACT_FROM, COMPACT_RATIO * self._first_size):
             self._save(self._state.ticket)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import trio
 
+from ...errors import StoreError
 from .storedsession import Change, StoredSession, StoredSessionState
 
 __all__ = ["MemoryStore"]
@@ -36,7 +37,8 @@ class MemoryStore:
     async def update(self, change: Change) -> None:
         """Make one change."""
         await trio.lowlevel.checkpoint()
-        assert self._state is not None
+        if self._state is None:
+            raise StoreError("no session is stored that could change")
         self._state.write(change)
 
     async def clear(self) -> None:

@@ -75,6 +75,13 @@ class SQLiteStore(DiskStore):
             raise
         return ticket
 
+    def _connection(self) -> sqlite3.Connection:
+        """Return the open database. Open it, and check all that is in it, if no session was loaded."""
+        if self._open is None:
+            self._load()
+            assert self._open is not None
+        return self._open
+
     def _save(self, ticket: StoredSession) -> None:
         with self._transaction() as connection:
             connection.execute("DELETE FROM trioxmpp_stanza")
@@ -83,8 +90,10 @@ class SQLiteStore(DiskStore):
             self._write_head(connection, ticket)
 
     def _update(self, change: Change) -> None:
-        assert self._ticket is not None
+        if self._ticket is None:
+            raise StoreError(f"no session is stored in {self.path} that could change")
         requests = self._ticket.requests if change.requests is None else change.requests
+        setbacks = self._ticket.setbacks if change.setbacks is None else change.setbacks
         with self._transaction() as connection:
             connection.executemany(
                 "INSERT OR REPLACE INTO trioxmpp_stanza VALUES (?, ?, ?, ?, ?)", map(_row, change.put)
@@ -93,7 +102,8 @@ class SQLiteStore(DiskStore):
             if change.login is not None:
                 self._write_login(connection, change.login)
             saved, handled, base = change.saved, change.handled, change.base
-            head = replace(self._ticket, saved=saved, handled=handled, base=base, requests=requests)
+            counts = {"saved": saved, "handled": handled, "base": base}
+            head = replace(self._ticket, **counts, requests=requests, setbacks=setbacks)
             self._write_head(connection, head)
 
     def _write_head(self, connection: sqlite3.Connection, ticket: StoredSession) -> None:
@@ -112,9 +122,9 @@ class SQLiteStore(DiskStore):
             connection.execute("DELETE FROM trioxmpp_login")
 
     def _read_notes(self, kind: str) -> dict[str, str]:
-        assert self._open is not None
-        rows = self._open.execute("SELECT key, note FROM trioxmpp_note WHERE kind = ?", (kind,))
-        return {key.decode(): note.decode() for key, note in rows}
+        rows = self._connection().execute("SELECT key, note FROM trioxmpp_note WHERE kind = ?", (kind,))
+        # A note that is no text any more is left out: the others are of use without it.
+        return {key.decode(): note.decode() for key, note in rows if _is_text(key) and _is_text(note)}
 
     def _write_notes(self, kind: str, changes: Mapping[str, str | None]) -> None:
         with self._transaction() as connection:
@@ -131,14 +141,14 @@ class SQLiteStore(DiskStore):
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        assert self._open is not None
-        self._open.execute("BEGIN EXCLUSIVE")
+        connection = self._connection()
+        connection.execute("BEGIN EXCLUSIVE")
         try:
-            yield self._open
-            self._open.execute("COMMIT")
+            yield connection
+            connection.execute("COMMIT")
         except BaseException:
-            if self._open.in_transaction:
-                self._open.execute("ROLLBACK")
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
             raise
 
 
@@ -187,3 +197,11 @@ def _text(value: Any) -> str:
         return text(value.decode())
     except (AttributeError, UnicodeDecodeError):
         raise ValueError("a text was expected") from None
+
+
+def _is_text(value: Any) -> bool:
+    try:
+        _text(value)
+    except ValueError:
+        return False
+    return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import json
 from typing import Any, Protocol
 
@@ -11,7 +12,18 @@ from ...record import field, record, replace
 from .jsonvalues import counter, flag, listed, optional, real, text, whole
 from .login import Login
 
-__all__ = ["VERSION", "Change", "PendingRequest", "SessionStore", "StoredSession", "StoredSessionState", "StoredStanza"]
+__all__ = [
+    "VERSION",
+    "Change",
+    "PendingRequest",
+    "SessionStore",
+    "Setbacks",
+    "StoredSession",
+    "StoredSessionState",
+    "StoredStanza",
+    "Suspect",
+    "SuspectStage",
+]
 
 #: The version of the form. A higher one was written by a later trioxmpp, and is left alone. Version 1 had no `Login`.
 VERSION = 2
@@ -42,14 +54,60 @@ class PendingRequest:
     to: JID | None
 
 
+class SuspectStage(enum.IntEnum):
+    """The steps from a suspicion to a verdict."""
+
+    SUSPECTED = 0
+    SENT_ALONE = 1
+    GIVEN_UP = 2
+
+
+@record
+class Suspect:
+    """The stanza with this `number` was the first one in flight at `ends` ends of links in a row.
+
+    `weight` is the weight of these ends: some say more than others.
+    """
+
+    number: int
+    ends: int
+    weight: int
+    stage: SuspectStage = SuspectStage.SUSPECTED
+
+
+@record
+class Setbacks:
+    """The failures in a row that count over processes: the next one does not begin anew, and not for ever.
+
+    `unanswered` is the number of requests in a row to resume the session that the server did not answer.
+    """
+
+    unanswered: int = 0
+    suspect: Suspect | None = None
+
+    def to_json(self) -> list[Any]:
+        """As what `json` can write."""
+        suspect = self.suspect
+        return [
+            self.unanswered,
+            None if suspect is None else [suspect.number, suspect.ends, suspect.weight, suspect.stage],
+        ]
+
+    @classmethod
+    def from_json(cls, value: Any) -> Setbacks:
+        """The other way round. Raises ValueError or TypeError for what is damaged."""
+        unanswered, suspect = value
+        return cls(whole(unanswered), optional(_suspect, suspect))
+
+
 @record
 class StoredSession:
     """All that a new process needs to go on with a session (XEP-0198 §5), and to get in without one.
 
     `jid` is the full JID that was bound, `id` the server's name for the session (None: there is nothing to resume, but
     durable stanzas may wait), `handled` how many stanzas we may say that we handled, `base` how many of ours the server
-    value that it did. `saved` is when this was written, in seconds since the epoch; the server keeps the session for
-    `max` seconds from the loss of the link on, if it value so.
+    said that it did. `saved` is when this was written, in seconds since the epoch; the server keeps the session for
+    `max` seconds from the loss of the link on, if it said so.
     """
 
     jid: JID
@@ -62,6 +120,7 @@ class StoredSession:
     stanzas: tuple[StoredStanza, ...] = ()
     requests: tuple[PendingRequest, ...] = ()
     login: Login = field(default_factory=Login)
+    setbacks: Setbacks = Setbacks()
 
     @property
     def has_session(self) -> bool:
@@ -70,7 +129,7 @@ class StoredSession:
 
     @property
     def expires(self) -> float | None:
-        """When, at the earliest, the server gives the session up, if it value: the link broke after `saved`."""
+        """When, at the earliest, the server gives the session up, if it said so: the link broke after `saved`."""
         return None if self.max is None else self.saved + self.max
 
     def to_json(self) -> dict[str, Any]:
@@ -87,6 +146,7 @@ class StoredSession:
             "stanzas": [_stanza_to_json(stanza) for stanza in self.stanzas],
             "requests": _requests_to_json(self.requests),
             "login": self.login.to_json(),
+            "setbacks": self.setbacks.to_json(),
         }
 
     @classmethod
@@ -112,6 +172,7 @@ class StoredSession:
                 stanzas=listed(_stanza_from_json, value["stanzas"]),
                 requests=listed(_request_from_json, value["requests"]),
                 login=Login() if version == 1 else Login.from_json(value["login"]),
+                setbacks=Setbacks.from_json(value.get("setbacks", [0, None])),  # earlier processes wrote none
             )
         except (KeyError, IndexError, TypeError, ValueError) as exc:
             raise StoreError(f"the stored session is damaged: {exc!r}") from exc
@@ -122,7 +183,7 @@ class Change:
     """The changes since the last time: to be written down as one, or not at all.
 
     Doing it again changes nothing. `put` are stanzas that came, or were sent, `drop` the numbers of those that went;
-    `requests` and `login` are None if they are as they were.
+    `requests`, `login` and `setbacks` are None if they are as they were.
     """
 
     saved: float
@@ -132,6 +193,7 @@ class Change:
     drop: tuple[int, ...] = ()
     requests: tuple[PendingRequest, ...] | None = None
     login: Login | None = None
+    setbacks: Setbacks | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As what `json` can write, and as short as it can be: one of these is written with each batch of stanzas."""
@@ -144,13 +206,15 @@ class Change:
             fields["requests"] = _requests_to_json(self.requests)
         if self.login is not None:
             fields["login"] = self.login.to_json()
+        if self.setbacks is not None:
+            fields["setbacks"] = self.setbacks.to_json()
         return fields
 
     @classmethod
     def from_json(cls, value: Any) -> Change:
         """The other way round. Raises StoreError for what is damaged."""
         try:
-            requests, login = value.get("requests"), value.get("login")
+            requests, login, setbacks = value.get("requests"), value.get("login"), value.get("setbacks")
             return cls(
                 saved=real(value["saved"]),
                 handled=counter(value["handled"]),
@@ -159,6 +223,7 @@ class Change:
                 drop=listed(whole, value.get("drop", [])),
                 requests=None if requests is None else listed(_request_from_json, requests),
                 login=None if login is None else Login.from_json(login),
+                setbacks=None if setbacks is None else Setbacks.from_json(setbacks),
             )
         except (AttributeError, KeyError, TypeError, ValueError) as exc:
             raise StoreError(f"the stored session is damaged: {exc!r}") from exc
@@ -169,7 +234,7 @@ class StoredSessionState:
 
     def __init__(self, ticket: StoredSession) -> None:
         self._ticket = ticket
-        self._requests, self._login = ticket.requests, ticket.login
+        self._requests, self._login, self._setbacks = ticket.requests, ticket.login, ticket.setbacks
         self._last: Change | None = None
         self._stanzas = {stanza.number: stanza for stanza in ticket.stanzas}
 
@@ -184,6 +249,8 @@ class StoredSessionState:
             self._requests = change.requests
         if change.login is not None:
             self._login = change.login
+        if change.setbacks is not None:
+            self._setbacks = change.setbacks
 
     @property
     def ticket(self) -> StoredSession:
@@ -197,6 +264,7 @@ class StoredSessionState:
             stanzas=tuple(self._stanzas[number] for number in sorted(self._stanzas)),
             requests=self._requests,
             login=self._login,
+            setbacks=self._setbacks,
         )
 
 
@@ -246,6 +314,11 @@ def _requests_to_json(requests: tuple[PendingRequest, ...]) -> list[Any]:
 def _request_from_json(value: Any) -> PendingRequest:
     id_, to = value
     return PendingRequest(text(id_), None if to is None else JID.parse(text(to)))
+
+
+def _suspect(value: Any) -> Suspect:
+    number, ends, weight, stage = value
+    return Suspect(whole(number), whole(ends), whole(weight), SuspectStage(whole(stage)))
 
 
 def _location(value: Any) -> tuple[str, int | None]:

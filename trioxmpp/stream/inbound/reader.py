@@ -104,7 +104,6 @@ class Reader:
                 StreamCondition.UNDEFINED_CONDITION, f"a stream error that we could not take: {event.reason}"
             )
         if event.is_stanza:
-            self._notices.stanza(event)
             self._stanza(event, event.octets)
         else:
             self._notices.element(event.tag, event.reason)
@@ -118,11 +117,15 @@ class Reader:
                 return  # our last <a/> does not cover it: the server keeps it, and would deliver it twice
             if not session.handled.arrived(management):
                 return  # the server repeats a stanza that the application still has
+        is_skipped = False
+        if isinstance(element, Skipped):
+            is_skipped = True
+            self._notices.stanza(element)  # only now: one that is not counted comes again, and again
         try:
             if not isinstance(stanza, ErroneousStanza):
                 self._router.route(stanza, session, octets)
-            elif stanza.partial is not None or not isinstance(element, Skipped):
-                self._router.refuse(stanza, session)
+            elif stanza.partial is not None or not is_skipped:
+                self._router.refuse(stanza, session, is_logged=is_skipped)
         finally:
             if management is not None:
                 session.handled.processed()

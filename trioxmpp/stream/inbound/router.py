@@ -20,6 +20,7 @@ from ..filters import AppFilter, Filter
 from ..session import SessionState
 from ..signal import Signal
 from .dispatch import Dispatcher
+from .failures import ServiceFailures
 from .requests import RequestHandlers
 from .stages import Claims, Stage, Stages
 from .turns import Turns
@@ -46,6 +47,7 @@ class Router:
         self.turns: Turns = Turns()
         """The turns of the tasks that take what arrives."""
         self._unexpected = 0  # replies that no task waited for
+        self._malformed = 0  # stanzas that could not be understood, and that were not requests or replies
         self._octets = 0  # of the stanza that is being routed
         turns = self.turns
         self.requests: RequestHandlers = RequestHandlers(turns, logger)
@@ -57,9 +59,11 @@ class Router:
         )
         self.on_message_received: Signal[Message] = Signal(turns=turns, weigh=self._weigh, logger=logger)
         self.on_presence_received: Signal[Presence] = Signal(turns=turns, weigh=self._weigh, logger=logger)
-        self.message_stages: Stages[Message] = Stages(logger)
-        self.presence_stages: Stages[Presence] = Stages(logger)
-        self.claims: Claims = Claims(logger)
+        self.failures: ServiceFailures = ServiceFailures(logger)
+        """The failures of services at the stages, and of those that claimed a sender."""
+        self.message_stages: Stages[Message] = Stages(self.failures)
+        self.presence_stages: Stages[Presence] = Stages(self.failures)
+        self.claims: Claims = Claims(self.failures)
         self.service_inbound_message_filter: Filter[Message] = Filter()
         self.service_inbound_presence_filter: Filter[Presence] = Filter()
         self.service_outbound_message_filter: Filter[Message] = Filter()
@@ -159,21 +163,28 @@ class Router:
             self.on_presence_received.emit(result)
         self.presences.dispatch(result, session.handled, octets)
 
-    def refuse(self, problem: ErroneousStanza, session: SessionState) -> None:
-        """Deal with a stanza that cannot be understood: tell the task that waits for it, or the sender of a request."""
+    def refuse(self, problem: ErroneousStanza, session: SessionState, *, is_logged: bool = False) -> None:
+        """Deal with a stanza that cannot be understood: tell the task that waits for it, or the sender of a request.
+
+        If it `is_logged` already, it gets no other line. Strangers can send such stanzas: not each one gets a line.
+        """
         partial = problem.partial
         if not isinstance(partial, IQ) or (self.domain is not None and not self._is_for_us(partial)):
-            self._logger.warning("ignored: %s", problem)
+            self._malformed += 1
+            if not (is_logged or self._malformed & (self._malformed - 1)):
+                self._logger.warning("ignored: %s (number %d of such)", problem, self._malformed)
         elif partial.type is IQType.RESULT or partial.type is IQType.ERROR:
-            self._deliver(partial, session, problem)
+            self._deliver(partial, session, problem, is_logged=is_logged)
         else:
             self.requests.refuse(partial, session, problem)
 
-    def _deliver(self, reply: IQ, session: SessionState, problem: ErroneousStanza | None = None) -> None:
+    def _deliver(
+        self, reply: IQ, session: SessionState, problem: ErroneousStanza | None = None, *, is_logged: bool = False
+    ) -> None:
         """Give a reply to the task that waits for it. Strangers can send replies: not each one gets a line."""
         if not session.replies.deliver(reply, self.local_jid, problem, own=self.own(reply.to)):
             self._unexpected += 1
-            if not self._unexpected & (self._unexpected - 1):
+            if not (is_logged or self._unexpected & (self._unexpected - 1)):
                 self._logger.warning("unexpected reply: %.300s (number %d of such)", repr(reply), self._unexpected)
 
     def close(self, reason: Exception | None) -> None:

@@ -2,15 +2,14 @@
 
 A stage is a plain function: it returns the stanza, or another one in its place, or None if it took the stanza for
 itself. The order is fixed by `Stage`, so that services of different authors cannot argue about it. An exception in a
-stage is a bug of the service, or an attack on it: the stanza is dropped and logged, and stream and client live on. The
-seed's filters (`StanzaStream.service_inbound_message_filter` and its like) keep the seed's rule: what they raise ends
-the stream.
+stage is a bug of the service, or an attack on it: the stanza is dropped, that is told (`failures`), and stream and
+client live on. The seed's filters (`StanzaStream.service_inbound_message_filter` and its like) keep the seed's rule:
+what they raise ends the stream.
 """
 
 from __future__ import annotations
 
 import enum
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Generic, TypeVar
@@ -18,10 +17,9 @@ from typing import Generic, TypeVar
 from ...jid import JID
 from ...protocol.stanza import Message, Presence
 from ..asyncness import is_async
+from .failures import ServiceFailures
 
 __all__ = ["Claims", "Stage", "Stages"]
-
-_logger = logging.getLogger(__name__)
 
 S = TypeVar("S", Message, Presence)
 F = TypeVar("F")
@@ -50,8 +48,8 @@ class Stage(enum.IntEnum):
 class Stages(Generic[S]):
     """The functions of all services, for one kind of stanza, in their order."""
 
-    def __init__(self, logger: logging.Logger = _logger) -> None:
-        self._logger = logger
+    def __init__(self, failures: ServiceFailures | None = None) -> None:
+        self._failures = failures or ServiceFailures()
         self.chain: list[tuple[Stage, Callable[[S], S | None]]] = []
 
     @contextmanager
@@ -75,8 +73,8 @@ class Stages(Generic[S]):
         for stage, function in self.chain:
             try:
                 result = function(stanza)
-            except Exception:
-                self._logger.exception("dropped %r: the stage %s failed", stanza, stage.name)
+            except Exception as exc:
+                self._failures.happened(f"the stage {stage.name}", function, stanza, exc)
                 return None
             if result is None:
                 return None
@@ -90,8 +88,8 @@ class Claims:
     For a component, a claim may be for the stanzas to one address of ours only: each of its users may be in that room.
     """
 
-    def __init__(self, logger: logging.Logger = _logger) -> None:
-        self._logger = logger
+    def __init__(self, failures: ServiceFailures | None = None) -> None:
+        self._failures = failures or ServiceFailures()
         self.messages: dict[Claim, Callable[[Message], object]] = {}
         """Where the messages of each JID that is claimed go. Only `claim` changes it."""
         self._presences: dict[Claim, Callable[[Presence], object]] = {}
@@ -139,8 +137,8 @@ class Claims:
             return False
         try:
             function(stanza)
-        except Exception:
-            self._logger.exception("dropped %r: the service that claimed its sender failed", stanza)
+        except Exception as exc:
+            self._failures.happened("the service that claimed its sender", function, stanza, exc)
         return True
 
 

@@ -55,8 +55,7 @@ def _resumed(session: SessionState, answer: xml.Element) -> ElementError | sm.Ha
         previd, h = sm.parse_resumed(answer)
         if previd is not None and previd != session.sm.granted.id:
             raise ElementError("another session was resumed", "resumed/@previd")
-        session.acked(h)
-        session.carry_out()
+        session.resumed(h)
     except (ElementError, sm.HandledCountTooHigh) as exc:
         return exc
     return None

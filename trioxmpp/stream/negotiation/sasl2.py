@@ -49,6 +49,11 @@ class InlineRequests:
 class Resumable(Protocol):
     """A session that a login may resume inline. Its count is settled in the moment in which the request is written."""
 
+    @property
+    def resumable(self) -> bool:
+        """Whether there is something to resume."""
+        ...
+
     async def resume_request(self) -> sm.Resume | None:
         """Return the request, or None if there is nothing to resume."""
 
@@ -94,6 +99,7 @@ class SASL2Login:
         self._resuming = resuming
         self._save = save
         self._early: SASL2Exchange | None = None
+        self._resume: sm.Resume | None = None
         self._ticket: FastToken | None = None
 
     async def open(self, from_: str | None) -> StreamFeatures:
@@ -196,14 +202,16 @@ class SASL2Login:
     async def _requests(self, offer: SASL2Offer) -> LoginRequests:
         """Return the requests to make along with the login; to be written at once."""
         self._memory.user_agent_id = self._memory.user_agent_id or str(uuid.uuid4())
-        resume = None if self._resuming is None else await self._resuming.resume_request()
+        is_resuming = self._resuming is not None and self._resuming.resumable
+        if self._resuming is not None and offer.resumes and self._resume is None:
+            self._resume = await self._resuming.resume_request()  # once, also if a token is refused
         bind = None
-        may_bind = resume is None or offer.resumes  # or else it would be the end of the old session
+        may_bind = not is_resuming or offer.resumes  # or else it would be the end of the old session
         if self._inline.bind and may_bind and offer.inline.bind is not None:
             bind = _bind(self._inline, offer.begins_with)
         return LoginRequests(
             user_agent=UserAgent(id=self._memory.user_agent_id, software=SOFTWARE),
-            resume=resume if offer.resumes else None,
+            resume=self._resume,
             bind=bind,
         )
 

@@ -17,11 +17,14 @@ __all__ = ["count_of", "enable", "failed", "resume"]
 def resume(host: Host, link: Link, account: Account, request: xml.Element) -> tuple[str, ServerSession | None]:
     """Return the answer to ``<resume/>``, and the session that is on `link` now.
 
-    The caller writes the unacknowledged stanzas after the answer. Raises StreamError for an impossible h.
+    The caller writes the unacknowledged stanzas after the answer. Raises StreamError for an impossible h, and if the
+    faults of the link demand it.
     """
-    previd, sessions = request.get("previd", ""), host.sessions
+    previd, sessions, fault = request.get("previd", ""), host.sessions, link.faults.refuse_resume
+    if fault == "error":
+        raise StreamError(StreamCondition.INTERNAL_SERVER_ERROR, by_us=True)
     doomed = sessions.find(account, previd)
-    if doomed is not None and (fault := link.faults.refuse_resume) is not None:
+    if doomed is not None and fault is not None:
         (sessions.end if fault == "with-h" else sessions.forget)(doomed)
     try:
         session = sessions.resume(link, account, previd, count_of(request))

@@ -27,9 +27,8 @@ auth_password_format: plain
 disable_sasl_mechanisms: [@NOT_OFFERED@]
 s2s_access: none
 registration_timeout: infinity
-acl: {loopback: {ip: [127.0.0.0/8]}}
 access_rules: {trusted_network: {allow: loopback}}
-shaper_rules: {max_user_sessions: 1000, max_user_offline_messages: 100000}
+@SHAPER@
 modules:
   mod_blocking: {}
   mod_caps: {}
@@ -49,10 +48,8 @@ modules:
   mod_pubsub: {plugins: [flat, pep]}
   mod_register: {ip_access: trusted_network}
   mod_roster: {versioning: true}
-  # A fast reader overruns the default of 5000 stanzas in flight, and is thrown out for it.
   mod_stream_mgmt:
-    {resume_timeout: @SM_TIMEOUT@, max_resume_timeout: @SM_TIMEOUT@, max_ack_queue: infinity,
-     resend_on_timeout: if_offline}
+    {resume_timeout: @SM_TIMEOUT@, max_resume_timeout: @SM_TIMEOUT@, @ACK_QUEUE@resend_on_timeout: if_offline}
   mod_time: {}
   mod_vcard: {}
   mod_version: {}
@@ -62,9 +59,9 @@ APPLICATION = "usr/lib/*/ejabberd-*/ebin/ejabberd.app"
 
 #: A listener, once for each address.
 LISTEN = """\
-  - {port: @PORT@, ip: "@ADDRESS@", module: ejabberd_c2s, shaper: none, max_stanza_size: 262144,
+  - {port: @PORT@, ip: "@ADDRESS@", module: ejabberd_c2s, shaper: c2s_shaper, max_stanza_size: 262144,
      starttls: true, starttls_required: true, tls_verify: @CERTIFICATES@}
-  - {port: @TLS_PORT@, ip: "@ADDRESS@", module: ejabberd_c2s, shaper: none, max_stanza_size: 262144, tls: true,
+  - {port: @TLS_PORT@, ip: "@ADDRESS@", module: ejabberd_c2s, shaper: c2s_shaper, max_stanza_size: 262144, tls: true,
      tls_verify: @CERTIFICATES@}
   - {port: @HTTP_PORT@, ip: "@ADDRESS@", module: ejabberd_http,
      request_handlers: {/xmpp-websocket: ejabberd_http_ws}}
@@ -77,6 +74,21 @@ LISTEN_TO_COMPONENTS = """\
   - {port: @COMPONENT_PORT@, ip: "@ADDRESS@", module: ejabberd_service, access: all, shaper_rule: none,
      hosts: @HOSTS@}
 """
+
+#: The rates at which clients may write, without limits and with those of the Debian package.
+SHAPER = """\
+acl: {loopback: {ip: [127.0.0.0/8]}}
+shaper_rules: {max_user_sessions: 1000, max_user_offline_messages: 100000, c2s_shaper: none}"""
+PACKAGED_SHAPER = """\
+shaper: {normal: {rate: 3000, burst_size: 20000}}
+acl: {loopback: {ip: [127.0.0.0/8]}, admin: {user: [@UNLIMITED@]}}
+shaper_rules:
+  max_user_sessions: 1000
+  max_user_offline_messages: 100000
+  c2s_shaper: [none: admin, normal: all]"""
+
+#: A fast reader overruns the default of 5000 stanzas in flight, and is thrown out for it.
+ACK_QUEUE = "max_ack_queue: infinity, "
 
 #: Tokens (XEP-0484) have a module of their own from 24.10 on.
 FAST = (24, 10), "  mod_auth_fast: {}\n"
@@ -113,7 +125,14 @@ class Ejabberd(RealServer):
             domain, secret = map(json.dumps, self.component)
             more = {"HOSTS": f"{{{domain}: {{password: {secret}}}}}"}
             listen += [self._fill(LISTEN_TO_COMPONENTS, ADDRESS=address, **more) for address in self.addresses]
-        configuration = self._fill(CONFIGURATION, LISTEN="".join(listen), ARCHIVE="always" if self.archive else "never")
+        unlimited = ", ".join(f'"{user}@{self.domain}"' for user in self.unlimited)
+        configuration = self._fill(
+            CONFIGURATION,
+            LISTEN="".join(listen),
+            ARCHIVE="always" if self.archive else "never",
+            SHAPER=self._fill(PACKAGED_SHAPER, UNLIMITED=unlimited) if self.limited else SHAPER,
+            ACK_QUEUE="" if self.limited else ACK_QUEUE,
+        )
         since, module = FAST
         if self.fast and self.version >= since:
             configuration += module

@@ -47,8 +47,7 @@ http_default_host = "@DOMAIN@"
 -- Nagle's algorithm against delayed acknowledgements costs every login 40 ms.
 network_settings = { nagle = false }
 smacks_hibernation_time = @SM_TIMEOUT@
--- More than the default of 500 stanzas in flight, and a session cannot be resumed.
-smacks_max_queue_size = 1000000
+@LIMITS@
 default_archive_policy = @ARCHIVE@
 allow_registration = true
 
@@ -73,6 +72,13 @@ Component "upload.@DOMAIN@" "http_file_share"
     http_file_share_size_limit = 10485760
     http_file_share_access = { "@DOMAIN@" }
 """
+
+#: More than the default of 500 stanzas in flight, and a session cannot be resumed.
+UNLIMITED = "smacks_max_queue_size = 1000000"
+#: The limits of the Debian package.
+PACKAGED_LIMITS = """\
+limits = { c2s = { rate = "10kb/s" }; s2sin = { rate = "30kb/s" } }
+unlimited_jids = { @UNLIMITED@ }"""
 
 COMPONENT = """
 Component "@NAME@"
@@ -106,11 +112,13 @@ class Prosody(RealServer):
 
     def _configure(self) -> None:
         external = "EXTERNAL" in self.mechanisms
+        unlimited = "".join(f'"{user}@{self.domain}"; ' for user in self.unlimited)
         configuration = self._fill(
             CONFIGURATION,
+            LIMITS=self._fill(PACKAGED_LIMITS, UNLIMITED=unlimited) if self.limited else UNLIMITED,
             VERIFY=VERIFY if external else "",
             ADDRESSES=", ".join(f'"{address}"' for address in self.addresses),
-            MODULES="".join(f'"{name}"; ' for name in self._modules()),
+            MODULES="".join(f'"{name}"; ' for name in (*self._modules(), *(["limits"] if self.limited else ()))),
             ARCHIVE="true" if self.archive else "false",
             # Passwords in the clear, so that the server offers all its mechanisms.
             AUTHENTICATION="ccert" if external else "internal_plain",

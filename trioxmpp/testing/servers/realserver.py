@@ -46,8 +46,9 @@ class RealServer(abc.ABC):
     supports and that take a password); with EXTERNAL among them, a user with a certificate needs no password. `archive`
     is whether every message is archived (XEP-0313), which costs most of the throughput. `sasl2` and `fast` are whether
     it offers XEP-0388 and XEP-0484, if it supports them; ejabberd always offers the former. `component`
-    is the domain of its component, and the secret (XEP-0114). `tree` is the folder into
-    which the server was unpacked with all that it needs; None: it is installed.
+    is the domain of its component, and the secret (XEP-0114). `limited` is whether the limits of the Debian package
+    apply to the rate at which a client may write, and to the stanzas in flight; the accounts `unlimited` may write at
+    any rate. `tree` is the folder into which the server was unpacked with all that it needs; None: it is installed.
 
     Raises `ServerError` if there is no such server. Entering the block raises it if the server is not ready in a
     minute. Cancelling that is safe: nothing stays behind. A server may also outlive one
@@ -70,6 +71,8 @@ class RealServer(abc.ABC):
         sasl2: bool = True,
         fast: bool = True,
         component: tuple[str, str] | None = None,
+        limited: bool = False,
+        unlimited: Sequence[str] = (),
         tree: Path | str | None = None,
     ) -> None:
         self.tree: Tree = SYSTEM if tree is None else Tree(Path(tree).resolve())
@@ -94,6 +97,8 @@ class RealServer(abc.ABC):
         self.archive = archive
         self.sasl2 = sasl2
         self.fast: bool = sasl2 and fast
+        self.limited = limited
+        self.unlimited: tuple[str, ...] = tuple(unlimited)
         self._owner = unprivileged()
         # The unprivileged user must be able to enter it, and TMPDIR may be anywhere.
         self._temporary = tempfile.TemporaryDirectory(prefix="trioxmpp-", dir="/tmp" if self._owner else None)

@@ -54,9 +54,10 @@ class Faults:
     """Every login fails with this condition (RFC 6120 §6.5), for example ``temporary-auth-failure``."""
     refuse_sm: bool = False
     """Stream management is offered, and ``<enable/>`` refused."""
-    refuse_resume: Literal["with-h", "without-h"] | None = None
+    refuse_resume: Literal["with-h", "without-h", "error"] | None = None
     """A resumption fails and the session is gone. "with-h": as for an expired session, whose count the server
-    remembers. "without-h": as for a session that the server does not know."""
+    remembers. "without-h": as for a session that the server does not know. "error": the session stays, and each request
+    to resume it ends the stream (*internal-server-error*), also one that came with a login."""
 
 
 class _Course:
