@@ -1,4 +1,4 @@
-"""Upload a file and send its address to someone.
+"""Upload a file, and send its address to another account.
 
 XMPP_PASSWORD=secret python upload.py romeo@example.org juliet@example.org sun.jpg
 """
