@@ -27,7 +27,6 @@ exclude_patterns = ["build", "_ext", "_inventories"]
 default_role = "code"
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
-autodoc_typehints_description_target = "documented_params"
 autodoc_preserve_defaults = True
 # Members of these are Python's own, and described there.
 autodoc_default_options = {

@@ -4,7 +4,8 @@ The sources of pages and docstrings stay plain text: `` `Client` `` or `` `clien
 order: what a program of the same page has imported under it; what the class or module around it defines; what a module
 that the page imports from has; the one public object of that name; one of Python or trio (``ssl.SSLContext``). A name
 that several objects have is left alone. So is a single small word, such as *send*, that no program of the page imports:
-it may be an argument, or just a word. A variable is called like its class: `room.say` is a method of `Room`.
+it may be an argument, or just a word. A variable is called like its class: `room.say` is a method of `Room`. A page
+that has names of another library in the first column of its tables says ``unlinked_first_column: true`` at its top.
 """
 
 from __future__ import annotations
@@ -22,11 +23,24 @@ from sphinx.util.nodes import make_refnode
 
 __all__ = ["Names", "imports", "setup"]
 
-_SPAN = re.compile(r"^@?(?:await |async with |with )?([A-Za-z_]\w*(?:\.\w+)*)(\(.*\)|\[.*\])?:?$", re.DOTALL)
+_SPAN = re.compile(
+    r"^@?(?:await |async with |with )?([A-Za-z_]\w*(?:\.\w+)*)(\(.*\)|\[.*\])?(?: as \w+)?:?$", re.DOTALL
+)
 _SMALL = re.compile(r"^[a-z]+$")
 
 #: The modules whose names each page may use without importing them.
 _NEAR = ("trioxmpp", "trioxmpp.client", "trioxmpp.testing")
+
+#: Attributes and variables that are not called like their class.
+_VARIABLES = {
+    "client.messages": "trioxmpp.stream.Dispatcher",
+    "client.presences": "trioxmpp.stream.Dispatcher",
+    "inbox": "trioxmpp.stream.Inbox",
+    "talk": "trioxmpp.im.conversation.Conversation",
+    "talks": "trioxmpp.im.conversation.Conversations",
+    "token": "trioxmpp.StanzaToken",
+    "component": "trioxmpp.Component",
+}
 
 #: Small words that mean a function wherever they stand.
 _FRONT_DOORS = ("connect", "serve")
@@ -79,6 +93,10 @@ class Names:
             if isinstance(value, type) or callable(value):
                 self._by_identity.setdefault(id(value), dotted)
 
+    def dotted(self, value: object) -> str | None:
+        """Return the dotted name under which a class or function is described; None if it is not."""
+        return self._by_identity.get(id(value)) if isinstance(value, type) or callable(value) else None
+
     def find(self, name: str, called: bool, imported: dict[str, str], around: list[str]) -> str | None:
         """Return the dotted name of the object that a span means.
 
@@ -95,9 +113,11 @@ class Names:
             {each for value in imported.values() for each in (value, value.rpartition(".")[0])},
         )
         page -= {"trioxmpp", ""}
+        owner, _, attribute = name.rpartition(".")
+        if owner in _VARIABLES:
+            return self._documented(f"{_VARIABLES[owner]}.{attribute}")
         if rest and small:  # a variable is called like its class, and so is an attribute
-            owner, attribute = name.split(".")[-2:]
-            return self._first({*_NEAR, *page, *around}, f"{owner.capitalize()}.{attribute}")
+            return self._first({*_NEAR, *page, *around}, f"{owner.rpartition('.')[2].capitalize()}.{attribute}")
         if small and not called:
             return self._first(page, name) or ("trioxmpp." + name if name in _FRONT_DOORS else None)
         for modules in (around, page, _NEAR):
@@ -113,9 +133,8 @@ class Names:
     def _documented(self, full: str) -> str | None:
         if full in self.objects:
             return full
-        value = _object(full)
-        if isinstance(value, type) or callable(value):
-            return self._by_identity.get(id(value))
+        if (found := self.dotted(_object(full))) is not None:
+            return found
         owner, _, attribute = full.rpartition(".")
         documented = self._by_identity.get(id(_object(owner))) if owner else None
         return name if documented and (name := f"{documented}.{attribute}") in self.objects else None
@@ -144,11 +163,15 @@ class _LinkNames(SphinxPostTransform):
             if (reference := self._reference(span, names, imported)) is not None:
                 span.replace_self(reference)
 
+        for reference in self.document.findall(addnodes.pending_xref):
+            if reference.get("refdomain") == "py" and "." not in reference["reftarget"]:
+                reference["reftarget"] = _in_full(reference, names) or reference["reftarget"]
+
     def _reference(self, span: nodes.literal, names: Names, imported: dict[str, str]) -> nodes.Node | None:
         parents = list(_parents(span))
         if any(isinstance(each, nodes.reference | nodes.title | addnodes.desc_signature) for each in parents):
             return None
-        if any(isinstance(each, addnodes.pending_xref) for each in parents):
+        if any(isinstance(each, addnodes.pending_xref) for each in parents) or self._is_of_another_library(parents):
             return None
         match = _SPAN.match(span.astext())
         if match is None:
@@ -162,6 +185,19 @@ class _LinkNames(SphinxPostTransform):
         entry = self.env.domains["py"].objects[dotted]
         content = span.deepcopy()
         return make_refnode(self.app.builder, self.env.docname, entry.docname, entry.node_id, content, dotted)
+
+    def _is_of_another_library(self, parents: list[nodes.Node]) -> bool:
+        """Return whether a node is in the first column of a page that begins with ``unlinked_first_column: true``."""
+        if "unlinked_first_column" not in self.env.metadata[self.env.docname]:
+            return False
+        return any(isinstance(each, nodes.entry) and each.parent.index(each) == 0 for each in parents)
+
+
+def _in_full(reference: addnodes.pending_xref, names: Names) -> str | None:
+    """Return the dotted name of a type in a signature: what the module that defines the described object calls so."""
+    described = _object(".".join(filter(None, (reference.get("py:module"), reference.get("py:class")))))
+    module = importlib.import_module(getattr(described, "__module__", None) or reference.get("py:module") or "builtins")
+    return names.dotted(getattr(module, reference["reftarget"], None))
 
 
 def _parents(node: nodes.Node) -> Iterator[nodes.Node]:

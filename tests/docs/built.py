@@ -1,7 +1,7 @@
 """What the built book must have: ``python -m tests.docs.built build/docs``. It opens no connection.
 
-Each link inside the book leads to a page and a place in it that exist, no page is without links, and each public name of
-the library is described.
+Each link inside the book leads to a page and a place in it that exist, no page is without links, and each public name
+of the library is described.
 """
 
 from __future__ import annotations
