@@ -1,4 +1,4 @@
-"""The six bots of the tutorial, and the server to play with them, as they are on the page."""
+"""The six bots of the tutorial, as they are on the page."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Ask = Callable[..., Awaitable[Message]]
 
 
 def bot(step: int) -> Callable[..., Awaitable[None]]:
-    main = load(programs(PAGE)[step], PAGE)["main"]
+    main = load(programs(PAGE)[step - 1], PAGE)["main"]
     assert callable(main)
     return main
 
@@ -196,20 +196,7 @@ def test_it_sends_notes_as_a_file(tmp_path: Path) -> None:
     run(main)
 
 
-def test_the_player_shows_what_the_bot_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    async def lines():
-        for line in ("ping\n", "shout Ho\n"):
-            yield line
-            await trio.sleep(1)
-
-    path = tmp_path / "bot.py"
-    path.write_text(programs(PAGE)[2])
-    run(load(programs(PAGE)[0], PAGE)["main"], str(path), lines())
-    shown = [line for line in capsys.readouterr().out.splitlines() if line.startswith(NURSE)]
-    assert shown == [f"{NURSE}: pong", f"{NURSE}: HO!"]
-
-
 def test_each_step_is_one_whole_program() -> None:
     text = (Path(__file__).parents[2] / PAGE).read_text()
     assert len(re.findall(r"^## Step \d:", text, re.MULTILINE)) == 6
-    assert len(programs(PAGE)) == 7
+    assert len(programs(PAGE)) == 6
