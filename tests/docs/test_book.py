@@ -157,3 +157,54 @@ def test_the_names_of_other_projects_become_an_inventory(tmp_path: Path) -> None
         "x.B py:class 1 page.html#$ -",
         "x py:module 1 page.html#module-$ -",
     ]
+
+
+OBJECTS = {
+    "trioxmpp.connect": "function",
+    "trioxmpp.Client": "class",
+    "trioxmpp.Client.send": "method",
+    "trioxmpp.Message": "class",
+    "trioxmpp.xep.muc.Room": "class",
+    "trioxmpp.xep.muc.Room.say": "method",
+    "trioxmpp.xep.muc.destroy": "function",
+    "trioxmpp.xep.muc.Affiliation": "class",
+    "trioxmpp.xep.pubsub.Affiliation": "class",
+    "trioxmpp.xep.pubsub.create": "function",
+    "trioxmpp.im.roster.open_roster": "function",
+    "trioxmpp.stream.Dispatcher": "class",
+    "trioxmpp.stream.Dispatcher.subscribe": "method",
+}
+ROOMS = {"open_room": "trioxmpp.xep.muc.open_room"}
+
+
+@pytest.mark.parametrize(
+    ("name", "called", "imported", "around", "meaning"),
+    [
+        ("Client", False, {}, [], "trioxmpp.Client"),
+        ("client.send", True, {}, [], "trioxmpp.Client.send"),
+        ("trioxmpp.client.client.Client.send", False, {}, [], "trioxmpp.Client.send"),
+        ("connect", False, {}, [], "trioxmpp.connect"),
+        ("send", False, {}, [], None),
+        ("send", True, {}, ["trioxmpp.Client"], "trioxmpp.Client.send"),
+        ("open_roster", False, {}, [], "trioxmpp.im.roster.open_roster"),
+        ("room.say", True, {}, [], None),
+        ("room.say", True, ROOMS, [], "trioxmpp.xep.muc.Room.say"),
+        ("destroy", False, ROOMS, [], "trioxmpp.xep.muc.destroy"),
+        ("create", True, ROOMS, [], None),
+        ("pubsub.create", True, {"pubsub": "trioxmpp.xep.pubsub"}, [], "trioxmpp.xep.pubsub.create"),
+        ("Affiliation", False, {}, [], None),
+        ("Affiliation", False, ROOMS, [], "trioxmpp.xep.muc.Affiliation"),
+        ("client.messages.subscribe", True, {}, [], "trioxmpp.stream.Dispatcher.subscribe"),
+        ("Nothing", False, {}, [], None),
+    ],
+)
+def test_a_name_in_a_text_means_one_public_object(
+    name: str, called: bool, imported: dict[str, str], around: list[str], meaning: str | None
+) -> None:
+    assert tool("meanings").Names(OBJECTS).find(name, called, imported, around) == meaning
+
+
+def test_the_imports_of_a_program_are_read() -> None:
+    source = "import trio\nimport os.path\nimport a.b as c\nfrom x.y import z, w as v\nfrom . import no\n"
+    assert tool("meanings").imports(source) == {"trio": "trio", "os": "os", "c": "a.b", "z": "x.y.z", "v": "x.y.w"}
+    assert tool("meanings").imports("not a program") == {}
