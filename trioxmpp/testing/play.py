@@ -158,7 +158,7 @@ def main() -> None:
     bot = runpy.run_path(sys.argv[1]).get("main")
     if bot is None:
         sys.exit(f"{sys.argv[1]} has no function main(jid, password, **options)")
-    print("What you type is said to the bot; /help shows what else there is. Ctrl-D ends.")
+    print("Each line is said to the bot; /help shows what else there is. Ctrl-D ends.")
     try:
         trio.run(play, bot, trio.wrap_file(sys.stdin))
     except KeyboardInterrupt:
