@@ -133,8 +133,12 @@ bench-scale: $(VENV)/.installed-bench
 bench-profile: $(VENV)/.installed-bench
 	$(RUN) -m tests.benchmarks.profile $(BENCH)
 
+# The book, and what it must have: links that lead somewhere, each public name, words that are spelt right. Offline.
 docs: $(VENV)/.installed-docs
-	$(RUN) -m sphinx -W docs build/docs
+	$(RUN) -m sphinx -q -W --keep-going docs build/docs
+	$(RUN) -m tests.docs.built build/docs
+	$(RUN) -m tests.english README.md docs
+	$(VENV)/bin/codespell --ignore-words-list anull README.md docs trioxmpp
 
 # The servers that `make test` runs against, from Debian; as root.
 servers:

@@ -1,12 +1,38 @@
-"""Sphinx: `make docs`."""
+"""Sphinx: `make docs`. It fetches nothing: the names of Python and trio are in ``_inventories``."""
+
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE / "_ext"))
+
+import inventories  # noqa: E402  # found where the line above says
 
 project = "trioxmpp"
 copyright = "trioxmpp contributors"
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.intersphinx", "sphinxcontrib_trio"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.intersphinx",
+    "sphinxcontrib_trio",
+    "linked_names",
+    "public_modules",
+]
 html_theme = "furo"
 html_title = "trioxmpp"
-exclude_patterns = ["build"]
+html_static_path = ["_static"]
+html_css_files = ["book.css"]
+html_show_sourcelink = False
+exclude_patterns = ["build", "_ext", "_inventories"]
 default_role = "code"
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
+autodoc_preserve_defaults = True
+# Members of these are Python's own, and described there.
+autodoc_default_options = {
+    "inherited-members": "object, BaseException, Exception, str, int, tuple, dict, list, Enum, StrEnum, Generic, "
+    "Protocol, ABC, MutableMapping, Mapping, Container, Iterable, Stream, HalfCloseableStream, AsyncResource",
+}
 myst_heading_anchors = 3
+intersphinx_mapping = inventories.mapping(HERE / "_inventories", HERE.parent / "build" / "inventories")
+intersphinx_disabled_reftypes = ["std:doc"]

@@ -138,4 +138,6 @@ def report(paths: Iterable[Path]) -> Iterator[str]:
 
 if __name__ == "__main__":
     asked = [Path(name).resolve() for name in sys.argv[1:]] or [ROOT]
-    print(*report(path for path in files() if any(path.is_relative_to(each) for each in asked)), sep="\n")
+    found = [*report(path for path in files() if any(path.is_relative_to(each) for each in asked))]
+    print(*found, sep="\n")
+    sys.exit(1 if found else 0)

@@ -72,8 +72,8 @@ def test_the_programs_of_a_page(page: str, number: int, capsys: pytest.CaptureFi
 
 def test_the_bot_of_the_readme() -> None:
     (source,) = programs("README.md")
-    assert len([line for line in source.splitlines() if line.strip()]) <= 15
-    bot = load(source, "README.md")["echo_bot"]
+    assert len([line for line in source.splitlines() if line.strip()]) <= 20
+    bot = load(source, "README.md")["main"]
 
     async def main() -> None:
         async with (

@@ -49,7 +49,7 @@ async def test_carbons_are_a_part_of_the_login(meeting):
 
 
 @every_way
-@pytest.mark.cell("Sessions", "what can wait is held back while nobody is looking (CSI)")
+@pytest.mark.cell("Sessions", "what can wait is held back from an inactive client (CSI)")
 async def test_stanzas_that_can_wait_are_held_back_while_no_person_is_looking(meeting, guests):
     async with (
         meeting.connect(next(guests), meeting.watched(), sm=None) as romeo,

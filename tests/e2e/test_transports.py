@@ -98,7 +98,7 @@ async def test_a_wrong_password_is_told(meeting):
 
 
 @every_way
-@pytest.mark.cell("Ways in", "a certificate that nobody trusts is refused; a link without TLS, too")
+@pytest.mark.cell("Ways in", "a certificate that is not trusted is refused; a link without TLS, too")
 async def test_the_stream_is_secure_but_for_plain_websocket(meeting, way):
     async with meeting.connect("romeo") as romeo:
         assert romeo.established

@@ -9,7 +9,7 @@ from ... import xml
 from ...jid import JID
 from ...xml.times import encode_datetime
 from .. import ns
-from ..stanza import Get, Set
+from ..stanza import Get, Message, Set
 from .forms import FORM_TYPE, DataForm, Field, FieldType, FormType
 from .forward import Forwarded
 from .rsm import Page
@@ -63,6 +63,16 @@ class Result:
     queryid: str | None = xml.attr(default=None)
     id: str | None = xml.attr(default=None)
     forwarded: Forwarded = xml.child()
+
+    @property
+    def message(self) -> Message | None:
+        """The archived message; None if the archive has sent none that can be read."""
+        return self.forwarded.message
+
+    @property
+    def sent(self) -> datetime | None:
+        """When the archive got the message, if it tells."""
+        return None if self.forwarded.delay is None else self.forwarded.delay.stamp
 
 
 def query(

@@ -8,7 +8,7 @@ from ... import xml
 from ...errors import StanzaCondition, XMPPCancelError, XMPPError
 from ...protocol import ns
 from .account import Account
-from .disco import info
+from .disco import DISCO_ITEMS, info
 from .nodes import EVENT, PUBSUB, PUBSUB_OWNER, Node
 from .notifying import Interests, send_event
 from .post import Post
@@ -187,4 +187,7 @@ def _public_answer(board: Board, request: Request) -> xml.Element | None:
     if tag == f"{{{ns.DISCO_INFO}}}query":
         names = [PUBSUB, *(f"{PUBSUB}#{name}" for name in (*_FEATURES, "subscribe"))]
         return info(Features([("pubsub", "service", None)], names))
+    if tag == f"{{{DISCO_ITEMS}}}query" and request.payload.get("node") is None:
+        nodes = (build(DISCO_ITEMS, "item", jid=board.address, node=name) for name in board.nodes)  # XEP-0060 §5.2
+        return build(DISCO_ITEMS, "query", *nodes)
     raise XMPPCancelError(StanzaCondition.SERVICE_UNAVAILABLE)

@@ -1,4 +1,4 @@
-"""XEP-0060: Publish-Subscribe: typed nodes, and the verbs of their publishers, readers and owners.
+"""XEP-0060: Publish-Subscribe: typed nodes, and the verbs of their publishers, readers and owners::
 
     from trioxmpp.xep import pubsub
 
