@@ -26,7 +26,9 @@ html_show_sourcelink = False
 exclude_patterns = ["build", "_ext", "_inventories"]
 default_role = "code"
 autodoc_member_order = "bysource"
-autodoc_typehints = "description"
+autodoc_typehints = "signature"
+python_use_unqualified_type_names = True
+maximum_signature_line_length = 100  # a longer one has a line for each argument
 autodoc_preserve_defaults = True
 # Members of these are Python's own, and described there.
 autodoc_default_options = {

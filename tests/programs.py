@@ -45,13 +45,17 @@ class Printed:
         self.lines += sep.join(map(str, values)).splitlines()
         self._changed.unpark_all()
 
+    async def shows(self, *texts: str, within: float) -> bool:
+        """Wait until each text is part of a line, for so many seconds; return whether it is so."""
+        with trio.move_on_after(within):
+            while any(not any(text in line for line in self.lines) for text in texts):
+                await self._changed.park()
+            return True
+        return False
+
     async def until(self, *texts: str) -> None:
         """Wait until each text is part of a line."""
-        missing = list(texts)
-        with trio.move_on_after(PATIENCE):
-            while missing := [text for text in texts if not any(text in line for line in self.lines)]:
-                await self._changed.park()
-        assert not missing, (missing, self.lines)
+        assert await self.shows(*texts, within=PATIENCE), (texts, self.lines)
 
 
 @contextmanager

@@ -384,7 +384,7 @@ async def test_a_body_that_leaves_in_a_hurry_is_out_in_two_seconds(autojump_cloc
 
 @pytest.mark.parametrize("sm", [SMPolicy(), None])
 @pytest.mark.parametrize("how", ["error", "cancellation", "interrupt"])
-async def test_what_was_enqueued_is_written_though_the_block_is_left_in_a_hurry(autojump_clock, road, how, sm):
+async def test_an_enqueued_stanza_is_written_though_the_block_is_left_in_a_hurry(autojump_clock, road, how, sm):
     """F24: the two seconds are used for what is queued, before the footer."""
 
     async def endpoint() -> trio.abc.Stream:

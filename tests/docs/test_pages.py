@@ -103,7 +103,7 @@ def test_the_bot_of_the_readme() -> None:
 def test_the_bot_of_the_readme_answers_words_alone() -> None:
     """F36: neither a message that says "composing", nor a copy of one of its own, has an answer."""
     (source,) = programs("README.md")
-    bot = load(source, "README.md")["echo_bot"]
+    bot = load(source, "README.md")["main"]
     forwarded = (
         "<forwarded xmlns='urn:xmpp:forward:0'><message xmlns='jabber:client' from='bot@example.test/2' "
         "to='juliet@example.test' type='chat'><body>an answer</body></message></forwarded>"

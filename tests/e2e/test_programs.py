@@ -294,19 +294,29 @@ async def test_node_client_and_events(place: Place) -> None:
 
 @on_every_server
 async def test_tune(place: Place) -> None:
-    ours = place.begin("tune.py", place.jid(0), "Prokofiev", "Dance of the Knights")
-    await ours.until(f"{place.jid(0)} listens to Dance of the Knights by Prokofiev")
+    ours = place.begin("tune.py", place.jid(0, "desk"), "Prokofiev", "Dance of the Knights")
+    line = f"{place.jid(0)} listens to Dance of the Knights by Prokofiev"
+    # Seen once, on a busy machine: ejabberd sent no event for an item that was published while the client appeared.
+    for number in range(5):
+        if await ours.shows(line, within=5):
+            return
+        place.begin("tune.py", place.jid(0, f"desk{number}"), "Prokofiev", "Dance of the Knights")
+    await ours.until(line)
 
 
 @on_every_server
 async def test_avatars(place: Place) -> None:
-    face = place.folder / "face.png"
-    face.write_bytes(PNG)
+    face, saved = place.folder / "face.png", place.folder / f"{place.jid(0)}.png"
     saver = place.begin("avatars.py", place.jid(0, "saver"), str(place.folder))
-    hash = hashlib.sha1(PNG).hexdigest()
-    assert await place.run("set_avatar.py", place.jid(0), str(face)) == [f"image/png {hash}"]
-    await saver.until(f"{place.jid(0)}.png, {len(PNG)} octets")
-    assert (place.folder / f"{place.jid(0)}.png").read_bytes() == PNG
+    for number in range(5):  # as with the tune
+        image = PNG + bytes(number)
+        face.write_bytes(image)
+        assert await place.run("set_avatar.py", place.jid(0), str(face)) == [
+            f"image/png {hashlib.sha1(image).hexdigest()}"
+        ]
+        if await saver.shows(f"{saved.name}, {len(image)} octets", within=5):
+            break
+    assert saved.read_bytes() == image
 
 
 # --- commands and accounts

@@ -147,3 +147,18 @@ def test_the_features_of_an_entity() -> None:
         ),
     )
     assert info.features == {"urn:xmpp:mam:2", "urn:xmpp:sid:0"}
+
+
+def test_a_result_tells_its_message_and_its_time_as_far_as_it_has_them():
+    message = "<message xmlns='jabber:client' from='juliet@capulet.lit' type='chat'><body>Ay</body></message>"
+    delay = "<delay xmlns='urn:xmpp:delay' stamp='2010-07-10T23:08:25Z'/>"
+
+    def result(inside: str) -> Result:
+        forwarded = f"<forwarded xmlns='urn:xmpp:forward:0'>{inside}</forwarded>"
+        return xml.parse(Result, xml.fromstring(f"<result xmlns='urn:xmpp:mam:2' id='1'>{forwarded}</result>"))
+
+    whole = result(delay + message)
+    assert whole.message is not None
+    assert (whole.message.body, whole.sent) == ("Ay", datetime(2010, 7, 10, 23, 8, 25, tzinfo=UTC))
+    empty = result("")
+    assert (empty.message, empty.sent) == (None, None)

@@ -84,7 +84,8 @@ async def test_all_who_await_share_one_outcome(autojump_clock, scene):
     await wait_all_tasks_blocked()
     scene.stream.stop_sm()
     await wait_all_tasks_blocked()
-    assert [str(outcome) for outcome in outcomes] == ["disconnected"] * 3
+    reason = "disconnected: the session is over, and the server does not have this stanza"
+    assert [str(outcome) for outcome in outcomes] == [reason] * 3
     assert {type(outcome) for outcome in outcomes} == {ConnectionError}
 
 

@@ -12,6 +12,7 @@ from trioxmpp import Get, Set, StanzaCondition, XMPPError, XMPPWaitError, xml
 from trioxmpp.protocol import ns
 from trioxmpp.testing import Dialect, Policy, open_server
 from trioxmpp.testing.server.policy import PolicyOptions
+from trioxmpp.xep import pubsub
 
 WEATHER = "https://example.org/weather"
 
@@ -134,3 +135,16 @@ async def test_a_carbon_of_a_forged_carbon_is_made_as_servers_do(autojump_clock)
 
 def test_the_options_of_open_server_are_the_attributes_of_the_policy():
     assert PolicyOptions.__annotations__.keys() == set(Policy.__slots__)
+
+
+async def test_the_publish_subscribe_service_lists_its_nodes(autojump_clock):
+    async with open_server() as server:
+        server.pubsub.serve()
+        options = {"endpoint": server.endpoint, "allow_plaintext": True}
+        async with trioxmpp.connect("romeo@example.test", "secret", **options) as romeo:
+            service = "pubsub.example.test"
+            assert await romeo.disco.items(service) == ()
+            for name in ("one", "two"):
+                await pubsub.create(romeo, name, owner=service)
+            items = await romeo.disco.items(service, fresh=True)
+            assert [(str(item.jid), item.node) for item in items] == [(service, "one"), (service, "two")]

@@ -58,7 +58,7 @@ class _Player:
         if command == "/add":
             await self._roster.subscribe(self._bot)
         elif command == "/join":
-            await self._nursery.start(self._join)
+            await self._nursery.start(self.watch)
         elif command == "/say" and self._room is not None:
             await self._room.say(rest)
         elif command == "/crash":
@@ -71,6 +71,14 @@ class _Player:
             print(HELP)
         elif command:
             await self._client.send(Message(to=self._bot, type=MessageType.CHAT, body=line.strip()))
+
+    async def take_all(self, lines: AsyncIterable[str]) -> None:
+        """Do what each line says; print what the server refuses, and what was lost with a session."""
+        async for line in lines:
+            try:
+                await self.take(line)
+            except (StanzaError, ConnectionError) as error:
+                print("*", error)
 
     async def hear(self, messages: Inbox[Message]) -> None:
         """Print what the bot says to us."""
@@ -90,7 +98,8 @@ class _Player:
             if presence.type is PresenceType.SUBSCRIBE:
                 await self._roster.approve(presence.from_)
 
-    async def _join(self, *, task_status: trio.TaskStatus[None]) -> None:
+    async def watch(self, *, task_status: trio.TaskStatus[None]) -> None:
+        """Enter the room, and print what is said there."""
         hall = f"hall@conference.{self._server.domain}"
         async with open_room(self._client, hall, _USER, create=True) as room, room.events() as events:
             self._room = room
@@ -138,17 +147,15 @@ async def _play(server: Server, bot: Callable[..., Awaitable[object]], lines: As
             client.messages.subscribe(MessageType.CHAT) as messages,
             client.presences.subscribe() as presences,
             appear(client),
+            trio.open_nursery() as inner,
         ):
-            player = _Player(server, client, roster, nursery)
-            nursery.start_soon(player.hear, messages)
-            nursery.start_soon(player.see, presences)
-            async for line in lines:
-                try:
-                    await player.take(line)
-                except (StanzaError, ConnectionError) as error:
-                    print("*", error)
+            player = _Player(server, client, roster, inner)
+            inner.start_soon(player.hear, messages)
+            inner.start_soon(player.see, presences)
+            await player.take_all(lines)
             await trio.sleep(1)
-            nursery.cancel_scope.cancel()
+            inner.cancel_scope.cancel()
+        nursery.cancel_scope.cancel()
 
 
 def main() -> None:

@@ -146,7 +146,7 @@ class StanzaToken:
             case StanzaState.DROPPED:
                 return StanzaDropped("stanza dropped by filter")
             case StanzaState.DISCONNECTED:
-                return ConnectionError("disconnected")
+                return ConnectionError("disconnected: the session is over, and the server does not have this stanza")
             case StanzaState.FAILED:
                 return ValueError("failed to send stanza")
             case _:
