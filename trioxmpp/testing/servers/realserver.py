@@ -58,6 +58,12 @@ class RealServer(abc.ABC):
     name: ClassVar[str]
     """The name of the Debian package."""
 
+    port: int
+    tls_port: int
+    http_port: int
+    https_port: int
+    component_port: int
+
     domain = DOMAIN
     """The domain served; the certificate is valid for it, for ``localhost``, 127.0.0.1 and ::1."""
 
@@ -86,12 +92,7 @@ class RealServer(abc.ABC):
         self.addresses: tuple[str, ...] = loopback()
         """The addresses at which it listens: 127.0.0.1, and ::1 if this machine has it."""
         self.component = component
-        ports = free_ports(5)
-        self.port: int = ports[0]
-        self.tls_port: int = ports[1]
-        self.http_port: int = ports[2]
-        self.https_port: int = ports[3]
-        self.component_port: int = ports[4]
+        self.port, self.tls_port, self.http_port, self.https_port, self.component_port = free_ports(5)
         self.sm_timeout = sm_timeout
         self.mechanisms: tuple[str, ...] = MECHANISMS if mechanisms is None else tuple(mechanisms)
         self.archive = archive
