@@ -209,10 +209,11 @@ def _fitting(before: Measurement, seconds: float) -> int:
 def held(results: Results, server: Server, laps: dict[str, Path], seconds: float) -> None:
     """For how long the loop is held by each scenario: a task in the client looks, so the costs are not comparable."""
     print("  how long the loop is held", file=sys.stderr, flush=True)
-    for role in (PLAIN_TCP, MANAGED):
-        with OWN.start(server.ports[role], "held", "serve", 1, "probe") as client:
+    for role in (PLAIN_TCP, MANAGED, WEBSOCKET):
+        option = "websocket probe" if role == WEBSOCKET else "probe"
+        with OWN.start(server.ports[role], "held", "serve", 1, option) as client:
             log_in(server, client, "held")
-            for scenario in SCENARIOS:
+            for scenario in (*SCENARIOS, *WEBSOCKET_SCENARIOS):
                 if scenario.role == role:
                     number = _warm_up(server, laps, client, scenario, seconds)
                     ask(server, client, "held", 1)

@@ -8,6 +8,7 @@ from .floors import SCENARIOS
 from .harness import BARE, OWN
 from .results import Results
 from .streams import SCENARIOS as STREAMS
+from .streams import WEBSOCKET_SCENARIOS
 from .tables import Table
 from .targets import Target
 
@@ -81,6 +82,7 @@ def _held(results: Results) -> Iterator[list[str]]:
 def watched() -> Iterator[tuple[str, str]]:
     """Each scenario in which a probe looks."""
     yield from ((scenario.name, scenario.title) for scenario in STREAMS)
+    yield from ((scenario.name, f"WebSocket: {scenario.title}") for scenario in WEBSOCKET_SCENARIOS)
     yield from SCENARIOS
     yield "upload", "upload"
 

@@ -1,7 +1,7 @@
 """This library, through its public API.
 
 Option ``inbox``: stanzas by ``async for`` instead of by callback; ``websocket``: not over TCP; ``probe``: a task looks
-for how long the loop is held, and ``!held 1`` asks it.
+for how long the loop is held, and ``!held 1`` asks it; ``websocket probe``: both.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def connect(name: str, **options: Any) -> AbstractAsyncContextManager[Client]:
     return trioxmpp.connect(
         f"{task.USER}@{task.DOMAIN}/{name}",
         task.PASSWORD,
-        endpoint=f"{'ws' if task.OPTION == 'websocket' else 'xmpp'}://{task.HOST}:{task.PORT}",
+        endpoint=f"{'ws' if 'websocket' in task.OPTION.split() else 'xmpp'}://{task.HOST}:{task.PORT}",
         allow_plaintext=True,
         **options,
     )
@@ -123,7 +123,7 @@ async def serve() -> None:
         else:
             client.messages.register_callback(None, None, worker.on_message)
             client.presences.register_callback(PresenceType.AVAILABLE, None, worker.on_presence)
-        if task.OPTION == "probe":
+        if "probe" in task.OPTION.split():
             nursery.start_soon(worker.probe)
         client.enqueue(Presence())
         await trio.sleep_forever()
