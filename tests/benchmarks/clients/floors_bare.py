@@ -237,10 +237,9 @@ async def upload() -> None:
     path = Path(FILE)
     size = path.stat().st_size  # noqa: ASYNC240  (nothing else is under way)
 
-    async def content() -> AsyncIterator[bytes]:
-        async with await trio.open_file(path, "rb") as file:
-            while chunk := await file.read(CHUNK):
-                yield chunk
+    async def content(file: Any) -> AsyncIterator[bytes]:
+        while chunk := await file.read(CHUNK):
+            yield chunk
 
     async def small() -> AsyncIterator[bytes]:
         yield b"small"
@@ -250,7 +249,8 @@ async def upload() -> None:
     async with httpx2.AsyncClient(verify=tls, trust_env=False, timeout=None) as http:
         await http.put(url, content=small(), headers={"content-length": "5"})
         usage = Usage()
-        answer = await http.put(url, content=content(), headers={"content-length": str(size)})
+        async with await trio.open_file(path, "rb") as file:
+            answer = await http.put(url, content=content(file), headers={"content-length": str(size)})
         measured = usage.per(1)
         assert answer.status_code == 201
     measured |= usage.memory(1)
