@@ -271,7 +271,8 @@ def compile_c(source: Path, name: str, flags: Sequence[str]) -> Path:
     if _compiler() is None:
         apt_install(["gcc", "libc6-dev"])
     compiler = _compiler()
-    assert compiler is not None
+    if compiler is None:
+        raise Unavailable("there is no C compiler; as root: apt-get install --no-install-recommends gcc libc6-dev")
     BUILD.mkdir(parents=True, exist_ok=True)
     binary = BUILD / name
     newest = max(path.stat().st_mtime for path in (source, *source.parent.glob("*.h")))

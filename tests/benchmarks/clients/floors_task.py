@@ -41,7 +41,8 @@ class Usage:
 
     def __init__(self) -> None:
         gc.collect()
-        self.held = self.held_cpu = 0.0
+        self._held: list[tuple[float, float]] = []
+        self._is_watched = True
         self._resident = _status("VmRSS")
         Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
         self._cpu, self._wall = time.process_time(), time.perf_counter()
@@ -52,19 +53,23 @@ class Usage:
 
     def ticked(self) -> None:
         """The task that ticks has its turn."""
-        self.held = max(self.held, time.perf_counter() - self._tick - TICK)
-        self.held_cpu = max(self.held_cpu, time.process_time() - self._tick_cpu)
+        self._held.append((time.perf_counter() - self._tick - TICK, time.process_time() - self._tick_cpu))
         self._begin_tick()
+
+    def rest(self) -> None:
+        """The task ticks no more."""
+        self._is_watched = False
 
     def per(self, items: int) -> dict[str, float]:
         """Return what each of so many items took."""
         cpu, wall = time.process_time() - self._cpu, time.perf_counter() - self._wall
-        return {
-            "cpu": cpu / items * 1e6,
-            "wall": wall / items * 1e6,
-            "held": self.held * 1e3,
-            "held_cpu": self.held_cpu * 1e3,
-        }
+        measured = {"cpu": cpu / items * 1e6, "wall": wall / items * 1e6}
+        if self._held and self._is_watched:
+            self.ticked()  # the task may want its turn right now
+        if self._held:
+            clock, computed = zip(*self._held, strict=True)
+            measured |= {"held": max(0.0, *clock) * 1e3, "held_cpu": max(computed) * 1e3}
+        return measured
 
     def memory(self, items: int) -> dict[str, float]:
         """Return how much the process has grown."""

@@ -87,6 +87,8 @@ class Probe:
 
     def rest(self) -> None:
         """What follows is waiting, which is no time to look at the clock."""
+        if self._usage is not None:
+            self._usage.rest()
         self._usage = None
 
 
