@@ -14,7 +14,8 @@ VENV ?= .venv$(if $(filter-out python3,$(PYTHON)),-$(notdir $(PYTHON)))
 RUN := $(VENV)/bin/python
 
 .PHONY: all demo test check ruff async types floors items coverage proof fuzz mutants chaos soak burst slow bench
-.PHONY: bench-scale bench-profile docs servers servers-newer test-newer servers-table pythons-newer test-pythons clean
+.PHONY: bench-report bench-guard bench-scale bench-profile docs servers servers-newer test-newer servers-table
+.PHONY: pythons-newer test-pythons clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -124,6 +125,16 @@ slow: $(VENV)/.installed-dev
 # What a stanza costs, here, in other libraries, and at the limit; `make bench BENCH=--quick` takes a minute or two.
 bench: $(VENV)/.installed-bench
 	$(RUN) -m tests.benchmarks $(BENCH)
+
+# A page of pictures, build/bench.html, of what `make bench` has measured; `make bench-report BENCH=--docs` also writes
+# the tables of docs/performance.md.
+bench-report: $(VENV)/.installed-bench
+	$(RUN) -m tests.benchmarks.plots $(BENCH)
+
+# What has become slower than in tests/benchmarks/baseline.json by more than 10 %, measured by the bare limit of the same
+# run; `make bench-guard BENCH=--store` makes the last `make bench` the baseline.
+bench-guard: $(VENV)/.installed-bench
+	$(RUN) -m tests.benchmarks.guard $(BENCH)
 
 # 5,000 sessions in one process, and what one more session, handler, request or subscription costs.
 bench-scale: $(VENV)/.installed-bench

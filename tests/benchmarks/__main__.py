@@ -15,6 +15,9 @@ that what is compared was measured within seconds of each other. On a machine th
 each is the median of the ratios within rounds, with the lowest and the highest in parentheses. A ratio whose
 parentheses span the target proves nothing.
 
+The upper floors (rosters, rooms, archives, uploads, components) have a peer in Python, which needs no compiler; their
+clients measure themselves, in a fresh process each time.
+
 ``bare limit`` is a trio loop with lxml's pull parser and code written by hand for just this traffic, which checks
 nothing: what Python and lxml allow; over WebSocket, with trio-websocket beneath it, and a document for each message.
 ``parser alone`` and ``parser, by hand`` are the same without a network. ``mix`` is what a client of today gets
@@ -31,17 +34,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
 
-from . import local, peers, report, roundtrips, sessions, streams, traffic
+from . import floors, local, peers, report, roundtrips, sessions, streams, traffic
 from .harness import BARE, BUILD, OWN, ROOT, Kind, Server, Unavailable, certificate
 from .results import Results
 
-SECTIONS = (
-    "streams", "websocket", "queue", "connect", "resume", "idle", "growth", "import", "elements", "limits", "room",
-    "catch-up",
-)  # fmt: skip
+#: The sections by what they need: the server, which a compiler makes; the scripted peer; or neither.
+WITH_SERVER = ("streams", "held", "websocket", "queue", "connect", "idle", "growth")
+WITH_PEER = ("roster", "disco", "presence", "rooms", "archive", "upload", "component")
+ALONE = ("resume", "import", "elements", "limits")
+SECTIONS = (*WITH_SERVER, *ALONE, *WITH_PEER)
+
+Sections = dict[str, Callable[[], None]]
 
 
 def main() -> None:
@@ -51,10 +58,7 @@ def main() -> None:
     results = Results(versions={"Python": platform.python_version()})
     for name in ("trioxmpp", "trio", "lxml"):
         results.versions[name] = version(name)
-    try:
-        _run(results, wanted, options)
-    except Unavailable as exc:
-        sys.exit(f"no benchmark: {exc}")
+    _run(results, wanted, options)
     results.note(f"took {time.monotonic() - begun:.0f} seconds")
     path = ROOT / "build" / ("bench.json" if wanted == set(SECTIONS) else "bench-part.json")
     path.write_text(json.dumps(results.json(), indent=1) + "\n")
@@ -65,11 +69,49 @@ def main() -> None:
 
 
 def _run(results: Results, wanted: set[str], options: argparse.Namespace) -> None:
-    quick, rounds = options.quick, options.rounds or (2 if options.quick else 4)
-    others = _peers(results, options) if wanted & {"streams", "websocket", "queue", "connect", "idle"} else []
+    rounds = options.rounds or (2 if options.quick else 4)
+    others = _peers(results, options) if wanted - set(ALONE) else []
     BUILD.mkdir(parents=True, exist_ok=True)
     laps = traffic.write(BUILD)
-    server, ca = _server(results)
+    with ExitStack() as stack:
+        sections: Sections = {
+            "resume": lambda: roundtrips.measure(results),
+            "import": lambda: local.importing(results, 5 if options.quick else 11),
+            "elements": lambda: local.elements(results, rounds),
+            "limits": lambda: local.limits(results, laps, rounds),
+        }
+        if missing := [name for name in WITH_SERVER if name in wanted]:
+            try:
+                server, ca = _server(results)
+            except Unavailable as exc:
+                results.note(f"without {', '.join(missing)}, which need a compiler: {exc}")
+            else:
+                stack.callback(server.close)
+                sections |= _with_server(results, server, ca, others, laps, rounds, options.quick)
+        if wanted & set(WITH_PEER):
+            peer = stack.enter_context(floors.peer(results))
+            sections |= floors.sections(results, peer, others, rounds, quick=options.quick)
+        for name in SECTIONS:
+            if name in wanted and name in sections:
+                try:
+                    sections[name]()
+                except Unavailable as exc:
+                    results.note(f"without {name}: {exc}")
+                except (OSError, subprocess.SubprocessError) as exc:  # of which a client that fails is one
+                    results.note(f"FAILED: {name}: {exc}")
+
+
+def _with_server(
+    results: Results,
+    server: Server,
+    ca: Path | None,
+    others: list[Kind],
+    laps: dict[str, Path],
+    rounds: int,
+    quick: bool,
+) -> Sections:
+    """The sections in which the server in C sends and counts."""
+    seconds = 0.15 if quick else 0.3
 
     def idle() -> None:
         for number in (1, 200, 1000):
@@ -78,30 +120,15 @@ def _run(results: Results, wanted: set[str], options: argparse.Namespace) -> Non
         for kind in () if quick else others:
             sessions.idle(results, server, kind, 100)
 
-    sections: dict[str, Callable[[], None]] = {
-        "streams": lambda: streams.measure(results, server, laps, others, rounds, 0.15 if quick else 0.3),
-        "websocket": lambda: streams.over_websocket(results, server, laps, others, rounds, 0.15 if quick else 0.3),
+    return {
+        "streams": lambda: streams.measure(results, server, laps, others, rounds, seconds),
+        "held": lambda: streams.held(results, server, laps, seconds),
+        "websocket": lambda: streams.over_websocket(results, server, laps, others, rounds, seconds),
         "queue": lambda: streams.deep_queue(results, server, [] if quick else others, 20_000 if quick else 100_000),
         "connect": lambda: sessions.connecting(results, server, others, 1 if quick else 2, 6 if quick else 15, ca),
-        "resume": lambda: roundtrips.measure(results),
         "idle": idle,
         "growth": lambda: sessions.growth(results, server, laps, 100_000 if quick else 1_000_000),
-        "import": lambda: local.importing(results, 5 if quick else 11),
-        "elements": lambda: local.elements(results, rounds),
-        "limits": lambda: local.limits(results, laps, rounds),
-        "room": lambda: local.room(results, rounds),
-        "catch-up": lambda: local.catch_up(results, rounds, 10_000 if quick else 100_000),
     }
-    assert tuple(sections) == SECTIONS
-    try:
-        for name, section in sections.items():
-            if name in wanted:
-                try:
-                    section()
-                except (OSError, subprocess.CalledProcessError) as exc:  # of which a client that fails is one
-                    results.note(f"FAILED: {name}: {exc}")
-    finally:
-        server.close()
 
 
 def _peers(results: Results, options: argparse.Namespace) -> list[Kind]:

@@ -225,11 +225,33 @@ def blast(server: Server, client: Client, lap: Path, laps: int, stanzas: int) ->
 
 def ask(server: Server, client: Client, task: str, number: int, *, messages: int | None = None) -> Measurement:
     """Have the client do a task, and wait until it has; `messages` is how many are to arrive meanwhile."""
+    begin(server, client, task, number)
+    return finish(server, client, number, messages=messages)
+
+
+def begin(server: Server, client: Client, task: str, number: int) -> None:
+    """Have the client begin a task."""
     server.tell(f"ask {client.conn} {client.pid} {task} {number}")
+
+
+def finish(server: Server, client: Client, number: int, *, messages: int | None = None) -> Measurement:
+    """Wait until the client has done the task that it has begun; see `ask`."""
     done = _done(server, client)
     if messages is not None and done["messages"] != messages:
         raise ChildProcessError(f"{client.kind.name} sent {done['messages']} messages of {messages}")
     return Measurement(number, done["cpu"], done["wall"], done["server"], done["text"])
+
+
+def settled(client: Client, patience: float = 60.0) -> int:
+    """Return the resident memory of a client when it has stayed the same for half a second."""
+    last, since, deadline = -1, 0.0, time.monotonic() + patience
+    while time.monotonic() < deadline:
+        time.sleep(0.1)
+        if (now := client.rss()) != last:
+            last, since = now, time.monotonic()
+        elif time.monotonic() - since >= 0.5:
+            break
+    return last
 
 
 def _done(server: Server, client: Client) -> dict[str, Any]:
@@ -249,7 +271,8 @@ def compile_c(source: Path, name: str, flags: Sequence[str]) -> Path:
     if _compiler() is None:
         apt_install(["gcc", "libc6-dev"])
     compiler = _compiler()
-    assert compiler is not None
+    if compiler is None:
+        raise Unavailable("there is no C compiler; as root: apt-get install --no-install-recommends gcc libc6-dev")
     BUILD.mkdir(parents=True, exist_ok=True)
     binary = BUILD / name
     newest = max(path.stat().st_mtime for path in (source, *source.parent.glob("*.h")))
@@ -300,12 +323,20 @@ def certificate() -> tuple[Path, Path, Path]:
     """
     if not Path("/usr/include/openssl/ssl.h").exists():
         apt_install(["libssl-dev"])
+    return make_certificate("bench.example", "")
+
+
+def make_certificate(host: str, name: str) -> tuple[Path, Path, Path]:
+    """A throw-away certificate for `host`, its key, and the CA that vouches for it, in files of this `name`.
+
+    Raises ImportError without trustme.
+    """
     import trustme
 
     BUILD.mkdir(parents=True, exist_ok=True)
-    paths = BUILD / "cert.pem", BUILD / "key.pem", CA
+    paths = BUILD / f"{name}cert.pem", BUILD / f"{name}key.pem", BUILD / f"{name}ca.pem"
     ca = trustme.CA()
-    issued = ca.issue_cert("bench.example")
+    issued = ca.issue_cert(host)
     with contextlib.suppress(FileNotFoundError):
         paths[0].unlink()
     for blob in issued.cert_chain_pems:

@@ -7,11 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from .harness import CLIENTS, ROOT, environment
+from .harness import CLIENTS, environment
 from .results import Results
-
-#: The scenario of `room`.
-ROOM = "room of 5,000"
 
 _IMPORT = """
 import time, trio, lxml.etree
@@ -40,31 +37,6 @@ def limits(results: Results, laps: dict[str, Path], rounds: int) -> None:
 def elements(results: Results, rounds: int) -> None:
     """A payload of twenty children read, an element of five fields written, each against lxml alone."""
     _from_script(results, "elements.py", rounds)
-
-
-def room(results: Results, rounds: int, occupants: int = 5_000) -> None:
-    """A room of many occupants entered: CPU and memory for each of them, and for how long the loop was held."""
-    script, given = str(CLIENTS / "room.py"), {**environment(), "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, script, "serve", str(occupants)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=given) as server:
-        try:
-            assert server.stdout is not None
-            port = server.stdout.readline().strip()
-            for _ in range(rounds):
-                joined = [sys.executable, script, "join", port]
-                made = subprocess.run(joined, capture_output=True, text=True, check=True, env=given)
-                numbers = json.loads(made.stdout)
-                results.add(ROOM, "trioxmpp", cpu=numbers["cpu"], memory=numbers["memory"], held=numbers["held"])
-        finally:
-            server.kill()
-
-
-def catch_up(results: Results, rounds: int, messages: int) -> None:
-    """A timeline that has missed many messages: CPU time and wall time for each, and how much the process grows."""
-    for _ in range(rounds):
-        command = [sys.executable, str(CLIENTS / "catch_up.py"), str(messages)]
-        made = subprocess.run(command, capture_output=True, text=True, check=True)
-        results.add("catch-up", "trioxmpp", **json.loads(made.stdout))
 
 
 def _from_script(results: Results, script: str, rounds: int, *arguments: str) -> None:

@@ -12,7 +12,7 @@ import sys
 
 from . import traffic
 from .harness import BUILD, CLIENTS, MANAGED, WEBSOCKET, Kind, Server, ask, blast, log_in
-from .report import table
+from .tables import table
 
 PROFILE = Kind("trioxmpp", (sys.executable, str(CLIENTS / "client_profile.py")))
 NUMBER = 100_000

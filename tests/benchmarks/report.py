@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 
-from .local import ROOM
+from . import upper
 from .results import Results, Spread
 from .roundtrips import ROUND_TRIP, WAYS
 from .streams import SCENARIOS, WEBSOCKET_SCENARIOS
+from .tables import Table
+from .targets import Target
 
 OWN = "trioxmpp"
 LIMIT = "bare limit"
@@ -20,29 +21,6 @@ CONNECT_SCENARIOS = [
     ("connect-tls-plain", "STARTTLS, PLAIN"),
     ("connect-tls-scram", "STARTTLS, SCRAM-SHA-1"),
 ]
-
-
-@dataclass(frozen=True)
-class Target:
-    """One line of what is to be reached; `measured` is None if something that it takes is missing."""
-
-    title: str
-    measured: Spread | None
-    limit: float
-    strict: bool = False
-    digits: int = 2
-    unit: str = ""
-
-    @property
-    def reached(self) -> bool | None:
-        if self.measured is None:
-            return None
-        return self.measured.median < self.limit or (not self.strict and self.measured.median == self.limit)
-
-    def row(self) -> list[str]:
-        measured = "not measured" if self.measured is None else self.measured.text(self.digits) + self.unit
-        verdict = {None: "-", True: "reached", False: "NOT reached"}[self.reached]
-        return [self.title, f"{'<' if self.strict else '<='} {self.limit:g}{self.unit}", measured, verdict]
 
 
 def targets(results: Results) -> Iterator[Target]:
@@ -68,21 +46,24 @@ def targets(results: Results) -> Iterator[Target]:
     sizes = results.values("growth", OWN, "mib")
     grown = Spread.of([sizes[-1] - sizes[0]]) if sizes else None
     yield Target("growth over the messages", grown, 1, True, digits=1, unit=" MB")
-    missed = results.spread("catch-up", OWN, "cpu")
-    yield Target("catching up, per message: CPU", missed, 75, digits=1, unit=" us")
-    yield Target("catching up: growth", results.spread("catch-up", OWN, "mib"), 40, digits=1, unit=" MB")
     yield Target(
         "import beyond trio and lxml, CPU", results.spread("import", OWN, "cpu"), 60, True, digits=1, unit=" ms"
     )
+    yield from upper.targets(results)
 
 
 def render(results: Results) -> str:
     """Everything that was measured, as tables."""
-    pieces = list(_pieces(results))
-    return "\n\n".join(piece for piece in pieces if piece)
+    texts = [piece.text() if isinstance(piece, Table) else piece for piece in _pieces(results)]
+    return "\n\n".join(text for text in texts if text)
 
 
-def _pieces(results: Results) -> Iterator[str]:
+def tables(results: Results) -> list[Table]:
+    """The tables alone."""
+    return [piece for piece in _pieces(results) if isinstance(piece, Table)]
+
+
+def _pieces(results: Results) -> Iterator[Table | str]:
     yield "\n".join(f"{name}: {version}" for name, version in results.versions.items())
     for scenarios, ping, where in (
         (STREAM_SCENARIOS, "ping", ""),
@@ -91,30 +72,31 @@ def _pieces(results: Results) -> Iterator[str]:
         each = f"microseconds per stanza or request{where}"
         yield from _by_client(results, scenarios, "cpu", f"CPU {each}: median (low-high)")
         yield from _by_client(results, scenarios, "wall", f"Wall {each}")
-        yield _round_trips(results, ping, where)
-        yield _ratios(results, scenarios, where)
+        yield from _round_trips(results, ping, where)
+        yield from _ratios(results, scenarios, where)
     yield from _by_client(results, CONNECT_SCENARIOS, "cpu", "Connect and leave: CPU milliseconds per cycle", 1e-3, 2)
     yield from _by_client(results, CONNECT_SCENARIOS, "wall", "Connect to ready: wall milliseconds", 1e-3, 2)
     yield from _resuming(results)
     yield from _memory(results)
     yield from _elements(results)
+    yield from upper.tables(results)
     yield _server(results)
     yield "\n".join(results.notes)
     judged = list(targets(results))
     if any(target.measured is not None for target in judged):
-        yield table("To be reached", ["", "target", "measured", ""], [target.row() for target in judged])
+        yield Table("To be reached", ["", "target", "measured", ""], [target.row() for target in judged])
 
 
-def _resuming(results: Results) -> Iterator[str]:
+def _resuming(results: Results) -> Iterator[Table]:
     found = [(way.title, results.spread(f"resume-{name}", OWN, "trips")) for name, way in WAYS.items()]
     rows = [[title, f"{trips.median:g}", f"{trips.median * ROUND_TRIP:.1f}"] for title, trips in found if trips]
     if rows:
-        yield table("Link lost to resumed, over STARTTLS, 100 ms away (virtual time)", ["", "trips", "seconds"], rows)
+        yield Table("Link lost to resumed, over STARTTLS, 100 ms away (virtual time)", ["", "trips", "seconds"], rows)
 
 
 def _by_client(
     results: Results, scenarios: list[tuple[str, str]], quantity: str, title: str, scale: float = 1, digits: int = 1
-) -> Iterator[str]:
+) -> Iterator[Table]:
     columns = [pair for pair in scenarios if pair[0] in results.numbers]
     names = dict.fromkeys(client for name, _ in columns for client in results.numbers[name])
     clients = [client for client in names if any(results.values(name, client, quantity) for name, _ in columns)]
@@ -130,20 +112,21 @@ def _by_client(
             )
         rows.append(row)
     if rows:
-        yield table(title, ["", *(heading for _, heading in columns)], rows)
+        yield Table(title, ["", *(heading for _, heading in columns)], rows)
 
 
-def _round_trips(results: Results, ping: str, where: str) -> str:
+def _round_trips(results: Results, ping: str, where: str) -> Iterator[Table]:
     rows = []
     for client in results.numbers.get(ping, {}):
         p50, p99 = results.spread(ping, client, "p50"), results.spread(ping, client, "p99")
         if p50 is not None and p99 is not None:
             rows.append([client, p50.text(0), p99.text(0)])
     title = f"Round trips of requests{where}, one at a time, microseconds"
-    return table(title, ["", "p50", "p99"], rows) if rows else ""
+    if rows:
+        yield Table(title, ["", "p50", "p99"], rows)
 
 
-def _ratios(results: Results, scenarios: list[tuple[str, str]], where: str) -> str:
+def _ratios(results: Results, scenarios: list[tuple[str, str]], where: str) -> Iterator[Table]:
     columns = [pair for pair in scenarios if pair[0] in results.numbers]
     clients = dict.fromkeys(client for name, _ in columns for client in results.numbers[name] if client != OWN)
     rows = []
@@ -153,10 +136,11 @@ def _ratios(results: Results, scenarios: list[tuple[str, str]], where: str) -> s
             continue
         rows.append([f"over {client}", *("-" if ratio is None else ratio.text(2) for ratio in ratios)])
     title = f"CPU of {OWN} over that of others{where}: medians of ratios"
-    return table(title, ["", *(t for _, t in columns)], rows) if rows else ""
+    if rows:
+        yield Table(title, ["", *(t for _, t in columns)], rows)
 
 
-def _memory(results: Results) -> Iterator[str]:
+def _memory(results: Results) -> Iterator[Table]:
     rows = []
     for scenario, clients in results.numbers.items():
         if scenario.startswith("idle-"):
@@ -166,24 +150,24 @@ def _memory(results: Results) -> Iterator[str]:
                 assert base is not None
                 rows.append([scenario.removeprefix("idle-"), client, f"{kib.median:.1f}", f"{base.median / 1024:.1f}"])
     if rows:
-        yield table("Memory per idle session", ["sessions", "", "kB each", "MB without any"], rows)
+        yield Table("Memory per idle session", ["sessions", "", "kB each", "MB without any"], rows)
     if sizes := results.values("growth", OWN, "mib"):
         cpu = results.values("growth", OWN, "cpu")
         rows = [
             [f"{index + 1}/10", f"{mib:.1f}", f"{us:.1f}"]
             for index, (mib, us) in enumerate(zip(sizes, cpu, strict=True))
         ]
-        yield table(f"{OWN} while messages arrive, by tenths", ["", "resident MB", "CPU us each"], rows)
+        yield Table(f"{OWN} while messages arrive, by tenths", ["", "resident MB", "CPU us each"], rows)
     rows = []
     for client in results.numbers.get("unacked-queue", {}):
         spreads = [results.spread("unacked-queue", client, quantity) for quantity in ("cpu", "deep", "settle", "held")]
         rows.append([client, *(spread.text() for spread in spreads if spread is not None)])
     if rows:
-        headings = ["", "us at first", "us when deep", "us while it is settled", "octets held, each"]
-        yield table("Outbound, SM, nothing acknowledged", headings, rows)
+        headings = ["", "us at first", "us through the queue", "us later", "octets held, each"]
+        yield Table("Outbound, SM, nothing acknowledged", headings, rows)
 
 
-def _elements(results: Results) -> Iterator[str]:
+def _elements(results: Results) -> Iterator[Table | str]:
     rows = []
     for scenario in ("read-20-children", "write-5-fields", "write-5-with-date"):
         for client in results.numbers.get(scenario, {}):
@@ -191,19 +175,11 @@ def _elements(results: Results) -> Iterator[str]:
             assert spread is not None
             rows.append([scenario, client, spread.text()])
     if rows:
-        yield table("Single elements, CPU microseconds", ["", "", ""], rows)
+        yield Table("Single elements, CPU microseconds", ["", "", ""], rows)
     if spread := results.spread("import", OWN, "wall"):
         cpu = results.spread("import", OWN, "cpu")
         assert cpu is not None
         yield f"import of {OWN} beyond trio and lxml: {spread.text()} ms wall, {cpu.text()} ms CPU"
-    if spread := results.spread(ROOM, OWN):
-        memory, held = results.spread(ROOM, OWN, "memory"), results.spread(ROOM, OWN, "held")
-        assert memory is not None
-        assert held is not None
-        yield (
-            f"{ROOM} entered: {spread.text()} us CPU and {memory.text(0)} bytes for each occupant; "
-            f"the loop was held for {held.text()} ms at most"
-        )
 
 
 def _server(results: Results) -> str:
@@ -223,12 +199,3 @@ def _server(results: Results) -> str:
         f"{of_cpu[1]:.0%} of the CPU time that the client did ({of_cpu[2]}, {of_cpu[3]}): "
         + ("it is the clients that were measured." if most[0] < 0.5 else "TOO MUCH, it may have held them up.")
     )
-
-
-def table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(len(row[index]) for row in (headings, *rows)) for index in range(len(headings))]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in (headings, *rows)
-    ]
-    return "\n".join([title, "=" * len(title), *(line for line in lines if line)])

@@ -21,6 +21,10 @@ class Spread:
         ordered = sorted(values)
         return cls(statistics.median(ordered), ordered[0], ordered[-1])
 
+    def scaled(self, factor: float) -> Spread:
+        """Return it in another unit."""
+        return Spread(self.median * factor, self.low * factor, self.high * factor)
+
     def text(self, digits: int = 1) -> str:
         return f"{self.median:.{digits}f} ({self.low:.{digits}f}-{self.high:.{digits}f})"
 
@@ -56,6 +60,11 @@ class Results:
         mine, theirs = self.values(scenario, client, quantity), self.values(other_scenario or scenario, other, quantity)
         ratios = [a / b for a, b in zip(mine, theirs, strict=False) if b > 0]
         return Spread.of(ratios) if ratios else None
+
+    @classmethod
+    def of_json(cls, found: dict[str, Any]) -> Results:
+        """Return what `json` has written."""
+        return cls(found["rounds"], found["notes"], found["versions"])
 
     def json(self) -> dict[str, Any]:
         medians = {

@@ -21,8 +21,8 @@ from pathlib import Path
 
 from . import traffic
 from .harness import BUILD, CLIENTS, MANAGED, OWN, PLAIN_TCP, ROOT, Kind, Server, Unavailable, ask, blast, log_in
-from .report import table
 from .results import Results
+from .tables import table
 
 KINDS = ("handlers", "pending", "subscriptions", "sessions")
 SIZES = (10, 100, 1_000, 10_000)

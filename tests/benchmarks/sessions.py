@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from . import traffic
-from .harness import BARE, MANAGED, OWN, PLAIN_TCP, TLS_PLAIN, TLS_SCRAM, Client, Kind, Server, blast, log_in
+from .harness import BARE, MANAGED, OWN, PLAIN_TCP, TLS_PLAIN, TLS_SCRAM, Kind, Server, blast, log_in, settled
 from .results import Results
 
 WAYS = {"connect-scram": PLAIN_TCP, "connect-tls-plain": TLS_PLAIN, "connect-tls-scram": TLS_SCRAM}
@@ -76,8 +76,8 @@ def idle(results: Results, server: Server, kind: Kind, number: int) -> None:
             for _ in range(number):
                 server.expect("ready", patience=30)
             time.sleep(IDLE)
-            _settle(client)
-            results.add(f"idle-{number}", kind.name, kib=(client.rss() - before) / number / 1024, base=before / 1024)
+            held = settled(client)
+            results.add(f"idle-{number}", kind.name, kib=(held - before) / number / 1024, base=before / 1024)
     except (ChildProcessError, TimeoutError) as exc:
         if kind is OWN:
             raise
@@ -87,15 +87,6 @@ def idle(results: Results, server: Server, kind: Kind, number: int) -> None:
         server.tell("stats")
         server.expect("stats")
         server.forget()
-
-
-def _settle(client: Client) -> None:
-    last = -1
-    for _ in range(20):
-        time.sleep(0.1)
-        if (now := client.rss()) == last:
-            return
-        last = now
 
 
 def growth(results: Results, server: Server, laps: dict[str, Path], total: int) -> None:

@@ -22,8 +22,11 @@ from .harness import (
     Measurement,
     Server,
     ask,
+    begin,
     blast,
+    finish,
     log_in,
+    settled,
 )
 from .results import Results
 
@@ -71,6 +74,7 @@ WEBSOCKET_SCENARIOS = (
     Scenario("websocket-inbound-mix-sm", "inbound, mix, SM, <r/> every 5", WEBSOCKET, lap="mix-sm"),
     Scenario("websocket-outbound-sm", "outbound, SM", WEBSOCKET, task="out"),
     Scenario("websocket-ping", "requests, one at a time", WEBSOCKET, task="ping"),
+    Scenario("websocket-flood", "requests, 100 in flight", WEBSOCKET, task="flood"),
 )
 
 
@@ -202,21 +206,38 @@ def _fitting(before: Measurement, seconds: float) -> int:
     return max(200, int(seconds / (before.wall / before.count)))
 
 
+def held(results: Results, server: Server, laps: dict[str, Path], seconds: float) -> None:
+    """For how long the loop is held by each scenario: a task in the client looks, so the costs are not comparable."""
+    print("  how long the loop is held", file=sys.stderr, flush=True)
+    for role in (PLAIN_TCP, MANAGED, WEBSOCKET):
+        option = "websocket probe" if role == WEBSOCKET else "probe"
+        with OWN.start(server.ports[role], "held", "serve", 1, option) as client:
+            log_in(server, client, "held")
+            for scenario in (*SCENARIOS, *WEBSOCKET_SCENARIOS):
+                if scenario.role == role:
+                    number = _warm_up(server, laps, client, scenario, seconds)
+                    ask(server, client, "held", 1)
+                    scenario.run(server, client, laps, number)
+                    _, clock, cpu = ask(server, client, "held", 1).text.split()
+                    results.add(scenario.name, OWN.name, held=float(clock), held_cpu=float(cpu))
+        server.forget()
+
+
 def deep_queue(results: Results, server: Server, peers: Sequence[Kind], depth: int) -> None:
-    """Outbound while the server acknowledges nothing, at the beginning and when `depth` stanzas are in flight."""
+    """Outbound while the server acknowledges nothing: `depth` stanzas wait, most of them to be sent."""
     number = 5000
     for kind in (OWN, *(peer for peer in peers if peer.name == "slixmpp")):
         print(f"  unacked queue, {kind.name}", file=sys.stderr, flush=True)
         with kind.start(server.ports[MANAGED], "queue") as client:
             log_in(server, client, "queue")
             ask(server, client, "out", 1000)
-            ask(server, client, "out", number)
-            server.tell(f"acks {client.conn} 0")
             before = ask(server, client, "out", number, messages=number)
-            ask(server, client, "out", depth - number, messages=depth - number)
-            deep = ask(server, client, "out", number, messages=number)
-            held = client.rss()
+            empty = client.rss()
+            server.tell(f"acks {client.conn} 0")
+            begin(server, client, "out", depth)
+            held = settled(client) - empty
             server.tell(f"acks {client.conn} 1")
+            deep = finish(server, client, depth)
             after = ask(server, client, "out", number, messages=number)
             results.add(
                 "unacked-queue",

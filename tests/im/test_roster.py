@@ -11,7 +11,7 @@ from tests.bench import Bench, on_every_bench
 from tests.dialogs import renewed, resumed
 from tests.services import NoteKeeper, answer_to, connect, forge, sent
 from trioxmpp import JID, Presence, Trouble, XMPPError, XMPPModifyError
-from trioxmpp.errors import StanzaCondition
+from trioxmpp.errors import ErroneousStanza, StanzaCondition
 from trioxmpp.im.roster import (
     Contact,
     ContactAdded,
@@ -509,6 +509,50 @@ async def test_an_answer_of_another_sender_is_not_believed(autojump_clock):
             open_roster(client) as roster,
         ):
             assert [str(one.jid) for one in roster] == [str(JULIET)]
+
+
+async def _opened_with(answer: str) -> list[Contact] | BaseException:
+    """Open a roster whose question gets this answer; return its contacts, or what opening it raises."""
+    scripted = ScriptedServer()
+    options = {"endpoint": scripted.endpoint, "allow_plaintext": True}
+    found: list[Contact] | BaseException = []
+
+    async def plays():
+        peer = await scripted.accept()
+        await peer.negotiates(sm=None)
+        await peer.expects(f"<iq type='get' id='$1'><query xmlns='{NS}'/></iq>")
+        await peer.says(answer)
+        await peer.expects_footer()
+        await peer.says_footer()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(plays)
+        async with trioxmpp.connect("romeo@example.test/orchard", "secret", **options) as client:
+            try:
+                async with open_roster(client) as roster:
+                    found = [*roster]
+            except Exception as exc:
+                found = exc
+    return found
+
+
+async def test_malformed_contacts_of_an_answer_are_passed_over_and_another_answer_is_an_error(autojump_clock, caplog):
+    items = ["<item/>", contact("a@x"), contact("@x"), "<other xmlns='urn:x'/>", contact("b@x", "sideways")]
+    found = await _opened_with(f"<iq type='result' id='$1'><query xmlns='{NS}'>{''.join(items)}</query></iq>")
+    assert found == [
+        Contact(JID.parse("a@x"), subscription=BOTH),
+        Contact(JID.parse("b@x"), subscription=SubscriptionState.NONE),
+    ]
+    warnings = [record for record in caplog.records if "malformed contact" in record.getMessage()]
+    assert [record.levelname for record in warnings if record.levelname == "WARNING"] == ["WARNING"]
+    wrong = await _opened_with("<iq type='result' id='$1'><query xmlns='urn:x'/></iq>")
+    assert isinstance(wrong, ErroneousStanza)
+    refused = await _opened_with(
+        "<iq type='error' id='$1'><error type='cancel'>"
+        "<forbidden xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>"
+    )
+    assert isinstance(refused, XMPPError)
+    assert refused.condition is StanzaCondition.FORBIDDEN
 
 
 # --- notes

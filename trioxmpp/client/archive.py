@@ -12,10 +12,12 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from typing import Any
 
 import trio
 
 from .. import xml
+from ..errors import ElementError
 from ..jid import JID
 from ..protocol import ns
 from ..protocol.elements.mam import Fin, Result, query
@@ -78,10 +80,23 @@ class ArchivePage:
 
 def is_archive_result(message: Message) -> bool:
     """Return whether `message` looks like an archived message, from whichever sender."""
+    return _result_in(message) is not None
+
+
+def _result_in(message: Message) -> Any:
+    """Return the first payload that looks like an archived message, or None."""
     for payload in message.payloads:
         if (payload.tag == _RESULT) if payload.__class__ is xml.Element else isinstance(payload, Result):
-            return True
-    return False
+            return payload
+    return None
+
+
+def _read(payload: Any, message: Message) -> Result | None:
+    """Return an archived message, or None if it is malformed and no other payload is one."""
+    try:
+        return payload if isinstance(payload, Result) else xml.parse(Result, payload)
+    except ElementError:
+        return message.get(Result)  # logs what is wrong
 
 
 def sent_by_archive(message: Message, archive: JID, ours: JID) -> bool:
@@ -113,9 +128,10 @@ class _Collector:
 
     def take(self, message: Message) -> Message | None:
         """At `Stage.ARCHIVE`: keep a result of this query, pass on everything else."""
-        if not is_archive_result(message) or not sent_by_archive(message, self._archive, self._ours):
+        payload = _result_in(message)
+        if payload is None or not sent_by_archive(message, self._archive, self._ours):
             return message
-        result = message.get(Result)
+        result = _read(payload, message)
         if result is None:
             self.malformed += 1
         elif result.queryid != self._queryid:

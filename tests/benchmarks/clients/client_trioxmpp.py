@@ -1,6 +1,7 @@
 """This library, through its public API.
 
-Option ``inbox``: stanzas by ``async for`` instead of by callback; ``websocket``: not over TCP.
+Option ``inbox``: stanzas by ``async for`` instead of by callback; ``websocket``: not over TCP; ``probe``: a task looks
+for how long the loop is held, and ``!held 1`` asks it; ``websocket probe``: both.
 """
 
 from __future__ import annotations
@@ -19,12 +20,15 @@ import trioxmpp
 from trioxmpp import Client, Liveness, Message, MessageType, Presence, PresenceType
 from trioxmpp.protocol.elements.ping import Ping
 
+#: Seconds between two turns of the probe.
+TICK = 0.002
+
 
 def connect(name: str, **options: Any) -> AbstractAsyncContextManager[Client]:
     return trioxmpp.connect(
         f"{task.USER}@{task.DOMAIN}/{name}",
         task.PASSWORD,
-        endpoint=f"{'ws' if task.OPTION == 'websocket' else 'xmpp'}://{task.HOST}:{task.PORT}",
+        endpoint=f"{'ws' if 'websocket' in task.OPTION.split() else 'xmpp'}://{task.HOST}:{task.PORT}",
         allow_plaintext=True,
         **options,
     )
@@ -38,6 +42,20 @@ class Worker:
         self.presences: Any = ()
         """The inbox of presences, if they wait in one."""
         self.seen: object = None
+        self._held = self._held_cpu = 0.0
+
+    async def probe(self) -> None:
+        """Want a turn each two milliseconds, and note how late it came."""
+        while True:
+            due, cpu = time.perf_counter() + TICK, time.process_time()
+            await trio.sleep(TICK)
+            self._held = max(self._held, time.perf_counter() - due)
+            self._held_cpu = max(self._held_cpu, time.process_time() - cpu)
+
+    async def held(self, _: int) -> None:
+        """Tell how late the probe was at most, and begin anew."""
+        self._done(f"{self._held * 1e3:.2f} {self._held_cpu * 1e3:.2f}")
+        self._held = self._held_cpu = 0.0
 
     def on_message(self, message: Message) -> None:
         self._count += 1
@@ -105,6 +123,8 @@ async def serve() -> None:
         else:
             client.messages.register_callback(None, None, worker.on_message)
             client.presences.register_callback(PresenceType.AVAILABLE, None, worker.on_presence)
+        if "probe" in task.OPTION.split():
+            nursery.start_soon(worker.probe)
         client.enqueue(Presence())
         await trio.sleep_forever()
 

@@ -55,6 +55,8 @@ class Stanza:
 
     NAME: ClassVar[str]
     TYPES: ClassVar[type[enum.Enum]]
+    OWN: ClassVar[frozenset[str]] = frozenset()
+    """The tags of the children that RFC 6121 defines for this kind of stanza."""
 
     to: JID | None
     from_: JID | None
@@ -247,17 +249,20 @@ class Stanza:
         """Read the children of the element that arrived, and forget it."""
         element, self._element = self._element, None
         assert element is not None
+        own = self.OWN
         for child in element.iterchildren():
-            if not self._read_own(child):
-                if child.tag == _ERROR and self._error is None:
-                    self._error = parse_error(child)
-                else:
-                    if self._payloads is None:
-                        self._payloads = []
-                    self._payloads.append(child)
+            tag = child.tag
+            if tag in own and self._read_own(child):
+                continue
+            if tag == _ERROR and self._error is None:
+                self._error = parse_error(child)
+            else:
+                if self._payloads is None:
+                    self._payloads = []
+                self._payloads.append(child)
 
     def _read_own(self, child: xml.Element) -> bool:
-        """Read `child` and return True, if RFC 6121 defines it for this kind of stanza."""
+        """Read a child with one of the tags in `OWN`, and return True; False if it is one too many."""
         return False
 
     @classmethod

@@ -34,6 +34,7 @@ class Message(Stanza):
     __slots__ = ("_bodies", "_parent_thread", "_subjects", "_thread", "type")
     NAME: ClassVar[str] = "message"
     TYPES: ClassVar[type[enum.Enum]] = MessageType
+    OWN: ClassVar[frozenset[str]] = frozenset({_BODY, _SUBJECT, _THREAD})
     type: MessageType
 
     def __init__(
@@ -196,7 +197,7 @@ class Message(Stanza):
             self._bodies.setdefault(child.get(LANG, self.lang or ""), inner_text(child))
         elif tag == _SUBJECT:
             self.subjects.setdefault(child.get(LANG, self.lang or ""), inner_text(child))
-        elif tag == _THREAD and self._thread is None:
+        elif self._thread is None:
             self._thread = child.text or ""
             self._parent_thread = child.get("parent")
         else:

@@ -35,6 +35,7 @@ class Presence(Stanza):
     __slots__ = ("_priority", "_show", "_statuses", "type")
     NAME: ClassVar[str] = "presence"
     TYPES: ClassVar[type[enum.Enum]] = PresenceType
+    OWN: ClassVar[frozenset[str]] = frozenset({_SHOW, _STATUS, _PRIORITY})
     type: PresenceType
 
     def __init__(
@@ -141,12 +142,10 @@ class Presence(Stanza):
             self._show = _SHOWS.get((child.text or "").strip(), self._show)
         elif tag == _STATUS:
             self._statuses.setdefault(child.get(LANG, self.lang or ""), inner_text(child))
-        elif tag == _PRIORITY:
+        else:
             text = (child.text or "").strip()
             if _PRIORITY_VALUE.fullmatch(text) and -128 <= (priority := int(text)) <= 127:
                 self._priority = priority
-        else:
-            return False
         return True
 
     @classmethod
