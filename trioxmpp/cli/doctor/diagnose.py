@@ -15,12 +15,12 @@ from ... import __version__
 from ...client.policy import ReconnectPolicy
 from ...transport.discovery import prepare
 from ...transport.endpoint import Endpoint
+from ..terminal import listed
 from .findings import Diagnosis, Login, Tool, Visit
 from .login import log_in_at
 from .lookup import find_addresses_of, find_candidates
 from .probe import probe
 from .target import Candidate, Target
-from .terminal import listed
 
 __all__ = ["diagnose"]
 
