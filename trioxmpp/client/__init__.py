@@ -13,6 +13,7 @@ from ..stream.signal import Signal
 from .archive import ArchivePage, archive_page, is_archive_result, sent_by_archive
 from .background import supervised
 from .block import Service
+from .cause import Cause
 from .client import Client
 from .component import Component, connect_component
 from .connect import connect, serve
@@ -28,6 +29,7 @@ from .steps import Step
 
 __all__ = [
     "ArchivePage",
+    "Cause",
     "Client",
     "Component",
     "Destroyed",
