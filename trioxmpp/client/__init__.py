@@ -17,6 +17,7 @@ from .cause import Cause
 from .client import Client
 from .component import Component, connect_component
 from .connect import connect, serve
+from .counters import Counters
 from .disco import Disco
 from .events import Destroyed, Established, Event, Resumed, Suspended, Trouble
 from .notes import Notes
@@ -32,6 +33,7 @@ __all__ = [
     "Cause",
     "Client",
     "Component",
+    "Counters",
     "Destroyed",
     "Disco",
     "Established",
