@@ -87,7 +87,7 @@ async def read_all(stream: trio.abc.ReceiveStream) -> bytes:
     return b"".join([chunk async for chunk in stream])
 
 
-async def test_what_one_process_sends_another_prints(shell: Shell) -> None:
+async def test_a_listener_prints_the_messages_that_another_process_sends(shell: Shell) -> None:
     async with shell.listening("--json", "--count", "2") as listener:
         piped = await shell.run("send", "juliet@example.test", stdin="Mercutio ♥\nand more\n".encode())
         argued = await shell.run("send", "juliet@example.test", "-m", "by argument")
@@ -126,7 +126,7 @@ def test_each_kind_of_failure_has_a_status_of_its_own() -> None:
         (["juliet@example.test", "--password-file", "-"], b"Hi", "both the text and the password"),
     ],
 )
-def test_what_cannot_be_sent_is_told_before_anything_is_done(argv, stdin, told, monkeypatch, capsys) -> None:
+def test_a_message_that_cannot_be_sent_is_told_before_anything_is_done(argv, stdin, told, monkeypatch, capsys) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
     assert main(["send", *argv]) == 2
     line = capsys.readouterr().err

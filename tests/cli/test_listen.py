@@ -119,7 +119,7 @@ async def test_a_message_that_has_waited_has_a_stamp(bench: Bench) -> None:
 
 
 @on_every_bench(accounts=2)
-async def test_what_is_said_in_a_room_is_heard(bench: Bench) -> None:
+async def test_a_message_in_a_room_is_heard(bench: Bench) -> None:
     place = bench.room()
     async with open_room(bench.clients[1], place, "juliet", create=True) as room, trio.open_nursery() as nursery:
         ear = Ear(bench, nursery, count=1, rooms=(JID.parse(place),), nick="ear", as_json=True)
@@ -142,7 +142,7 @@ async def test_a_room_that_does_not_let_us_in_ends_it(bench: Bench) -> None:
 
 
 @on_every_bench(accounts=2)
-async def test_a_link_that_breaks_and_a_session_that_is_lost_lose_no_message(bench: Bench) -> None:
+async def test_a_broken_link_and_a_lost_session_lose_no_message(bench: Bench) -> None:
     bench.has("faults")
     server = bench.server
     assert server is not None

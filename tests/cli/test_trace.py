@@ -76,7 +76,7 @@ async def test_it_shows_the_login_and_sends_what_is_typed(bench: Bench) -> None:
 
 
 @on_every_bench(accounts=1)
-async def test_what_cannot_be_sent_is_told_and_the_session_goes_on(bench: Bench) -> None:
+async def test_text_that_cannot_be_sent_is_told_and_the_session_goes_on(bench: Bench) -> None:
     page = Page()
     typed = Typed(
         "hello",

@@ -9,7 +9,7 @@ import trio
 from tests.cli.commands import ROOT, authorities, command, environment
 
 
-async def test_what_a_process_sends_another_prints_and_a_trace_shows(venue, tmp_path):
+async def test_a_process_prints_the_messages_that_another_sends_and_a_trace_shows_its_own(venue, tmp_path):
     sender, listener = venue.guest(), venue.guest()
     trusted = authorities(venue.tls, tmp_path)
     common = ["--endpoint", venue.endpoint, "--ca-file", trusted]
