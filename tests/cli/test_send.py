@@ -173,3 +173,14 @@ def test_a_file_that_the_service_does_not_take_is_told() -> None:
             assert type(failure) is UploadImpossible
 
     run(main)
+
+
+def test_a_message_for_which_the_server_ends_the_session_is_in_doubt() -> None:
+    async def main() -> None:
+        async with open_server(accounts={"romeo": "secret", "juliet": "secret"}, max_stanza=2000) as server:
+            sender = Account(JID.parse("romeo@example.test"), "secret", (server.endpoint,), allow_plaintext=True)
+            with pytest.raises(Unreachable, match="messages in doubt: 1"):
+                await deliver(order("juliet@example.test", text="x" * 4000), sender)
+            assert not server.accounts["juliet"].offline
+
+    run(main)

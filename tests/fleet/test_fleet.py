@@ -389,6 +389,16 @@ async def test_options_that_cannot_be_meant_are_refused(options):
             pass
 
 
+async def test_an_option_that_does_not_exist_is_refused_at_once(autojump_clock, server):
+    with pytest.raises(TypeError, match="endpiont"):
+        async with open_fleet([account("user000")], endpiont=server.endpoint):
+            pass
+    async with fleet_of(server, "user000") as fleet:
+        with pytest.raises(TypeError, match="stroe"):
+            fleet.add(account("user001", options={"stroe": None}))
+        assert len(fleet) == 1
+
+
 async def test_an_address_that_is_there_twice_is_refused(autojump_clock, server):
     with pytest.raises(ValueError, match="in the fleet already"):
         async with fleet_of(server, "user000", "user000"):

@@ -88,6 +88,7 @@ class _Group(Protocol):
 
     def add_argument(self, *names: str, **options: Any) -> object:
         """See `argparse.ArgumentParser.add_argument`."""
+        ...
 
 
 def add_way_options(parser: _Group) -> None:

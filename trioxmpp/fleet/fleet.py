@@ -62,7 +62,8 @@ class Fleet:
     def add(self, account: Account) -> Member:
         """Add an account, which starts as soon as it is its turn; returns at once.
 
-        Raises ValueError if the fleet has this address already, JIDError if it is malformed.
+        Raises ValueError if the fleet has this address already, JIDError if it is malformed, and TypeError for an
+        option that `connect` does not have.
         """
         member = Member(account, self, self._restart, self._run, self._options, self._rng)
         if member.jid in self._members:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -31,12 +32,15 @@ class Company(Protocol):
     @property
     def gate(self) -> Gate:
         """The gate through which members start."""
+        ...
 
     def tell(self, member: Member, event: FleetEvent) -> None:
         """Something happened to `member`."""
+        ...
 
     def begins(self, member: Member, client: Client) -> None:
         """`member` has a new client."""
+        ...
 
 
 class Member:
@@ -67,6 +71,8 @@ class Member:
         self._policy = account.restart or restart
         self._run = run
         self._options = {**options, **account.options}
+        # An option that does not exist is a mistake of the program, to be told at once and not at each start.
+        inspect.signature(connect).bind(self.jid, account.password, credentials=account.credentials, **self._options)
         self._rng = rng
         self._since = trio.current_time()
         self._restarts_at: float | None = None

@@ -99,7 +99,7 @@ def _virtual_run(limit: float) -> Callable[..., Any]:
             try:
                 with scope:
                     await function()
-            except BaseException as exc:
+            except Exception as exc:  # pytest-trio calls a cancellation from outside an error of each fixture
                 if not scope.cancel_called:
                     raise
                 raise _too_slow("a fixture", limit) from exc
@@ -151,8 +151,9 @@ async def xmpp_server(request: pytest.FixtureRequest, xmpp_dialect: Dialect) -> 
     """
     from trioxmpp.testing import open_server
 
-    options = {name: value for name, value in _options(request.node).items() if name not in OWN_OPTIONS}
-    async with open_server(**{"dialect": xmpp_dialect, **options}) as server:
+    options = {"dialect": xmpp_dialect, **_options(request.node)}
+    chosen: dict[str, Any] = {name: value for name, value in options.items() if name not in OWN_OPTIONS}
+    async with open_server(**chosen) as server:
         yield server
 
 

@@ -35,6 +35,7 @@ class Lines(Protocol):
 
     async def line(self) -> str | None:
         """Wait for the next line; None at the end."""
+        ...
 
 
 class StandardInput:
