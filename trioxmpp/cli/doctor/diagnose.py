@@ -45,8 +45,10 @@ async def diagnose(target: Target, status: Callable[[str], object] = lambda text
     until = deadline if target.jid is None else deadline - left / 2
     visits: list[Visit] = []
     for _ in range(MAX_REDIRECTIONS + 1):
-        status(f"trying {listed([str(candidate.endpoint) for candidate in candidates[len(visits) :]])}")
-        visits += await _probe_all(target, candidates[len(visits) :], until - trio.current_time())
+        untried = candidates[len(visits) :]
+        if untried:
+            status(f"trying {listed([str(candidate.endpoint) for candidate in untried])}")
+        visits += await _probe_all(target, untried, until - trio.current_time())
         elsewhere = _elsewhere(candidates, visits)
         if not elsewhere:
             break
