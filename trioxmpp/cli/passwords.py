@@ -7,6 +7,7 @@ writes them into its history.
 from __future__ import annotations
 
 import getpass
+import importlib
 import importlib.util
 import os
 import stat
@@ -105,14 +106,12 @@ def _from_keyring(jid: JID) -> str | None:
     """
     if importlib.util.find_spec("keyring") is None:
         return None
-    import keyring
-    import keyring.errors
-
+    keyring, errors = importlib.import_module("keyring"), importlib.import_module("keyring.errors")
     try:
         password: str | None = keyring.get_password(KEYRING_SERVICE, str(jid.bare))
-    except keyring.errors.NoKeyringError:
+    except errors.NoKeyringError:
         return None
-    except keyring.errors.KeyringError as exc:
+    except errors.KeyringError as exc:
         raise UsageError(because("the keyring does not give it", exc)) from exc
     return password
 

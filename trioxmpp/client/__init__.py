@@ -22,6 +22,7 @@ from .disco import Disco
 from .events import Destroyed, Established, Event, Resumed, Suspended, Trouble
 from .notes import Notes
 from .offers import Offers
+from .options import ConnectOptions
 from .policy import ReconnectPolicy, SMPolicy
 from .register import StrangerStream, open_stranger_stream
 from .session import Session
@@ -33,6 +34,7 @@ __all__ = [
     "Cause",
     "Client",
     "Component",
+    "ConnectOptions",
     "Counters",
     "Destroyed",
     "Disco",

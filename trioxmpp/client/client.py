@@ -81,8 +81,7 @@ class Client:
     @property
     def jid(self) -> JID:
         """Our full JID, as the server bound it for the newest session, also while services set that up."""
-        bound = None if self._supervisor is None else self._supervisor.jid
-        jid = bound or self._jid
+        jid = (None if self._supervisor is None else self._supervisor.jid) or self._jid
         if jid is None:
             raise RuntimeError("this client was not told its address")
         return jid
@@ -104,8 +103,7 @@ class Client:
     @property
     def linked(self) -> bool:
         """Whether there is a session, and it has a link."""
-        session = self.session
-        return session is not None and session.linked
+        return (session := self.session) is not None and session.linked
 
     @property
     def suspended(self) -> Suspended | None:

@@ -102,7 +102,7 @@ class Reconnector:
     ) -> None:
         self.suspended: Suspended | None = None
         """How things stand while there is no link."""
-        self.failures = 0
+        self.failures: int = 0
         """The number of links that ended, and of attempts to get one that failed."""
         self._core = core
         self._dialler = dialler

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
 from typing import Any
 
-from ..client import Cause
+from ..client import Cause, ConnectOptions
 from ..jid import JID
 from ..record import field, record
 
@@ -59,7 +58,7 @@ class Account:
     jid: JID | str
     password: str | None = field(default=None, repr=False)
     credentials: Any = field(default=None, repr=False)
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: ConnectOptions = field(default_factory=ConnectOptions)
     restart: RestartPolicy | None = None
 
     @property

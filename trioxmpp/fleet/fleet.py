@@ -6,11 +6,11 @@ import random
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from types import MappingProxyType
-from typing import Any
+from typing import Unpack
 
 import trio
 
-from ..client import Client, Signal, bare
+from ..client import Client, ConnectOptions, Signal, bare
 from ..jid import JID
 from ..protocol.stanza import MessageType
 from .account import Account, RestartPolicy
@@ -32,7 +32,7 @@ class Fleet:
         gate: Gate,
         run: Run,
         restart: RestartPolicy,
-        options: Mapping[str, Any],
+        options: ConnectOptions,
         rng: random.Random,
     ) -> None:
         self.gate = gate
@@ -169,7 +169,7 @@ async def open_fleet(
     patience: float = 20.0,
     restart: RestartPolicy = RestartPolicy(),  # noqa: B008  # a frozen value
     rng: random.Random | None = None,
-    **options: Any,
+    **options: Unpack[ConnectOptions],
 ) -> AsyncIterator[Fleet]:
     """A block during which many accounts are connected; gives a `Fleet`.
 

@@ -18,7 +18,7 @@ class Turn:
 
     def __init__(self, places: trio.Semaphore) -> None:
         self._places = places
-        self.over = trio.Event()
+        self.over: trio.Event = trio.Event()
 
     def end(self) -> None:
         """Let the next account start. A second call does nothing."""

@@ -19,7 +19,7 @@ from .member import Member
 
 __all__ = ["Arrival", "Carrier", "Happened", "Received"]
 
-logger = logging.getLogger(__name__)
+logger: logging.Logger = logging.getLogger(__name__)
 
 
 @record
@@ -50,6 +50,7 @@ class Carrier:
         self._nursery = nursery
         self._types = types
         self._channel: trio.MemorySendChannel[Arrival]
+        self.inbox: trio.MemoryReceiveChannel[Arrival]
         self._channel, self.inbox = trio.open_memory_channel[Arrival](capacity)
 
     def close(self) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import inspect
 import logging
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Protocol, TypeAlias
 
 import trio
 
-from ..client import Cause, Client, Destroyed, Established, Event, Resumed, Suspended, connect
+from ..client import Cause, Client, ConnectOptions, Destroyed, Established, Event, Resumed, Suspended, connect
 from ..jid import JID
 from .account import Account, RestartPolicy
 from .events import Died, Finished, FleetEvent
@@ -20,7 +20,7 @@ from .health import MemberHealth, MemberState
 
 __all__ = ["Company", "Member", "Run"]
 
-logger = logging.getLogger(__name__)
+logger: logging.Logger = logging.getLogger(__name__)
 
 #: Called with each client of each account, in a task of the account.
 Run: TypeAlias = Callable[[Client], Awaitable[object]]
@@ -52,7 +52,7 @@ class Member:
         company: Company,
         restart: RestartPolicy,
         run: Run,
-        options: Mapping[str, Any],
+        options: ConnectOptions,
         rng: random.Random,
     ) -> None:
         self.account = account
@@ -60,17 +60,17 @@ class Member:
         """The address that the account was added with."""
         self.client: Client | None = None
         """The client of now; None while there is none."""
-        self.state = MemberState.WAITING
+        self.state: MemberState = MemberState.WAITING
         self.error: Exception | None = None
         """The reason why the last client ended, or why the link broke; None once all is well again."""
-        self.starts = 0
+        self.starts: int = 0
         """How often a client was begun."""
-        self.ended = trio.Event()
+        self.ended: trio.Event = trio.Event()
         """Set when the account has left the fleet."""
         self._company = company
         self._policy = account.restart or restart
         self._run = run
-        self._options = {**options, **account.options}
+        self._options: dict[str, Any] = {**options, **account.options}
         # An option that does not exist is a mistake of the program, to be told at once and not at each start.
         inspect.signature(connect).bind(self.jid, account.password, credentials=account.credentials, **self._options)
         self._rng = rng

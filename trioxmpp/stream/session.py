@@ -100,7 +100,7 @@ class SessionState:
         """The octets of the stanzas that were sent and not acknowledged."""
         self.max_bytes: int | None = None
         """The most octets of a stanza that the server takes (XEP-0478); None if it has not said."""
-        self.sent_unmanaged = 0
+        self.sent_unmanaged: int = 0
         """The number of stanzas that were written without stream management."""
         self._room = trio.lowlevel.ParkingLot()
         self.suspected: OutgoingStanza | None = None

@@ -11,9 +11,9 @@ class Losses:
     __slots__ = ("overflowed", "passed_over", "unclaimed")
 
     def __init__(self) -> None:
-        self.overflowed = 0
+        self.overflowed: int = 0
         """Dropped from the inbox of a subscription, since its consumer was too slow."""
-        self.unclaimed = 0
+        self.unclaimed: int = 0
         """Dropped since nothing had subscribed to them in time."""
-        self.passed_over = 0
+        self.passed_over: int = 0
         """Passed over, since they exceeded a limit or could not be read."""
