@@ -17,9 +17,10 @@ from datetime import UTC, datetime
 
 import trio
 
-from .. import Client, Event, Message, Presence
+from .. import Client, Event, Message
 from ..client.events import in_words
 from ..errors import InboxOverflow
+from ..im.presence import appear
 from ..jid import JID
 from ..protocol.elements.delay import Delay
 from ..stream.bare import bare
@@ -157,7 +158,7 @@ class _Listener:
     async def _hear(self, client: Client) -> None:
         try:
             # First subscribe, then appear: the server delivers what has waited at once.
-            async with client.messages.subscribe(ack="manual") as inbox, client.maintain(_appear):
+            async with client.messages.subscribe(ack="manual") as inbox, appear(client):
                 async for message in inbox:
                     if self._is_wanted(message) and self._write(message):
                         return
@@ -197,11 +198,6 @@ class _Listener:
         if self._left is not None:
             self._left -= 1
         return self._left == 0
-
-
-async def _appear(client: Client) -> None:
-    client.enqueue(Presence())
-    await trio.lowlevel.checkpoint()
 
 
 def _fields(message: Message, room: JID | None, nick: str | None) -> dict[str, str | None]:

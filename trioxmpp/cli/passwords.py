@@ -7,7 +7,6 @@ writes them into its history.
 from __future__ import annotations
 
 import getpass
-import importlib
 import importlib.util
 import os
 import stat
@@ -106,12 +105,14 @@ def _from_keyring(jid: JID) -> str | None:
     """
     if importlib.util.find_spec("keyring") is None:
         return None
-    keyring, errors = importlib.import_module("keyring"), importlib.import_module("keyring.errors")
+    import keyring  # pyright: ignore[reportMissingImports]
+    import keyring.errors  # pyright: ignore[reportMissingImports]
+
     try:
         password: str | None = keyring.get_password(KEYRING_SERVICE, str(jid.bare))
-    except errors.NoKeyringError:
+    except keyring.errors.NoKeyringError:
         return None
-    except errors.KeyringError as exc:
+    except keyring.errors.KeyringError as exc:
         raise UsageError(because("the keyring does not give it", exc)) from exc
     return password
 
