@@ -37,6 +37,7 @@ FLOORS = {
     "stream": 3,
     "client": 4,
     "xep": 5,
+    "fleet": 5,
     "im": 6,
     "cli": 7,
 }
@@ -65,7 +66,8 @@ STRANGERS = {"transport": {"protocol"}}
 # package its `__init__`; of those in OPEN an extension may import the modules below as well.
 FACES = {
     "trioxmpp.client",
-    "trioxmpp.client.supervised",  # the function; the module has the same name
+    "trioxmpp.client.connect",  # the functions; the modules have the same names
+    "trioxmpp.client.supervised",
     "trioxmpp.errors",
     "trioxmpp.jid",
     "trioxmpp.protocol.elements",
@@ -76,7 +78,7 @@ FACES = {
     "trioxmpp.xml",
 }
 OPEN = ("trioxmpp.protocol.elements.",)
-EXTENSIONS = {"xep": ("xep",), "im": ("im", "xep")}
+EXTENSIONS = {"xep": ("xep",), "im": ("im", "xep"), "fleet": ("fleet",)}
 
 # Testing stands beside: it may import everything. Nothing imports it but the command line, whose `demo` has to bring a
 # server along to show what the library does.
@@ -203,6 +205,11 @@ def test_no_breach_is_excused_that_is_mended() -> None:
         ("im", "trioxmpp.stream.token", False),
         ("im", "trioxmpp.client.Session", True),
         ("im", "trioxmpp.cli", False),
+        ("fleet", "trioxmpp.client.Client", True),
+        ("fleet", "trioxmpp.client.supervisor", False),
+        ("fleet", "trioxmpp.im.roster", False),
+        ("im", "trioxmpp.fleet", False),
+        ("cli", "trioxmpp.fleet", True),
         ("cli", "trioxmpp.testing.servers", True),
         ("testing", "trioxmpp.stream", True),
     ],

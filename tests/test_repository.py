@@ -46,7 +46,8 @@ def test_each_package_that_a_user_may_install_with_us_is_used() -> None:
         packages += [] if extra in ours else names
     sources = [*(ROOT / "trioxmpp").rglob("*.py"), *(ROOT / "docs").glob("*.md")]
     text = "\n".join(path.read_text() for path in sources)
-    modules = {"dnspython": "dns", "pyopenssl": "OpenSSL"}
+    # Without pytest-trio, the plugin for pytest refuses to run.
+    modules = {"dnspython": "dns", "pyopenssl": "OpenSSL", "pytest-trio": "pytest"}
     unused = []
     for package in packages:
         name = re.match(r"[A-Za-z0-9-]+", package)

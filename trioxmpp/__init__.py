@@ -9,6 +9,7 @@ from .client.cause import Cause
 from .client.client import Client
 from .client.component import Component, connect_component
 from .client.connect import connect, serve
+from .client.counters import Counters
 from .client.events import Destroyed, Established, Event, Resumed, Suspended, Trouble
 from .client.journal.durable import DurableMessage
 from .client.journal.journal import Restored
@@ -75,6 +76,7 @@ __all__ = [
     "Component",
     "ConnectError",
     "ConnectOptions",
+    "Counters",
     "Credentials",
     "Destroyed",
     "DestructionRequested",

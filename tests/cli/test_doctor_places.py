@@ -71,7 +71,9 @@ async def test_an_address_needs_no_records(autojump_clock, town, domain, address
 
 
 async def test_a_domain_that_does_not_exist_may_be_spelt_wrong(autojump_clock, town):
-    diagnosis = await diagnose(replace(town.target(), domain="exmaple.test"))
+    told = []
+    diagnosis = await diagnose(replace(town.target(), domain="exmaple.test"), told.append)
+    assert told == ["looking for the server of exmaple.test"], "there is nothing to try"
     assert {code: each.whose for code, each in codes(diagnosis).items()} == {"domain-not-found": "user"}
 
 

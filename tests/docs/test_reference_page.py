@@ -21,6 +21,7 @@ PACKAGES = (
     "trioxmpp.xml",
     "trioxmpp.stream",
     "trioxmpp.protocol.stanza",
+    "trioxmpp.fleet",
     "trioxmpp.testing",
     "trioxmpp.testing.servers",
 )

@@ -17,13 +17,13 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from .. import __version__
-from . import demo, doctor
-from .errors import CommandError
+from . import demo, doctor, listen, send, trace
+from .errors import CommandError, OutputClosed
 from .interrupt import Interrupted
 
 __all__ = ["main"]
 
-COMMANDS: dict[str, ModuleType] = {"demo": demo, "doctor": doctor}
+COMMANDS: dict[str, ModuleType] = {"send": send, "listen": listen, "trace": trace, "doctor": doctor, "demo": demo}
 
 #: The exit statuses of shells: 128 and the number of SIGINT, or of SIGPIPE.
 INTERRUPTED, BROKEN_PIPE = 130, 141
@@ -32,7 +32,8 @@ INTERRUPTED, BROKEN_PIPE = 130, 141
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command in `argv` (None: that of the process), and return its exit status.
 
-    0: it ran, and what it looked at is in order; 1: it is not; 2: the arguments cannot be used; 130: Ctrl-C.
+    0: it has done what was wanted; 2: the arguments cannot be used; 130: Ctrl-C; 141: the reader of its output has
+    left. The help of each command names its others.
     """
     arguments = _parser().parse_args(argv)
     try:
@@ -46,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return exc.status
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:
+    except (BrokenPipeError, OutputClosed):
         # The reader of our output has closed it. The rest of the buffer must not cause another error at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
@@ -56,8 +57,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="trioxmpp",
-        description="An XMPP client library for trio. Its command line shows what it does.",
-        epilog="'trioxmpp COMMAND --help' tells more about a command.",
+        description="XMPP at the command line: send and receive messages, see the XML, find out what is wrong.",
+        epilog="'trioxmpp COMMAND --help' tells more about a command, with examples.",
+        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"trioxmpp {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -69,9 +71,10 @@ def _parser() -> argparse.ArgumentParser:
             help=summary[0].lower() + summary[1:],
             description=_filled(description),
             formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,  # `--password` must not be taken for `--password-file`, and a password for its name
         )
         command.configure(subparser)
-        subparser.epilog = _filled(subparser.epilog or "")
+        subparser.epilog = _filled((subparser.epilog or "").strip())
         subparser.set_defaults(run=command.run)
     return parser
 

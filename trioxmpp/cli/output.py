@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import abc
 import importlib.util
+import io
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal, TextIO, TypeAlias
 
+from .errors import OutputClosed
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.live import Live
 
-__all__ = ["Output", "Plain", "Silent", "Tone", "open_output"]
+__all__ = ["Output", "Plain", "Silent", "Tone", "escape_unprintable", "open_output", "print_line"]
 
 Tone: TypeAlias = Literal["normal", "quiet", "good", "bad", "harm"]
 
@@ -29,6 +32,24 @@ STYLES: dict[Tone, str] = {
     "bad": "bold red",
     "harm": "bold yellow",
 }
+
+
+def print_line(text: str, stream: TextIO | None = None) -> None:
+    """Print a line at once, to standard output by default. Raises OutputClosed if its reader has closed it.
+
+    BrokenPipeError would be taken for an error of the link to the server.
+    """
+    try:
+        print(text, file=stream or sys.stdout, flush=True)
+    except BrokenPipeError as exc:
+        raise OutputClosed from exc
+
+
+def escape_unprintable() -> None:
+    """Write characters that the terminal does not know as escapes: names and texts may be in any script."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 class Output(abc.ABC):
@@ -108,7 +129,7 @@ class Plain(Output):
             self._print(line)
 
     def _print(self, text: str) -> None:
-        print(text, file=self._stream, flush=True)
+        print_line(text, self._stream)
 
 
 class _Coloured(Output):

@@ -13,13 +13,16 @@ from ..stream.signal import Signal
 from .archive import ArchivePage, archive_page, is_archive_result, sent_by_archive
 from .background import supervised
 from .block import Service
+from .cause import Cause
 from .client import Client
 from .component import Component, connect_component
 from .connect import connect, serve
+from .counters import Counters
 from .disco import Disco
 from .events import Destroyed, Established, Event, Resumed, Suspended, Trouble
 from .notes import Notes
 from .offers import Offers
+from .options import ConnectOptions
 from .policy import ReconnectPolicy, SMPolicy
 from .register import StrangerStream, open_stranger_stream
 from .session import Session
@@ -28,8 +31,11 @@ from .steps import Step
 
 __all__ = [
     "ArchivePage",
+    "Cause",
     "Client",
     "Component",
+    "ConnectOptions",
+    "Counters",
     "Destroyed",
     "Disco",
     "Established",

@@ -22,6 +22,7 @@ from ..stream.negotiation.credentials import CredentialsLike
 from ..stream.outbound.token import OnStateChange, StanzaToken
 from ..stream.signal import Signal
 from ..stream.stanzastream import StanzaStream
+from .counters import Counters, Figures
 from .disco import Disco
 from .events import Event, Suspended
 from .journal.durable import DurableMessage
@@ -71,6 +72,7 @@ class Client:
         self.disco: Disco = Disco(self._wait_session)
         """The features and identities of others, remembered for as long as the session."""
         self.on_event.connect(self.disco.hear)
+        self._figures = Figures(stream.core, self.on_event, None if supervisor is None else supervisor.reconnector)
         self.shared: Shared[Client] = Shared(self)
         """Things that services of this client share: ``with client.shared(make) as hub:``."""
 
@@ -79,8 +81,7 @@ class Client:
     @property
     def jid(self) -> JID:
         """Our full JID, as the server bound it for the newest session, also while services set that up."""
-        bound = None if self._supervisor is None else self._supervisor.jid
-        jid = bound or self._jid
+        jid = (None if self._supervisor is None else self._supervisor.jid) or self._jid
         if jid is None:
             raise RuntimeError("this client was not told its address")
         return jid
@@ -91,9 +92,7 @@ class Client:
 
         A function that prepares a session (`each_session`) can use it before the application can.
         """
-        session = self._standing.session
-        if session is None:
-            session = prepared_session()
+        session = self._standing.session or prepared_session()
         return session if session is not None and session.ended is None else None
 
     @property
@@ -104,13 +103,20 @@ class Client:
     @property
     def linked(self) -> bool:
         """Whether there is a session, and it has a link."""
-        session = self.session
-        return session is not None and session.linked
+        return (session := self.session) is not None and session.linked
 
     @property
     def suspended(self) -> Suspended | None:
         """How things stand while there is no link: the event, as of the last attempt that failed. None otherwise."""
         return None if self._supervisor is None else self._supervisor.reconnector.suspended
+
+    def counters(self) -> Counters:
+        """Return the figures of this client for monitoring, as they are now.
+
+        They are read from counts that exist anyway, and cost nothing until this is called. May be called in any thread,
+        since it changes nothing; in another one, the figures may be of moments that differ a little.
+        """
+        return self._figures.now(linked=self.linked)
 
     async def wait_established(self) -> None:
         """Wait until there is a session. Raises ConnectionError if there will be none any more."""

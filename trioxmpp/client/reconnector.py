@@ -102,6 +102,8 @@ class Reconnector:
     ) -> None:
         self.suspended: Suspended | None = None
         """How things stand while there is no link."""
+        self.failures: int = 0
+        """The number of links that ended, and of attempts to get one that failed."""
         self._core = core
         self._dialler = dialler
         self._policy = policy
@@ -134,6 +136,7 @@ class Reconnector:
 
     def failed(self, cause: Exception, *, is_first: bool) -> tuple[Decision, bool]:
         """Return what to do about the end of a link or of an attempt, and whether it was a link."""
+        self.failures += 1
         now, since, self._linked_since = trio.current_time(), self._linked_since, None
         if since is not None and self._policy is not None and now - since >= self._policy.stable:
             self._backoff = BackoffState()

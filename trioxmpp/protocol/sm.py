@@ -87,7 +87,7 @@ class Failed:
 class StreamManagement(Generic[T]):
     """Both counters of one session, and the stanzas that are still in flight."""
 
-    __slots__ = ("base", "granted", "handled", "unacked")
+    __slots__ = ("_began_at", "_retracted", "base", "granted", "handled", "unacked")
 
     def __init__(self, granted: Enabled = Enabled(), handled: int = 0, base: int = 0) -> None:
         self.granted: Enabled = granted
@@ -97,11 +97,28 @@ class StreamManagement(Generic[T]):
         """The last h that the peer reported."""
         self.unacked: deque[T] = deque()
         """The stanzas that we sent and that the peer has not acknowledged, oldest first."""
+        self._began_at = handled, base
+        self._retracted = 0
 
     @property
     def resumable(self) -> bool:
         """Whether the server lets us resume: it granted that, with an id to do it with (XEP-0198 §3)."""
         return self.granted.resumable and self.granted.id is not None
+
+    @property
+    def handled_in_total(self) -> int:
+        """The number of stanzas that were handled since this object was made, less than 2**32."""
+        return (self.handled - self._began_at[0]) % MODULUS
+
+    @property
+    def acked_in_total(self) -> int:
+        """The number of stanzas that were acknowledged since this object was made, less than 2**32."""
+        return (self.base - self._began_at[1]) % MODULUS
+
+    @property
+    def sent_unacked(self) -> int:
+        """The number of stanzas that were sent and not acknowledged, those that were retracted included."""
+        return len(self.unacked) + self._retracted
 
     def received(self) -> None:
         """Count a stanza that was handled; the next acknowledgement covers it."""
@@ -124,6 +141,7 @@ class StreamManagement(Generic[T]):
 
     def retract_first(self) -> T:
         """Forget the oldest item that is in flight, and return it: the peer has not counted it, and never will."""
+        self._retracted += 1
         return self.unacked.popleft()
 
     def in_flight(self) -> Iterable[T]:

@@ -35,6 +35,7 @@ from .outbound.unconfirmed import Unconfirmed
 from .outbound.writer import Writer
 from .session import Journal, SessionState, closed_session
 from .signal import Signal
+from .tally import StreamCounts, Tally
 from .xmlstream import XmlStream
 
 __all__ = ["END_OF_RUN", "Effect", "EndedBy", "Management", "StreamCore"]
@@ -131,6 +132,7 @@ class StreamCore:
         """The tokens of the stanzas that were not delivered when the last session ended."""
         self.router: Router = Router(local_jid, self.start_handler, logger, None if server is None else local_jid)
         self.liveness = liveness
+        self._tally = Tally(self.router.losses)
         self.on_failure: Signal[Exception] = Signal(logger=logger)
         self.on_stream_destroyed: Signal[Exception] = Signal(logger=logger)
         self.on_stream_established: Signal[()] = Signal(logger=logger)
@@ -145,6 +147,10 @@ class StreamCore:
     def running(self) -> bool:
         """Whether there is a link."""
         return self.link is not None
+
+    def counts(self) -> StreamCounts:
+        """Return the counts of all links and sessions so far."""
+        return self._tally.now(self.session, None if self.link is None else self.link.xmlstream)
 
     # --- where handlers run
 
@@ -285,6 +291,7 @@ class StreamCore:
             else:
                 link.control.send_nowait(Control.KEEPALIVE)
 
+        self._tally.link_begins()
         writer = Writer(link, self.router, self._ack_after, ask, self._logger)
         reader = Reader(link, self.router, writer, self._logger)
         watchdog = Watchdog(link.xmlstream, self.liveness, ask, speak)
@@ -374,6 +381,7 @@ class StreamCore:
     def destroy(self, reason: Exception, *, unacked: StanzaState = StanzaState.SENT_WITHOUT_SM) -> None:
         """End the session; a new one takes its place."""
         session, self.session = self.session, self._new_session()
+        self._tally.session_ends(session)
         undelivered = session.undelivered()
         session.end(reason, unacked=unacked)
         if session.established or undelivered:
@@ -398,6 +406,7 @@ class StreamCore:
 
     def _detach(self, link: Link) -> None:
         self.link = None
+        self._tally.link_ends(link.xmlstream)
         link.ended.set()
         self.link_changed.unpark_all()
 

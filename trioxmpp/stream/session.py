@@ -65,6 +65,7 @@ class SessionState:
         "outgoing",
         "replies",
         "running",
+        "sent_unmanaged",
         "sm",
         "suspected",
         "unanswered_resumptions",
@@ -99,6 +100,8 @@ class SessionState:
         """The octets of the stanzas that were sent and not acknowledged."""
         self.max_bytes: int | None = None
         """The most octets of a stanza that the server takes (XEP-0478); None if it has not said."""
+        self.sent_unmanaged: int = 0
+        """The number of stanzas that were written without stream management."""
         self._room = trio.lowlevel.ParkingLot()
         self.suspected: OutgoingStanza | None = None
         """The stanza behind which nothing is sent before it is acknowledged."""
@@ -205,6 +208,7 @@ class SessionState:
         self._bytes_offered = False
         if self._being_written:
             tokens, self._being_written = self._being_written, []
+            self.sent_unmanaged += len(tokens)
             for token in tokens:
                 if self.unconfirmed is not None:
                     self.unconfirmed.written(token)

@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVarTuple
 
 from .asyncness import is_async
 from .inbound.inbox import DEFAULT_CAPACITY, Inbox, Overflow, Subscription
+from .inbound.losses import Losses
 from .inbound.turns import Turns
 
 __all__ = ["Signal"]
@@ -30,10 +31,12 @@ class Signal(Generic[*Ts]):
         *,
         turns: Turns | None = None,
         weigh: Callable[[*Ts], int] | None = None,
+        losses: Losses | None = None,
         logger: logging.Logger = _logger,
     ) -> None:
         self._turns = turns
         self._weigh = weigh
+        self._losses = losses
         self._logger = logger
         self.listeners: tuple[Callable[[*Ts], object], ...] = ()
         """The functions that are connected, in order. Only the signal changes it."""
@@ -78,7 +81,9 @@ class Signal(Generic[*Ts]):
         def detach(inbox: Inbox[Any]) -> None:
             self.disconnect(self._inboxes.pop(inbox))
 
-        inbox: Inbox[Any] = Inbox(capacity, overflow=overflow, turns=self._turns, logger=self._logger)
+        inbox: Inbox[Any] = Inbox(
+            capacity, overflow=overflow, turns=self._turns, losses=self._losses, logger=self._logger
+        )
         return Subscription(attach, detach, inbox)
 
     def close(self, reason: Exception | None = None) -> None:

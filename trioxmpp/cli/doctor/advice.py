@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from ..terminal import listed
 from .advice_texts import Level, Whose, advice_texts
 from .fault import flaws
 from .findings import STEPS, Diagnosis, Login, Visit
-from .terminal import listed
 
 __all__ = ["Advice", "advice"]
 

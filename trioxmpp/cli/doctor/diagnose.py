@@ -15,12 +15,12 @@ from ... import __version__
 from ...client.policy import ReconnectPolicy
 from ...transport.discovery import prepare
 from ...transport.endpoint import Endpoint
+from ..terminal import listed
 from .findings import Diagnosis, Login, Tool, Visit
 from .login import log_in_at
 from .lookup import find_addresses_of, find_candidates
 from .probe import probe
 from .target import Candidate, Target
-from .terminal import listed
 
 __all__ = ["diagnose"]
 
@@ -45,8 +45,10 @@ async def diagnose(target: Target, status: Callable[[str], object] = lambda text
     until = deadline if target.jid is None else deadline - left / 2
     visits: list[Visit] = []
     for _ in range(MAX_REDIRECTIONS + 1):
-        status(f"trying {listed([str(candidate.endpoint) for candidate in candidates[len(visits) :]])}")
-        visits += await _probe_all(target, candidates[len(visits) :], until - trio.current_time())
+        untried = candidates[len(visits) :]
+        if untried:
+            status(f"trying {listed([str(candidate.endpoint) for candidate in untried])}")
+        visits += await _probe_all(target, untried, until - trio.current_time())
         elsewhere = _elsewhere(candidates, visits)
         if not elsewhere:
             break

@@ -19,11 +19,11 @@ from ...stream.bare import bare
 from ...stream.negotiation.negotiate import NegotiationOptions, bind, log_in, secure
 from ...stream.negotiation.sasl2 import InlineRequests, LoggedIn
 from ...stream.stanzastream import StanzaStream
+from ..terminal import error_text
 from .findings import Login, Managed
 from .offer import plan
 from .reach import ObservedStream, Watch, reach
 from .target import Candidate, Target
-from .terminal import error_text
 
 __all__ = ["log_in_at"]
 

@@ -12,10 +12,10 @@ from ...transport.endpoint import Endpoint
 from ...transport.hostmeta import fetch, host_meta_of, read_json, read_xrd
 from ...transport.tcp import find_addresses
 from ...transport.tls import ALPN, ALPN_WEBSOCKET, shared_context
+from ..terminal import error_text
 from .fault import fault_of
 from .findings import Diagnosis, HostMeta, Lookup, Record, Step, Visit
 from .target import Candidate, Target
-from .terminal import error_text
 
 __all__ = ["find_addresses_of", "find_candidates"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ...protocol import ns
+from ..terminal import listed
 from .findings import SASL2, Limits, Offer, Plan
-from .terminal import listed
 
 __all__ = ["offer_lines", "plan_line"]
 

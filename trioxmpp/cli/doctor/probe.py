@@ -14,13 +14,13 @@ from ...protocol.sasl import Credentials
 from ...stream.bare import bare
 from ...stream.negotiation.negotiate import NegotiationOptions, secure
 from ...transport.tcp import StreamTransport
+from ..terminal import error_text
 from .certificate import read_certificate
 from .fault import fault_of
 from .findings import TLS, Step, Visit
 from .offer import plan
 from .reach import ObservedStream, Watch, reach
 from .target import Candidate, Target
-from .terminal import error_text
 from .unverified import look_unverified
 
 __all__ = ["probe"]

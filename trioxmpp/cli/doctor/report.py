@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from ..output import Output, Tone
+from ..terminal import MANY, for_terminal, listed
 from .advice import Advice, advice
 from .findings import STEPS, Certificate, Diagnosis, HostMeta, Login, Lookup, Managed, Step, Visit
 from .offer_text import offer_lines, plan_line
-from .terminal import MANY, for_terminal, listed
 
 __all__ = ["report"]
 

@@ -27,6 +27,7 @@ from .inbox import (
     Overflow,
     Subscription,
 )
+from .losses import Losses
 from .turns import Turns
 
 __all__ = ["Dispatcher", "UnclaimedStanzas", "candidate_slots", "matching_interests"]
@@ -68,8 +69,9 @@ class UnclaimedStanzas(Generic[T]):
     There are at most `DEFAULT_CAPACITY`, of `DEFAULT_OCTETS` octets in total.
     """
 
-    def __init__(self, *, defers: bool = True, logger: logging.Logger = _logger) -> None:
+    def __init__(self, *, defers: bool = True, losses: Losses | None = None, logger: logging.Logger = _logger) -> None:
         self._defers = defers
+        self._losses = losses or Losses()
         self._logger = logger
         self._stanzas: deque[tuple[T, int, Receipt | None]] = deque()
         self._octets = 0
@@ -84,6 +86,7 @@ class UnclaimedStanzas(Generic[T]):
         """Retain a stanza. One too many is lost, and a WARNING says how many were."""
         if len(self._stanzas) >= DEFAULT_CAPACITY or (self._stanzas and self._octets + octets > DEFAULT_OCTETS):
             self._lost += 1
+            self._losses.unclaimed += 1
             if not self._lost & (self._lost - 1):
                 text = (
                     "lost so far, since nothing is subscribed to them and %d wait already: %d stanzas, the last is %r"
@@ -109,6 +112,7 @@ class UnclaimedStanzas(Generic[T]):
         """Wait for them no longer."""
         stanzas, self._stanzas, self._octets = self._stanzas, deque(), 0
         if stanzas:
+            self._losses.unclaimed += len(stanzas)
             text = "lost: nothing has subscribed to %d stanzas, the first is %r"
             self._logger.warning(text, len(stanzas), stanzas[0][0])
         for _, _, receipt in stanzas:
@@ -129,10 +133,12 @@ class Dispatcher(Generic[S, K]):
         turns: Turns,
         *,
         any_type: bool = True,
+        losses: Losses | None = None,
         logger: logging.Logger = _logger,
     ) -> None:
         self._types = types
         self._turns = turns
+        self._losses = losses or Losses()
         self._logger = logger
         self._local_jid = local_jid
         self._any_type = any_type
@@ -259,12 +265,11 @@ class Dispatcher(Generic[S, K]):
         sender = JID.parse(from_) if isinstance(from_, str) else from_
         interests = [(type_, sender) for type_ in dict.fromkeys(types or (None,))]
         attach, detach = self._registration(_tag(payload), interests)
+        shared: dict[str, Any] = {"turns": self._turns, "losses": self._losses, "logger": self._logger}
         if ack == "manual":
-            manual: ManualAckInbox[S] = ManualAckInbox(
-                capacity, octets=octets, overflow=overflow, turns=self._turns, logger=self._logger
-            )
+            manual: ManualAckInbox[S] = ManualAckInbox(capacity, octets=octets, overflow=overflow, **shared)
             return ManualAckSubscription(attach, detach, manual)
-        inbox: Inbox[S] = Inbox(capacity, octets=octets, overflow=overflow, turns=self._turns, logger=self._logger)
+        inbox: Inbox[S] = Inbox(capacity, octets=octets, overflow=overflow, **shared)
         return Subscription(attach, detach, inbox)
 
     def _registration(
@@ -301,7 +306,7 @@ class Dispatcher(Generic[S, K]):
 
     def retain_unclaimed(self, *, defers: bool) -> None:
         """From now on retain what nothing wants, until `drop_unclaimed`. `defers`: it does not count as handled."""
-        self._unclaimed = self._unclaimed or UnclaimedStanzas(defers=defers, logger=self._logger)
+        self._unclaimed = self._unclaimed or UnclaimedStanzas(defers=defers, losses=self._losses, logger=self._logger)
 
     def drop_unclaimed(self) -> None:
         """Retain nothing any more, and drop what still waits."""

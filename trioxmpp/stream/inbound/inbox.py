@@ -25,6 +25,7 @@ import trio
 
 from ...errors import InboxOverflow
 from .handled import HandledCounter, Receipt
+from .losses import Losses
 from .turns import Turns
 
 __all__ = [
@@ -62,7 +63,7 @@ class Inbox(trio.abc.ReceiveChannel[T]):
 
     It has room for `capacity` items, and for `octets` octets of stanzas or for one stanza that is larger. `overflow`
     says what happens beyond that. Several tasks may share an inbox; each item goes to one of them. `turns` is where the
-    inbox asks for turns of its consumer.
+    inbox asks for turns of its consumer, `losses` where it counts what it drops.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Inbox(trio.abc.ReceiveChannel[T]):
         octets: float = DEFAULT_OCTETS,
         overflow: Overflow = "end",
         turns: Turns | None = None,
+        losses: Losses | None = None,
         logger: logging.Logger = _logger,
     ) -> None:
         if not (capacity >= 1 and octets >= 1):
@@ -84,6 +86,7 @@ class Inbox(trio.abc.ReceiveChannel[T]):
         self._max_octets = octets
         self._overflow = overflow
         self._turns = turns
+        self._losses = losses
         self._logger = logger
         self._brim = min(TURN_ITEMS, (capacity + 1) / 2)  # from this number of items on, the consumer runs behind
         self._items: deque[tuple[T, int, Receipt | None]] = deque()
@@ -220,6 +223,8 @@ class Inbox(trio.abc.ReceiveChannel[T]):
     def _note_loss(self) -> None:
         """Count an item that was dropped. One line for each would fill a disk: a line tells when the number doubles."""
         self.dropped += 1
+        if self._losses is not None:
+            self._losses.overflowed += 1
         if not self.dropped & (self.dropped - 1):
             self._logger.warning("a subscription has dropped %d items: its consumer is too slow", self.dropped)
 
@@ -304,9 +309,10 @@ class ManualAckInbox(Inbox[T]):
         octets: float = DEFAULT_OCTETS,
         overflow: Overflow = "end",
         turns: Turns | None = None,
+        losses: Losses | None = None,
         logger: logging.Logger = _logger,
     ) -> None:
-        super().__init__(capacity, octets=octets, overflow=overflow, turns=turns, logger=logger)
+        super().__init__(capacity, octets=octets, overflow=overflow, turns=turns, losses=losses, logger=logger)
         self._receipts: dict[int, tuple[T, Receipt]] = {}  # by the identity of the item, which they keep alive
         self._in_hand: dict[trio.lowlevel.Task, list[T]] = {}
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 
 from ...protocol.streamevents import Skipped
+from .losses import Losses
 
 __all__ = ["Notices"]
 
@@ -22,8 +23,9 @@ KINDS = 100
 class Notices:
     """The elements that were passed over on one link. They are logged at WARNING."""
 
-    def __init__(self, logger: logging.Logger) -> None:
+    def __init__(self, logger: logging.Logger, losses: Losses) -> None:
         self._logger = logger
+        self._losses = losses
         self._kinds: set[str] = set()
         self.skipped: int = 0
         """The number of stanzas that were passed over."""
@@ -31,6 +33,7 @@ class Notices:
     def stanza(self, event: Skipped) -> None:
         """A stanza was passed over."""
         self.skipped += 1
+        self._losses.passed_over += 1
         if self.skipped <= LINES:
             sender = "our server" if event.from_ is None else f"{event.from_!r:.200}"
             name = event.tag.rpartition("}")[2]

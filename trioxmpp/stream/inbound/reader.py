@@ -43,7 +43,7 @@ class Reader:
         self._session = link.session
         self._router = router
         self._writer = writer
-        self._notices = Notices(logger)
+        self._notices = Notices(logger, router.losses)
         self._nonzas: dict[object, Callable[[xml.Element], None]] = {
             sm.TAG_REQUEST: self._request,
             sm.TAG_ACK: self._ack,

@@ -21,6 +21,7 @@ from ..session import SessionState
 from ..signal import Signal
 from .dispatch import Dispatcher
 from .failures import ServiceFailures
+from .losses import Losses
 from .requests import RequestHandlers
 from .stages import Claims, Stage, Stages
 from .turns import Turns
@@ -46,19 +47,23 @@ class Router:
         self._logger = logger
         self.turns: Turns = Turns()
         """The turns of the tasks that take what arrives."""
+        self.losses: Losses = Losses()
+        """How many stanzas reached no consumer."""
         self._unexpected = 0  # replies that no task waited for
         self._malformed = 0  # stanzas that could not be understood, and that were not requests or replies
         self._octets = 0  # of the stanza that is being routed
-        turns = self.turns
+        turns, losses = self.turns, self.losses
         self.requests: RequestHandlers = RequestHandlers(turns, logger)
         self.messages: Dispatcher[Message, MessageType] = Dispatcher(
-            MessageType, self._get_local_jid, turns, logger=logger
+            MessageType, self._get_local_jid, turns, losses=losses, logger=logger
         )
         self.presences: Dispatcher[Presence, PresenceType] = Dispatcher(
-            PresenceType, self._get_local_jid, turns, any_type=False, logger=logger
+            PresenceType, self._get_local_jid, turns, any_type=False, losses=losses, logger=logger
         )
-        self.on_message_received: Signal[Message] = Signal(turns=turns, weigh=self._weigh, logger=logger)
-        self.on_presence_received: Signal[Presence] = Signal(turns=turns, weigh=self._weigh, logger=logger)
+        self.on_message_received: Signal[Message] = Signal(turns=turns, weigh=self._weigh, losses=losses, logger=logger)
+        self.on_presence_received: Signal[Presence] = Signal(
+            turns=turns, weigh=self._weigh, losses=losses, logger=logger
+        )
         self.failures: ServiceFailures = ServiceFailures(logger)
         """The failures of services at the stages, and of those that claimed a sender."""
         self.message_stages: Stages[Message] = Stages(self.failures)

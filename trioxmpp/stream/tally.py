@@ -1,0 +1,88 @@
+"""Totals over all links and sessions of a stream, from counts that exist anyway.
+
+Nothing is added for each stanza: stream management counts them (XEP-0198 §4), and an XML stream counts its elements.
+When a link or a session ends, its counts are added here; `Tally.now` adds those of the present ones.
+"""
+
+from __future__ import annotations
+
+from ..record import record
+from .inbound.losses import Losses
+from .session import SessionState
+from .xmlstream import XmlStream
+
+__all__ = ["StreamCounts", "Tally"]
+
+
+@record
+class StreamCounts:
+    """The counts of a stream, as `trioxmpp.Counters` explains them."""
+
+    links: int
+    elements_received: int
+    stanzas_handled: int
+    stanzas_sent: int
+    stanzas_acked: int
+    queued: int
+    queued_octets: int
+    in_flight: int
+    in_flight_octets: int
+    deferred: int
+    pending_requests: int
+    dropped: int
+    unclaimed: int
+    passed_over: int
+
+
+class Tally:
+    """The totals of links and sessions that are over."""
+
+    __slots__ = ("_acked", "_elements", "_handled", "_links", "_losses", "_sent")
+
+    def __init__(self, losses: Losses) -> None:
+        self._losses = losses
+        self._links = self._elements = 0
+        self._handled = self._acked = self._sent = 0
+
+    def link_begins(self) -> None:
+        """There is another link."""
+        self._links += 1
+
+    def link_ends(self, xmlstream: XmlStream) -> None:
+        """Add the counts of a link that is over."""
+        self._elements += xmlstream.elements_received
+
+    def session_ends(self, session: SessionState) -> None:
+        """Add the counts of a session, right before it settles its stanzas."""
+        handled, acked, sent = _managed(session)
+        self._handled += handled
+        self._acked += acked
+        self._sent += sent
+
+    def now(self, session: SessionState, xmlstream: XmlStream | None) -> StreamCounts:
+        """Return the totals, with those of the session and the link of now."""
+        handled, acked, sent = _managed(session)
+        return StreamCounts(
+            links=self._links,
+            elements_received=self._elements + (0 if xmlstream is None else xmlstream.elements_received),
+            stanzas_handled=self._handled + handled,
+            stanzas_sent=self._sent + sent,
+            stanzas_acked=self._acked + acked,
+            queued=len(session.outgoing),
+            queued_octets=session.outgoing.octets,
+            in_flight=0 if session.sm is None else len(session.sm.unacked),
+            in_flight_octets=session.in_flight,
+            deferred=len(session.handled),
+            pending_requests=len(session.replies),
+            dropped=self._losses.overflowed,
+            unclaimed=self._losses.unclaimed,
+            passed_over=self._losses.passed_over,
+        )
+
+
+def _managed(session: SessionState) -> tuple[int, int, int]:
+    """Return the stanzas of a session that were handled, acknowledged, and sent."""
+    if session.sm is None:
+        return 0, 0, session.sent_unmanaged
+    acked = session.sm.acked_in_total
+    return session.sm.handled_in_total, acked, session.sent_unmanaged + acked + session.sm.sent_unacked
