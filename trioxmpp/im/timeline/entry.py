@@ -14,6 +14,7 @@ from ...protocol.elements import muc
 from ...protocol.elements.stanza_ids import OriginId
 from ...protocol.stanza import Message, MessageType
 from ...record import record
+from ...xep.encryption import Encryption
 from ..provenance import Account, Occupant, Room, Sender
 
 __all__ = ["CaughtUp", "Entry", "Gap", "NoArchive", "Source", "TimelineEvent", "entry_of", "fingerprint"]
@@ -38,7 +39,8 @@ class Entry:
     room. `sender` is who wrote it, as far as that is verified; `by_us` says that it was our account, with whichever
     resource. `sent` is the time that the archive or our server gives, else when it came; never in the future.
     `archive_id` is its id in the archive of our account, or None if that is not known. While `caught_up` is false the
-    entry belongs to what was missed: do not notify, and do not answer by a receipt.
+    entry belongs to what was missed: do not notify, and do not answer by a receipt. `encryption` is how it was
+    protected, if the entry comes through ``Omemo.read``.
     """
 
     message: Message
@@ -49,6 +51,7 @@ class Entry:
     sent: datetime
     archive_id: str | None
     caught_up: bool
+    encryption: Encryption | None = None
 
 
 @record
