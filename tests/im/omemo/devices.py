@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -34,6 +34,17 @@ async def serving(**settings: Any) -> AsyncIterator[Server]:
     async with open_server(accounts=ACCOUNTS, **{"archive": True, "rooms": True, **settings}) as server:
         server.pubsub.serve()
         yield server
+
+
+#: Seconds after which a new session is answered.
+ANSWERED = 2.0
+
+
+async def until(condition: Callable[[], object], seconds: float = 50) -> None:
+    """Wait until something holds that has no event of its own."""
+    with trio.fail_after(seconds):
+        while not condition():  # noqa: ASYNC110  # as it says
+            await trio.sleep(0.1)
 
 
 class Phone:
@@ -74,10 +85,8 @@ class Phone:
 
     async def wait(self, count: int) -> None:
         """Wait for this number of entries. Answers to new sessions are sent a moment later."""
-        with trio.fail_after(600):
-            while len(self.entries) < count:
-                await trio.sleep(0.5)
-        await trio.sleep(5)
+        await until(lambda: len(self.entries) >= count)
+        await trio.sleep(ANSWERED)
 
 
 def chat(text: str, to: str, **more: Any) -> Message:
@@ -104,9 +113,7 @@ async def taking_part(
         one = Phone(client, omemo, timeline)
         if reads:
             nursery.start_soon(one.read)
-        with trio.fail_after(60):
-            while reads and not one.caught_up:
-                await trio.sleep(0.05)
+        await until(lambda: not reads or one.caught_up)
         yield one
         nursery.cancel_scope.cancel()
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
 import trio
 
 from tests.bench import on_every_bench
-from tests.im.omemo.devices import JULIET, ROMEO, chat, phone, serving, taking_part
+from tests.im.omemo.devices import JULIET, ROMEO, chat, phone, serving, taking_part, until
 from trioxmpp import Message, MessageType
 from trioxmpp.im.conversation import Said, open_conversations, open_room_conversation
 from trioxmpp.im.omemo import (
@@ -87,9 +88,7 @@ async def test_a_message_in_a_members_only_room_is_read_by_each_member(bench) ->
         line = await talks[0].say("peace, I hate the word")
         assert line.text == "peace, I hate the word"
         await talks[1].say("what ho")
-        with trio.fail_after(30):
-            while not all(len(talk.lines) == 2 for talk in talks):
-                await trio.sleep(0.1)
+        await until(lambda: all(len(talk.lines) == 2 for talk in talks))
 
         for talk in talks:
             assert [line.text for line in talk.lines] == ["peace, I hate the word", "what ho"]
@@ -99,13 +98,11 @@ async def test_a_message_in_a_members_only_room_is_read_by_each_member(bench) ->
             assert all("what" not in str(line.message.get(elements.Encrypted)) for line in talk.lines)
         # A message that an occupant says without encryption is marked.
         await rooms[2].say("have at thee")
-        with trio.fail_after(30):
-            while len(talks[0].lines) < 3:
-                await trio.sleep(0.1)
+        await until(lambda: len(talks[0].lines) == 3)
         assert talks[0].lines[2].encryption == Plain()
 
 
-async def test_a_room_that_hides_its_occupants_or_is_open_to_all_is_refused() -> None:
+async def test_a_room_that_hides_its_occupants_or_is_open_to_all_is_refused(autojump_clock: Any) -> None:
     async with serving() as server, phone(server, f"{ROMEO}/a") as one:
         jid = "square@conference.example.test"
         for whois, members, words in (("moderators", "1", "hides"), ("anyone", "0", "open to all")):
@@ -120,7 +117,7 @@ async def test_a_room_that_hides_its_occupants_or_is_open_to_all_is_refused() ->
                         pass
 
 
-async def test_what_leaves_the_client_shows_no_content_and_asks_to_be_archived() -> None:
+async def test_what_leaves_the_client_shows_no_content_and_asks_to_be_archived(autojump_clock: Any) -> None:
     async with serving() as server, phone(server, f"{ROMEO}/a") as a, phone(server, f"{JULIET}/b") as b:
         sealed = await a.say("the moon", JULIET, payloads=[Replace(id="other")])
         assert sealed.body is None
@@ -132,7 +129,7 @@ async def test_what_leaves_the_client_shows_no_content_and_asks_to_be_archived()
         assert message.get(Replace) == Replace(id="other")
 
 
-async def test_a_conversation_is_encrypted_and_its_lines_say_by_which_device() -> None:
+async def test_a_conversation_is_encrypted_and_its_lines_say_by_which_device(autojump_clock: Any) -> None:
     async with (
         serving() as server,
         phone(server, f"{ROMEO}/a", reads=False) as a,
@@ -159,7 +156,7 @@ async def test_a_conversation_is_encrypted_and_its_lines_say_by_which_device() -
         assert isinstance(corrected.encryption, Encrypted)
 
 
-async def test_a_conversation_that_is_not_to_be_encrypted_is_not() -> None:
+async def test_a_conversation_that_is_not_to_be_encrypted_is_not(autojump_clock: Any) -> None:
     async with (
         serving() as server,
         phone(server, f"{ROMEO}/a", reads=False, encrypted=lambda peer: False) as a,
@@ -173,7 +170,7 @@ async def test_a_conversation_that_is_not_to_be_encrypted_is_not() -> None:
         assert b.entries[0].encryption is None
 
 
-async def test_a_message_that_cannot_be_read_is_a_line_without_a_text() -> None:
+async def test_a_message_that_cannot_be_read_is_a_line_without_a_text(autojump_clock: Any) -> None:
     async with (
         serving() as server,
         phone(server, f"{ROMEO}/a", reads=False) as a,
@@ -189,11 +186,15 @@ async def test_a_message_that_cannot_be_read_is_a_line_without_a_text() -> None:
         assert isinstance(line.encryption, Unreadable)
 
 
-async def test_one_message_can_be_encrypted_and_decrypted_without_a_timeline() -> None:
-    async with serving() as server, phone(server, f"{ROMEO}/a") as a, phone(server, f"{JULIET}/b", reads=False) as b:
-        async with b.client.messages.subscribe(MessageType.CHAT) as inbox:
-            await a.say("alone", JULIET)
-            message, mark = await b.omemo.decrypt(await inbox.receive())
-            assert message.body == "alone"
-            assert message.from_ == a.client.jid
-            assert mark.device.trust is Trust.BLIND
+async def test_one_message_can_be_encrypted_and_decrypted_without_a_timeline(autojump_clock: Any) -> None:
+    async with (
+        serving() as server,
+        phone(server, f"{ROMEO}/a") as a,
+        phone(server, f"{JULIET}/b", reads=False) as b,
+        b.client.messages.subscribe(MessageType.CHAT) as inbox,
+    ):
+        await a.say("alone", JULIET)
+        message, mark = await b.omemo.decrypt(await inbox.receive())
+        assert message.body == "alone"
+        assert message.from_ == a.client.jid
+        assert mark.device.trust is Trust.BLIND

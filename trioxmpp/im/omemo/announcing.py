@@ -12,8 +12,9 @@ from typing import Any, Final
 import trio
 
 from ...client import Session
+from ...errors import XMPPError
 from ...xep.pep import Changes
-from ...xep.pubsub import Change, Deleted, Published, Purged, Retracted, fetch_item, publish
+from ...xep.pubsub import Change, Deleted, Node, Published, Purged, Retracted, configure, fetch_item, publish
 from .core import PRE_KEYS, Core, OwnDeviceRestored
 from .directory import Directory
 from .method import Listed, Method
@@ -68,10 +69,18 @@ class Announcer:
         """Return a list of our devices with this one in it, and publish it if that changes it."""
         own = await self._core.listed(method.namespace)
         if own in listed:
+            await self._open_node(method.devices)
             return listed
         completed = [*(each for each in listed if each.id != own.id), own]
         await publish(self._core.client, method.devices, method.write_devices(completed))
         return completed
+
+    async def _open_node(self, node: Node[Any]) -> None:
+        """See that others can read a node, to which nothing has to be published: another client may have closed it."""
+        try:
+            await configure(self._core.client, node, node.options)
+        except XMPPError as exc:
+            logger.warning("whether others can read %s cannot be told: %s", node.name, exc)
 
     async def _publish_bundle(self, method: Method, *, only_if_changed: bool = False) -> None:
         backend = self._core.ratchets[method.namespace].backend
@@ -86,6 +95,7 @@ class Announcer:
         if only_if_changed:
             item = await fetch_item(self._core.client, node, id)
             if item is not None and item.payload == payload:
+                await self._open_node(node)
                 return
         await publish(self._core.client, node, payload, id=id)
 
