@@ -7,6 +7,7 @@ Two clients that drop each other would go on for ever, so that is done at once, 
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import trio
@@ -147,8 +148,8 @@ class Announcer:
         self._core.on_event.emit(OwnDeviceRestored())
         return completed
 
-    async def rotate(self) -> None:
-        """Replace the signed pre-key when it is old enough, and drop used pre-keys, until cancelled."""
+    async def rotate(self, drop_pre_keys: Callable[[], Awaitable[None]]) -> None:
+        """Replace the signed pre-key when it is old enough, and forget used pre-keys, until cancelled."""
         while True:
             async with self._core.turn:
                 ages = []
@@ -159,6 +160,6 @@ class Announcer:
                         self.publish()
                         age = 0
                     ages.append(age)
-                await self._core.drop_pre_keys()
                 await self._core.storage.flush()
+            await drop_pre_keys()
             await trio.sleep(max(60.0, min(LOOK_EVERY, self._rotate_every - max(ages))))

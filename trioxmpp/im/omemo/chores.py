@@ -75,7 +75,8 @@ class Chores:
         while True:
             self._wake = trio.Event()
             if self._may_drop:
-                await self._drop_pre_keys()
+                self._may_drop = False
+                await self.drop_pre_keys()
             due: dict[str, str] = self._core.storage.get("due", {})
             key = next((key for key in due if due[key] == HEAL or not self.catching_up), None)
             if key is None:
@@ -84,11 +85,12 @@ class Chores:
             await self._core.client.wait_established()
             await self._do(due[key], key)
 
-    async def _drop_pre_keys(self) -> None:
+    async def drop_pre_keys(self) -> None:
+        """Forget the used pre-keys that were kept long enough. Raises `StoreError`."""
         async with self._core.turn:
-            await self._core.drop_pre_keys()
+            for ratchets in self._core.ratchets.values():
+                ratchets.used.drop(catching_up=self.catching_up)
             await self._core.storage.flush()
-        self._may_drop = False
 
     async def _do(self, kind: str, key: str) -> None:
         namespace, jid, id = key.split(" ")

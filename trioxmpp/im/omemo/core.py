@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, TypeAlias
 
@@ -35,11 +34,6 @@ __all__ = [
 
 #: Pre-keys that a bundle offers.
 PRE_KEYS: Final = 100
-#: Seconds for which a used pre-key is kept: after its last use, and at most. Another device may have chosen it, too.
-KEPT_AFTER: Final = 3_600.0
-KEPT_AT_MOST: Final = 86_400.0
-#: Used pre-keys that are kept at a time.
-MAX_HIDDEN: Final = 150
 
 
 @record
@@ -148,20 +142,3 @@ class Core:
         if not backend.supports_labels:
             return Listed(self.device_id)
         return Listed(self.device_id, self.label, await backend.sign_own_label(self.label))
-
-    # --- pre-keys that were used
-
-    def hid_pre_key(self, namespace: str) -> None:
-        """A pre-key was used: it is offered no more, and kept for a while."""
-        now = time.time()
-        first, _, count = self.storage.get(f"hidden {namespace}", [now, now, 0])
-        self.storage.put(f"hidden {namespace}", [first, now, count + 1])
-
-    async def drop_pre_keys(self) -> None:
-        """Delete the used pre-keys that were kept long enough. The caller holds the turn, and writes."""
-        now = time.time()
-        for namespace, ratchets in self.ratchets.items():
-            first, last, count = self.storage.get(f"hidden {namespace}", [now, now, 0])
-            if count and (now - last >= KEPT_AFTER or now - first >= KEPT_AT_MOST or count >= MAX_HIDDEN):
-                await ratchets.backend.delete_hidden_pre_keys()
-                self.storage.put(f"hidden {namespace}", None)

@@ -57,6 +57,11 @@ class Directory:
         self._fresh.clear()
         self._bundles.clear()
 
+    def forget(self, jid: JID) -> None:
+        """Ask an account anew when it is needed again."""
+        for method in self._core.methods.values():
+            self._fresh.pop((method.namespace, jid), None)
+
     # --- lists
 
     async def note_list(self, method: Method, jid: JID, listed: list[Listed]) -> None:

@@ -18,7 +18,7 @@ from omemo import Bundle as OmemoBundle
 from omemo.message import Content, EncryptedKeyMaterial, KeyExchange
 from omemo.storage import Storage
 from twomemo import Twomemo
-from twomemo.twomemo_pb2 import OMEMOAuthenticatedMessage, OMEMOKeyExchange, OMEMOMessage
+from twomemo.twomemo_pb2 import OMEMOAuthenticatedMessage, OMEMOMessage
 
 from ...jid import JID
 from ...protocol.elements import omemo as elements
@@ -185,9 +185,9 @@ class _Omemo2:
         try:
             exchange, data = ratchet.KeyExchangeImpl.parse(key.data) if key.kex else (None, key.data)
             id = b"" if exchange is None else exchange.identity_key + exchange.header.ephemeral_key
-            _check_lengths(key, data)
+            _check_lengths(data, id)
             material = ratchet.EncryptedKeyMaterialImpl.parse(data, str(account), device)
-        except ValueError as exc:
+        except Exception as exc:  # what protobuf raises has no base in common with what the library makes of it
             raise Malformed(f"the key for this device is malformed: {exc}") from exc
         content = None if payload.payload is None else ratchet.ContentImpl(payload.payload)
         return Incoming(sender, payload.header.sid, content, material, exchange, key.data, id)
@@ -218,17 +218,10 @@ def _key_for(payload: elements.Encrypted, account: JID, device: int) -> elements
     raise NotForUs("the message has no key for this device")
 
 
-def _check_lengths(key: elements.Key, data: bytes) -> None:
-    """Check the public keys in a message. Raises ValueError, of which the library's error for bad encoding is one."""
-    try:
-        inner = OMEMOMessage.FromString(OMEMOAuthenticatedMessage.FromString(data).message)
-        found = [inner.dh_pub]
-        if key.kex:
-            exchange = OMEMOKeyExchange.FromString(key.data)
-            found += [exchange.ik, exchange.ek]
-    except Exception as exc:  # that of the protobuf library has no common base with others
-        raise ValueError(str(exc)) from exc
-    if any(len(each) != KEY for each in found):
+def _check_lengths(data: bytes, exchange_id: bytes) -> None:
+    """Check the public keys in a message. Raises ValueError, and what protobuf raises."""
+    inner = OMEMOMessage.FromString(OMEMOAuthenticatedMessage.FromString(data).message)
+    if len(inner.dh_pub) != KEY or len(exchange_id) not in (0, 2 * KEY):
         raise ValueError("a public key has the wrong length")
 
 

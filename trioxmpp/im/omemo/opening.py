@@ -135,7 +135,6 @@ class Opener:
         elif known is None:
             known = Device(incoming.sender, incoming.device, active=False)
         if key.began:
-            core.hid_pre_key(method.namespace)
             self._tasks.publish()
         if key.began or key.long:
             self._tasks.answer(method, known)

@@ -14,7 +14,7 @@ from hashlib import blake2b
 from typing import Final, TypeAlias
 
 import doubleratchet
-from omemo import Backend, NothingException
+from omemo import Backend, KeyExchangeFailed, NothingException
 from omemo import Bundle as OmemoBundle
 from omemo.message import KeyExchange, PlainKeyMaterial
 from omemo.session import Initiation, Session
@@ -23,6 +23,7 @@ from ...jid import JID
 from ...record import record
 from .errors import AlreadyDecrypted, BadBundle, KeyChanged, NoSession
 from .method import Incoming, OutgoingKey
+from .prekeys import UsedPreKeys
 from .storage import DIGEST, NoteStorage, SessionKey, SessionRecord
 
 __all__ = ["LONG_CHAIN", "Key", "Ratchets", "digest_of"]
@@ -53,6 +54,8 @@ class Ratchets:
 
     def __init__(self, storage: NoteStorage, backend: Backend) -> None:
         self.backend = backend
+        self.used = UsedPreKeys(storage, backend)
+        """The pre-keys that others have used."""
         self._storage = storage
         self._namespace = backend.namespace
 
@@ -173,17 +176,25 @@ class Ratchets:
         if found.has_built(exchange):
             raise AlreadyDecrypted("the session that this key exchange built is gone")
         may_begin()
-        try:
-            session, material = await self.backend.build_session_passive(
-                str(incoming.sender), incoming.device, incoming.exchange, incoming.material
-            )
-        except Exception as exc:  # as above
-            raise NoSession(f"the key exchange of device {key[2]} of {key[1]} fails: {exc!r}") from exc
+        session, material = await self._build(incoming)
         found.push()
         await self.backend.store_session(session)
-        await self.backend.hide_pre_key(session)
+        await self.used.use(session)
         found.built(exchange)
         return session, material, True
+
+    async def _build(self, incoming: Incoming) -> tuple[Session, PlainKeyMaterial]:
+        """Build the session of a key exchange; if its pre-key is not offered any more, with one that was used."""
+        assert incoming.exchange is not None
+        arguments = str(incoming.sender), incoming.device, incoming.exchange, incoming.material
+        try:
+            try:
+                return await self.backend.build_session_passive(*arguments)
+            except KeyExchangeFailed:
+                with self.used.lent():
+                    return await self.backend.build_session_passive(*arguments)
+        except Exception as exc:  # as above
+            raise NoSession(f"a key exchange of device {incoming.device} of {incoming.sender} fails: {exc!r}") from exc
 
     async def _use(self, found: SessionRecord, slot: int, session: Session) -> None:
         found.selected = slot

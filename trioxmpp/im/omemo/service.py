@@ -110,6 +110,7 @@ class Omemo:
         """
         async with self._core.turn:
             self._core.book.forget(_bare(account))
+            self._directory.forget(_bare(account))
             await self._core.storage.flush()
 
     async def remove_device(self, id: int) -> None:
@@ -270,6 +271,6 @@ async def open_omemo(
         if timeline is not None:
             stack.enter_context(timeline.on_event.context_connect(on_timeline))
         await stack.enter_async_context(client.each_session(Step.SYNC, announce))
-        for run in (chores.run, announcer.follow_bundle, announcer.rotate):
+        for run in (chores.run, announcer.follow_bundle, partial(announcer.rotate, chores.drop_pre_keys)):
             await stack.enter_async_context(supervised(client, run, name="omemo"))
         yield Omemo(core, sealer, opener, Reader(core, opener, sealer, plaintexts), directory, encrypted)
