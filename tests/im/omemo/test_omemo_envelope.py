@@ -29,7 +29,7 @@ def packed(message: Message) -> Envelope:
 
 
 @pytest.mark.item("D13.8")
-def test_what_is_for_the_recipient_is_inside_and_what_is_for_servers_is_outside() -> None:
+def test_the_content_is_inside_and_the_elements_for_servers_are_outside() -> None:
     message = Message(
         to=B,
         id="1",

@@ -187,7 +187,7 @@ def test_an_account_whose_list_is_full_brings_no_more_devices() -> None:
         book.learn_key(friend, 9_999, xeddsa.seed_to_ed25519_pub(secrets.token_bytes(32)))
 
 
-def test_what_is_remembered_of_a_device_is_bounded() -> None:
+def test_the_memory_of_a_device_is_bounded() -> None:
     record = SessionRecord()
     for number in range(10_000):
         record.saw(number.to_bytes(8, "big"), float(number))

@@ -290,7 +290,7 @@ async def test_a_device_that_comes_with_another_key_is_not_believed(autojump_clo
         await a.wait(1)
 
 
-async def test_what_this_device_sent_comes_back_as_it_was(autojump_clock: Any) -> None:
+async def test_a_message_of_this_device_comes_back_as_it_was(autojump_clock: Any) -> None:
     async with serving() as server:
         disk = Disk()
         async with phone(server, f"{ROMEO}/a", disk) as a, phone(server, f"{JULIET}/b"):

@@ -117,7 +117,7 @@ async def test_a_room_that_hides_its_occupants_or_is_open_to_all_is_refused(auto
                         pass
 
 
-async def test_what_leaves_the_client_shows_no_content_and_asks_to_be_archived(autojump_clock: Any) -> None:
+async def test_a_message_that_leaves_the_client_shows_no_content_and_asks_to_be_archived(autojump_clock: Any) -> None:
     async with serving() as server, phone(server, f"{ROMEO}/a") as a, phone(server, f"{JULIET}/b") as b:
         sealed = await a.say("the moon", JULIET, payloads=[Replace(id="other")])
         assert sealed.body is None

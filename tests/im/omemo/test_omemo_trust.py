@@ -59,7 +59,7 @@ async def test_an_undecided_device_stops_sending_with_a_list(autojump_clock: Any
 
 
 @pytest.mark.item("D13.4")
-async def test_what_was_decided_survives_the_process(autojump_clock: Any) -> None:
+async def test_decisions_survive_the_process(autojump_clock: Any) -> None:
     async with serving() as server, phone(server, f"{JULIET}/b") as b:
         disk = Disk()
         async with phone(server, f"{ROMEO}/a", disk, trust=undecided) as a:

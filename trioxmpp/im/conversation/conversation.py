@@ -34,7 +34,7 @@ __all__ = ["Composition", "Conversation", "OwnEntry", "Seal"]
 #: Seconds without a key after which a person has paused.
 PAUSED_AFTER = 30.0
 
-#: Gives what is sent in the place of a message: the same, encrypted, say. What it raises fails the message.
+#: Gives what is sent in the place of a message: the same, encrypted, say. An exception fails the message.
 Seal: TypeAlias = Callable[[Message], Awaitable[Sealed]]
 
 #: The text that clients show which know no retractions.

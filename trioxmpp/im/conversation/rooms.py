@@ -41,7 +41,7 @@ class _SpokenEntry:
 
 
 class SpeakingRoom(Protocol):
-    """What a conversation needs of a room: `Room` has it, and a room whose messages are encrypted."""
+    """The part of a room that a conversation needs: `Room` has it, and a room whose messages are encrypted."""
 
     @property
     def client(self) -> Client:

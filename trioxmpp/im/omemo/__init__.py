@@ -1,6 +1,6 @@
 """XEP-0384: OMEMO Encryption, with XEP-0420 and XEP-0380. Needs the extra ``omemo``: the libraries `omemo`, `twomemo`.
 
-What the library is used for, and why not its `SessionManager`, says `trioxmpp.im.omemo.ratchets`.
+`trioxmpp.im.omemo.ratchets` says which part of the library is used, and why its `SessionManager` is not.
 """
 
 try:

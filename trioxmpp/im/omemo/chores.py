@@ -1,4 +1,4 @@
-"""What is done beside the messages of the application: answers to new sessions, and new sessions for broken ones.
+"""The work beside the messages of the application: answers to new sessions, and new sessions for broken ones.
 
 Both are messages without content (XEP-0384 §8). They are written down until they are done, there is at most one for
 each device, and each side may call for a bounded number of them: two devices cannot keep each other busy.

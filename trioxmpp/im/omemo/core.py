@@ -1,4 +1,4 @@
-"""What all parts of the encryption share: who we are, the books, and whose turn it is to change them."""
+"""The things that all parts of the encryption share: who we are, the books, and whose turn it is to change them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What accounts publish about their devices: fetched when a message needs it, a few at a time.
+"""The lists and keys that accounts publish of their devices: fetched when a message needs it, a few at a time.
 
 All of it comes from strangers and their servers. A list names at most 100 devices that count, a bundle is checked
 before it is used, and an account that does not answer keeps no message waiting for longer than `PATIENCE`.
@@ -53,7 +53,7 @@ class Directory:
         """Devices as they were listed, until their keys are known and their labels are verified."""
 
     def new_session(self) -> None:
-        """What was heard before may have changed meanwhile."""
+        """Ask all accounts anew: they may have changed their lists meanwhile."""
         self._fresh.clear()
         self._bundles.clear()
 
@@ -189,7 +189,7 @@ class Directory:
     # --- for a message
 
     async def prepare(self, jids: Iterable[JID]) -> None:
-        """Learn what is needed to encrypt for these accounts. What cannot be had in `PATIENCE` is left out.
+        """Learn what is needed to encrypt for these accounts, as far as it can be had in `PATIENCE`.
 
         Raises what `Client.send` raises.
         """

@@ -75,7 +75,7 @@ class CannotDecrypt(OmemoError):
 
 
 class Malformed(CannotDecrypt):
-    """What arrived is not what the XEP describes: a missing key, one of the wrong length, an unreadable envelope."""
+    """The message is not of the form that the XEP describes: a key has the wrong length, say."""
 
 
 class NotForUs(CannotDecrypt):

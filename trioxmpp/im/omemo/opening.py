@@ -36,7 +36,7 @@ MAX_COUNTED: Final = 1_000
 
 @record
 class Tasks:
-    """What a decrypted message may call for: an answer to a session, a new session, other pre-keys in our bundle."""
+    """The tasks that a decrypted message may call for: answer a session, begin a new one, publish other pre-keys."""
 
     answer: Callable[[Method, Device], None]
     heal: Callable[[Method, Device], None]

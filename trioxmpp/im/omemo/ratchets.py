@@ -2,9 +2,9 @@
 
 The library `omemo` brings a `SessionManager`. It is not used: it starts a task of asyncio, asks the network while it
 changes state, keeps one session with a device where two can have been begun at once, writes the text of messages to its
-log, and replaces a session whenever a key exchange comes, also an old one from an archive. What is used is its layer
-below: the backends, which compute, and call nothing but a storage. They are coroutines that never wait, so a step on
-one device is done before any other task runs.
+log, and replaces a session whenever a key exchange comes, also an old one from an archive. Only the layer below
+it is used: the backends, which compute, and call nothing but a storage. They are coroutines that never wait, so a step
+on one device is done before any other task runs.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ class Reader:
             return (*self._opener.lay_open(message, sender, entry.sent, kept), kept.digest)
 
     def _own(self, message: Message) -> tuple[Message, Encryption]:
-        """What this device has sent comes back: the text is still here, or it is not readable any more."""
+        """A message that this device has sent comes back: the text is still here, or it is not readable any more."""
         sent = self._sealer.sent(message.id)
         if sent is None:
             return message, Unreadable(OwnMessage("this device has sent the message, and has no key for it"))

@@ -158,10 +158,8 @@ class RoomReading:
 
     async def __anext__(self) -> RoomEvent:
         """Return the next event. Cancelling loses none. Raises what `Room.events` raises, and `StoreError`."""
-        if self._next is None:
-            self._next = await anext(self._events)
-        event = self._next
-        opened: RoomEvent = event
+        event: RoomEvent = await anext(self._events) if self._next is None else self._next
+        self._next = opened = event
         match event:
             case RoomMessage(entry=entry):
                 opened = RoomMessage(await self._room.open(entry))

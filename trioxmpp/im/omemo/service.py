@@ -47,25 +47,68 @@ HEAL_EVERY: Final = 3_600.0
 STALE_AFTER: Final = 2_000
 
 
-class Omemo:
-    """The encryption of one client. `open_omemo` gives one."""
+class _Parts:
+    """The parts of the encryption of one client, and what they hear of its sessions."""
 
     def __init__(
         self,
+        client: Client,
+        timeline: Timeline | None,
         core: Core,
-        sealer: Sealer,
-        opener: Opener,
-        reader: Reader,
-        directory: Directory,
-        wants: Callable[[JID], bool],
+        stale_after: int,
+        heal_every: float,
+        rotate_every: float,
     ) -> None:
-        self.on_event = core.on_event
+        self.core = core
+        self.directory = Directory(core)
+        self.sealer = Sealer(core, self.directory, stale_after)
+        self.announcer = Announcer(core, self.directory, rotate_every)
+        self.chores = Chores(core, self.directory, self.sealer)
+        self._plaintexts = Plaintexts(core.storage)
+        tasks = Tasks(self.chores.answer, self.chores.heal, self.announcer.publish)
+        self.opener = Opener(core, self.directory, self._plaintexts, tasks, heal_every)
+        self.reader = Reader(core, self.opener, self.sealer, self._plaintexts)
+        self._timeline = timeline
+
+    async def load(self) -> None:
+        """Read the notes. Raises `StoreError`."""
+        await self.core.load()
+        self._plaintexts.load()
+        self.chores.catching_up = self._timeline is not None
+
+    def is_known(self, jid: JID) -> bool:
+        """Return whether the devices of an account are of interest."""
+        return jid in self.core.book
+
+    async def announce(self, session: Session) -> None:
+        """Make this device, if that was not done yet, and have the account list it."""
+        if not self.core.device_id:
+            await self.announcer.create()
+        await self.announcer.announce(session)
+
+    def on_timeline(self, event: TimelineEvent) -> None:
+        """Note that the timeline has caught up."""
+        if isinstance(event, CaughtUp):
+            self._plaintexts.forget_older()
+            self.chores.caught_up()
+
+    def on_client(self, event: Event) -> None:
+        """Note that the session is over: the next one begins with history."""
+        if isinstance(event, Destroyed):
+            self.chores.catching_up = self._timeline is not None
+
+
+class Omemo:
+    """The encryption of one client. `open_omemo` gives one."""
+
+    def __init__(self, parts: _Parts, wants: Callable[[JID], bool]) -> None:
+        self.on_event = parts.core.on_event
         """Emits `NewDevice`, `DeviceGone`, `DeviceSkipped`, `SessionReplaced` and `OwnDeviceRestored`."""
-        self._core = core
-        self._sealer = sealer
-        self._opener = opener
-        self._reader = reader
-        self._directory = directory
+        self._core = parts.core
+        self._sealer = parts.sealer
+        self._opener = parts.opener
+        self._reader = parts.reader
+        self._directory = parts.directory
         self._wants = wants
 
     # --- devices and trust
@@ -131,9 +174,9 @@ class Omemo:
     async def encrypt(self, message: Message, *, to: Iterable[JID | str] = ()) -> Message:
         """Return `message` encrypted for the devices of its recipient, and for our other devices.
 
-        `to` names the recipients of a message in a room. What a server has to read stays outside; `message` itself is
-        not changed. The sessions are written down when this returns: send it, or drop it, but encrypt anew to try
-        again.
+        `to` names the recipients of a message in a room. The elements that servers have to read stay outside; `message`
+        itself is not changed. The sessions are written down when this returns. To try again, encrypt
+        anew.
 
         Raises `Undecided` with the devices about which has to be decided, `NoDevices` for recipients without any that
         can be reached, ValueError for a message that cannot be written, `StoreError`, and what `Client.send` raises.
@@ -173,7 +216,7 @@ class Omemo:
         """Return the entries of a timeline in plain text, as an asynchronous iterator: each with its `encryption`.
 
         An entry that cannot be read has the mark `Unreadable`, one without encryption in a conversation that is
-        encrypted has `Plain`. A message without content is left out. What a crash interrupts is given again.
+        encrypted has `Plain`. A message without content is left out. An entry that a crash interrupts is given again.
         """
         return Reading(self._reader, entries)
 
@@ -235,42 +278,19 @@ async def open_omemo(
     Entering raises `StoreError`, `XMPPError` and `NodeMismatch` if the account cannot publish, and what `Client.send`
     raises. Later failures are `Trouble` events, and healed. Leaving the block, or cancelling, leaves the device listed.
     """
-    core = Core(client, methods, trust, label)
-    directory = Directory(core)
-    sealer = Sealer(core, directory, stale_after)
-    announcer = Announcer(core, directory, rotate_every)
-    chores = Chores(core, directory, sealer)
-    plaintexts = Plaintexts(core.storage)
-    tasks = Tasks(chores.answer, chores.heal, announcer.publish)
-    opener = Opener(core, directory, plaintexts, tasks, heal_every)
-    await core.load()
-    plaintexts.load()
-    chores.catching_up = timeline is not None
-
-    async def announce(session: Session) -> None:
-        if not core.device_id:
-            await announcer.create()
-        await announcer.announce(session)
-
-    def on_timeline(event: TimelineEvent) -> None:
-        if isinstance(event, CaughtUp):
-            plaintexts.forget_older()
-            chores.caught_up()
-
-    def on_client(event: Event) -> None:
-        if isinstance(event, Destroyed):
-            chores.catching_up = timeline is not None
-
+    parts = _Parts(client, timeline, Core(client, methods, trust, label), stale_after, heal_every, rotate_every)
+    await parts.load()
     async with AsyncExitStack() as stack:
-        stack.callback(core.on_event.close)
-        for method in core.methods.values():
-            changes = await stack.enter_async_context(watch(client, method.devices, owners=core.book.__contains__))
-            follow = partial(announcer.follow_list, method, changes)
+        stack.callback(parts.core.on_event.close)
+        for method in methods:
+            changes = await stack.enter_async_context(watch(client, method.devices, owners=parts.is_known))
+            follow = partial(parts.announcer.follow_list, method, changes)
             await stack.enter_async_context(supervised(client, follow, name="omemo"))
-        stack.enter_context(client.on_event.context_connect(on_client))
+        stack.enter_context(client.on_event.context_connect(parts.on_client))
         if timeline is not None:
-            stack.enter_context(timeline.on_event.context_connect(on_timeline))
-        await stack.enter_async_context(client.each_session(Step.SYNC, announce))
-        for run in (chores.run, announcer.follow_bundle, partial(announcer.rotate, chores.drop_pre_keys)):
+            stack.enter_context(timeline.on_event.context_connect(parts.on_timeline))
+        await stack.enter_async_context(client.each_session(Step.SYNC, parts.announce))
+        rotate = partial(parts.announcer.rotate, parts.chores.drop_pre_keys)
+        for run in (parts.chores.run, parts.announcer.follow_bundle, rotate):
             await stack.enter_async_context(supervised(client, run, name="omemo"))
-        yield Omemo(core, sealer, opener, Reader(core, opener, sealer, plaintexts), directory, encrypted)
+        yield Omemo(parts, encrypted)

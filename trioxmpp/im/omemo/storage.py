@@ -1,4 +1,4 @@
-"""What has to survive the process: identity, sessions, devices and trust, as notes of the client's store.
+"""The state that has to survive the process: identity, sessions, devices and trust, as notes of the client's store.
 
 The library of the ratchet writes a dozen values for each message. Here they change in memory, and `flush` writes all
 changes of one message at once, before the message leaves or is given to the application. So a process that is killed
