@@ -109,7 +109,7 @@ class Opener:
                 self._plaintexts.collect()
                 core.book.keep_secret(sender)
             except OmemoError:
-                await core.storage.flush()  # what a hostile message has used up stays used up
+                await core.storage.flush()  # noqa: ASYNC120  (a hostile message has used up a key: that stays)
                 raise
             await core.storage.flush()
         if kept is None:

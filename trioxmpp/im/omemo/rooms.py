@@ -151,7 +151,7 @@ class RoomReading:
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await self._subscription.__aexit__(exc_type, exc, traceback)
+        await self._subscription.__aexit__(exc_type, exc, traceback)  # noqa: ASYNC102  (it shields what it does)
 
     def __aiter__(self) -> RoomReading:
         return self
