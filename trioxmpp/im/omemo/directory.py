@@ -145,6 +145,17 @@ class Directory:
             raise BadBundle(str(exc)) from exc
         return bundle
 
+    async def look_up_key(self, method: Method, jid: JID, device: int) -> None:
+        """Learn the identity key of a device that is listed, now and then. Raises nothing."""
+        known = self._core.book.device(jid, device)
+        if known is None or known.key is not None or not self._core.client.linked:
+            return
+        with trio.move_on_after(PATIENCE):
+            try:
+                await self.fetch_bundle(method, jid, device)
+            except (StanzaError, ConnectionError, TimeoutError) as exc:
+                logger.info("the keys of device %d of %s cannot be had: %s", device, jid, exc)
+
     async def refetch(self, method: Method, device: Device) -> None:
         """Fetch the bundle of a device for a new session. Raises as `fetch_bundle`."""
         bundle = await self.fetch_bundle(method, device.jid, device.id)

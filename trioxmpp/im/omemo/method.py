@@ -79,6 +79,8 @@ class Method(Protocol):
     """The class of the payload that holds an encrypted message."""
     envelope: bool
     """Whether it encrypts an envelope (XEP-0420), and not the body alone."""
+    needs_identity: bool
+    """Whether a message can be read only if the identity key of its sender is known: it is fetched then."""
 
     def backend(self, storage: Storage) -> Backend:
         """Return the backend of the library that computes this encryption."""
@@ -112,8 +114,11 @@ class Method(Protocol):
         """Return whether an encrypted message says nothing, and only moves sessions on."""
         ...
 
-    def read_message(self, payload: Any, sender: JID, account: JID, device: int) -> Incoming:
-        """Return what of an encrypted message is for this device. Raises `NotForUs` and `Malformed`."""
+    def read_message(self, payload: Any, sender: JID, account: JID, device: int, identity: bytes | None) -> Incoming:
+        """Return what of an encrypted message is for this device. Raises `NotForUs` and `Malformed`.
+
+        `identity` is the identity key of the sending device, if that is known.
+        """
         ...
 
     def write_message(self, device: int, content: Content, keys: Iterable[OutgoingKey]) -> Any:
@@ -134,6 +139,7 @@ class _Omemo2:
     )
     element = elements.Encrypted
     envelope = True
+    needs_identity = False
 
     def backend(self, storage: Storage) -> Backend:
         return Twomemo(storage)
@@ -180,7 +186,9 @@ class _Omemo2:
     def is_empty(self, payload: elements.Encrypted) -> bool:
         return payload.payload is None
 
-    def read_message(self, payload: elements.Encrypted, sender: JID, account: JID, device: int) -> Incoming:
+    def read_message(
+        self, payload: elements.Encrypted, sender: JID, account: JID, device: int, identity: bytes | None
+    ) -> Incoming:
         key = _key_for(payload, account, device)
         try:
             exchange, data = ratchet.KeyExchangeImpl.parse(key.data) if key.kex else (None, key.data)

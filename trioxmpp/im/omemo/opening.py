@@ -70,8 +70,13 @@ class Opener:
         found = self.find(message)
         assert found is not None
         method, payload = found
-        incoming = method.read_message(payload, sender, self._core.account, self._core.device_id)
-        return digest_of(incoming.raw)
+        return digest_of(self._read(method, payload, sender).raw)
+
+    def _read(self, method: Method, payload: Any, sender: JID) -> Incoming:
+        """Return what of an encrypted payload is for this device. Raises `NotForUs` and `Malformed`."""
+        known = self._core.book.device(sender, method.sender_device(payload))
+        identity = None if known is None else known.key
+        return method.read_message(payload, sender, self._core.account, self._core.device_id, identity)
 
     def beside(self, message: Message) -> list[Any]:
         """Return the payloads that servers have put beside an encrypted one."""
@@ -96,9 +101,12 @@ class Opener:
         if self.is_own(method, payload, sender):
             raise OwnMessage("this device has sent the message, and has no key for it")
         core = self._core
-        incoming = method.read_message(payload, sender, core.account, core.device_id)
-        if core.book.device(sender, incoming.device) is None:
+        known = core.book.device(sender, method.sender_device(payload))
+        if known is None:
             await self._directory.look_up(sender)
+        if method.needs_identity and (known is None or known.key is None):
+            await self._directory.look_up_key(method, sender, method.sender_device(payload))
+        incoming = self._read(method, payload, sender)
         async with core.turn:
             try:
                 plaintext, device = await self._open(method, incoming, sent)
