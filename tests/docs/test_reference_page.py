@@ -23,6 +23,7 @@ PACKAGES = (
     "trioxmpp.protocol.stanza",
     "trioxmpp.testing",
     "trioxmpp.testing.servers",
+    "trioxmpp.im.omemo",
 )
 # The face for extensions, as soon as it says what is public.
 LATER = ("trioxmpp.client",)

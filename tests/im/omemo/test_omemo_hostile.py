@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import secrets
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -10,8 +12,8 @@ import trio
 import xeddsa
 
 from tests.im.omemo.devices import JULIET, ROMEO, chat, phone, serving
-from tests.im.world import Disk, connect
-from trioxmpp import JID, Message, MessageType, xml
+from tests.im.world import Disk, connect, deliver
+from trioxmpp import JID, Message, MessageType, StanzaCondition, XMPPCancelError, xml
 from trioxmpp.im.omemo import (
     BadBundle,
     CannotDecrypt,
@@ -160,11 +162,12 @@ def test_the_tables_that_strangers_fill_are_bounded() -> None:
     book = DeviceBook(storage, JID.parse(ROMEO), undecided)
     friend = JID.parse(JULIET)
     book.learn_list(omemo_2, friend, [Listed(1)])
-    book.keep_secret(friend)
+    book.keep_secret(friend, spoken=True)
     for number in range(MAX_ACCOUNTS + 100):
         stranger = JID.parse(f"stranger{number}@example.test")
         storage.make_record((omemo_2.namespace, str(stranger), 1)).push()
         book.learn_list(omemo_2, stranger, [Listed(1)])
+        book.keep_secret(stranger)
     assert len(storage.names("account ")) == MAX_ACCOUNTS
     assert len(storage.accounts) == MAX_ACCOUNTS - 1
     assert friend in book
@@ -217,3 +220,37 @@ async def test_a_store_that_is_damaged_costs_what_was_damaged(autojump_clock: An
             await a.say("two", JULIET)
             await b.wait(2)
             assert b.texts == ["one", "two"]
+
+
+async def test_two_encrypted_messages_with_one_id_are_two_messages(autojump_clock: Any) -> None:
+    async with serving() as server, phone(server, f"{ROMEO}/a") as a, phone(server, f"{JULIET}/b") as b:
+        await a.say("one", JULIET, id="the same")
+        await a.say("two", JULIET, id="the same")
+        await b.wait(2)
+        assert b.texts == ["one", "two"]
+
+
+async def test_an_encrypted_message_that_comes_back_as_an_error_stays_an_error(autojump_clock: Any) -> None:
+    async with serving() as server, phone(server, f"{ROMEO}/a") as a, phone(server, f"{JULIET}/b"):
+        sealed = await a.omemo.encrypt(chat("x", JULIET))
+        error = sealed.make_error(XMPPCancelError(StanzaCondition.SERVICE_UNAVAILABLE))
+        error.from_, error.to, error.payloads = JID.parse(JULIET), a.client.jid, sealed.payloads
+        deliver(server, error.serialise().replace("<message", "<message xmlns='jabber:client'", 1), f"{ROMEO}/a")
+        await a.wait(1)
+        assert (a.entries[0].message.type, a.entries[0].encryption) == (MessageType.ERROR, None)
+
+
+def test_nothing_of_the_extra_is_imported_before_it_is_asked_for() -> None:
+    """And without it, the error says what to install."""
+    source = """if True:
+        import sys
+        import trioxmpp, trioxmpp.im.conversation, trioxmpp.im.timeline
+        assert not {"omemo", "twomemo", "cryptography"} & set(sys.modules), sys.modules.keys()
+        sys.modules["twomemo"] = None
+        try:
+            import trioxmpp.im.omemo
+        except ImportError as exc:
+            print(exc)
+    """
+    ran = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, timeout=60, check=True)
+    assert ran.stdout == "OMEMO needs more libraries: pip install 'trioxmpp[omemo]'\n"

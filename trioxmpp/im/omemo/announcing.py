@@ -40,7 +40,10 @@ class Announcer:
         self._directory = directory
         self._rotate_every = rotate_every
         self._dirty = trio.Event()
-        self._restored: dict[str, float] = {}
+        self._dropped: set[str] = set()
+        """The lists that have lost this device, by namespace."""
+        self._drop = trio.Event()
+        self._restored = -RESTORE_EVERY
 
     # --- in each session
 
@@ -125,7 +128,6 @@ class Announcer:
             await self._take(method, change)
 
     async def _take(self, method: Method, change: Change[Any]) -> None:
-        owner = change.owner
         match change:
             case Published(payload=payload) if payload is not None:
                 listed = method.read_devices(payload)
@@ -133,20 +135,25 @@ class Announcer:
                 listed = []
             case _:
                 return
-        if owner == self._core.account and not any(each.id == self._core.device_id for each in listed):
-            listed = await self._restore(method, listed)
-        await self._directory.note_list(method, owner, listed)
+        if change.owner == self._core.account and not any(each.id == self._core.device_id for each in listed):
+            self._dropped.add(method.namespace)
+            self._drop.set()
+            listed.append(await self._core.listed(method.namespace))
+        await self._directory.note_list(method, change.owner, listed)
 
-    async def _restore(self, method: Method, listed: list[Listed]) -> list[Listed]:
-        """Put this device back into the list of our account, now or later."""
-        wait = self._restored.get(method.namespace, -RESTORE_EVERY) + RESTORE_EVERY - trio.current_time()
-        if wait > 0:
-            await trio.sleep(wait)
-            listed = await self._directory.fetch_list(method, self._core.account)
-        self._restored[method.namespace] = trio.current_time()
-        completed = await self._with_us(method, listed)
-        self._core.on_event.emit(OwnDeviceRestored())
-        return completed
+    async def restore(self) -> None:
+        """Put this device back into the lists that have lost it, until cancelled: at once, then at a bounded rate."""
+        while True:
+            self._drop = trio.Event()
+            for namespace in [*self._dropped]:
+                method = self._core.methods[namespace]
+                await self._with_us(method, await self._directory.fetch_list(method, self._core.account))
+                self._dropped.discard(namespace)
+                self._core.on_event.emit(OwnDeviceRestored())
+            if not self._dropped and not self._drop.is_set():
+                await self._drop.wait()
+                await trio.sleep_until(self._restored + RESTORE_EVERY)
+                self._restored = trio.current_time()
 
     async def rotate(self, drop_pre_keys: Callable[[], Awaitable[None]]) -> None:
         """Replace the signed pre-key when it is old enough, and forget used pre-keys, until cancelled."""

@@ -1,7 +1,7 @@
 """The devices of all accounts that we know: their keys, whether they take part, and how far they are trusted.
 
-An account is one note. Accounts that we never encrypted for are strangers: any number of them may write to us, so the
-least recent of them are forgotten first.
+An account is one note. Accounts that we never wrote to are strangers: any number of them may write to us, so the least
+recent of them are forgotten first.
 """
 
 from __future__ import annotations
@@ -67,6 +67,7 @@ class DeviceBook:
             "devices": {id: dict(device) for id, device in note.get("devices", {}).items()},
             "trust": dict(note.get("trust", {})),
             "secret": note.get("secret", False),
+            "spoken": note.get("spoken", False),
         }
 
     def _put(self, jid: JID, note: dict[str, Any]) -> None:
@@ -77,10 +78,12 @@ class DeviceBook:
             self._forget_a_stranger(jid)
 
     def _forget_a_stranger(self, but: JID) -> None:
-        for jid in self._order:
-            if jid not in (but, self._account) and not self._storage.get(f"account {jid}", {}).get("secret"):
-                self.forget(jid)
-                return
+        """Forget the account of which we heard least recently: a stranger, if there is one."""
+        others = [jid for jid in self._order if jid not in (but, self._account)]
+        strangers = (jid for jid in others if not self._storage.get(f"account {jid}", {}).get("spoken"))
+        chosen = next(strangers, others[0] if others else None)
+        if chosen is not None:
+            self.forget(chosen)
 
     def forget(self, jid: JID) -> None:
         """Forget an account, with its sessions and what was decided about it."""
@@ -92,11 +95,11 @@ class DeviceBook:
         """Return whether messages to or from an account were encrypted before."""
         return bool(self._storage.get(f"account {jid}", {}).get("secret"))
 
-    def keep_secret(self, jid: JID) -> None:
-        """Note that the conversation with an account is encrypted."""
-        if not self.is_secret(jid):
-            note = self._note(jid)
-            note["secret"] = True
+    def keep_secret(self, jid: JID, *, spoken: bool = False) -> None:
+        """Note that the conversation with an account is encrypted, and with `spoken` that we have written to it."""
+        note = self._note(jid)
+        if not note["secret"] or (spoken and not note["spoken"]):
+            note["secret"], note["spoken"] = True, note["spoken"] or spoken
             self._put(jid, note)
 
     # --- devices

@@ -9,7 +9,7 @@ from typing import Any
 import trio
 
 from ...jid import JID
-from ...protocol.stanza import Message
+from ...protocol.stanza import Message, MessageType
 from ...record import replace
 from ...xep.encryption import Encrypted, Encryption, Plain, Unreadable
 from ...xep.muc import RoomEntry
@@ -45,6 +45,9 @@ class Reader:
         """
         message: Message = entry.message
         found = None
+        if message.type is MessageType.ERROR:  # it brings back what we sent
+            await trio.lowlevel.checkpoint()
+            return message, None, b""
         try:
             found = self._opener.find(message)
             if found is None:

@@ -50,7 +50,7 @@ class Sealer:
             devices = self._choose(accounts)
             sealed = await self._seal(message, message.to.bare, devices, recipients)
             if message.type is not MessageType.GROUPCHAT:
-                self._core.book.keep_secret(message.to.bare)
+                self._core.book.keep_secret(message.to.bare, spoken=True)
             await self._core.storage.flush()
         return sealed
 

@@ -291,6 +291,6 @@ async def open_omemo(
             stack.enter_context(timeline.on_event.context_connect(parts.on_timeline))
         await stack.enter_async_context(client.each_session(Step.SYNC, parts.announce))
         rotate = partial(parts.announcer.rotate, parts.chores.drop_pre_keys)
-        for run in (parts.chores.run, parts.announcer.follow_bundle, rotate):
+        for run in (parts.chores.run, parts.announcer.follow_bundle, parts.announcer.restore, rotate):
             await stack.enter_async_context(supervised(client, run, name="omemo"))
         yield Omemo(parts, encrypted)

@@ -125,12 +125,15 @@ _ADDED = frozenset({
     "{http://jabber.org/protocol/muc#user}x",
 })  # fmt: skip
 
+#: Elements that hold a message whose body no server sees: two messages are the same only if these are.
+_ENCRYPTED = frozenset({"{urn:xmpp:omemo:2}encrypted", "{eu.siacs.conversations.axolotl}encrypted"})
+
 WEAK = "~"
 """The first character of the fingerprint of a message without an id: another message may have the same."""
 
 
 def fingerprint(message: Message, account: JID) -> str:
-    """Return what copies of one message have in common: sender, id, type, bodies, and the tags of the payloads.
+    """Return what copies of one message have in common: sender, id, type, bodies, tags of payloads, and ciphers.
 
     An id alone would not do, since there are clients that use one twice; nor would an archive id, since servers archive
     a retransmission again, under another one.
@@ -138,9 +141,12 @@ def fingerprint(message: Message, account: JID) -> str:
     parts: list[str] = []
     id, from_, kind = message.id, message.from_, message.type
     for payload in message.payloads:
-        tag: Any = payload.tag if payload.__class__ is xml.Element else xml.tag_of(type(payload))
+        is_element = payload.__class__ is xml.Element
+        tag: Any = payload.tag if is_element else xml.tag_of(type(payload))
         if tag not in _ADDED:
             parts.append(tag)
+            if is_element and tag in _ENCRYPTED:
+                parts.append("".join(payload.itertext()))
         elif id is None and tag == _ORIGIN_ID and (origin := message.get(OriginId)) is not None:
             id = origin.id
     if len(parts) > 1:
