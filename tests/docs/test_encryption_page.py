@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 import trio
 
+pytest.importorskip("omemo")
+
 from tests.docs.test_pages import load, programs
 from tests.im.omemo.devices import chat, phone, serving
 from trioxmpp.im.omemo import Encrypted, NoDevices, Trust, undecided
