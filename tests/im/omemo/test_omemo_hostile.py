@@ -20,7 +20,6 @@ from trioxmpp.im.omemo import (
     DeviceSkipped,
     Listed,
     Malformed,
-    NoDevices,
     NotForUs,
     Unreadable,
     omemo_2,
@@ -75,18 +74,23 @@ async def test_a_bundle_that_is_no_bundle_costs_one_device_only(autojump_clock: 
         assert b.texts == ["hello"]
 
 
-async def test_a_bundle_of_megabytes_is_not_taken(autojump_clock: Any) -> None:
+async def test_a_bundle_of_ten_megabytes_is_not_taken_and_costs_one_device(autojump_clock: Any) -> None:
     async with (
         serving() as server,
         phone(server, f"{ROMEO}/a") as a,
+        phone(server, f"{JULIET}/b") as b,
         connect(server, f"{JULIET}/rude") as rude,
     ):
-        await publish(rude, omemo_2.devices, elements.Devices(devices=(elements.Device(id=5),)))
-        many = "".join(f"<pk id='{number}'>{'A' * 43}=</pk>" for number in range(3_000))
+        listing = elements.Devices(devices=(elements.Device(id=5), elements.Device(id=b.omemo.own.id)))
+        many = "".join(f"<pk id='{number}'>{'A' * 500}</pk>" for number in range(20_000))
         huge = f"<bundle xmlns='urn:xmpp:omemo:2'><prekeys>{many}</prekeys></bundle>"
+        assert len(huge) > 10_000_000
         await publish(rude, ANY, xml.fromstring(huge), id="5")
-        with pytest.raises(NoDevices):
-            await a.omemo.encrypt(chat("x", JULIET))
+        await publish(rude, omemo_2.devices, listing)
+        await a.say("hello", JULIET)
+        assert [event.device.id for event in a.events if isinstance(event, DeviceSkipped)] == [5]
+        await b.wait(1)
+        assert b.texts == ["hello"]
 
 
 async def test_a_malformed_element_is_a_message_that_cannot_be_read(autojump_clock: Any) -> None:

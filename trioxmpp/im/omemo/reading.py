@@ -1,4 +1,8 @@
-"""A timeline in plain text: each entry is decrypted when the application asks for it, with a mark how it came."""
+"""A timeline in plain text: each entry is decrypted when the application asks for it, with a mark how it came.
+
+Decryption is no stage of the stream (`Stage.DECRYPT`): a stage cannot wait, and what it returns is on its way to the
+application before the used key is written down. A reader of the timeline waits for the store, and holds up nothing.
+"""
 
 from __future__ import annotations
 
