@@ -108,7 +108,7 @@ async def test_a_device_that_never_answers_is_left_out_until_it_writes(autojump_
         await a.say("6", JULIET)
 
 
-@pytest.mark.item("D13.3")
+@pytest.mark.item("D13.3", "B2.19")
 @on_every_bench(accounts=2)
 async def test_nodes_that_others_cannot_read_are_configured_anew(bench) -> None:
     romeo, juliet = bench.clients

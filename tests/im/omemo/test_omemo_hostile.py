@@ -21,6 +21,7 @@ from trioxmpp.im.omemo import (
     Listed,
     Malformed,
     NotForUs,
+    Trust,
     Unreadable,
     omemo_2,
     undecided,
@@ -166,15 +167,18 @@ def test_the_tables_that_strangers_fill_are_bounded() -> None:
     book = DeviceBook(storage, JID.parse(ROMEO), undecided)
     friend = JID.parse(JULIET)
     book.learn_list(omemo_2, friend, [Listed(1)])
-    book.keep_secret(friend, spoken=True)
+    book.keep_secret(friend, kept=True)
+    foe = JID.parse("tybalt@example.test")
+    book.set_trust(foe, b"k" * 32, Trust.DISTRUSTED, kept=True)
     for number in range(MAX_ACCOUNTS + 100):
         stranger = JID.parse(f"stranger{number}@example.test")
         storage.make_record((omemo_2.namespace, str(stranger), 1)).push()
         book.learn_list(omemo_2, stranger, [Listed(1)])
         book.keep_secret(stranger)
     assert len(storage.names("account ")) == MAX_ACCOUNTS
-    assert len(storage.accounts) == MAX_ACCOUNTS - 1
+    assert len(storage.accounts) == MAX_ACCOUNTS - 2
     assert friend in book
+    assert foe in book
     assert JID.parse("stranger0@example.test") not in book
     book.learn_list(omemo_2, friend, [Listed(number) for number in range(1, 5_000)])
     assert len(book.devices(friend)) == MAX_DEVICES

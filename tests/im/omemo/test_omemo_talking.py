@@ -14,6 +14,7 @@ from trioxmpp import Message, MessageType
 from trioxmpp.im.conversation import Said, open_conversations, open_room_conversation
 from trioxmpp.im.omemo import (
     Encrypted,
+    NoDevices,
     Plain,
     RoomUnfit,
     Trust,
@@ -115,6 +116,29 @@ async def test_a_room_that_hides_its_occupants_or_is_open_to_all_is_refused(auto
                 with pytest.raises(RoomUnfit, match=words):
                     async with open_encrypted_room(one.omemo, room):
                         pass
+
+
+async def test_a_member_without_devices_stops_the_room_or_is_left_out(autojump_clock: Any) -> None:
+    def members_only(config: RoomConfig) -> None:
+        config.set_values("muc#roomconfig_whois", ("anyone",))
+        config.set_values("muc#roomconfig_membersonly", ("1",))
+
+    async with (
+        serving() as server,
+        phone(server, f"{ROMEO}/a") as a,
+        phone(server, f"{JULIET}/b"),
+        open_room(a.client, "vault@conference.example.test", "romeo", create=members_only) as room,
+    ):
+        for account in (JULIET, "tybalt@example.test"):
+            await set_affiliation(a.client, room.jid, account, Affiliation.MEMBER)
+        async with open_encrypted_room(a.omemo, room) as secret:
+            with pytest.raises(NoDevices) as caught:
+                await secret.say("to all")
+            assert [str(jid) for jid in caught.value.jids] == ["tybalt@example.test"]
+        async with open_encrypted_room(a.omemo, room, strict=False) as secret:
+            entry = await secret.say("to those that can read")
+            assert isinstance(entry.encryption, Encrypted)
+            assert {str(jid) for jid in secret.left_out} == {"tybalt@example.test"}
 
 
 async def test_a_message_that_leaves_the_client_shows_no_content_and_asks_to_be_archived(autojump_clock: Any) -> None:

@@ -1,7 +1,7 @@
 """The devices of all accounts that we know: their keys, whether they take part, and how far they are trusted.
 
-An account is one note. Accounts that we never wrote to are strangers: any number of them may write to us, so the least
-recent of them are forgotten first.
+An account is one note. Accounts that we never wrote to, and that the application has not decided about, are strangers:
+any number of them may write to us, so the least recent of them are forgotten first.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class DeviceBook:
             "devices": {id: dict(device) for id, device in note.get("devices", {}).items()},
             "trust": dict(note.get("trust", {})),
             "secret": note.get("secret", False),
-            "spoken": note.get("spoken", False),
+            "kept": note.get("kept", False),
         }
 
     def _put(self, jid: JID, note: dict[str, Any]) -> None:
@@ -80,7 +80,7 @@ class DeviceBook:
     def _forget_a_stranger(self, but: JID) -> None:
         """Forget the account of which we heard least recently: a stranger, if there is one."""
         others = [jid for jid in self._order if jid not in (but, self._account)]
-        strangers = (jid for jid in others if not self._storage.get(f"account {jid}", {}).get("spoken"))
+        strangers = (jid for jid in others if not self._storage.get(f"account {jid}", {}).get("kept"))
         chosen = next(strangers, others[0] if others else None)
         if chosen is not None:
             self.forget(chosen)
@@ -95,11 +95,11 @@ class DeviceBook:
         """Return whether messages to or from an account were encrypted before."""
         return bool(self._storage.get(f"account {jid}", {}).get("secret"))
 
-    def keep_secret(self, jid: JID, *, spoken: bool = False) -> None:
-        """Note that the conversation with an account is encrypted, and with `spoken` that we have written to it."""
+    def keep_secret(self, jid: JID, *, kept: bool = False) -> None:
+        """Note that the conversation with an account is encrypted, and with `kept` that it is no stranger."""
         note = self._note(jid)
-        if not note["secret"] or (spoken and not note["spoken"]):
-            note["secret"], note["spoken"] = True, note["spoken"] or spoken
+        if not note["secret"] or (kept and not note["kept"]):
+            note["secret"], note["kept"] = True, note["kept"] or kept
             self._put(jid, note)
 
     # --- devices
@@ -210,9 +210,10 @@ class DeviceBook:
         if trust is not Trust.UNDECIDED:
             self.set_trust(jid, device.key, trust)
 
-    def set_trust(self, jid: JID, key: bytes, trust: Trust) -> None:
-        """Decide about a key of an account."""
+    def set_trust(self, jid: JID, key: bytes, trust: Trust, *, kept: bool = False) -> None:
+        """Decide about a key of an account; with `kept` the account is no stranger any more."""
         note = self._note(jid)
+        note["kept"] = note["kept"] or kept
         decided: dict[str, str] = note["trust"]
         text = base64.b64encode(key).decode()
         decided.pop(text, None)

@@ -40,11 +40,14 @@ _AFFILIATED: Final = (Affiliation.OWNER, Affiliation.ADMIN, Affiliation.MEMBER)
 class EncryptedRoom:
     """A room in plain text: what is said is encrypted, and what is heard is decrypted, with a mark how it came."""
 
-    def __init__(self, omemo: Omemo, room: Room, members_last: float) -> None:
+    def __init__(self, omemo: Omemo, room: Room, members_last: float, *, strict: bool = True) -> None:
         self.room = room
         self.history: tuple[RoomEntry, ...] = ()
         """The messages that the room sent with the join, in plain text."""
+        self.left_out: frozenset[JID] = frozenset()
+        """The members for which the last message could not be encrypted."""
         self._omemo = omemo
+        self._strict = strict
         self._members_last = members_last
         self._members: frozenset[JID] = frozenset()
         self._fetched = -members_last
@@ -98,7 +101,9 @@ class EncryptedRoom:
         message that is not sent yet.
         """
         stanza = Message(body=message) if isinstance(message, str) else message
-        sealed = await self._omemo.encrypt_in_room(self.jid, stanza, await self.members())
+        sealed, self.left_out = await self._omemo.encrypt_in_room(
+            self.jid, stanza, await self.members(), strict=self._strict
+        )
         return await self.open(await self.room.say(sealed, timeout=timeout))
 
     def events(self, *, capacity: float = 10_000) -> RoomReading:
@@ -171,13 +176,19 @@ class RoomReading:
 
 @asynccontextmanager
 async def open_encrypted_room(
-    omemo: Omemo, room: Room, *, members_only: bool = True, members_last: float = MEMBERS_LAST
+    omemo: Omemo,
+    room: Room,
+    *,
+    members_only: bool = True,
+    members_last: float = MEMBERS_LAST,
+    strict: bool = True,
 ) -> AsyncIterator[EncryptedRoom]:
     """A block during which a room that we are in is encrypted; gives it, with the same verbs.
 
     It can be given to ``open_room_conversation`` in the place of the room. With `members_only` the room has to be one
     for members. The lists of its members are asked for again after `members_last` seconds, or when an occupant came or
-    went, before the next message.
+    went, before the next message. With `strict`, speaking raises `NoDevices` if a member has no device that can be
+    reached; otherwise such members are left out, and `EncryptedRoom.left_out` names them.
 
     Raises `RoomUnfit` if the room hides the accounts of its occupants, or is open to all, and what `Client.send`
     raises. Cancelling, or leaving the block, changes nothing in the room.
@@ -187,7 +198,7 @@ async def open_encrypted_room(
         raise RoomUnfit(f"{room.jid} hides the accounts of its occupants: there is no telling for which to encrypt")
     if members_only and "muc_membersonly" not in features:
         raise RoomUnfit(f"{room.jid} is open to all: a stranger that enters could read what is said")
-    secret = EncryptedRoom(omemo, room, members_last)
+    secret = EncryptedRoom(omemo, room, members_last, strict=strict)
     await secret.members()
     secret.history = tuple([await secret.open(entry) for entry in room.history])
     yield secret

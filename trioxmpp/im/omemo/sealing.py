@@ -12,6 +12,7 @@ import trio
 from omemo.message import PlainKeyMaterial
 
 from ...jid import JID
+from ...protocol.elements.eme import Encryption
 from ...protocol.elements.hints import Store
 from ...protocol.stanza import Message, MessageType
 from ...xep.encryption import Device, Encrypted, Trust
@@ -38,8 +39,10 @@ class Sealer:
         self._stale_after = stale_after
         self._sent: OrderedDict[str, tuple[Message, Encrypted]] = OrderedDict()
 
-    async def encrypt(self, message: Message, to: Iterable[JID]) -> Message:
-        """See `Omemo.encrypt`."""
+    async def encrypt(
+        self, message: Message, to: Iterable[JID], *, strict: bool = True
+    ) -> tuple[Message, frozenset[JID]]:
+        """See `Omemo.encrypt`. Without `strict`, accounts that cannot be reached are left out; they are returned."""
         recipients = {jid.bare for jid in to} or ({message.to.bare} if message.to is not None else set())
         if not recipients or message.to is None:
             raise ValueError("a message is encrypted for a recipient: it has no address")
@@ -48,11 +51,16 @@ class Sealer:
         await self._directory.prepare(accounts)
         async with self._core.turn:
             devices = self._choose(accounts)
-            sealed = await self._seal(message, message.to.bare, devices, recipients)
+            sealed, reached = await self._seal(message, message.to.bare, devices)
+            missing = frozenset(recipients - reached - {self._core.account})
+            if not reached or (missing and strict):
+                names = ", ".join(sorted(map(str, missing or recipients)))
+                raise NoDevices(f"no device that is trusted and can be reached: {names}", sorted(missing, key=str))
+            self._remember(message, sealed)
             if message.type is not MessageType.GROUPCHAT:
-                self._core.book.keep_secret(message.to.bare, spoken=True)
+                self._core.book.keep_secret(message.to.bare, kept=True)
             await self._core.storage.flush()
-        return sealed
+        return sealed, missing
 
     def sent(self, id: str | None) -> tuple[Message, Encrypted] | None:
         """Return a message that this device encrypted a while ago, as it was before, by its id."""
@@ -81,8 +89,9 @@ class Sealer:
     # --- the encryption
 
     async def _seal(
-        self, message: Message, recipient: JID, devices: list[tuple[Method, Device]], recipients: set[JID]
-    ) -> Message:
+        self, message: Message, recipient: JID, devices: list[tuple[Method, Device]]
+    ) -> tuple[Message, set[JID]]:
+        """Return the message encrypted for these devices, and the accounts for which it is."""
         core, now = self._core, datetime.now(UTC)
         reached: set[JID] = set()
         outer = envelope.strip(message)
@@ -98,13 +107,10 @@ class Sealer:
             reached |= {key.jid for key in keys}
             if keys:
                 elements.append((method.namespace, method.write_message(core.device_id, content, keys)))
-        missing = recipients - reached - {core.account}
-        if missing or not elements:
-            names = ", ".join(sorted(map(str, missing or recipients)))
-            raise NoDevices(f"no device that is trusted and can be reached: {names}", sorted(missing, key=str))
-        self._remember(outer.id, message, Encrypted(elements[0][0], core.own, now))
         outer.payloads += [element for _, element in elements[1:]]
-        return envelope.fill(outer, elements[0][1], elements[0][0])
+        if elements:
+            envelope.fill(outer, elements[0][1], elements[0][0])
+        return outer, reached
 
     def _plaintext(self, method: Method, message: Message, recipient: JID, now: datetime) -> bytes | None:
         if method.envelope:
@@ -135,8 +141,11 @@ class Sealer:
                 key = await ratchets.encrypt(device.jid, device.id, material, bundle)
         return key
 
-    def _remember(self, id: str, message: Message, mark: Encrypted) -> None:
-        self._sent[id] = message, mark
+    def _remember(self, message: Message, sealed: Message) -> None:
+        assert sealed.id is not None
+        named = sealed.get(Encryption)
+        method = "" if named is None else named.namespace
+        self._sent[sealed.id] = message, Encrypted(method, self._core.own, datetime.now(UTC))
         while len(self._sent) > MAX_SENT:
             self._sent.popitem(last=False)
 

@@ -143,7 +143,7 @@ class Omemo:
         if device.key is None:
             raise ValueError(f"the key of device {device.id} of {device.jid} is not known")
         async with self._core.turn:
-            self._core.book.set_trust(device.jid, device.key, trust)
+            self._core.book.set_trust(device.jid, device.key, trust, kept=True)
             await self._core.storage.flush()
 
     async def forget(self, account: JID | str) -> None:
@@ -182,7 +182,8 @@ class Omemo:
         can be reached, ValueError for a message that cannot be written, `StoreError`, and what `Client.send` raises.
         If cancelled, nothing can be sent, and no key is used twice.
         """
-        return await self._sealer.encrypt(message, [_bare(each) for each in to])
+        sealed, _ = await self._sealer.encrypt(message, [_bare(each) for each in to])
+        return sealed
 
     async def seal(self, message: Message) -> Sealed:
         """Give `message` encrypted, if ``encrypted(peer)`` of `open_omemo` wants that; else as it is.
@@ -222,10 +223,15 @@ class Omemo:
 
     # --- rooms
 
-    async def encrypt_in_room(self, room: JID, message: Message, members: Iterable[JID]) -> Message:
-        """Return `message` encrypted for these members of a room; see `open_encrypted_room`. Raises as `encrypt`."""
+    async def encrypt_in_room(
+        self, room: JID, message: Message, members: Iterable[JID], *, strict: bool = True
+    ) -> tuple[Message, frozenset[JID]]:
+        """Return `message` encrypted for these members of a room, and the members that cannot read it.
+
+        With `strict` there are none: it raises `NoDevices`. Raises, and may be cancelled, as `encrypt`.
+        """
         addressed = _addressed(message, room)
-        return await self._sealer.encrypt(addressed, [*members, self._core.account])
+        return await self._sealer.encrypt(addressed, [*members, self._core.account], strict=strict)
 
     async def open_room_entry(self, entry: RoomEntry, candidates: list[JID]) -> RoomEntry:
         """Return an entry of a room in plain text. One of `candidates` has sent it. Raises `StoreError`."""
