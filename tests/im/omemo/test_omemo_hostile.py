@@ -11,7 +11,7 @@ import pytest
 import trio
 import xeddsa
 
-from tests.im.omemo.devices import JULIET, ROMEO, chat, phone, serving
+from tests.im.omemo.devices import JULIET, ROMEO, chat, phone, serving, until
 from tests.im.world import Disk, connect, deliver
 from trioxmpp import JID, Message, MessageType, StanzaCondition, XMPPCancelError, xml
 from trioxmpp.im.omemo import (
@@ -262,3 +262,25 @@ def test_nothing_of_the_extra_is_imported_before_it_is_asked_for() -> None:
     """
     ran = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, timeout=60, check=True)
     assert ran.stdout == "OMEMO needs more libraries: pip install 'trioxmpp[omemo]'\n"
+
+
+async def test_strangers_whose_servers_do_not_answer_hold_up_little(autojump_clock: Any) -> None:
+    async with serving() as server, phone(server, f"{ROMEO}/a") as a, phone(server, f"{JULIET}/b") as b:
+        sealed = await a.omemo.encrypt(chat("behind them all", JULIET))
+        key = elements.Key(rid=b.omemo.own.id, kex=True, data=b"noise")
+        keys = elements.Keys(jid=JID.parse(JULIET), keys=(key,))
+        noise = elements.Encrypted(header=elements.Header(sid=5, keys=(keys,)), payload=b"x")
+        for number in range(50):
+            stranger = Message(
+                from_=f"x{number}@slow.test/x", to=JULIET, type=MessageType.CHAT, id=str(number), payloads=[noise]
+            )
+            text = stranger.serialise().replace("<message", "<message xmlns='jabber:client'", 1)
+            deliver(server, text, f"{JULIET}/b")
+        await a.client.send(sealed)
+        server.sessions[f"{JULIET}/b"].link.stall("in")
+        began = trio.current_time()
+        await until(lambda: len(b.entries) == 51, 40)
+        assert trio.current_time() - began < 15
+        assert b.texts[-1] == "behind them all"
+        assert all(isinstance(entry.encryption, Unreadable) for entry in b.entries[:-1])
+        server.sessions[f"{JULIET}/b"].link.reset()

@@ -7,8 +7,9 @@ before it is used, and an account that does not answer keeps no message waiting 
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
-from collections.abc import Iterable
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import trio
@@ -33,6 +34,8 @@ FRESH: Final = 3_600.0
 RETRY: Final = 60.0
 #: Seconds that all questions for one message may take.
 PATIENCE: Final = 20.0
+#: Seconds, within a minute, that received messages may wait for answers about their senders.
+BRIEF: Final = 10.0
 #: Questions that are open at a time.
 AT_ONCE: Final = 8
 #: Bundles that wait for their message, and accounts whose lists are fresh.
@@ -49,6 +52,8 @@ class Directory:
         self._fresh: OrderedDict[tuple[str, JID], float] = OrderedDict()
         self._asked: OrderedDict[JID, float] = OrderedDict()
         self._bundles: OrderedDict[tuple[str, JID, int], OmemoBundle] = OrderedDict()
+        self._waits: deque[tuple[float, float]] = deque(maxlen=MAX_FRESH)
+        """When received messages waited for an answer, and for how many seconds."""
         self._labels: OrderedDict[tuple[str, JID, int], Listed] = OrderedDict()
         """Devices as they were listed, until their keys are known and their labels are verified."""
 
@@ -112,12 +117,27 @@ class Directory:
         self._asked[jid] = now
         while len(self._asked) > MAX_FRESH:
             self._asked.popitem(last=False)
-        with trio.move_on_after(PATIENCE):
+        with self._brief():
             for method in self._core.methods.values():
                 try:
                     await self._learn_list(method, jid)
                 except (ConnectionError, TimeoutError) as exc:
                     logger.info("%s cannot be asked for its devices: %s", jid, exc)
+
+    @contextmanager
+    def _brief(self) -> Iterator[None]:
+        """A block that ends soon: a message waits, and with it all messages behind it.
+
+        Within a minute all such blocks together have `BRIEF` seconds. An attacker may have any number of accounts, at a
+        server that does not answer.
+        """
+        began = trio.current_time()
+        while self._waits and began - self._waits[0][0] >= RETRY:
+            self._waits.popleft()
+        left = BRIEF - sum(seconds for _, seconds in self._waits)
+        with trio.move_on_after(max(0.0, min(BRIEF / 2, left))):
+            yield
+        self._waits.append((began, trio.current_time() - began))
 
     async def remove_own(self, id: int) -> None:
         """Take a device of our account off its lists. Raises `XMPPError`, and what `Client.send` raises."""
@@ -150,7 +170,7 @@ class Directory:
         known = self._core.book.device(jid, device)
         if known is None or known.key is not None or not self._core.client.linked:
             return
-        with trio.move_on_after(PATIENCE):
+        with self._brief():
             try:
                 await self.fetch_bundle(method, jid, device)
             except (StanzaError, ConnectionError, TimeoutError) as exc:
