@@ -237,3 +237,38 @@ async def test_of_a_list_of_ten_thousand_devices_one_hundred_count(autojump_cloc
         assert sum(isinstance(each, DeviceSkipped) for each in a.events) == 99
         await b.wait(2)
         assert b.texts == ["before", "after"]
+
+
+async def test_an_account_without_devices_is_asked_again_a_minute_later(autojump_clock: Any) -> None:
+    async with serving() as server, phone(server, f"{ROMEO}/a") as a:
+        with pytest.raises(NoDevices):
+            await a.say("one", JULIET)
+        async with phone(server, f"{JULIET}/b") as b:
+            await trio.sleep(61)
+            await a.say("two", JULIET)
+            await b.wait(1)
+            assert b.texts == ["two"]
+
+
+async def test_a_device_without_keys_is_asked_once_in_a_minute(autojump_clock: Any) -> None:
+    async with serving() as server, phone(server, f"{ROMEO}/a") as a, phone(server, f"{JULIET}/b") as b:
+        devices = (elements.Device(id=5), elements.Device(id=b.omemo.own.id))
+        await publish(b.client, omemo_2.devices, elements.Devices(devices=devices))
+        for number in range(5):
+            await a.say(str(number), JULIET)
+        assert sum(isinstance(event, DeviceSkipped) for event in a.events) == 1
+        await trio.sleep(61)
+        await a.say("5", JULIET)
+        assert sum(isinstance(event, DeviceSkipped) for event in a.events) == 2
+
+
+async def test_a_message_that_is_cancelled_while_keys_are_fetched_can_be_sent_at_once_again(
+    autojump_clock: Any,
+) -> None:
+    async with serving() as server, phone(server, f"{ROMEO}/a") as a, phone(server, f"{JULIET}/b") as b:
+        with trio.move_on_after(0) as scope:
+            await a.say("one", JULIET)
+        assert scope.cancelled_caught
+        await a.say("two", JULIET)
+        await b.wait(1)
+        assert b.texts == ["two"]

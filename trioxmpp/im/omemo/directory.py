@@ -51,6 +51,8 @@ class Directory:
         self._limiter = trio.CapacityLimiter(AT_ONCE)
         self._fresh: OrderedDict[tuple[str, JID], float] = OrderedDict()
         self._asked: OrderedDict[JID, float] = OrderedDict()
+        self._tried: OrderedDict[tuple[str, JID, int], float] = OrderedDict()
+        """When a list (device 0) or a bundle was asked for in vain, or is being asked for."""
         self._bundles: OrderedDict[tuple[str, JID, int], OmemoBundle] = OrderedDict()
         self._waits: deque[tuple[float, float]] = deque(maxlen=MAX_FRESH)
         """When received messages waited for an answer, and for how many seconds."""
@@ -60,12 +62,15 @@ class Directory:
     def new_session(self) -> None:
         """Ask all accounts anew: they may have changed their lists meanwhile."""
         self._fresh.clear()
+        self._tried.clear()
         self._bundles.clear()
 
     def forget(self, jid: JID) -> None:
         """Ask an account anew when it is needed again."""
         for method in self._core.methods.values():
             self._fresh.pop((method.namespace, jid), None)
+        for key in [key for key in self._tried if key[1] == jid]:
+            del self._tried[key]
 
     # --- lists
 
@@ -89,8 +94,36 @@ class Directory:
             self._labels.popitem(last=False)
 
     def _is_fresh(self, method: Method, jid: JID) -> bool:
+        """Return whether an account need not be asked. One without devices may have some soon."""
         since = self._fresh.get((method.namespace, jid))
-        return since is not None and trio.current_time() - since < FRESH
+        lasts = FRESH if any(device.active for device in self._core.book.devices(jid)) else RETRY
+        if since is not None and trio.current_time() - since < lasts:
+            return True
+        return self._was_tried(method, jid, 0)
+
+    def _was_tried(self, method: Method, jid: JID, device: int) -> bool:
+        since = self._tried.get((method.namespace, jid, device))
+        return since is not None and trio.current_time() - since < RETRY
+
+    @contextmanager
+    def _trying(self, method: Method, jid: JID, device: int) -> Iterator[None]:
+        """A block that asks an account. If there is no answer in time, it is not asked again for a while.
+
+        A link that breaks in the block, or a caller that is cancelled early, says nothing about the account.
+        """
+        key, began = (method.namespace, jid, device), trio.current_time()
+        self._tried.pop(key, None)
+        self._tried[key] = began
+        while len(self._tried) > MAX_FRESH:
+            self._tried.popitem(last=False)
+        try:
+            yield
+        except (StanzaError, TimeoutError):
+            raise
+        except BaseException:
+            if trio.current_time() - began < PATIENCE / 2:
+                self._tried.pop(key, None)
+            raise
 
     async def fetch_list(self, method: Method, jid: JID) -> list[Listed]:
         """Ask an account for its devices; none if it has no such list. Raises `XMPPError`, as `fetch_item`."""
@@ -101,10 +134,12 @@ class Directory:
 
     async def _learn_list(self, method: Method, jid: JID) -> None:
         try:
-            listed = await self.fetch_list(method, jid)
-        except StanzaError as exc:
+            with self._trying(method, jid, 0):
+                listed = await self.fetch_list(method, jid)
+        except (StanzaError, TimeoutError) as exc:
             logger.info("%s does not say which devices it has: %s", jid, exc)
             return
+        self._tried.pop((method.namespace, jid, 0), None)
         await self.note_list(method, jid, listed)
 
     async def look_up(self, jid: JID) -> None:
@@ -187,13 +222,15 @@ class Directory:
 
     async def _learn_bundle(self, method: Method, device: Device) -> None:
         try:
-            bundle = await self.fetch_bundle(method, device.jid, device.id)
+            with self._trying(method, device.jid, device.id):
+                bundle = await self.fetch_bundle(method, device.jid, device.id)
         except (StanzaError, TimeoutError) as exc:
             error = exc if isinstance(exc, OmemoError) else CannotEncrypt(f"the keys cannot be had: {exc}")
             if isinstance(exc, KeyChanged):
                 logger.warning("%s", exc)
             self._core.on_event.emit(DeviceSkipped(device, error))
             return
+        self._tried.pop((method.namespace, device.jid, device.id), None)
         await self._learn_label(method, device.jid, device.id)
         self._bundles[method.namespace, device.jid, device.id] = bundle
         while len(self._bundles) > MAX_BUNDLES:
@@ -239,7 +276,8 @@ class Directory:
                 first = next((each for each in core.methods if each in core.book.namespaces(jid, device.id)), None)
                 if first != method.namespace or (method.namespace, jid, device.id) in self._bundles:
                     continue
-                if device.key is None or not core.ratchets[first].has_session(jid, device.id):
+                has_session = device.key is not None and core.ratchets[first].has_session(jid, device.id)
+                if not has_session and not self._was_tried(method, jid, device.id):
                     yield method, device
 
 
