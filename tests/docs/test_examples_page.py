@@ -13,7 +13,7 @@ PAGE = (DOCS / "examples.md").read_text()
 ROW = re.compile(r"^\| (\[.*?) \| (\d*) ?\| (\d*) ?\| (\d+) \| (.+) \|$", re.MULTILINE)
 
 #: Programs that have no counterpart in another library.
-LARGER = {"chat.py", "gateway.py", "history.py", "low_level.py"}
+LARGER = {"chat.py", "gateway.py", "history.py", "low_level.py", "older_omemo.py"}
 
 
 def programs(cell: str) -> list[str]:

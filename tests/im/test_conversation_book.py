@@ -49,6 +49,7 @@ class Noted:
     sent: datetime = field(default_factory=lambda: datetime.now(UTC))
     archive_id: str | None = None
     caught_up: bool = True
+    encryption: Any = None
     source: enum.Enum = Source.LIVE
 
 

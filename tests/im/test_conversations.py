@@ -57,6 +57,7 @@ class Noted:
     sent: datetime
     archive_id: str | None = None
     caught_up: bool = True
+    encryption: Any = None
     source: enum.Enum = Source.LIVE
 
 

@@ -22,7 +22,7 @@ from trioxmpp.xml.markup import serialise_element
 __all__ = ["by_tag", "data_form", "elements"]
 
 # They import what need not be installed, or are not of the library proper.
-BESIDE = ("trioxmpp.testing", "trioxmpp.cli", "trioxmpp.__main__")
+BESIDE = ("trioxmpp.testing", "trioxmpp.cli", "trioxmpp.__main__", "trioxmpp.im.omemo")
 
 
 @functools.cache

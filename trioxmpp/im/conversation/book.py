@@ -19,6 +19,7 @@ from ...protocol.elements.retraction import Retract
 from ...protocol.elements.retraction import Retracted as Tombstone
 from ...protocol.stanza import Message, MessageType
 from ...record import replace
+from ...xep.encryption import Encryption, Unreadable
 from ..provenance import Account, Room, Sender, may_change
 from .fallbacks import text_of
 from .lines import (
@@ -92,7 +93,8 @@ class Book:
 
     def _said(self, entry: Entry) -> Iterator[TalkEvent]:
         message, tombstone = entry.message, entry.message.get(Tombstone)
-        if (tombstone is None and message.body is None) or self._is_noted(entry):
+        is_secret = isinstance(entry.encryption, Unreadable) and not entry.encryption.repeated
+        if (tombstone is None and message.body is None and not is_secret) or self._is_noted(entry):
             return
         correction = message.get(Replace)
         corrects = None
@@ -110,12 +112,13 @@ class Book:
             entry.sender,
             entry.by_us,
             entry.sent,
-            None if tombstone is not None else text_of(message),
+            None if tombstone is not None or is_secret else text_of(message),
             reply_to=None if reply is None else reply.id,
             thread=message.thread,
             corrects=corrects,
             retracted=tombstone is not None,
             delivery=Delivery.SENT if entry.by_us else None,
+            encryption=entry.encryption,
         )
         self._add(line)
         yield Said(line, entry.caught_up)
@@ -124,10 +127,22 @@ class Book:
         before = self._lines[number]
         if before.retracted:
             return
-        after = replace(before, message=entry.message, text=text_of(entry.message), corrected=before.corrected + 1)
+        after = replace(
+            before,
+            message=entry.message,
+            text=text_of(entry.message),
+            corrected=before.corrected + 1,
+            encryption=entry.encryption,
+        )
         self._lines[number] = after
         self._name(number, self._id(entry), entry.message.id)
         yield Corrected(after, before)
+
+    def protect(self, id: str, encryption: Encryption | None) -> None:
+        """Note how a message of ours is protected, which was noted before it was encrypted."""
+        for number in self._names.get(id, ()) if encryption is not None else ():
+            if self._lines[number].by_us and self._lines[number].message.id == id:
+                self._lines[number] = replace(self._lines[number], encryption=encryption)
 
     def _id(self, entry: Entry) -> str:
         """Return the id by which others name this message: in a room that of its archive (XEP-0461 §3.1)."""

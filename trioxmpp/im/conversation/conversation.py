@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Any
+from typing import Any, TypeAlias
 
 import trio
 
@@ -23,15 +23,19 @@ from ...protocol.elements.retraction import Retract
 from ...protocol.elements.stanza_ids import OriginId
 from ...protocol.stanza import Message, MessageType
 from ...record import record
+from ...xep.encryption import Encryption, Sealed
 from ..provenance import Account, Sender
 from .book import MAX_REACTION_LENGTH, MAX_REACTIONS, Book
 from .fallbacks import quote
 from .lines import Delivery, Entry, Line, TalkEvent
 
-__all__ = ["Composition", "Conversation", "OwnEntry"]
+__all__ = ["Composition", "Conversation", "OwnEntry", "Seal"]
 
 #: Seconds without a key after which a person has paused.
 PAUSED_AFTER = 30.0
+
+#: Gives what is sent in the place of a message: the same, encrypted, say. An exception fails the message.
+Seal: TypeAlias = Callable[[Message], Awaitable[Sealed]]
 
 #: The text that clients show which know no retractions.
 RETRACTED_TEXT = "A message was retracted, but your client does not support that."
@@ -53,6 +57,7 @@ class OwnEntry:
     archive_id: str | None = None
     caught_up: bool = True
     source: Enum = _Source.OWN
+    encryption: Encryption | None = None
 
 
 class Composition:
@@ -84,6 +89,7 @@ class Conversation:
         markers: bool = True,
         visible: Callable[[], bool] = lambda: True,
         capacity: int = 2_000,
+        seal: Seal | None = None,
     ) -> None:
         self.peer = peer
         self.on_event: Signal[TalkEvent] = Signal()
@@ -96,6 +102,7 @@ class Conversation:
         self._wants_receipts = receipts and not is_room and not self._is_private
         self._wants_markers = markers
         self._visible = visible
+        self._seal = seal
         self._changed = trio.lowlevel.ParkingLot()
         self._said = 0
 
@@ -131,8 +138,8 @@ class Conversation:
         """Say something; return the line. With a store the message is written down before this returns.
 
         A reply quotes the text that it answers, for clients that do not know replies (XEP-0461). Raises ValueError for
-        a text that XML cannot carry, and what `Client.send` or `Client.post` raises. If cancelled, it may be sent all
-        the same.
+        a text that XML cannot carry, and what `Client.send` or `Client.post` raises; in a conversation that is
+        encrypted, what ``Omemo.encrypt`` raises. If cancelled, it may be sent all the same.
         """
         message = self._message(text, thread=thread or (None if reply_to is None else reply_to.thread))
         if reply_to is not None:
@@ -276,13 +283,15 @@ class Conversation:
         message.validate()
         # Noted before it is sent: a receipt or an error may be here before the sending task runs again.
         self.apply(OwnEntry(message, self.peer, Account(self._client.jid.bare), datetime.now(UTC)))
+        assert message.id is not None
         try:
+            sealed = Sealed(message) if self._seal is None else await self._seal(message)
+            self.book.protect(message.id, sealed.encryption)
             if self._client.durable:
-                await self._client.post(message)
+                await self._client.post(sealed.message)
             else:
-                await self._client.send(message)
+                await self._client.send(sealed.message)
         except Exception as exc:
-            assert message.id is not None
             self.tell([*self.book.not_sent(message.id, exc)])
             raise
 

@@ -17,7 +17,7 @@ from ...protocol.elements import receipts as elements
 from ...protocol.elements.hints import Store
 from ...protocol.stanza import Message, MessageType
 from ..provenance import Account
-from .conversation import Conversation
+from .conversation import Conversation, Seal
 from .lines import Entry, TalkEvent, Typing, key_of
 
 __all__ = ["Conversations", "Receipts", "open_conversations"]
@@ -51,6 +51,7 @@ class Conversations:
         visible: Callable[[], bool],
         limit: int,
         capacity: int,
+        seal: Seal | None = None,
     ) -> None:
         self.on_event: Signal[Conversation, TalkEvent] = Signal()
         """Emits each change of each conversation, also of one that another has just begun."""
@@ -58,6 +59,7 @@ class Conversations:
         self._may_know = may_know
         self._markers = markers
         self._visible = visible
+        self._seal = seal
         self._limit = limit
         self._capacity = capacity
         self._talks: OrderedDict[JID, Conversation] = OrderedDict()
@@ -81,7 +83,12 @@ class Conversations:
         talk = self._talks.get(jid)
         if talk is None:
             talk = self._talks[jid] = Conversation(
-                self._client, jid, markers=self._markers, visible=self._visible, capacity=self._capacity
+                self._client,
+                jid,
+                markers=self._markers,
+                visible=self._visible,
+                capacity=self._capacity,
+                seal=self._seal,
             )
             talk.on_event.connect(partial(self.on_event.emit, talk))
             while len(self._talks) > self._limit:
@@ -162,13 +169,16 @@ async def open_conversations(
     visible: Callable[[], bool] = lambda: True,
     limit: int = 1_000,
     capacity: int = 2_000,
+    seal: Seal | None = None,
 ) -> AsyncIterator[Conversations]:
     """A block with all conversations of the account: ``talks["juliet@example.org"]``.
 
     `entries` is a timeline; this block iterates over it. `receipts` says which peers are told that their messages have
     come; ``sees_us(jid)`` tells whether a contact sees our presence, and without it no peer counts as a contact.
     `markers` is whether we ask and tell what was displayed, ``visible()`` whether others may know that we are here: if
-    not, no chat state is sent. `limit` conversations are kept, and `capacity` lines of each.
+    not, no chat state is sent. `limit` conversations are kept, and `capacity` lines of each. ``await seal(message)``
+    gives what is sent in the place of a message: ``omemo.seal`` encrypts it. Receipts and chat states are sent as they
+    are.
 
     Raises what iterating over `entries` raises. Leaving the block forgets the conversations; cancelling does the same.
     """
@@ -177,7 +187,7 @@ async def open_conversations(
         Receipts.CONTACTS: sees_us or (lambda jid: False),
         Receipts.ALWAYS: lambda jid: True,
     }[receipts]
-    talks = Conversations(client, allowed, markers=markers, visible=visible, limit=limit, capacity=capacity)
+    talks = Conversations(client, allowed, markers=markers, visible=visible, limit=limit, capacity=capacity, seal=seal)
 
     async def read() -> None:
         async for entry in entries:

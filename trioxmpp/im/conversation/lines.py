@@ -11,6 +11,7 @@ from ...jid import JID
 from ...protocol.elements.chat_states import ChatState
 from ...protocol.stanza import Message
 from ...record import field, record
+from ...xep.encryption import Encryption
 from ..provenance import Account, Occupant, Sender
 
 __all__ = [
@@ -72,6 +73,11 @@ class Entry(Protocol):
         """How it came: LIVE, OFFLINE, by a copy, from an archive."""
         ...
 
+    @property
+    def encryption(self) -> Encryption | None:
+        """How it was protected; None if its conversation is not encrypted."""
+        ...
+
 
 def key_of(sender: Sender) -> tuple[object, ...]:
     """Return what tells one sender from another, as far as that is verified."""
@@ -98,9 +104,10 @@ class Line:
     """One message of a conversation, as it stands now.
 
     `id` is the id by which replies, reactions and retractions name it; `message` is what was said first, or last if
-    it was corrected. `text` has no fallback in it, and is None once the message is retracted. `corrects` is the id of
-    a message that this one corrects and that is not known here. `reactions` are by sender (`key_of`).
-    `delivery` is for messages of ours, and `error` why one has failed.
+    it was corrected. `text` has no fallback in it, and is None once the message is retracted, or if it cannot be read.
+    `corrects` is the id of a message that this one corrects and that is not known here. `reactions` are by sender
+    (`key_of`). `delivery` is for messages of ours, and `error` why one has failed. `encryption` is how the message was
+    protected: `Plain` for one that was not, in a conversation that is, and `Unreadable` for one without text.
     """
 
     id: str
@@ -117,6 +124,7 @@ class Line:
     reactions: Mapping[tuple[object, ...], tuple[str, ...]] = field(default_factory=dict)
     delivery: Delivery | None = None
     error: Exception | None = field(default=None, compare=False)
+    encryption: Encryption | None = None
 
 
 @record

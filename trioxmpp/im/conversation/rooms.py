@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 from enum import Enum
+from typing import Protocol
 
-from ...client import supervised
+from ...client import Client, supervised
 from ...jid import JID
 from ...protocol.stanza import Message
 from ...record import record
-from ...xep.muc import MessageModerated, Occupant, Room, RoomBack, RoomEntry, RoomMessage
+from ...xep.encryption import Encryption
+from ...xep.muc import MessageModerated, Occupant, RoomBack, RoomEntry, RoomEvent, RoomMessage
 from .. import provenance
 from ..provenance import Sender
 from .conversation import Conversation
 
-__all__ = ["RoomConversation", "open_room_conversation"]
+__all__ = ["RoomConversation", "SpeakingRoom", "open_room_conversation"]
 
 #: Occupants whose stay is known at a time: those that have spoken last.
 MAX_STAYS = 2_000
@@ -35,12 +37,40 @@ class _SpokenEntry:
     archive_id: str | None
     caught_up: bool
     source: Enum
+    encryption: Encryption | None = None
+
+
+class SpeakingRoom(Protocol):
+    """The part of a room that a conversation needs: `Room` has it, and a room whose messages are encrypted."""
+
+    @property
+    def client(self) -> Client:
+        """The client that is in the room."""
+        ...
+
+    @property
+    def jid(self) -> JID:
+        """The address of the room."""
+        ...
+
+    @property
+    def history(self) -> tuple[RoomEntry, ...]:
+        """The messages that the room sent with the join."""
+        ...
+
+    async def say(self, message: str | Message, /) -> RoomEntry:
+        """Speak to all; return the message as the room reflects it."""
+        ...
+
+    def events(self) -> AbstractAsyncContextManager[AsyncIterable[RoomEvent]]:
+        """``async with`` block that gives the events of the room."""
+        ...
 
 
 class RoomConversation(Conversation):
     """The conversation in a room. Its verbs return when the room has reflected what we said."""
 
-    def __init__(self, room: Room, *, markers: bool, capacity: int) -> None:
+    def __init__(self, room: SpeakingRoom, *, markers: bool, capacity: int) -> None:
         super().__init__(room.client, room.jid, is_room=True, markers=markers, capacity=capacity)
         self._room = room
         self._stays: OrderedDict[int, tuple[Occupant, int]] = OrderedDict()
@@ -76,7 +106,15 @@ class RoomConversation(Conversation):
                 None if occupant is None else self._stay_of(occupant),
             )
         return _SpokenEntry(
-            entry.message, entry.room, sender, entry.by_us, entry.sent, entry.archive_id, caught_up, entry.source
+            entry.message,
+            entry.room,
+            sender,
+            entry.by_us,
+            entry.sent,
+            entry.archive_id,
+            caught_up,
+            entry.source,
+            entry.encryption,
         )
 
     def _stay_of(self, occupant: Occupant) -> int:
@@ -92,14 +130,14 @@ class RoomConversation(Conversation):
 
 @asynccontextmanager
 async def open_room_conversation(
-    room: Room, *, markers: bool = False, capacity: int = 2_000
+    room: SpeakingRoom, *, markers: bool = False, capacity: int = 2_000
 ) -> AsyncIterator[Conversation]:
     """A block with the conversation in a room: ``async with open_room(...) as room, open_room_conversation(room)``.
 
     It begins with what the room has sent of its history (``open_room(history=...)``), of which no event tells. It has
-    the same verbs as one with an account; no receipts are sent in a room. `markers` is whether we ask for
-    displayed markers and send them. Its `capacity` last lines are kept. Ends with the room: a verb raises what
-    ``room.say`` raises. Cancelling forgets the conversation.
+    the same verbs as one with an account; no receipts are sent in a room. An `EncryptedRoom` can stand for the room.
+    `markers` is whether we ask for displayed markers and send them. Its `capacity` last lines are kept. Ends with the
+    room: a verb raises what ``room.say`` raises. Cancelling forgets the conversation.
     """
     talk = RoomConversation(room, markers=markers, capacity=capacity)
     talk.take_all(room.history)

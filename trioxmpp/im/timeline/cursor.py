@@ -46,6 +46,10 @@ class Cursor:
         self.position: Position | None = None
         self.moved: trio.Event = trio.Event()
         """Set when there is something to write down."""
+        self.finished = 0
+        """How many messages the application is done with, since this cursor was loaded."""
+        self.written = 0
+        """How many of them are written down."""
         self._notes = notes
         self._archive = archive
         self._done: deque[str] = deque(maxlen=WRITTEN)
@@ -74,6 +78,7 @@ class Cursor:
         self._done.extend(keys)
         if position is not None:
             self.position = position
+        self.finished += 1
         self.moved.set()
 
     async def save(self) -> None:
@@ -82,6 +87,7 @@ class Cursor:
             await trio.lowlevel.checkpoint()
             return
         self.moved = trio.Event()
+        finished = self.finished
         anchor, last, stamp = self.position or (None, None, None)
         note: dict[str, Any] = {
             "at": anchor,
@@ -94,3 +100,4 @@ class Cursor:
         except BaseException:
             self.moved.set()
             raise
+        self.written = finished

@@ -14,6 +14,7 @@ from ...protocol.elements import muc
 from ...protocol.elements.stanza_ids import OriginId
 from ...protocol.stanza import Message, MessageType
 from ...record import record
+from ...xep.encryption import Encryption
 from ..provenance import Account, Occupant, Room, Sender
 
 __all__ = ["CaughtUp", "Entry", "Gap", "NoArchive", "Source", "TimelineEvent", "entry_of", "fingerprint"]
@@ -38,7 +39,8 @@ class Entry:
     room. `sender` is who wrote it, as far as that is verified; `by_us` says that it was our account, with whichever
     resource. `sent` is the time that the archive or our server gives, else when it came; never in the future.
     `archive_id` is its id in the archive of our account, or None if that is not known. While `caught_up` is false the
-    entry belongs to what was missed: do not notify, and do not answer by a receipt.
+    entry belongs to what was missed: do not notify, and do not answer by a receipt. `encryption` is how it was
+    protected, if the entry comes through ``Omemo.read``.
     """
 
     message: Message
@@ -49,6 +51,7 @@ class Entry:
     sent: datetime
     archive_id: str | None
     caught_up: bool
+    encryption: Encryption | None = None
 
 
 @record
@@ -122,12 +125,15 @@ _ADDED = frozenset({
     "{http://jabber.org/protocol/muc#user}x",
 })  # fmt: skip
 
+#: Elements that hold a message whose body no server sees: two messages are the same only if these are.
+_ENCRYPTED = frozenset({"{urn:xmpp:omemo:2}encrypted", "{eu.siacs.conversations.axolotl}encrypted"})
+
 WEAK = "~"
 """The first character of the fingerprint of a message without an id: another message may have the same."""
 
 
 def fingerprint(message: Message, account: JID) -> str:
-    """Return what copies of one message have in common: sender, id, type, bodies, and the tags of the payloads.
+    """Return what copies of one message have in common: sender, id, type, bodies, tags of payloads, and ciphers.
 
     An id alone would not do, since there are clients that use one twice; nor would an archive id, since servers archive
     a retransmission again, under another one.
@@ -135,9 +141,12 @@ def fingerprint(message: Message, account: JID) -> str:
     parts: list[str] = []
     id, from_, kind = message.id, message.from_, message.type
     for payload in message.payloads:
-        tag: Any = payload.tag if payload.__class__ is xml.Element else xml.tag_of(type(payload))
+        is_element = payload.__class__ is xml.Element
+        tag: Any = payload.tag if is_element else xml.tag_of(type(payload))
         if tag not in _ADDED:
             parts.append(tag)
+            if is_element and tag in _ENCRYPTED:
+                parts.append("".join(payload.itertext()))
         elif id is None and tag == _ORIGIN_ID and (origin := message.get(OriginId)) is not None:
             id = origin.id
     if len(parts) > 1:

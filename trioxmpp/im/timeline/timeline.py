@@ -58,6 +58,11 @@ class Timeline:
         """How many copies were passed over of messages that had been given."""
         return self._ledger.duplicates
 
+    @property
+    def written(self) -> int:
+        """How many entries, of those that this timeline has given, are written down as done: a crash repeats none."""
+        return self._ledger.cursor.written
+
     def events(self) -> Subscription[TimelineEvent]:
         """``async with`` block that gives an inbox of `CaughtUp`, `Gap` and `NoArchive` events."""
         return self.on_event.subscribe()

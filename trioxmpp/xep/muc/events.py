@@ -19,6 +19,7 @@ from ...jid import JID
 from ...protocol.elements.muc import Affiliation
 from ...protocol.stanza import Message
 from ...record import field, record
+from ..encryption import Encryption
 from .occupants import Occupant, OccupantState
 from .problems import RoomLost
 
@@ -62,7 +63,8 @@ class RoomEntry:
     `nick` is the nick of the sender when it spoke, None for the room itself; `occupant` is the sender if it is there
     now and the message is live; `occupant_id` the id of the sender, if the room announces ids (XEP-0421). `by_us`: our
     account sent it. `sent` is the time at which the room got it, or at which it came to us. `archive_id` is the id that
-    the archive of the room gave it (XEP-0359), if that can be believed.
+    the archive of the room gave it (XEP-0359), if that can be believed. `encryption` is how it was protected, if the
+    room is read through ``open_encrypted_room``.
     """
 
     message: Message = field(repr=False)
@@ -74,6 +76,7 @@ class RoomEntry:
     by_us: bool
     sent: datetime
     archive_id: str | None
+    encryption: Encryption | None = None
 
     @property
     def text(self) -> str | None:
