@@ -76,7 +76,7 @@ async def slow(name: str, count: int, octets: int) -> bool:
     Print what came of it; return whether all arrived on one link.
     """
     got: list[int] = []
-    async with SERVERS[name](accounts=ACCOUNTS, limited=True) as server:
+    async with SERVERS[name](accounts=ACCOUNTS, unlimited=()) as server:
         options = {"endpoint": server.endpoint, "tls": server.ssl_context()}
         async with (
             trioxmpp.connect("juliet@example.test/contact", ACCOUNTS["juliet"], **options) as juliet,

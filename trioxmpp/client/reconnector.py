@@ -46,7 +46,7 @@ class ResumptionProgress:
         self._base: int | None = None
         """The count that the server had acknowledged when the session was resumed last."""
         self._in_vain = 0
-        self.is_unanswered = False
+        self.is_unanswered: bool = False
         """Whether the last attempt ended between the request to resume and its answer."""
 
     def resumed(self, session: SessionState) -> None:
