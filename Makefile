@@ -97,7 +97,8 @@ fuzz: $(VENV)/.installed-dev
 mutants: $(VENV)/.installed-dev
 	$(RUN) -m tests.mutants
 
-# A bot killed twenty times within 2,000 messages each way, on a real server: `make chaos SERVER=ejabberd` is another.
+# A bot killed twenty times within 2,000 messages each way and poison, on each real server; `make chaos SERVER=prosody`
+# takes one.
 chaos: $(VENV)/.installed-dev
 	@tests/e2e/install.sh --try
 	$(RUN) -m tests.chaos $(if $(SERVER),--server $(SERVER))

@@ -136,21 +136,25 @@ class Bot:
         return said.decode().strip()
 
 
-async def send_poison(server: RealServer, to: str, rounds: int, seconds: float, outcome: Outcome) -> None:
-    """Send what exceeds the limits of the bot in the name of a stranger, in so many rounds, spread over some time.
+async def send_poison(server: RealServer, to: str, rounds: int, count: int, peer: Peer, outcome: Outcome) -> None:
+    """Send what exceeds the limits of the bot in the name of a stranger, in rounds spread over `count` messages.
 
     The library logs the first ten on each link one by one.
     """
     port = int(server.endpoint.rpartition(":")[2])
     plan = {"port": port, "ca_file": str(server.ca_file), "password": server.accounts["juliet"]}
+    inputs = [
+        poison
+        for number in range(rounds)
+        for poison in from_a_stranger(number, f"to='{to}'", server.name)
+        if poison.name.startswith("F1 ")
+    ]
     async with trio.open_nursery() as nursery:
         stranger = RawStranger(plan, nursery)
         await stranger.log_in()
-        for number in range(rounds):
-            for poison in from_a_stranger(number, f"to='{to}'", server.name):
-                if poison.name.startswith("F1 "):
-                    outcome.poison += await stranger.poison(poison)
-                    await trio.sleep(seconds / rounds / 6)
+        for index, poison in enumerate(inputs):
+            await peer.has_got(count * index // len(inputs))
+            outcome.poison += await stranger.poison(poison)
         nursery.cancel_scope.cancel()
 
 
@@ -196,7 +200,7 @@ async def chaos(
         outcome.starts.append(await bot.start())
         nursery.start_soon(peer.write, bot_jid, count, pause)
         if poison:
-            nursery.start_soon(send_poison, server, bot_jid, poison, count * pause, outcome)
+            nursery.start_soon(send_poison, server, bot_jid, poison, count, peer, outcome)
         for kill in range(kills):
             await peer.has_got(count * (kill + 1) // (kills + 1))
             await trio.sleep(chance.uniform(0, 0.1))

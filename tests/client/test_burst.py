@@ -20,7 +20,7 @@ NUMBERS = [str(number) for number in range(COUNT)]
 
 def echo_bot() -> Any:
     (source,) = programs("README.md")
-    return load(source, "README.md")["echo_bot"]
+    return load(source, "README.md")["main"]
 
 
 def burst(server: Server) -> None:

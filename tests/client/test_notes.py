@@ -180,19 +180,28 @@ async def test_the_file_of_notes_does_not_grow_for_ever(tmp_path):
     await store.aclose()
 
 
-async def test_a_store_refuses_what_is_no_regular_file_of_its_own(tmp_path):
+@pytest.mark.parametrize("kind", [FileStore, SQLiteStore])
+async def test_a_store_refuses_what_is_no_regular_file_of_its_own(tmp_path, kind):
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     with trio.fail_after(5), pytest.raises(StoreError, match="not a regular file"):
-        await FileStore(fifo).load()
+        await kind(fifo).load()
     with pytest.raises(StoreError, match="not a regular file"):
-        await FileStore("/dev/zero").load()
+        await kind("/dev/zero").load()
     if os.geteuid() == 0:
         theirs = tmp_path / "theirs"
         theirs.write_bytes(b"")
         os.chown(theirs, 65534, 65534)
         with pytest.raises(StoreError, match="another user"):
-            await FileStore(theirs).load()
+            await kind(theirs).load()
+        beside = tmp_path / ("ours-wal" if kind is SQLiteStore else "ours.notes")
+        beside.write_bytes(b"")
+        os.chown(beside, 65534, 65534)
+        with pytest.raises(StoreError, match="another user"):
+            await kind(tmp_path / "ours").read_notes("kind")
+
+
+async def test_a_file_that_is_too_large_for_a_session_is_refused(tmp_path):
     huge = tmp_path / "huge"
     with huge.open("wb") as file:
         file.truncate(1 << 30)

@@ -40,7 +40,7 @@ TICKET = StoredSession(
         StoredStanza(2, "<message id='b'/>", sent=1_700_000_000_000_000, durable=True, doubtful=True),
     ),
     requests=(PendingRequest("c", JID.parse("juliet@example.test")), PendingRequest("d", None)),
-    setbacks=Setbacks(2, Suspect(2, 3, 5, SuspectStage.SENT_ALONE)),
+    setbacks=Setbacks(1, 2, Suspect(2, 3, 5, SuspectStage.SENT_ALONE)),
 )
 CHANGE = Change(
     saved=1001.5,
@@ -49,7 +49,7 @@ CHANGE = Change(
     put=(StoredStanza(2, "<message id='b' xml:lang='en'/>", sent=4, durable=True), StoredStanza(3, "<presence/>")),
     drop=(1,),
     requests=(PendingRequest("d", None),),
-    setbacks=Setbacks(1, None),
+    setbacks=Setbacks(1, 0, None),
 )
 CHANGED = StoredSession(
     jid=TICKET.jid,
@@ -61,7 +61,7 @@ CHANGED = StoredSession(
     location=TICKET.location,
     stanzas=CHANGE.put,
     requests=(PendingRequest("d", None),),
-    setbacks=Setbacks(1, None),
+    setbacks=Setbacks(1, 0, None),
 )
 
 FILES = {"file": FileStore, "sqlite": SQLiteStore}

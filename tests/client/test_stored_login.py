@@ -23,6 +23,7 @@ from trioxmpp import (
     StoredSession,
     Suspended,
 )
+from trioxmpp.client.store.storedsession import Setbacks
 from trioxmpp.protocol.loginstate import FastToken
 from trioxmpp.record import replace
 from trioxmpp.testing import Faults, Server, open_server
@@ -276,25 +277,63 @@ async def test_a_session_that_ends_each_login_is_given_up_and_replaced(autojump_
     server.faults = REFUSED
     async with connect(server, store, vault) as client:
         assert not client.restored.resumed
-        assert server.link_count == 6  # the first of three attempts was made in one flight, and once more without haste
+        # Two attempts with the request in the login, the first of which made another one without haste; then three with
+        # the request after the login; then one without a request.
+        assert server.link_count == 1 + 3 + 3 + 1
         for each in client.posted:
             await each
     assert posted.settled
     server.faults = Faults()
 
 
-async def test_processes_that_are_stopped_before_an_answer_give_it_up_together(autojump_clock, server, store, vault):
+async def test_a_server_that_minds_the_request_in_a_login_alone_keeps_the_session(autojump_clock, server, store, vault):
+    async with connect(server, store, vault) as client:
+        await client.suspend()
+    server.plan(REFUSED)
+    server.plan(REFUSED)
+    server.plan(REFUSED)
+    async with connect(server, store, vault) as client:
+        assert client.restored.resumed
+
+
+async def test_processes_that_are_stopped_before_an_answer_count_together(autojump_clock, server, store, vault):
     async with connect(server, store, vault) as client:
         await client.suspend()
     server.faults = Faults(black_hole_in=600)  # the login, with the request in it, vanishes
-    for _ in range(3):
+    for _ in range(2):
         with trio.move_on_after(1):
             async with connect(server, store, vault):
                 pytest.fail("connected")
-    server.faults = Faults()
+    server.faults = REFUSED  # the server is asked after the login now, since that led to nothing
+    for _ in range(2):
+        with trio.move_on_after(1):
+            async with connect(server, store, vault, reconnect=ReconnectPolicy(initial=60, maximum=60)):
+                pytest.fail("connected")
+    links = server.link_count
     async with connect(server, store, vault) as client:
         assert not client.restored.resumed
-    assert server.link_count == 5
+    assert server.link_count == links + 2
+    server.faults = Faults()
+
+
+async def test_a_session_that_other_processes_could_not_resume_is_not_tried(autojump_clock, server, store, vault):
+    async with connect(server, store, vault) as client:
+        await client.suspend()
+    ticket = await store.load()
+    await store.save(replace(ticket, setbacks=Setbacks(unanswered=3)))
+    await store.aclose()
+    async with connect(server, store, vault) as client:
+        assert not client.restored.resumed
+    assert server.link_count == 2
+
+
+async def test_a_network_that_cuts_logins_costs_no_session(autojump_clock, server, store, vault):
+    async with connect(server, store, vault) as client:
+        await client.suspend()
+    for cut in (600, 600, 600, 700, 800, 900, 1000, 600, 1200, 600):
+        server.plan(Faults(cut_in=cut))
+    async with connect(server, store, vault) as client:
+        assert client.restored.resumed
 
 
 async def test_a_login_that_is_refused_is_no_word_about_the_session(autojump_clock, server, vault):

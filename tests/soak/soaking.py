@@ -125,7 +125,7 @@ async def open_server_and_stranger(
     async with AsyncExitStack() as stack:
         real: RealServer | None = None
         if name != "embedded":
-            server = SERVERS[name](accounts=ACCOUNTS, limited=limited, unlimited=["juliet"])
+            server = SERVERS[name](accounts=ACCOUNTS, unlimited=["juliet"] if limited else None)
             real = await stack.enter_async_context(server)
             plan |= {"port": real.port, "ca_file": str(real.ca_file), "password": ACCOUNTS["juliet"]}
         stranger = await stack.enter_async_context(open_stranger(plan))

@@ -161,7 +161,7 @@ class Known:
     def resumable(self) -> bool:
         return self._request is not None
 
-    async def resume_request(self) -> sm.Resume | None:
+    async def resume_request(self, *, in_login: bool = False) -> sm.Resume | None:
         return self._request
 
 

@@ -46,7 +46,7 @@ class ResumptionProgress:
         self._base: int | None = None
         """The count that the server had acknowledged when the session was resumed last."""
         self._in_vain = 0
-        self.is_unanswered = False
+        self.is_unanswered: bool = False
         """Whether the last attempt ended between the request to resume and its answer."""
 
     def resumed(self, session: SessionState) -> None:
@@ -69,10 +69,8 @@ class ResumptionProgress:
         if session.sm is None:
             return None
         kind = Cause.of(cause)
-        if kind in _LOGIN_REFUSED:
-            session.login_refused()
-        self.is_unanswered = session.is_unanswered
-        if session.unanswered_resumptions >= MAX_UNANSWERED_RESUMPTIONS:
+        self.is_unanswered = session.attempts.ended(refused=kind in _LOGIN_REFUSED)
+        if session.attempts.unanswered >= MAX_UNANSWERED_RESUMPTIONS:
             return SessionLost(f"the server does not answer the requests to resume the session: {cause}")
         if base is None:
             return None
@@ -174,7 +172,7 @@ class Reconnector:
     ) -> Connected:
         """See `Dialler.dial`. Where the server has sent us replaces `location`. `hurry` may begin it anew."""
         while True:
-            self._core.session.begins_attempt()
+            self._core.session.attempts.begin()
             with trio.CancelScope() as self._dialling:
                 try:
                     return await self._dialler.dial(

@@ -11,6 +11,7 @@ from ..jid import JID
 from ..protocol.elements.ping import Ping
 from ..protocol.sm import Resume, StreamManagement
 from ..protocol.stanza import IQ, IQType, Message, Presence
+from .attempts import ResumptionAttempts
 from .home import Home
 from .ids import new_id
 from .inbound.handled import HandledCounter
@@ -51,9 +52,9 @@ class SessionState:
         "_being_written",
         "_bytes_offered",
         "_condemned",
-        "_is_asked",
         "_ping_id",
         "_room",
+        "attempts",
         "doorbell",
         "ended",
         "established",
@@ -68,7 +69,6 @@ class SessionState:
         "sent_unmanaged",
         "sm",
         "suspected",
-        "unanswered_resumptions",
         "unconfirmed",
     )
 
@@ -89,8 +89,8 @@ class SessionState:
         self.replies: ReplyTable = ReplyTable(ended)
         self.running: set[trio.CancelScope] = set()
         """The handlers of requests that have no answer yet."""
-        self.unanswered_resumptions: int = 0
-        """The attempts to resume this session that the server has not answered, since it answered one."""
+        self.attempts: ResumptionAttempts = ResumptionAttempts()
+        """The attempts to resume this session."""
         self.established: bool = False
         self.unconfirmed: Unconfirmed | None = unconfirmed
         """The stanzas of a component that are in doubt; None for a client."""
@@ -110,7 +110,6 @@ class SessionState:
         self._being_written: list[OutgoingStanza] = []
         self._bytes_offered = False
         self._ping_id: str | None = None
-        self._is_asked = False  # whether the server was asked to resume it, in the present attempt
 
     @property
     def resumable(self) -> bool:
@@ -233,43 +232,31 @@ class SessionState:
         if self.unconfirmed is not None:
             self.unconfirmed.confirmed()
 
-    async def resume_request(self) -> Resume | None:
+    async def resume_request(self, *, in_login: bool = False) -> Resume | None:
         """Return the request to resume this session, to be written at once; None if it cannot be resumed.
+
+        A request along with a login is left out if such logins led to nothing: then the server is asked later.
 
         The count in it is settled here: the server will send all later stanzas again. The journal has it before the
         server, since the server forgets what it covers. It also has the number of attempts: if none is answered, the
         next process knows.
         """
         sm = self.sm
-        if sm is None or not sm.resumable or sm.granted.id is None:
+        is_left_out = in_login and not self.attempts.may_ask_in_login
+        if sm is None or not sm.resumable or sm.granted.id is None or is_left_out:
             await trio.lowlevel.checkpoint()
             return None
         request = Resume(h=sm.handled, previd=sm.granted.id)
-        self.unanswered_resumptions += not self._is_asked
-        self._is_asked = True
+        self.attempts.ask(in_login=in_login)
         self.handled.resuming()
         if self.journal is not None:
             await self.journal.commit(self)
         return request
 
-    def begins_attempt(self) -> None:
-        """There is going to be a link, on which the server may be asked to resume this session."""
-        self._is_asked = False
-
-    def login_refused(self) -> None:
-        """The attempt ended with the login. If it was asked along with that, it has said nothing about the session."""
-        self.unanswered_resumptions -= self._is_asked
-        self._is_asked = False
-
-    @property
-    def is_unanswered(self) -> bool:
-        """Whether the server was asked in the present attempt to resume this session, and has not answered."""
-        return self._is_asked and self.unanswered_resumptions > 0
-
     def resumed(self, h: int) -> None:
         """The server goes on with the session; it has handled `h` stanzas. Raises as `acked` does."""
         self.acked(h)
-        self.unanswered_resumptions = 0
+        self.attempts.answered()
         self.carry_out()
 
     def acked(self, h: int) -> None:

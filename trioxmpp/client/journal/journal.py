@@ -23,6 +23,7 @@ from ...jid import JID
 from ...protocol.sm import Enabled, StreamManagement
 from ...protocol.stanza import Message
 from ...record import record, replace
+from ...stream.attempts import ResumptionAttempts
 from ...stream.outbound.token import OutgoingStanza, StanzaToken
 from ...stream.session import SessionState
 from ..store.login import Login
@@ -109,7 +110,7 @@ class SessionJournal:
             _logger.warning("the stored session is given up: the server did not answer %d requests for it", unanswered)
         elif stored.id is not None:
             session = SessionState(journal=self)
-            session.unanswered_resumptions = unanswered
+            session.attempts = ResumptionAttempts(stored.setbacks.vain_logins, unanswered)
             granted = Enabled(id=stored.id, resumable=True, max=stored.max, location=stored.location)
             session.sm = StreamManagement(granted, stored.handled, stored.base)
             session.established = True

@@ -27,9 +27,9 @@ class SessionSummary:
         """As things are. `suspect` is the stanza that may be to blame for the ends of links."""
         management = resumable(session)
         if management is None:
-            return cls(None, (0, 0), (), login, Setbacks(0, suspect))
+            return cls(None, (0, 0), (), login, Setbacks(suspect=suspect))
         requests = tuple(PendingRequest(id_, to) for to, id_, _ in session.replies.pending())
-        setbacks = Setbacks(session.unanswered_resumptions, suspect)
+        setbacks = Setbacks(session.attempts.vain_logins, session.attempts.unanswered, suspect)
         return cls(management.granted.id, (management.handled, management.base), requests, login, setbacks)
 
     @classmethod

@@ -18,7 +18,17 @@ from typing import Any
 from ...errors import StoreError
 from .storedsession import dumps
 
-__all__ = ["checked_lines", "hide", "line_of", "lock", "open_regular", "parse_line", "replace_file", "write_all"]
+__all__ = [
+    "check_own",
+    "checked_lines",
+    "hide",
+    "line_of",
+    "lock",
+    "open_regular",
+    "parse_line",
+    "replace_file",
+    "write_all",
+]
 
 _CLOEXEC = getattr(os, "O_CLOEXEC", 0)
 _NONBLOCK = getattr(os, "O_NONBLOCK", 0)
@@ -63,10 +73,7 @@ def open_regular(path: Path) -> int:
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | _CLOEXEC | _NONBLOCK, 0o600)
     try:
         status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode):
-            raise StoreError(f"{path} is not a regular file")
-        if hasattr(os, "geteuid") and status.st_uid != os.geteuid():
-            raise StoreError(f"{path} belongs to another user")
+        check_own(status, path)
         if status.st_size > MAX_FILE:
             raise StoreError(f"{path} has more than {MAX_FILE} octets: it cannot be a stored session")
         hide(fd)
@@ -74,6 +81,14 @@ def open_regular(path: Path) -> int:
         os.close(fd)
         raise
     return fd
+
+
+def check_own(status: os.stat_result, path: Path) -> None:
+    """Raise StoreError if the file at `path`, which has this `status`, is no regular file of our user."""
+    if not stat.S_ISREG(status.st_mode):
+        raise StoreError(f"{path} is not a regular file")
+    if hasattr(os, "geteuid") and status.st_uid != os.geteuid():
+        raise StoreError(f"{path} belongs to another user")
 
 
 def hide(fd: int) -> None:

@@ -6,12 +6,14 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import StoreError
 from ...record import replace
 from .diskstore import DiskStore
 from .jsonvalues import optional, text, whole
+from .lines import check_own
 from .login import Login
 from .storedsession import VERSION, Change, StoredSession, StoredStanza, dumps
 
@@ -51,8 +53,7 @@ class SQLiteStore(DiskStore):
 
     def _load(self) -> StoredSession | None:
         self._close()
-        # SQLite gives the files beside it the mode of the database.
-        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+        _create(self.path)
         self._open = self._sqlite3.connect(self.path, timeout=0, isolation_level=None, check_same_thread=False)
         self._open.text_factory = bytes  # or else an error of sqlite3 would repeat what is no UTF-8 any more
         try:
@@ -150,6 +151,23 @@ class SQLiteStore(DiskStore):
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
+
+
+def _create(path: Path) -> None:
+    """Make an empty file if there is none. SQLite gives the files beside it the mode of the database.
+
+    Raises StoreError if it, or one of these, is not a regular file of our user: what another user planted would be sent
+    in our name.
+    """
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NONBLOCK", 0), 0o600)
+    try:
+        check_own(os.fstat(fd), path)
+    finally:
+        os.close(fd)
+    for suffix in ("-wal", "-shm", "-journal"):
+        beside = path.with_name(path.name + suffix)
+        if beside.exists():
+            check_own(beside.stat(), beside)
 
 
 def _prepare(connection: sqlite3.Connection) -> None:

@@ -79,25 +79,25 @@ class Suspect:
 class Setbacks:
     """The failures in a row that count over processes: the next one does not begin anew, and not for ever.
 
-    `unanswered` is the number of requests in a row to resume the session that the server did not answer.
+    `vain_logins` is the number of logins in a row that led to nothing, and along with which the server was asked to
+    resume the session; `unanswered` is that of the attempts in a row in which it was asked after the login.
     """
 
+    vain_logins: int = 0
     unanswered: int = 0
     suspect: Suspect | None = None
 
     def to_json(self) -> list[Any]:
         """As what `json` can write."""
         suspect = self.suspect
-        return [
-            self.unanswered,
-            None if suspect is None else [suspect.number, suspect.ends, suspect.weight, suspect.stage],
-        ]
+        values = None if suspect is None else [suspect.number, suspect.ends, suspect.weight, suspect.stage]
+        return [self.vain_logins, self.unanswered, values]
 
     @classmethod
     def from_json(cls, value: Any) -> Setbacks:
         """The other way round. Raises ValueError or TypeError for what is damaged."""
-        unanswered, suspect = value
-        return cls(whole(unanswered), optional(_suspect, suspect))
+        vain_logins, unanswered, suspect = value
+        return cls(whole(vain_logins), whole(unanswered), optional(_suspect, suspect))
 
 
 @record
@@ -172,7 +172,7 @@ class StoredSession:
                 stanzas=listed(_stanza_from_json, value["stanzas"]),
                 requests=listed(_request_from_json, value["requests"]),
                 login=Login() if version == 1 else Login.from_json(value["login"]),
-                setbacks=Setbacks.from_json(value.get("setbacks", [0, None])),  # earlier processes wrote none
+                setbacks=Setbacks.from_json(value.get("setbacks", [0, 0, None])),  # earlier processes wrote none
             )
         except (KeyError, IndexError, TypeError, ValueError) as exc:
             raise StoreError(f"the stored session is damaged: {exc!r}") from exc

@@ -117,18 +117,23 @@ class Reader:
                 return  # our last <a/> does not cover it: the server keeps it, and would deliver it twice
             if not session.handled.arrived(management):
                 return  # the server repeats a stanza that the application still has
-        is_skipped = False
-        if isinstance(element, Skipped):
-            is_skipped = True
-            self._notices.stanza(element)  # only now: one that is not counted comes again, and again
         try:
             if not isinstance(stanza, ErroneousStanza):
                 self._router.route(stanza, session, octets)
-            elif stanza.partial is not None or not is_skipped:
-                self._router.refuse(stanza, session, is_logged=is_skipped)
+            else:
+                self._refuse(element, stanza)
         finally:
             if management is not None:
                 session.handled.processed()
+
+    def _refuse(self, element: xml.Element | Skipped, problem: ErroneousStanza) -> None:
+        """Deal with a stanza that cannot be taken. One that is not counted comes again, and again: it has no line."""
+        if not isinstance(element, Skipped):
+            self._router.refuse(problem, self._session)
+            return
+        self._notices.stanza(element)
+        if problem.partial is not None:
+            self._router.refuse(problem, self._session, is_logged=True)
 
     def _parsed(self, element: xml.Element | Skipped) -> Message | Presence | IQ | ErroneousStanza:
         if isinstance(element, Skipped):

@@ -54,8 +54,8 @@ class Resumable(Protocol):
         """Whether there is something to resume."""
         ...
 
-    async def resume_request(self) -> sm.Resume | None:
-        """Return the request, or None if there is nothing to resume."""
+    async def resume_request(self, *, in_login: bool = False) -> sm.Resume | None:
+        """Return the request, or None if there is nothing to resume, or the server is to be asked after the login."""
 
 
 @record
@@ -204,9 +204,9 @@ class SASL2Login:
         self._memory.user_agent_id = self._memory.user_agent_id or str(uuid.uuid4())
         is_resuming = self._resuming is not None and self._resuming.resumable
         if self._resuming is not None and offer.resumes and self._resume is None:
-            self._resume = await self._resuming.resume_request()  # once, also if a token is refused
+            self._resume = await self._resuming.resume_request(in_login=True)  # once, also if a token is refused
         bind = None
-        may_bind = not is_resuming or offer.resumes  # or else it would be the end of the old session
+        may_bind = not is_resuming or self._resume is not None  # or else it would be the end of the old session
         if self._inline.bind and may_bind and offer.inline.bind is not None:
             bind = _bind(self._inline, offer.begins_with)
         return LoginRequests(

@@ -125,13 +125,13 @@ class Ejabberd(RealServer):
             domain, secret = map(json.dumps, self.component)
             more = {"HOSTS": f"{{{domain}: {{password: {secret}}}}}"}
             listen += [self._fill(LISTEN_TO_COMPONENTS, ADDRESS=address, **more) for address in self.addresses]
-        unlimited = ", ".join(f'"{user}@{self.domain}"' for user in self.unlimited)
+        unlimited = ", ".join(f'"{user}@{self.domain}"' for user in self.unlimited or ())
         configuration = self._fill(
             CONFIGURATION,
             LISTEN="".join(listen),
             ARCHIVE="always" if self.archive else "never",
-            SHAPER=self._fill(PACKAGED_SHAPER, UNLIMITED=unlimited) if self.limited else SHAPER,
-            ACK_QUEUE="" if self.limited else ACK_QUEUE,
+            SHAPER=self._fill(PACKAGED_SHAPER, UNLIMITED=unlimited) if self.unlimited is not None else SHAPER,
+            ACK_QUEUE=ACK_QUEUE if self.unlimited is None else "",
         )
         since, module = FAST
         if self.fast and self.version >= since:

@@ -112,13 +112,15 @@ class Prosody(RealServer):
 
     def _configure(self) -> None:
         external = "EXTERNAL" in self.mechanisms
-        unlimited = "".join(f'"{user}@{self.domain}"; ' for user in self.unlimited)
+        unlimited = "".join(f'"{user}@{self.domain}"; ' for user in self.unlimited or ())
         configuration = self._fill(
             CONFIGURATION,
-            LIMITS=self._fill(PACKAGED_LIMITS, UNLIMITED=unlimited) if self.limited else UNLIMITED,
+            LIMITS=UNLIMITED if self.unlimited is None else self._fill(PACKAGED_LIMITS, UNLIMITED=unlimited),
             VERIFY=VERIFY if external else "",
             ADDRESSES=", ".join(f'"{address}"' for address in self.addresses),
-            MODULES="".join(f'"{name}"; ' for name in (*self._modules(), *(["limits"] if self.limited else ()))),
+            MODULES="".join(
+                f'"{name}"; ' for name in (*self._modules(), *([] if self.unlimited is None else ["limits"]))
+            ),
             ARCHIVE="true" if self.archive else "false",
             # Passwords in the clear, so that the server offers all its mechanisms.
             AUTHENTICATION="ccert" if external else "internal_plain",

@@ -24,6 +24,7 @@ __all__ = ["DOMAIN", "RealServer"]
 
 #: Its subdomain "anonymous" lets users in without a name (XEP-0175).
 DOMAIN = "example.test"
+ACCOUNTS = {"romeo": "montague", "juliet": "capulet"}
 READY_TIMEOUT = 60.0
 SHUTDOWN_TIMEOUT = 10.0
 POLL_INTERVAL = 0.02
@@ -46,9 +47,9 @@ class RealServer(abc.ABC):
     supports and that take a password); with EXTERNAL among them, a user with a certificate needs no password. `archive`
     is whether every message is archived (XEP-0313), which costs most of the throughput. `sasl2` and `fast` are whether
     it offers XEP-0388 and XEP-0484, if it supports them; ejabberd always offers the former. `component`
-    is the domain of its component, and the secret (XEP-0114). `limited` is whether the limits of the Debian package
-    apply to the rate at which a client may write, and to the stanzas in flight; the accounts `unlimited` may write at
-    any rate. `tree` is the folder into which the server was unpacked with all that it needs; None: it is installed.
+    is the domain of its component, and the secret (XEP-0114). With `unlimited`, the limits of the Debian package apply
+    to the stanzas in flight, and to the rate at which all accounts but these may write; None: no limits. `tree` is the
+    folder into which the server was unpacked with all that it needs; None: it is installed.
 
     Raises `ServerError` if there is no such server. Entering the block raises it if the server is not ready in a
     minute. Cancelling that is safe: nothing stays behind. A server may also outlive one
@@ -77,8 +78,7 @@ class RealServer(abc.ABC):
         sasl2: bool = True,
         fast: bool = True,
         component: tuple[str, str] | None = None,
-        limited: bool = False,
-        unlimited: Sequence[str] = (),
+        unlimited: Sequence[str] | None = None,
         tree: Path | str | None = None,
     ) -> None:
         self.tree: Tree = SYSTEM if tree is None else Tree(Path(tree).resolve())
@@ -86,9 +86,7 @@ class RealServer(abc.ABC):
             raise ServerError(f"{self.name} is not installed; on Debian: apt-get install {self.name}")
         self.version: tuple[int, ...] = self._version(self.tree) or ()
         """Such as ``(0, 12, 3)``."""
-        self.accounts: dict[str, str] = dict(
-            accounts if accounts is not None else {"romeo": "montague", "juliet": "capulet"}
-        )
+        self.accounts: dict[str, str] = dict(ACCOUNTS if accounts is None else accounts)
         self.addresses: tuple[str, ...] = loopback()
         """The addresses at which it listens: 127.0.0.1, and ::1 if this machine has it."""
         self.component = component
@@ -98,8 +96,7 @@ class RealServer(abc.ABC):
         self.archive = archive
         self.sasl2 = sasl2
         self.fast: bool = sasl2 and fast
-        self.limited = limited
-        self.unlimited: tuple[str, ...] = tuple(unlimited)
+        self.unlimited: tuple[str, ...] | None = None if unlimited is None else tuple(unlimited)
         self._owner = unprivileged()
         # The unprivileged user must be able to enter it, and TMPDIR may be anywhere.
         self._temporary = tempfile.TemporaryDirectory(prefix="trioxmpp-", dir="/tmp" if self._owner else None)
