@@ -27,9 +27,9 @@ class ResumptionAttempts:
     """Counts the attempts of one session. It begins with those of other processes."""
 
     def __init__(self, vain_logins: int = 0, unanswered: int = 0) -> None:
-        self.vain_logins = vain_logins
+        self.vain_logins: int = vain_logins
         """The logins in a row that led to nothing, and along with which the server was asked."""
-        self.unanswered = unanswered
+        self.unanswered: int = unanswered
         """The attempts in a row in which the server was asked after the login, and did not answer."""
         self._asked = _Asked.NOT
 

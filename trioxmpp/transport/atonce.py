@@ -53,11 +53,11 @@ class BelowTLS(trio.abc.Stream):
     """
 
     def __init__(self, stream: trio.abc.Stream) -> None:
-        self.raises = False
+        self.raises: bool = False
         """Whether the end is an error: after the handshake, for which it is one of TLS."""
-        self.ended = False
+        self.ended: bool = False
         """Whether the peer has closed the stream."""
-        self.unsent = b""
+        self.unsent: bytes = b""
         """Records that were made, and have to go out before all later ones."""
         self._is_behind = False  # whether trio may have records that it did not write yet
         self._stream = stream

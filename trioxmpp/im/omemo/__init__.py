@@ -6,8 +6,8 @@
 try:
     import omemo as _omemo
     import twomemo as _twomemo
-except ImportError as exc:
-    raise ImportError("OMEMO needs more libraries: pip install 'trioxmpp[omemo]'", name=exc.name) from exc
+except ImportError as _missing:
+    raise ImportError("OMEMO needs more libraries: pip install 'trioxmpp[omemo]'", name=_missing.name) from _missing
 
 from ...xep.encryption import Device, Encrypted, Encryption, Plain, Trust, Unreadable
 from .core import DeviceGone, DeviceSkipped, NewDevice, OmemoEvent, OwnDeviceRestored, SessionReplaced

@@ -22,7 +22,7 @@ from .method import Listed, Method
 
 __all__ = ["Announcer"]
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 #: Seconds between two times at which we put ourselves back.
 RESTORE_EVERY: Final = 60.0
@@ -84,7 +84,7 @@ class Announcer:
         try:
             await configure(self._core.client, node, node.options)
         except XMPPError as exc:
-            logger.warning("whether others can read %s cannot be told: %s", node.name, exc)
+            _logger.warning("whether others can read %s cannot be told: %s", node.name, exc)
 
     async def _publish_bundle(self, method: Method, *, only_if_changed: bool = False) -> None:
         backend = self._core.ratchets[method.namespace].backend

@@ -21,7 +21,7 @@ from .sealing import Sealer
 
 __all__ = ["Chores"]
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 #: Devices for which something is to be done.
 MAX_DUE: Final = 200
@@ -37,7 +37,7 @@ class Chores:
         self._core = core
         self._directory = directory
         self._sealer = sealer
-        self.catching_up = False
+        self.catching_up: bool = False
         """Whether history is being read: sessions are answered once that is through. Set by `Omemo`."""
         self._may_drop = False
         self._wake = trio.Event()
@@ -99,7 +99,7 @@ class Chores:
             if method is not None and device is not None:
                 await self._send(method, device, anew=kind == HEAL)
         except (StanzaError, TimeoutError) as exc:
-            logger.info("nothing is done about the session with device %s of %s: %s", id, jid, exc)
+            _logger.info("nothing is done about the session with device %s of %s: %s", id, jid, exc)
         async with self._core.turn:
             self._remove(key)
             await self._core.storage.flush()

@@ -79,18 +79,19 @@ class Core:
     def __init__(self, client: Client, methods: Sequence[Method], rule: TrustRule, label: str | None) -> None:
         self.client = client
         self.account: JID = client.jid.bare
-        self.methods = {method.namespace: method for method in methods}
+        self.methods: dict[str, Method] = {method.namespace: method for method in methods}
         self.label = label
-        self.storage = NoteStorage(client.notes("omemo"), tuple(self.methods))
+        self.storage: NoteStorage = NoteStorage(client.notes("omemo"), tuple(self.methods))
         self.book = DeviceBook(self.storage, self.account, rule)
-        self.ratchets = {
+        self.ratchets: dict[str, Ratchets] = {
             namespace: Ratchets(self.storage, method.backend(self.storage))
             for namespace, method in self.methods.items()
         }
-        self.turn = trio.Lock()
+        self.turn: trio.Lock = trio.Lock()
         """Held by the task that changes the books, until the change is written."""
         self.on_event: Signal[OmemoEvent] = Signal()
-        self.device_id = 0
+        self.device_id: int = 0
+        self.identity: bytes = b""
 
     @property
     def own(self) -> Device:
@@ -112,7 +113,7 @@ class Core:
             raise StoreError(f"the notes of the encryption are those of {own['account']}, not of {self.account}")
         if own is None or self.storage.get("raw /ikp/key") is None:
             self.storage.clear()
-            self.book = DeviceBook(self.storage, self.account, self.book.rule)
+            self.book: DeviceBook = DeviceBook(self.storage, self.account, self.book.rule)
             return False
         self.device_id = int(own["device"])
         self.identity = await self._identity()

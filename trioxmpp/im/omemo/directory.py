@@ -26,7 +26,7 @@ from .method import Listed, Method
 
 __all__ = ["Directory"]
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 #: Seconds for which a list that was fetched counts as fresh, in one session.
 FRESH: Final = 3_600.0
@@ -137,7 +137,7 @@ class Directory:
             with self._trying(method, jid, 0):
                 listed = await self.fetch_list(method, jid)
         except (StanzaError, TimeoutError) as exc:
-            logger.info("%s does not say which devices it has: %s", jid, exc)
+            _logger.info("%s does not say which devices it has: %s", jid, exc)
             return
         self._tried.pop((method.namespace, jid, 0), None)
         await self.note_list(method, jid, listed)
@@ -157,7 +157,7 @@ class Directory:
                 try:
                     await self._learn_list(method, jid)
                 except (ConnectionError, TimeoutError) as exc:
-                    logger.info("%s cannot be asked for its devices: %s", jid, exc)
+                    _logger.info("%s cannot be asked for its devices: %s", jid, exc)
 
     @contextmanager
     def _brief(self) -> Iterator[None]:
@@ -209,7 +209,7 @@ class Directory:
             try:
                 await self.fetch_bundle(method, jid, device)
             except (StanzaError, ConnectionError, TimeoutError) as exc:
-                logger.info("the keys of device %d of %s cannot be had: %s", device, jid, exc)
+                _logger.info("the keys of device %d of %s cannot be had: %s", device, jid, exc)
 
     async def refetch(self, method: Method, device: Device) -> None:
         """Fetch the bundle of a device for a new session. Raises as `fetch_bundle`."""
@@ -227,7 +227,7 @@ class Directory:
         except (StanzaError, TimeoutError) as exc:
             error = exc if isinstance(exc, OmemoError) else CannotEncrypt(f"the keys cannot be had: {exc}")
             if isinstance(exc, KeyChanged):
-                logger.warning("%s", exc)
+                _logger.warning("%s", exc)
             self._core.on_event.emit(DeviceSkipped(device, error))
             return
         self._tried.pop((method.namespace, device.jid, device.id), None)
@@ -249,7 +249,7 @@ class Directory:
         try:
             is_signed = await backend.verify_label_signature(listed.label, listed.signature, device.key)
         except Exception as exc:  # whatever the library says of octets that are no signature
-            logger.info("the label of device %d of %s has no signature: %r", id, jid, exc)
+            _logger.info("the label of device %d of %s has no signature: %r", id, jid, exc)
             return
         if is_signed:
             self._core.book.learn_label(jid, id, listed.label)
@@ -276,7 +276,8 @@ class Directory:
                 first = next((each for each in core.methods if each in core.book.namespaces(jid, device.id)), None)
                 if first != method.namespace or (method.namespace, jid, device.id) in self._bundles:
                     continue
-                has_session = device.key is not None and core.ratchets[first].has_session(jid, device.id)
+                ratchets = core.ratchets[method.namespace]
+                has_session = device.key is not None and ratchets.has_session(jid, device.id)
                 if not has_session and not self._was_tried(method, jid, device.id):
                     yield method, device
 

@@ -43,7 +43,7 @@ class Undecided(CannotEncrypt):
     """It has to be decided first whether `devices` are trusted: call `Omemo.trust` for each, and try again."""
 
     def __init__(self, message: str, devices: Iterable[Device] = ()) -> None:
-        self.devices = tuple(devices)
+        self.devices: tuple[Device, ...] = tuple(devices)
         super().__init__(message)
 
 
@@ -51,7 +51,7 @@ class NoDevices(CannotEncrypt):
     """The accounts `jids` have no device that is trusted and whose keys could be fetched."""
 
     def __init__(self, message: str, jids: Iterable[JID] = ()) -> None:
-        self.jids = tuple(jids)
+        self.jids: tuple[JID, ...] = tuple(jids)
         super().__init__(message)
 
 

@@ -26,7 +26,7 @@ from .ratchets import digest_of
 
 __all__ = ["Opener", "Tasks"]
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 #: Key exchanges of one account in a minute, and accounts whose key exchanges are counted.
 MAX_EXCHANGES: Final = 20
@@ -198,5 +198,5 @@ class Opener:
             return
         found.healed = now
         self._core.storage.changed(key)
-        logger.info("the session with device %d of %s is broken: a new one is begun", device.id, device.jid)
+        _logger.info("the session with device %d of %s is broken: a new one is begun", device.id, device.jid)
         self._tasks.heal(method, device)

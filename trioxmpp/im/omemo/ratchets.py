@@ -54,7 +54,7 @@ class Ratchets:
 
     def __init__(self, storage: NoteStorage, backend: Backend) -> None:
         self.backend = backend
-        self.used = UsedPreKeys(storage, backend)
+        self.used: UsedPreKeys = UsedPreKeys(storage, backend)
         """The pre-keys that others have used."""
         self._storage = storage
         self._namespace = backend.namespace

@@ -27,7 +27,7 @@ from .sealing import Sealer
 
 __all__ = ["Reader", "Reading"]
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 
 class Reader:

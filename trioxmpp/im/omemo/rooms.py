@@ -27,7 +27,7 @@ from .service import Omemo
 
 __all__ = ["EncryptedRoom", "RoomReading", "open_encrypted_room"]
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 #: Seconds for which the lists of members count.
 MEMBERS_LAST: Final = 60.0
@@ -89,7 +89,7 @@ class EncryptedRoom:
             try:
                 listed = await affiliations(self.client, self.jid, affiliation)
             except XMPPError as exc:
-                logger.info("%s does not tell its list of %ss: %s", self.jid, affiliation.value, exc)
+                _logger.info("%s does not tell its list of %ss: %s", self.jid, affiliation.value, exc)
                 continue
             found |= {each.jid.bare for each in listed}
         return frozenset(found)

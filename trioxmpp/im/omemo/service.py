@@ -19,7 +19,7 @@ from typing import Final
 
 import trio
 
-from ...client import Client, Destroyed, Event, Session, Step, Subscription, supervised
+from ...client import Client, Destroyed, Event, Session, Signal, Step, Subscription, supervised
 from ...jid import JID
 from ...protocol.stanza import Message, MessageType
 from ...xep.encryption import Device, Encrypted, Sealed, Trust
@@ -60,14 +60,14 @@ class _Parts:
         rotate_every: float,
     ) -> None:
         self.core = core
-        self.directory = Directory(core)
-        self.sealer = Sealer(core, self.directory, stale_after)
-        self.announcer = Announcer(core, self.directory, rotate_every)
-        self.chores = Chores(core, self.directory, self.sealer)
+        self.directory: Directory = Directory(core)
+        self.sealer: Sealer = Sealer(core, self.directory, stale_after)
+        self.announcer: Announcer = Announcer(core, self.directory, rotate_every)
+        self.chores: Chores = Chores(core, self.directory, self.sealer)
         self._plaintexts = Plaintexts(core.storage)
         tasks = Tasks(self.chores.answer, self.chores.heal, self.announcer.publish)
-        self.opener = Opener(core, self.directory, self._plaintexts, tasks, heal_every)
-        self.reader = Reader(core, self.opener, self.sealer, self._plaintexts)
+        self.opener: Opener = Opener(core, self.directory, self._plaintexts, tasks, heal_every)
+        self.reader: Reader = Reader(core, self.opener, self.sealer, self._plaintexts)
         self._timeline = timeline
 
     async def load(self) -> None:
@@ -102,7 +102,7 @@ class Omemo:
     """The encryption of one client. `open_omemo` gives one."""
 
     def __init__(self, parts: _Parts, wants: Callable[[JID], bool]) -> None:
-        self.on_event = parts.core.on_event
+        self.on_event: Signal[OmemoEvent] = parts.core.on_event
         """Emits `NewDevice`, `DeviceGone`, `DeviceSkipped`, `SessionReplaced` and `OwnDeviceRestored`."""
         self._core = parts.core
         self._sealer = parts.sealer

@@ -80,7 +80,7 @@ class SessionRecord:
         self.healed: float = note.get("healed", 0.0)
         self.unanswered: int = note.get("unanswered", 0)
         self.beat: bool = note.get("beat", False)
-        self.selected = 0
+        self.selected: int = 0
         self._seen = _Digests(SEEN, note.get("seen", ""))
         self._exchanges = _Digests(EXCHANGES, note.get("exchanges", ""))
 

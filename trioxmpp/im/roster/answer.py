@@ -17,7 +17,7 @@ from .contact import Contact, SubscriptionState
 
 __all__ = ["RosterAnswer", "read_roster"]
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 
 class RosterAnswer(NamedTuple):
@@ -50,7 +50,7 @@ async def read_roster(reply: IQ) -> RosterAnswer | None:
                 item = xml.parse(roster.Item, element)
             except ElementError as exc:
                 malformed += 1
-                logger.log(
+                _logger.log(
                     logging.DEBUG if malformed > 1 else logging.WARNING, "passed over a malformed contact: %.200s", exc
                 )
                 continue

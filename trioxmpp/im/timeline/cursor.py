@@ -46,9 +46,9 @@ class Cursor:
         self.position: Position | None = None
         self.moved: trio.Event = trio.Event()
         """Set when there is something to write down."""
-        self.finished = 0
+        self.finished: int = 0
         """How many messages the application is done with, since this cursor was loaded."""
-        self.written = 0
+        self.written: int = 0
         """How many of them are written down."""
         self._notes = notes
         self._archive = archive
