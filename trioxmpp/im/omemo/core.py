@@ -82,7 +82,7 @@ class Core:
         self.methods: dict[str, Method] = {method.namespace: method for method in methods}
         self.label = label
         self.storage: NoteStorage = NoteStorage(client.notes("omemo"), tuple(self.methods))
-        self.book = DeviceBook(self.storage, self.account, rule)
+        self.book: DeviceBook = DeviceBook(self.storage, self.account, rule)
         self.ratchets: dict[str, Ratchets] = {
             namespace: Ratchets(self.storage, method.backend(self.storage))
             for namespace, method in self.methods.items()
@@ -113,7 +113,7 @@ class Core:
             raise StoreError(f"the notes of the encryption are those of {own['account']}, not of {self.account}")
         if own is None or self.storage.get("raw /ikp/key") is None:
             self.storage.clear()
-            self.book: DeviceBook = DeviceBook(self.storage, self.account, self.book.rule)
+            self.book = DeviceBook(self.storage, self.account, self.book.rule)
             return False
         self.device_id = int(own["device"])
         self.identity = await self._identity()
