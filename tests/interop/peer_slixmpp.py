@@ -79,6 +79,8 @@ def read(stanza: ElementBase) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name in stanza.interfaces:
         values[name] = stanza[name]
+    if stanza.iterables:
+        values["substanzas"] = [read(item) for item in stanza.iterables]
     for child in stanza.xml:
         cls = stanza.plugin_tag_map.get(child.tag)
         if cls is None or cls.plugin_attrib in values:
@@ -86,7 +88,8 @@ def read(stanza: ElementBase) -> dict[str, Any]:
         if cls in stanza.plugin_iterables and cls.plugin_multi_attrib:
             values[cls.plugin_multi_attrib] = [read(item) for item in stanza[cls.plugin_multi_attrib]]
         else:
-            values[cls.plugin_attrib] = read(stanza[cls.plugin_attrib])
+            value = stanza[cls.plugin_attrib]  # some plugins give a value in place of the payload
+            values[cls.plugin_attrib] = read(value) if isinstance(value, ElementBase) else value
     return values
 
 
@@ -192,12 +195,18 @@ class Peer(slixmpp.ClientXMPP):
             for nick in plugin.get_roster(address)
         }
 
-    async def do_message(self, to: str, type: str, body: str | None, **more: Any) -> Any:
-        """Send a message; `more` are interfaces and values. Return its id."""
+    async def do_message(self, to: str, type: str, body: str | None, enable: Any = (), **more: Any) -> Any:
+        """Send a message; `enable` are empty payloads, `more` are interfaces with their values. Return its id."""
         message = self.make_message(mto=to, mtype=type, mbody=body)
         message["id"] = self.new_id()
+        for name in enable:
+            message.enable(name)
         for name, value in more.items():
-            message[name] = value
+            if isinstance(value, dict):
+                for inner, item in value.items():
+                    message[name][inner] = item
+            else:
+                message[name] = value
         message.send()
         return message["id"]
 
@@ -223,6 +232,13 @@ class Peer(slixmpp.ClientXMPP):
         bookmarks = slixmpp.plugins.xep_0048.stanza.Bookmarks()
         bookmarks.add_conference(slixmpp.JID(room), nick, name=name, autojoin=autojoin)
         return await self.plugin["xep_0048"].set_bookmarks(bookmarks, method=way)
+
+    async def do_displayed(self, chat: str, id: str, by: str) -> Any:
+        """Tell how far a chat was displayed, as XEP-0490 wants it; the plugin leaves out `by`."""
+        displayed = self.plugin["xep_0490"].stanza.Displayed()
+        displayed["stanza_id"]["id"], displayed["stanza_id"]["by"] = id, by
+        account = self.boundjid.bare
+        return await self.plugin["xep_0060"].publish(account, displayed.namespace, id=chat, payload=displayed.xml)
 
     async def do_vcard(self, name: str, nickname: str) -> Any:
         card = self.plugin["xep_0054"].make_vcard()

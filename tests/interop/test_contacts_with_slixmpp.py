@@ -160,7 +160,7 @@ async def test_each_show_means_the_same_on_both_sides(stage: Stage) -> None:
             assert seen.show == show
 
 
-async def test_who_leaves_is_gone_for_the_other(stage: Stage) -> None:
+async def test_a_contact_that_leaves_is_gone(stage: Stage) -> None:
     async with two_friends(stage) as (ours, slixmpp):
         await ours.presences.wait(slixmpp.jid.bare)
         await slixmpp.call("send_presence", ptype="unavailable", pstatus="good night")

@@ -240,7 +240,7 @@ async def test_the_subject_is_the_same_on_both_sides(stage: Stage) -> None:
         assert ours.room.subject == "The tomb"
 
 
-async def test_who_comes_later_finds_the_subject_and_the_history(stage: Stage) -> None:
+async def test_a_late_client_finds_the_subject_and_the_history(stage: Stage) -> None:
     async with ours_and_theirs(stage) as (ours, slixmpp), stage.ours(stage.user()) as late:
         await slixmpp.say(ours.room.jid, "one", "groupchat")
         await ours.event(RoomMessage)
@@ -351,7 +351,7 @@ async def test_slixmpp_gives_and_takes_our_affiliation_and_role(stage: Stage) ->
             await agree(ours, slixmpp)
 
 
-async def test_who_has_no_voice_asks_for_it(stage: Stage) -> None:
+async def test_a_visitor_asks_for_voice(stage: Stage) -> None:
     async with ours_and_theirs(stage) as (ours, slixmpp):
         juliet = ours.room.occupant("Juliet")
         assert juliet is not None
@@ -482,7 +482,7 @@ async def test_a_room_that_is_destroyed_is_over_for_both(stage: Stage) -> None:
                 pass
 
 
-async def test_what_we_may_not_do_is_refused_on_both_sides_alike(stage: Stage) -> None:
+async def test_each_side_is_refused_a_kick_with_the_same_error(stage: Stage) -> None:
     async with ours_and_theirs(stage) as (ours, slixmpp):
         with pytest.raises(PeerError) as refusal:
             await slixmpp.call("xep_0045.set_role", ours.room.jid, "Romeo", "none")
