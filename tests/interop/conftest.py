@@ -12,8 +12,9 @@ import pytest
 import trio
 
 import trioxmpp
+from tests.capable import befriend
 from tests.interop.driver import SlixmppClient, open_slixmpp
-from trioxmpp import Client
+from trioxmpp import Client, Presence
 from trioxmpp.testing.servers import SERVERS, RealServer
 
 #: Set by `make interop`. Without it nothing here is collected.
@@ -34,6 +35,15 @@ class Stage:
     def user(self) -> str:
         """Return the name of an account that no test has used."""
         return next(self._names)
+
+    async def friends(self) -> tuple[str, str]:
+        """Return two accounts that no test has used, and that are subscribed to each other."""
+        one, other = self.user(), self.user()
+        async with self.ours(one, "friend") as first, self.ours(other, "friend") as second:
+            for client in (first, second):
+                await client.send(Presence())
+            await befriend(first, second)
+        return one, other
 
     def jid(self, user: str) -> str:
         return f"{user}@{self.domain}"

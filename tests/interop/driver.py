@@ -153,16 +153,26 @@ def decode(value: Any) -> Any:
 
 @asynccontextmanager
 async def open_slixmpp(
-    server: RealServer, user: str, resource: str = "slixmpp", *, plugins: dict[str, Any] | None = None
+    server: RealServer,
+    user: str,
+    resource: str = "slixmpp",
+    *,
+    password: str | None = None,
+    register: bool = False,
+    plugins: dict[str, Any] | None = None,
 ) -> AsyncIterator[SlixmppClient]:
-    """A slixmpp client that is logged in as `user` while the block runs. `plugins` are options by plugin."""
+    """A slixmpp client that is logged in as `user` while the block runs. `plugins` are options by plugin.
+
+    With `register` it creates the account first.
+    """
     configuration = {
         "jid": f"{user}@{server.domain}/{resource}",
-        "password": server.accounts[user],
+        "password": server.accounts[user] if password is None else password,
         "host": "127.0.0.1",
         "port": server.port,
         "ca_file": str(server.ca_file),
         "plugins": plugins or {},
+        "register": register,
     }
     # For the HTTP client of slixmpp.
     environment = {**os.environ, "SSL_CERT_FILE": str(server.ca_file)}

@@ -16,6 +16,7 @@ import asyncio
 import base64
 import enum
 import functools
+import io
 import json
 import ssl
 import sys
@@ -120,8 +121,21 @@ def error_of(exc: BaseException) -> dict[str, Any]:
 
 
 class Peer(slixmpp.ClientXMPP):
-    def __init__(self, jid: str, password: str, host: str, port: int, ca_file: str, plugins: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        *,
+        jid: str,
+        password: str,
+        host: str,
+        port: int,
+        ca_file: str,
+        plugins: dict[str, Any],
+        register: bool,
+    ) -> None:
         super().__init__(jid, password)
+        if register:
+            OPTIONS["xep_0077"] = {"create_account": True}
+            self.add_event_handler("register", self._register)
         for name in (f"xep_{number:04}" for number in PLUGINS):
             self.register_plugin(name, {**OPTIONS.get(name, {}), **plugins.get(name, {})})
         self.ssl_context = ssl.create_default_context(cafile=ca_file)
@@ -154,6 +168,12 @@ class Peer(slixmpp.ClientXMPP):
             )
         self.connect(*self._where)
         await started
+
+    async def _register(self, form: Any) -> None:
+        """Create the account, before the login."""
+        iq = self.make_iq_set()
+        iq["register"]["username"], iq["register"]["password"] = self.boundjid.user, self.password
+        await iq.send()
 
     # --- requests
 
@@ -242,8 +262,34 @@ class Peer(slixmpp.ClientXMPP):
 
     async def do_vcard(self, name: str, nickname: str) -> Any:
         card = self.plugin["xep_0054"].make_vcard()
-        card["FN"], card["NICKNAME"] = name, [nickname]
+        card["FN"] = name
+        card["NICKNAME"] = [nickname]
         return await self.plugin["xep_0054"].publish_vcard(card)
+
+    async def do_bookmarks(self, way: str) -> Any:
+        """Return the bookmarks, by room, that slixmpp reads in one of the ways of `do_bookmark`."""
+        if way == "native":
+            found = await self.plugin["xep_0060"].get_items(self.boundjid.bare, "urn:xmpp:bookmarks:1")
+            return {item["id"]: read(item["conference"]) for item in found["pubsub"]["items"]}
+        found = await self.plugin["xep_0048"].get_bookmarks(method=way)
+        bookmarks = (
+            found["private"]["bookmarks"] if way == "xep_0049" else found["pubsub"]["items"]["item"]["bookmarks"]
+        )
+        return {str(each["jid"]): read(each) for each in bookmarks["conferences"]}
+
+    async def do_create(self, service: str, node: str, options: dict[str, Any]) -> Any:
+        form = self.plugin["xep_0004"].make_form(ftype="submit")
+        form.add_field(var="FORM_TYPE", ftype="hidden", value="http://jabber.org/protocol/pubsub#node_config")
+        for name, value in options.items():
+            form.add_field(var=name, value=value)
+        return await self.plugin["xep_0060"].create_node(service, node, config=form)
+
+    async def do_publish(self, service: str, node: str, id: str, text: str) -> Any:
+        """Publish an item, given as XML."""
+        return await self.plugin["xep_0060"].publish(service, node, id=id, payload=ET.fromstring(text))
+
+    async def do_upload(self, name: str, data: bytes) -> Any:
+        return await self.plugin["xep_0363"].upload_file(name, input_file=io.BytesIO(data), size=len(data))
 
     def forget(self, task: asyncio.Future[Any]) -> None:
         self.tasks.discard(task)

@@ -244,7 +244,7 @@ class _Announcer:
         """Put our hash into an outbound presence."""
         if presence.type is PresenceType.AVAILABLE:
             if self._version != self._client.offers.version:
-                # Servers decide by the first presence of a session which last items of nodes they send (XEP-0163 §4.3.4).
+                # Servers choose by the first presence the last items that they send (XEP-0163 §4.3.4).
                 self.renew()
             presence.payloads = [*_without_caps(presence), *self._payloads]
             again = copy.copy(presence)
