@@ -60,6 +60,10 @@ class Stage:
         jid = f"{user}@{self.domain}/{resource}"
         return trioxmpp.connect(jid, self.server.accounts[user], **self.options(**options))
 
+    def ours_with(self, user: str, password: str) -> AbstractAsyncContextManager[Client]:
+        """Return the block of a client of this library, of an account that a test has created."""
+        return trioxmpp.connect(f"{user}@{self.domain}/ours", password, **self.options())
+
     def slixmpp(
         self, user: str, resource: str = "slixmpp", **options: Any
     ) -> AbstractAsyncContextManager[SlixmppClient]:

@@ -25,6 +25,7 @@ from collections.abc import AsyncIterator, Mapping
 from datetime import date, datetime
 from typing import Any
 
+import aiohttp
 import slixmpp
 from slixmpp.exceptions import IqError, XMPPError
 from slixmpp.xmlstream import ElementBase
@@ -79,7 +80,10 @@ def read(stanza: ElementBase) -> dict[str, Any]:
     """Return what slixmpp reads out of a stanza: its interfaces, and those of the children that a plugin knows."""
     values: dict[str, Any] = {}
     for name in stanza.interfaces:
-        values[name] = stanza[name]
+        try:
+            values[name] = stanza[name]
+        except ValueError as exc:
+            values[name] = {"$error": str(exc)}
     if stanza.iterables:
         values["substanzas"] = [read(item) for item in stanza.iterables]
     for child in stanza.xml:
@@ -290,6 +294,10 @@ class Peer(slixmpp.ClientXMPP):
 
     async def do_upload(self, name: str, data: bytes) -> Any:
         return await self.plugin["xep_0363"].upload_file(name, input_file=io.BytesIO(data), size=len(data))
+
+    async def do_fetch(self, url: str) -> bytes:
+        async with aiohttp.ClientSession() as session, session.get(url) as response:
+            return await response.read()
 
     def forget(self, task: asyncio.Future[Any]) -> None:
         self.tasks.discard(task)
