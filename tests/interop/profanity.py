@@ -15,7 +15,7 @@ SETTINGS = (
     "/beep off",
     "/notify chat off",
     "/notify room off",
-    "/roster off",
+    "/roster hide",
     "/occupants default hide",
     "/receipts request on",
     "/receipts send on",
@@ -25,6 +25,7 @@ SETTINGS = (
     "/carbons on",
     "/presence console all",
     "/presence chat all",
+    "/presence room all",
 )
 
 
