@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import trio
+
 from tests.interop.terminal import Terminal, open_terminal
 from trioxmpp import JID
 from trioxmpp.testing.servers import RealServer
@@ -43,9 +45,17 @@ class Profanity:
         """Wait until the screen does not show this text."""
         await self.terminal.screen_that(lambda screen: text not in screen, f"shows {text!r}")
 
-    async def console(self) -> None:
-        """Go to the window with what is about no conversation."""
-        await self.enter("/win console")
+    async def insist(self, line: str, text: str) -> None:
+        """Type a line again and again, until the screen shows a text.
+
+        profanity learns a moment after the login what the server and others offer, and refuses commands before that.
+        """
+        for _ in range(10):
+            await self.enter(line)
+            with trio.move_on_after(2):
+                await self.shows(text)
+                return
+        await self.shows(text)
 
 
 @asynccontextmanager

@@ -85,6 +85,23 @@ async def test_we_approve_a_request_of_slixmpp(stage: Stage) -> None:
         await ours.roster.wait(slixmpp.jid.bare, lambda contact: contact and contact.subscription == "from")
 
 
+async def test_a_request_that_waits_for_slixmpp_keeps_its_text(stage: Stage) -> None:
+    user = stage.user()
+    async with (
+        stage.slixmpp(stage.user()) as slixmpp,
+        stage.ours(user) as client,
+        open_roster(client) as roster,
+    ):
+        await roster.subscribe(slixmpp.jid.bare, text="Art thou there?", nick="Romeo")
+        await roster.wait(slixmpp.jid.bare, lambda contact: contact and contact.asked)
+        await slixmpp.call("get_roster")
+        await slixmpp.call("send_presence")
+        asked = await slixmpp.event("presence_subscribe")
+        assert (asked["from"], asked["status"]) == (stage.jid(user), "Art thou there?")
+        # ejabberd 23.01 keeps nothing else of it.
+        assert asked.get("nick", {}).get("nick") == ("Romeo" if stage.server.name == "prosody" else None)
+
+
 async def test_slixmpp_refuses_our_request(stage: Stage) -> None:
     async with two_people(stage) as (ours, slixmpp):
         await ours.roster.subscribe(slixmpp.jid.bare)

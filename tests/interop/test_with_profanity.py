@@ -6,14 +6,18 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from tests.interop.conftest import Stage
 from tests.interop.driver import becomes
 from tests.interop.profanity import Profanity, open_profanity
 from trioxmpp import JID, Client, PresenceShow
+from trioxmpp.im.blocking import open_blocking
+from trioxmpp.im.bookmarks import Bookmark, open_bookmarks
 from trioxmpp.im.conversation import (
     Conversation,
     Corrected,
@@ -27,6 +31,7 @@ from trioxmpp.im.presence import Appearance, Presences, appear, open_presence
 from trioxmpp.im.roster import Roster, open_roster
 from trioxmpp.im.timeline import open_timeline
 from trioxmpp.protocol.elements.chat_states import Composing
+from trioxmpp.xep.basics import ping, software_version
 from trioxmpp.xep.caps import open_caps
 from trioxmpp.xep.muc import (
     Affiliation,
@@ -49,6 +54,8 @@ from trioxmpp.xep.muc import (
     open_room,
     set_affiliation,
 )
+from trioxmpp.xep.offered_commands import CommandSession, offer_commands
+from trioxmpp.xep.upload import shared_url
 
 CAPS = "https://example.org/interop"
 
@@ -401,3 +408,67 @@ async def test_invitations_go_both_ways(stage: Stage) -> None:
         invitation = await anext(invitations)
         assert (str(invitation.room), invitation.reason) == (other, "come")
         assert invitation.sender is None or invitation.sender.bare == profanity.jid.bare
+
+
+# --- services
+
+
+async def test_profanity_asks_what_we_are_and_pings_us(stage: Stage) -> None:
+    async with friends(stage) as (ours, profanity):
+        await profanity.insist(f"/ping {ours.client.jid}", f"Ping response from {ours.client.jid}")
+        await profanity.enter(f"/software {ours.client.jid}")
+        await profanity.shows("trioxmpp")
+        with ours.client.offers("urn:example:balcony"):
+            await profanity.enter(f"/disco info {ours.client.jid}")
+            await profanity.shows("Service discovery info", "urn:example:balcony")
+        theirs = await software_version(ours.client, profanity.jid)
+        assert (theirs.name, theirs.version) == ("Profanity", "0.13.1")
+        assert await ping(ours.client, profanity.jid) > 0
+
+
+async def test_a_file_that_profanity_uploads_is_found_in_its_message(stage: Stage, tmp_path: Path) -> None:
+    file = tmp_path / "sun.txt"
+    file.write_bytes(b"Arise, fair sun\n" * 1000)
+    async with friends(stage) as (ours, profanity):
+        await profanity.enter(f"/msg {ours.client.jid.bare}")
+        await profanity.insist(f"/sendfile {file}", f"Uploading '{file}': 100%")
+        said = await ours.event(Said)
+        url = shared_url(said.line.message)
+        assert url is not None
+        async with httpx2.AsyncClient(verify=stage.server.ssl_context()) as http:
+            assert (await http.get(url)).content == file.read_bytes()
+
+
+async def test_two_clients_of_one_account_share_bookmarks_and_the_block_list(stage: Stage) -> None:
+    user, room, enemy = stage.user(), stage.room(), stage.jid(stage.user())
+    async with (
+        stage.ours(user) as client,
+        open_caps(client, node=CAPS),
+        open_blocking(client) as blocklist,
+        open_bookmarks(client) as bookmarks,
+        appear(client),
+        open_profanity(stage.server, user) as profanity,
+    ):
+        await profanity.enter(f"/blocked add {enemy}")
+        await becomes(lambda: blocklist.blocks(enemy), True)
+        await blocklist.unblock(enemy)
+        await profanity.enter("/blocked")
+        await profanity.shows("No blocked users")
+        await profanity.enter(f"/bookmark add {room} nick Paris autojoin on")
+        expected = Bookmark(JID.parse(room), name=room.partition("@")[0], nick="Paris", autojoin=True)
+        await becomes(lambda: bookmarks.get(JID.parse(room)), expected)
+
+
+async def test_profanity_runs_a_command_of_ours(stage: Stage) -> None:
+    async def greet(session: CommandSession) -> None:
+        session.done(note="good morrow")
+
+    async with (
+        friends(stage) as (ours, profanity),
+        offer_commands(ours.client, {"greet": (greet, "Greet")}, allow=lambda jid: jid == profanity.jid),
+    ):
+        await profanity.enter(f"/cmd list {ours.client.jid}")
+        await profanity.shows("greet")
+        await profanity.enter(f"/msg {ours.client.jid}")
+        await profanity.enter("/cmd exec greet")
+        await profanity.shows("good morrow")
