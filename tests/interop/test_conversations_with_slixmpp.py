@@ -302,7 +302,7 @@ async def test_the_archive_has_one_conversation_for_all(stage: Stage) -> None:
             assert [entry.archive_id for entry in entries] == ids
 
 
-async def test_what_we_missed_is_the_same_conversation(stage: Stage) -> None:
+async def test_a_conversation_that_we_missed_is_the_same(stage: Stage) -> None:
     romeo, juliet = stage.user(), stage.user()
     async with stage.slixmpp(romeo, "theirs") as theirs, stage.slixmpp(juliet) as friend:
         await theirs.appear()

@@ -85,12 +85,12 @@ async def _set_photo(client: Client, photos: tuple[Photo, ...]) -> None:
 
 
 class _OwnPhoto:
-    """What our presences say of our photo, and the last presence to all, which is sent again when that has changed."""
+    """The photo that our presences announce, and the last presence to all: sent again when the photo changes."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
         self._update: VCardUpdate | None = VCardUpdate()
-        """What our presences say; None if the server says it."""
+        """The payload that says which photo we have; None if the server says it."""
         self._given: list[VCardUpdate] = []
         """The payloads that were put into presences of this session: a presence that is sent again may have one."""
         self._last: Presence | None = None
@@ -140,7 +140,7 @@ class _OwnPhoto:
             self._last = None
         if presence.type is not PresenceType.AVAILABLE:
             return presence
-        # What is sent again by another service has the hash of before.
+        # Another service that sends a presence again sends the hash of before with it.
         presence.payloads = [each for each in presence.payloads if not any(each is given for given in self._given)]
         if presence.to is None:
             self._last = copy.copy(presence)
