@@ -13,9 +13,10 @@ import trio
 
 import trioxmpp
 from tests.capable import befriend
+from tests.e2e.kinds import KINDS
 from tests.interop.driver import SlixmppClient, open_slixmpp
 from trioxmpp import Client, Presence
-from trioxmpp.testing.servers import SERVERS, RealServer
+from trioxmpp.testing.servers import RealServer
 
 #: Set by `make interop`. Without it nothing here is collected.
 INTEROP = bool(os.environ.get("TRIOXMPP_INTEROP"))
@@ -45,6 +46,10 @@ class Stage:
             await befriend(first, second)
         return one, other
 
+    def runs(self, name: str, *version: int) -> bool:
+        """Return whether the server is this one, in a version that begins with these numbers."""
+        return self.server.name == name and self.server.version[: len(version)] == version
+
     def jid(self, user: str) -> str:
         return f"{user}@{self.domain}"
 
@@ -71,10 +76,10 @@ class Stage:
         return open_slixmpp(self.server, user, resource, **options)
 
 
-@pytest.fixture(scope="session", params=list(SERVERS))
+@pytest.fixture(scope="session", params=list(KINDS))
 def running_server(request: pytest.FixtureRequest) -> Iterator[RealServer]:
-    kind = SERVERS[request.param]
-    if not kind.installed():
+    kind = KINDS[request.param]
+    if not kind.installed:
         pytest.fail(f"{request.param} is not installed; as root: make servers", pytrace=False)
     server = kind(accounts=ACCOUNTS, archive=True)
     trio.run(server.start)

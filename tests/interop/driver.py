@@ -195,7 +195,7 @@ async def open_slixmpp(
                 nursery.cancel_scope.cancel()
     finally:
         process.kill()
-        with trio.CancelScope(shield=True):
+        with trio.move_on_after(10, shield=True):
             await process.wait()
 
 

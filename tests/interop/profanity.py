@@ -72,4 +72,7 @@ async def open_profanity(
         await terminal.shows("Enter password:")
         await terminal.enter(server.accounts[user])
         await terminal.shows("logged in successfully")
-        yield Profanity(terminal, JID.parse(jid))
+        profanity = Profanity(terminal, JID.parse(jid))
+        # It has asked for copies by then, and knows what the server offers.
+        await profanity.insist("/ping", "Ping response from")
+        yield profanity

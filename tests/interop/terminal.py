@@ -36,9 +36,8 @@ class Terminal:
 
     async def end(self) -> None:
         """End the program, and the terminal with it."""
-        with trio.CancelScope(shield=True):
-            command = ["tmux", "-S", str(self._socket), "kill-server"]
-            await trio.run_process(command, check=False, capture_stderr=True)
+        command = ["tmux", "-S", str(self._socket), "kill-server"]
+        await trio.run_process(command, check=False, capture_stderr=True)
 
     async def enter(self, line: str) -> None:
         """Type a line and press Enter."""
@@ -83,4 +82,5 @@ async def open_terminal(
         try:
             yield terminal
         finally:
-            await terminal.end()
+            with trio.move_on_after(10, shield=True):
+                await terminal.end()

@@ -168,7 +168,7 @@ async def test_cards_are_read_as_they_were_written(stage: Stage) -> None:
         assert found["vcard_temp"]["FN"] == "Romeo Montague"
         assert "<NICKNAME>Romeo</NICKNAME>" in found["$xml"]
         # Prosody keeps a card of XEP-0292, and calls a description NOTE when it makes one of XEP-0054 of that.
-        tag = "NOTE" if stage.server.name == "prosody" else "DESC"
+        tag = "NOTE" if stage.runs("prosody") else "DESC"
         assert f"<{tag}>a pilgrim</{tag}>" in found["$xml"]
 
 
@@ -256,7 +256,7 @@ async def test_a_list_of_bookmarks_of_slixmpp_is_ours(stage: Stage, way: str) ->
 
 def service_of(stage: Stage, user: str) -> JID:
     """Return where a user has nodes of all kinds: on ejabberd a service, on Prosody the account."""
-    return JID.parse("pubsub.example.test" if stage.server.name == "ejabberd" else stage.jid(user))
+    return JID.parse("pubsub.example.test" if stage.runs("ejabberd") else stage.jid(user))
 
 
 async def test_slixmpp_subscribes_to_a_node_of_ours_and_reads_it(stage: Stage) -> None:

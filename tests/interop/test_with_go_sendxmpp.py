@@ -57,7 +57,7 @@ async def listening(stage: Stage, user: str, *arguments: str) -> AsyncIterator[l
             yield lines
         finally:
             process.kill()
-            with trio.CancelScope(shield=True):
+            with trio.move_on_after(10, shield=True):
                 await process.wait()
         nursery.cancel_scope.cancel()
 

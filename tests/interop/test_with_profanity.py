@@ -223,7 +223,6 @@ async def test_copies_show_what_the_other_client_of_the_account_says(stage: Stag
         open_profanity(stage.server, juliet) as profanity,
     ):
         await profanity.enter(f"/msg {stage.jid(romeo)}")
-        # profanity is asked for copies when it has logged in; a ping of its own tells that this was answered.
         await profanity.enter("from the terminal")
         said = await beside.event(Said)
         assert (said.line.text, said.line.by_us) == ("from the terminal", True)
@@ -449,12 +448,11 @@ async def test_two_clients_of_one_account_share_bookmarks_and_the_block_list(sta
         appear(client),
         open_profanity(stage.server, user) as profanity,
     ):
-        await profanity.enter(f"/blocked add {enemy}")
+        await profanity.insist(f"/blocked add {enemy}", f"User {enemy} successfully blocked")
         await becomes(lambda: blocklist.blocks(enemy), True)
         await blocklist.unblock(enemy)
-        await profanity.enter("/blocked")
-        await profanity.shows("No blocked users")
-        await profanity.enter(f"/bookmark add {room} nick Paris autojoin on")
+        await profanity.insist("/blocked", "No blocked users")
+        await profanity.insist(f"/bookmark add {room} nick Paris autojoin on", f"Bookmark added for {room}")
         expected = Bookmark(JID.parse(room), name=room.partition("@")[0], nick="Paris", autojoin=True)
         await becomes(lambda: bookmarks.get(JID.parse(room)), expected)
 
