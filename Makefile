@@ -5,6 +5,7 @@ PYTHON ?= python3
 PYTHONS ?=
 SERVER ?=
 BENCH ?=
+INTEROP ?=
 FUZZ_SECONDS ?= 600
 SOAK_SECONDS ?= 600
 BURST ?= 100000
@@ -14,8 +15,8 @@ VENV ?= .venv$(if $(filter-out python3,$(PYTHON)),-$(notdir $(PYTHON)))
 RUN := $(VENV)/bin/python
 
 .PHONY: all demo test check ruff async types floors items coverage proof fuzz mutants chaos soak burst slow bench
-.PHONY: bench-report bench-guard bench-scale bench-profile docs servers servers-newer test-newer servers-table
-.PHONY: pythons-newer test-pythons clean
+.PHONY: bench-report bench-guard bench-scale bench-profile docs interop servers servers-newer test-newer
+.PHONY: servers-table pythons-newer test-pythons clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -122,6 +123,21 @@ burst: $(VENV)/.installed-dev
 slow: $(VENV)/.installed-dev
 	@tests/e2e/install.sh --try
 	$(RUN) -m tests.soak slow --count $(SLOW) $(if $(SERVER),--server $(SERVER))
+
+# Clients of others beside ours, on real servers: slixmpp in an environment of its own, profanity in a terminal, and
+# go-sendxmpp. `make interop INTEROP='-k rooms'` runs some of these tests.
+SLIXMPP := 1.17.0
+interop: $(VENV)/.installed-dev build/interop/slixmpp/.installed-$(SLIXMPP)
+	@tests/e2e/install.sh
+	@tests/interop/install.sh
+	TRIOXMPP_INTEROP=1 $(RUN) -m pytest tests/interop $(INTEROP)
+
+# It is made without pip, which half of the machines lack for it; the pip of ours installs into it.
+build/interop/slixmpp/.installed-%: | $(RUN)
+	@echo "installing slixmpp $* into $(@D)"
+	@$(RUN) -m venv --clear --without-pip $(@D)
+	@$(RUN) -m pip --python $(@D)/bin/python install --quiet --disable-pip-version-check slixmpp==$* aiohttp
+	@touch $@
 
 # What a stanza costs, here, in other libraries, and at the limit; `make bench BENCH=--quick` takes a minute or two.
 bench: $(VENV)/.installed-bench

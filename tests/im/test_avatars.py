@@ -11,7 +11,8 @@ import trio.testing
 import trioxmpp
 from tests.bench import Bench, on_every_bench
 from tests.capable import befriend, present
-from trioxmpp import JID, Presence, XMPPError, xml
+from tests.services import sent
+from trioxmpp import JID, Client, Presence, XMPPError, xml
 from trioxmpp.im.avatars import (
     AvatarCache,
     AvatarChanged,
@@ -23,6 +24,7 @@ from trioxmpp.im.avatars import (
     set_avatar,
 )
 from trioxmpp.im.avatars.image import sha1, verified
+from trioxmpp.im.presence import appear
 from trioxmpp.protocol.elements import avatar
 from trioxmpp.protocol.elements.pubsub import Item, PubSub, PubSubGet
 from trioxmpp.protocol.elements.pubsub import Items as RawItems
@@ -30,6 +32,7 @@ from trioxmpp.protocol.elements.vcard import Photo, VCard, VCardQuery
 from trioxmpp.protocol.elements.vcard_update import VCardUpdate
 from trioxmpp.testing import Server, inject, open_server
 from trioxmpp.xep import pubsub
+from trioxmpp.xep.caps import open_caps
 from trioxmpp.xep.vcard import change_vcard, fetch_vcard
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"juliet" * 10
@@ -166,6 +169,55 @@ async def test_a_server_that_converts_gets_no_vcard_and_no_hash_from_us(autojump
                 await third.send(Presence())
                 update = (await anext(inbox)).get(VCardUpdate)
                 assert (None if update is None else update.photo) == (None if converts else sha1(PNG))
+
+
+@pytest.mark.item("D11.avatars.1")
+async def test_presence_is_sent_again_when_our_photo_has_changed(autojump_clock: Any) -> None:
+    for converts in (False, True):
+        async with open_server(contacts=CONTACTS) as server, connect(server) as client:
+            if converts:
+                server.features.account.features.append("urn:xmpp:pep-vcard-conversion:0")
+
+            def photos(client: Client) -> list[str | None]:
+                updates = [each.find("{vcard-temp:x:update}x") for each in sent(server, client, "presence")]
+                return [None if each is None else each.findtext("{vcard-temp:x:update}photo") for each in updates]
+
+            async with announced_avatar(client), open_caps(client, node="https://example.org"), appear(client):
+                await trio.testing.wait_all_tasks_blocked()
+                await set_avatar(client, PNG)
+                await trio.testing.wait_all_tasks_blocked()
+                assert photos(client) == ([None, None] if converts else ["", sha1(PNG)])
+                await set_avatar(client, PNG)
+                with client.offers("urn:example:new"):  # another service sends the presence again
+                    await trio.sleep(1)
+                await trio.sleep(1)
+                assert set(photos(client)[2:]) == {None if converts else sha1(PNG)}
+                await disable_avatar(client)
+                await trio.sleep(1)
+                assert photos(client)[-1] == (None if converts else "")
+            count = len(photos(client))
+            await set_avatar(client, OTHER)
+            await trio.sleep(1)
+            assert len(photos(client)) == count
+
+
+@pytest.mark.item("D11.avatars.1")
+async def test_a_photo_that_another_client_of_ours_announces_is_announced_by_us_too(autojump_clock: Any) -> None:
+    async with (
+        open_server(contacts=CONTACTS) as server,
+        connect(server) as one,
+        connect(server, resource="2") as other,
+        announced_avatar(one),
+        announced_avatar(other),
+        appear(one),
+        appear(other),
+    ):
+        await trio.testing.wait_all_tasks_blocked()
+        await set_avatar(one, PNG)
+        await trio.testing.wait_all_tasks_blocked()
+        for client in (one, other):
+            updates = [each.findtext("*/{vcard-temp:x:update}photo") for each in sent(server, client, "presence")]
+            assert updates == ["", sha1(PNG)]
 
 
 async def test_the_same_photo_is_not_uploaded_twice(autojump_clock: Any) -> None:

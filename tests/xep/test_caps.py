@@ -273,6 +273,23 @@ async def test_a_change_of_what_we_offer_is_announced_once_to_all_that_see_us(se
 
 
 @pytest.mark.item("D3.3")
+async def test_a_presence_right_after_a_change_has_the_hash_of_now_and_is_not_sent_again(server, autojump_clock):
+    async with connect(server) as client, opened(client):
+        with client.offers("urn:three"):
+            async with appear(client):
+                now = hash_115(client.offers.info)
+                await trio.sleep(1)
+                assert announced(server, client) == [(None, now)]
+                with client.offers("urn:four"):
+                    await client.send(Presence(to="tybalt@example.net"))
+                    after = hash_115(client.offers.info)
+                    assert announced(server, client)[1:] == [("tybalt@example.net", after)]
+                    await trio.sleep(1)
+                    # The presence to all had the old hash; the other one had the new hash already.
+                    assert announced(server, client)[2:] == [(None, after)]
+
+
+@pytest.mark.item("D3.3")
 async def test_a_change_while_a_session_is_set_up_is_announced_in_it(server, autojump_clock):
     async def takes_its_time(session):
         await trio.sleep(5)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import copy
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 
-from ...client import Client, Session, Step
+import trio
+
+from ...client import Client, Session, Stage, Step, supervised
 from ...protocol.elements import avatar as elements
 from ...protocol.elements.vcard import Photo
 from ...protocol.elements.vcard_update import VCardUpdate
@@ -52,6 +55,7 @@ async def set_avatar(
     await publish(client, METADATA, elements.Metadata(infos=(info,)), id=avatar.hash, access=access)
     if not await _converts(client):
         await _set_photo(client, (Photo(type=type, data=data),))
+    _tell(client)
     return avatar
 
 
@@ -60,6 +64,13 @@ async def disable_avatar(client: Client) -> None:
     await publish(client, METADATA, elements.Metadata(), id="current")
     if not await _converts(client):
         await _set_photo(client, ())
+    _tell(client)
+
+
+def _tell(client: Client) -> None:
+    """Have our presence sent again, if it announces our avatar."""
+    with client.shared(_OwnPhoto.of) as photo:
+        photo.changed()
 
 
 async def _converts(client: Client) -> bool:
@@ -73,32 +84,103 @@ async def _set_photo(client: Client, photos: tuple[Photo, ...]) -> None:
         await change_vcard(client, photos=photos)
 
 
+class _OwnPhoto:
+    """The photo that our presences announce, and the last presence to all: sent again when the photo changes."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._update: VCardUpdate | None = VCardUpdate()
+        """The payload that says which photo we have; None if the server says it."""
+        self._given: list[VCardUpdate] = []
+        """The payloads that were put into presences of this session: a presence that is sent again may have one."""
+        self._last: Presence | None = None
+        self._changed = trio.Event()
+
+    @classmethod
+    @contextmanager
+    def of(cls, client: Client) -> Iterator[_OwnPhoto]:
+        """A block with one of these, for `Client.shared`."""
+        yield cls(client)
+
+    def changed(self) -> None:
+        """Note that our photo is another one now."""
+        self._changed.set()
+
+    async def begin(self, session: Session) -> None:
+        """Learn in a new session which photo we have."""
+        self._update, self._given, self._last = VCardUpdate(), [], None
+        await self._read()
+
+    async def _read(self) -> None:
+        if await _converts(self._client):
+            self._update = None
+            return
+        card = await fetch_vcard(self._client)
+        data = next((photo.data for photo in card.photos if photo.data), None)
+        self._update = VCardUpdate(photo="" if data is None else sha1(data))
+
+    async def follow(self) -> None:
+        """Read our card again after each change, and send presence anew if it has another photo, until cancelled."""
+        while True:
+            await self._changed.wait()
+            self._changed = trio.Event()
+            before = self._update
+            try:
+                await self._read()
+            except BaseException:
+                self._changed.set()  # to be read again when this is begun again
+                raise
+            # A server that converts puts the new hash into presences that come after the change.
+            if self._last is not None and (self._update is None or self._update != before):
+                self._client.enqueue(copy.copy(self._last))
+
+    def announce(self, presence: Presence) -> Presence:
+        """Put the hash of our photo into an outbound presence, unless the application has put one there."""
+        if presence.type is PresenceType.UNAVAILABLE and presence.to is None:
+            self._last = None
+        if presence.type is not PresenceType.AVAILABLE:
+            return presence
+        # Another service that sends a presence again sends the hash of before with it.
+        presence.payloads = [each for each in presence.payloads if not any(each is given for given in self._given)]
+        if presence.to is None:
+            self._last = copy.copy(presence)
+            self._last.id = None
+        if self._update is not None and presence.get(VCardUpdate) is None:
+            presence.payloads.append(self._update)
+            if not any(given is self._update for given in self._given):
+                self._given.append(self._update)
+        return presence
+
+    def hear(self, presence: Presence) -> Presence:
+        """Read our card again if another client of our account announces another photo (XEP-0153 §4.3)."""
+        sender = presence.from_
+        ours = self._update
+        if ours is None or presence.type is not PresenceType.AVAILABLE or sender is None:
+            return presence
+        if sender != self._client.jid and sender.bare == self._client.jid.bare:
+            theirs = presence.get(VCardUpdate)
+            if theirs is not None and theirs.photo is not None and theirs.photo != ours.photo:
+                self.changed()
+        return presence
+
+
 @asynccontextmanager
 async def announced_avatar(client: Client) -> AsyncIterator[None]:
     """A block during which our presences say which photo our vCard has (XEP-0153 §3), if the server does not.
 
-    Until the vCard was read they say that we are not ready. After `set_avatar` in the same session, send presence
-    anew. A server that converts avatars (XEP-0398) adds the hash itself, and then this does nothing. Entering raises
-    what asking raises, for the session of now.
+    Until the vCard was read they say that we are not ready. After `set_avatar`, and when another client of our account
+    announces another photo, our presence to all is sent again with the new hash. A server that converts avatars
+    (XEP-0398) adds the hash itself. Entering raises what asking raises, for the session of now.
     """
-    update: list[VCardUpdate | None] = [VCardUpdate()]
-
-    async def read(session: Session) -> None:
-        update[0] = VCardUpdate()
-        if await _converts(client):
-            update[0] = None
-            return
-        card = await fetch_vcard(client)
-        data = next((photo.data for photo in card.photos if photo.data), None)
-        update[0] = VCardUpdate(photo="" if data is None else sha1(data))
-
-    def announce(presence: Presence) -> Presence:
-        if presence.type is PresenceType.AVAILABLE and update[0] is not None and presence.get(VCardUpdate) is None:
-            presence.payloads.append(update[0])
-        return presence
-
-    with client.stream.service_outbound_presence_filter.context_register(announce, _ORDER):
-        async with client.each_session(Step.SYNC, read):
+    with (
+        client.shared(_OwnPhoto.of) as photo,
+        client.stream.service_outbound_presence_filter.context_register(photo.announce, _ORDER),
+        client.at_stage(Stage.NOTICE, presence=photo.hear),
+    ):
+        async with (
+            client.each_session(Step.SYNC, photo.begin),
+            supervised(client, photo.follow, name="announced_avatar"),
+        ):
             yield
 
 

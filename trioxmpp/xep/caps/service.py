@@ -209,14 +209,17 @@ class _Announcer:
         self._client = client
         self._node = node
         self._payloads: tuple[Any, ...] = ()
-        self._sent: OrderedDict[JID | None, Presence] = OrderedDict()
-        """The last available presence to all (None), and to each address."""
+        self._version = -1
+        """The version of our offers that the payloads stand for."""
+        self._sent: OrderedDict[JID | None, tuple[Presence, tuple[Any, ...]]] = OrderedDict()
+        """The last available presence to all (None), and to each address, and with which hashes it was sent."""
         self._changed = trio.Event()
         self.renew()
 
     def renew(self) -> None:
         """Make the hashes of what we offer now, and be ready to answer for them (XEP-0115 §6.2)."""
         info = self._client.offers.info
+        self._version = self._client.offers.version
         payloads: list[Any] = []
         nodes = []
         try:
@@ -240,8 +243,12 @@ class _Announcer:
     def stamp(self, presence: Presence) -> Presence:
         """Put our hash into an outbound presence."""
         if presence.type is PresenceType.AVAILABLE:
+            if self._version != self._client.offers.version:
+                # Servers choose by the first presence the last items that they send (XEP-0163 §4.3.4).
+                self.renew()
             presence.payloads = [*_without_caps(presence), *self._payloads]
-            self._sent[presence.to] = again = copy.copy(presence)
+            again = copy.copy(presence)
+            self._sent[presence.to] = again, self._payloads
             again.id = None
             # A presence that joins a room is sent again as one that changes ours in it.
             again.payloads = [payload for payload in _without_caps(presence) if _tag_of(payload) != _MUC]
@@ -262,12 +269,16 @@ class _Announcer:
                 version = self._client.offers.version
                 await trio.sleep(QUIET)
             self._changed = trio.Event()
-            before = self._payloads
             self.renew()
-            if before != self._payloads:
+            if self._outdated:
                 await self._client.wait_established()  # a session that is set up may have our presence already
-                for presence in [*self._sent.values()]:
+                for presence in self._outdated:
                     self._client.enqueue(copy.copy(presence))
+
+    @property
+    def _outdated(self) -> list[Presence]:
+        """The presences that were sent with other hashes than those of now."""
+        return [presence for presence, payloads in self._sent.values() if payloads != self._payloads]
 
     def clear(self) -> None:
         """The session is over: what was sent in it is gone."""
