@@ -136,7 +136,7 @@ interop: $(VENV)/.installed-dev build/interop/slixmpp/.installed-$(SLIXMPP)
 build/interop/slixmpp/.installed-%: | $(RUN)
 	@echo "installing slixmpp $* into $(@D)"
 	@$(RUN) -m venv --clear --without-pip $(@D)
-	@$(RUN) -m pip --python $(@D)/bin/python install --quiet --disable-pip-version-check slixmpp==$* aiohttp
+	@$(RUN) -m pip --python $(@D)/bin/python install --quiet --disable-pip-version-check slixmpp==$* slixmpp-omemo==2.2.0 aiohttp
 	@touch $@
 
 # What a stanza costs, here, in other libraries, and at the limit; `make bench BENCH=--quick` takes a minute or two.

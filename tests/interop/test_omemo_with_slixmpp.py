@@ -1,16 +1,12 @@
 """OMEMO with another implementation: slixmpp with its plugin `slixmpp-omemo`, on real servers.
 
-The plugin is under the AGPL, so it lives in an environment of its own, and no test of `make test` needs it:
-
-    python3 -m venv build/interop/omemo && build/interop/omemo/bin/pip install slixmpp-omemo==2.2.0
-    TRIOXMPP_OMEMO_PEER=build/interop/omemo/bin/python python -m pytest tests/im/omemo/test_omemo_with_slixmpp.py
+The plugin is under the AGPL, so it lives in an environment of its own, and no test of `make test` needs it.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -22,13 +18,11 @@ import trio
 
 import trioxmpp
 from tests.im.omemo.devices import taking_part, until
+from tests.interop.driver import PYTHON
 from trioxmpp.im.omemo import Encrypted, omemo_2
 from trioxmpp.testing.servers import SERVERS, RealServer
 
-PEER = os.environ.get("TRIOXMPP_OMEMO_PEER")
 SCRIPT = Path(__file__).with_name("peer_slixmpp_omemo.py")
-
-pytestmark = pytest.mark.skipif(PEER is None, reason="TRIOXMPP_OMEMO_PEER names no environment with slixmpp-omemo")
 
 
 class Peer:
@@ -56,7 +50,6 @@ class Peer:
 
 @asynccontextmanager
 async def slixmpp(server: RealServer, user: str) -> AsyncIterator[Peer]:
-    assert PEER is not None
     configuration = {
         "jid": f"{user}@{server.domain}/slixmpp",
         "password": server.accounts[user],
@@ -65,7 +58,7 @@ async def slixmpp(server: RealServer, user: str) -> AsyncIterator[Peer]:
         "ca_file": str(server.ca_file),
     }
     process = await trio.lowlevel.open_process(
-        [PEER, "-P", str(SCRIPT)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        [str(PYTHON), "-P", str(SCRIPT)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     )
     try:
         async with trio.open_nursery() as nursery:
