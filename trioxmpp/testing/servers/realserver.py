@@ -68,12 +68,6 @@ class RealServer(abc.ABC):
     domain = DOMAIN
     """The domain served; the certificate is valid for it, for ``localhost``, 127.0.0.1 and ::1."""
 
-    port: int
-    tls_port: int
-    http_port: int
-    https_port: int
-    component_port: int
-
     def __init__(
         self,
         *,
