@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 PYTHONS ?=
+CHANGELOG ?=
 SERVER ?=
 BENCH ?=
 INTEROP ?=
@@ -16,7 +17,7 @@ RUN := $(VENV)/bin/python
 
 .PHONY: all demo test check ruff async types floors items coverage proof fuzz mutants chaos soak burst slow bench
 .PHONY: bench-report bench-guard bench-scale bench-profile docs interop servers servers-newer test-newer
-.PHONY: servers-table pythons-newer test-pythons clean
+.PHONY: servers-table pythons-newer test-pythons release changes clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -69,7 +70,7 @@ types: $(VENV)/.installed-dev
 	$(RUN) -m mypy
 	$(RUN) -m pyright --pythonpath $(RUN) trioxmpp
 	@echo "pyright --verifytypes trioxmpp" && export PATH="$(abspath $(VENV))/bin:$$PATH" && \
-	  found=$$(pyright --ignoreexternal --verifytypes trioxmpp) || { echo "$$found" | grep -A 1 'error:'; exit 1; }
+	  found=$$(pyright --ignoreexternal --verifytypes trioxmpp) || { echo "$$found" | grep -A 1 -E 'could be|override|has unknown'; exit 1; }
 
 floors: $(VENV)/.installed-dev
 	$(RUN) -m pytest -q tests/test_floors.py tests/test_private_names.py tests/test_english.py tests/test_repository.py
@@ -179,6 +180,19 @@ servers-newer:
 # Pythons from newer suites of Debian, unpacked into build/pythons, each with the OpenSSL of its suite.
 pythons-newer:
 	tests/pythons/newer.sh
+
+# A wheel and an sdist in dist/, checked, and tried in empty environments of each Python that is here. With
+# CHANGELOG=yes, the files of changes/ become a section of CHANGELOG.md first.
+release: $(VENV)/.installed-release
+	@[ -z "$(CHANGELOG)" ] || $(RUN) -m towncrier build --yes
+	rm -rf dist
+	$(RUN) -m build
+	$(RUN) -m twine check --strict dist/*
+	$(RUN) -m tests.pythons.release $(PYTHONS)
+
+# What the next release has to say about itself.
+changes: $(VENV)/.installed-release
+	@$(RUN) -m towncrier build --draft
 
 # The table in docs/servers.md, each cell by a test that ran just now.
 servers-table: $(VENV)/.installed-dev servers-newer

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import gc
+import itertools
 import pickle
 import sys
 import weakref
@@ -136,6 +137,25 @@ def test_a_part_that_is_not_allowed_is_tolerated_from_the_wire(text: str) -> Non
     assert str(jid) == text
     assert JID.parse_inbound(str(jid)) == jid
     assert "lenient" in repr(jid)
+
+
+def test_an_address_in_ascii_is_read_as_its_parts_are() -> None:
+    """Common addresses are read in one go. That must not let a domain pass that the check of domains refuses."""
+    different = []
+    domains = ["".join(letters) for size in range(1, 5) for letters in itertools.product("a.-", repeat=size)]
+    for local, domain, resource in itertools.product((None, "b"), domains, (None, "c")):
+        text = "".join([f"{local}@" if local else "", domain, f"/{resource}" if resource else ""])
+        try:
+            expected: JID | None = JID(local, domain, resource)
+        except JIDError:
+            expected = None
+        try:
+            found: JID | None = JID.parse(text)
+        except JIDError:
+            found = None
+        if found != expected:
+            different.append(f"{text}: {found!r}, not {expected!r}")
+    assert not different, "\n".join(different)
 
 
 def test_only_the_part_that_fails_is_kept_as_it_came() -> None:

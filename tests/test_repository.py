@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.pythons.release import REPOSITORY
+
 ROOT = Path(__file__).parent.parent
 TOP = {
     "pyproject.toml",
@@ -21,6 +23,7 @@ TOP = {
     "README.md",
     "LICENSE",
     "CHANGELOG.md",
+    "changes",
     ".ci",
     ".gitignore",
 }
@@ -40,10 +43,9 @@ def tracked() -> list[Path]:
 def test_each_package_that_a_user_may_install_with_us_is_used() -> None:
     """F52: a dependency is imported by the library, or by a program on a page."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    ours = {"demo", "dev", "unit", "docs", "bench"}  # for this repository
     packages = [*project["dependencies"]]
     for extra, names in project["optional-dependencies"].items():
-        packages += [] if extra in ours else names
+        packages += [] if extra in REPOSITORY else names
     sources = [*(ROOT / "trioxmpp").rglob("*.py"), *(ROOT / "docs").glob("*.md")]
     text = "\n".join(path.read_text() for path in sources)
     # Without pytest-trio, the plugin for pytest refuses to run.
@@ -60,6 +62,12 @@ def test_each_package_that_a_user_may_install_with_us_is_used() -> None:
 
 def test_the_top_level_is_what_the_design_says() -> None:
     assert {path.relative_to(ROOT).parts[0] for path in tracked()} <= TOP
+
+
+def test_changes_are_files_that_the_next_release_collects() -> None:
+    names = [path.name for path in tracked() if path.parent == ROOT / "changes"]
+    wrong = [name for name in names if not re.fullmatch(r"\+[a-z0-9-]+\.(added|changed|removed|fixed)\.md", name)]
+    assert wrong == ["README.md"]
 
 
 def test_no_file_names_a_place_of_one_machine() -> None:

@@ -24,9 +24,10 @@ __all__ = ["JID"]
 # The addresses that are remembered, and how long they may be: they take 3 MiB at most.
 _REMEMBERED: Final = 2048
 _MAX_REMEMBERED: Final = 128
-# Each alternative begins with a character of its own, so that there is nothing to try twice.
+# Each alternative begins with a character of its own, so that there is nothing to try twice. No `*+` or `?+` stands
+# behind a group: in some releases of Python 3.11 that also takes the part of the last turn of the group that failed.
 _ASCII_ADDRESS: Final = re.compile(
-    r"(?:([!#-%(-.0-9;=?A-Z\[-~]++)@)?+([a-zA-Z0-9_]++(?:(?:\.|-++)[a-zA-Z0-9_]++)*+)(?:/([ -~]++))?+"
+    r"(?:([!#-%(-.0-9;=?A-Z\[-~]++)@|)([a-zA-Z0-9_]++(?:[.-][a-zA-Z0-9_]++)*)(?:/([ -~]++)|)"
 )
 
 

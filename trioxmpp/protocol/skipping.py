@@ -40,7 +40,10 @@ _PREFIXES: Final = 10_000  # that may be declared at one time; beyond that, they
 
 _NAME: Final = rb"[A-Za-z_:\x80-\xff][A-Za-z0-9_:.\x80-\xff-]*+"
 _ATTRIBUTE: Final = rb"""[ \t\r\n]++(%b)[ \t\r\n]*+=[ \t\r\n]*+('[^'<]*+'|"[^"<]*+")""" % _NAME
-_ATTRIBUTES: Final = rb"(?:%b)*+" % _ATTRIBUTE.replace(b"(", b"(?:")
+# In some releases of Python 3.11 a possessive group also takes the part of its last turn that failed. A greedy group
+# finds the same, but needs 40 times the memory of the tag for the way back.
+_IS_SOUND: Final = re.fullmatch(r"(?:ab+c)*+(?:ab)?", "abcab") is not None
+_ATTRIBUTES: Final = rb"(?:%b)*%b" % (_ATTRIBUTE.replace(b"(", b"(?:"), b"+" if _IS_SOUND else b"")
 # Text, and an opening or a closing tag.
 _TOKEN: Final = re.compile(
     rb"([^<]*+)<(?:(%b)(%b)[ \t\r\n]*+(/?)>|/(%b)[ \t\r\n]*+>)" % (_NAME, _ATTRIBUTES, _NAME), re.DOTALL
