@@ -164,7 +164,15 @@ def entry_in_room(heard: RoomEntry) -> Entry:
     is_live = heard.source is RoomSource.LIVE
     sent = heard.sent if is_live else provenance.clamped(heard.sent, datetime.now(UTC))
     return Entry(
-        heard.message, _SOURCES[heard.source], heard.room, _sender(heard), heard.by_us, sent, heard.archive_id, is_live
+        heard.message,
+        _SOURCES[heard.source],
+        heard.room,
+        _sender(heard),
+        heard.by_us,
+        sent,
+        heard.archive_id,
+        is_live,
+        heard.encryption,
     )
 
 
