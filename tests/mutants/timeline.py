@@ -91,8 +91,8 @@ MUTANTS = [
     ),
     Mutant(
         "timeline: the first start skips what arrives meanwhile",
-        "await ledger.begin_at(end or Position(None, None, datetime.now(UTC)))",
-        "ledger.skip(end or Position(None, None, datetime.now(UTC)))",
+        "await ledger.begin_at(end)",
+        "ledger.skip(end)",
         (f"{TIMELINE}::test_a_block_that_is_left_by_an_exception_is_not_done_with_its_message",),
     ),
     Mutant(
@@ -129,14 +129,14 @@ MUTANTS = [
         "timeline: what is done is not written down",
         """
         with trio.move_on_after(LAST_SAVE, shield=True):
-            await cursor.save()
+            await self.save()
         """,
         "pass",
         (f"{TIMELINE}::test_missed_messages_come_first_and_then_those_of_now",),
     ),
     Mutant(
         "timeline: a message of our own is not known when it comes back",
-        "self._ledger.arrived(message, Source.OWN)",
+        "self._books.arrived(message, Source.OWN)",
         "pass",
         (f"{TIMELINE}::test_copies_of_one_message_are_given_once_by_whichever_way_they_come",),
     ),
