@@ -9,9 +9,9 @@ TIMELINE = "im/test_timeline.py"
 MUTANTS = [
     Mutant(
         "timeline: a live message moves the cursor over the gap",
-        "self.cursor.finish(outcome.keys)",
+        "self.cursor.finish(outcome.keys, outcome.position)",
         """
-        self.cursor.finish(outcome.keys)
+        self.cursor.finish(outcome.keys, outcome.position)
         if outcome.entry is not None and outcome.entry.archive_id is not None:
             self.read = Position(None, outcome.entry.archive_id, outcome.entry.sent)
             self.cursor.move(self.read)
@@ -205,7 +205,7 @@ MUTANTS = [
         "archive: results that nothing asked for reach the application",
         """
         self.forged += 1
-        logger.debug("dropped an archived message that was not asked for, from %s", message.from_)
+        _logger.debug("dropped an archived message that was not asked for, from %s", message.from_)
         return None
         """,
         """
