@@ -152,7 +152,7 @@ async def open_timeline(
                 ledger.finish()
         finally:
             ledger.queue.close()
-            await cursor.save_at_last()
+            await cursor.save_at_last()  # noqa: ASYNC102  (it shields, and bounds, what it does)
 
 
 @contextmanager
