@@ -14,6 +14,10 @@ from ...jid import JID
 from ...protocol import ns
 from ...protocol.elements import pubsub_event
 from ...protocol.elements.hints import Store
+from ...protocol.elements.markers import Displayed
+from ...protocol.elements.reactions import Reactions
+from ...protocol.elements.receipts import Received
+from ...protocol.elements.retraction import Retract
 from ...protocol.stanza import Message, MessageType
 from ...xep import carbons
 from ...xep.muc import Room
@@ -32,6 +36,7 @@ _logger = logging.getLogger(__name__)
 
 _TAKEN = frozenset({MessageType.CHAT, MessageType.NORMAL, MessageType.HEADLINE, MessageType.ERROR})
 _SPOKEN = frozenset({MessageType.CHAT, MessageType.NORMAL})
+_CHANGES = (Retract, Reactions, Displayed, Received)
 
 
 class Timeline(Giving):
@@ -85,8 +90,8 @@ class Timeline(Giving):
         return message
 
     def sent(self, message: Message) -> Message:
-        """Note a message that this client sends, if it is worth an archive: chat states are not."""
-        if message.type in _SPOKEN and (message.body is not None or message.get(Store) is not None):
+        """Note a message that this client sends: a text, or a change of one that is worth an archive."""
+        if message.type in _SPOKEN and (message.body is not None or _is_change(message)):
             self._books.arrived(message, Source.OWN)
         return message
 
@@ -100,6 +105,11 @@ class Timeline(Giving):
         rest = self.unwrap(message)
         if rest is not None:
             self.take(rest)
+
+
+def _is_change(message: Message) -> bool:
+    """Return whether a message without a text is to be archived, and says something of another message."""
+    return message.get(Store) is not None and any(message.get(each) is not None for each in _CHANGES)
 
 
 @asynccontextmanager
