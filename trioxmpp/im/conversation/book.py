@@ -93,10 +93,8 @@ class Book:
         return events
 
     def _changes(self, entry: Entry) -> list[TalkEvent]:
-        events: list[TalkEvent] = []
-        for reader in (self._receipt, self._marker, self._reaction, self._retraction):
-            events += reader(entry)
-        return events
+        readers = (self._receipt, self._marker, self._reaction, self._retraction)
+        return [event for reader in readers for event in reader(entry)]
 
     # --- what is said
 
@@ -167,10 +165,10 @@ class Book:
 
         A message of ours may get an id by its archive, which in a room is the one that counts.
         """
-        archive_id, id = entry.archive_id, entry.message.id
-        if archive_id is not None and self._lines.last(archived(archive_id)) is not None:
+        archive_id = entry.archive_id
+        if self._lines.last(archived(archive_id)) is not None:
             return True
-        number = self._lines.last(id, lambda line: _is_copy(entry, line))
+        number = self._lines.last(entry.message.id, lambda line: _is_copy(entry, line))
         if number is None:
             return False
         line = self._lines[number]
@@ -261,17 +259,10 @@ class Book:
         if number is None:
             self._unresolved.append(entry)
             return
-        line, key = self._lines[number], key_of(entry.sender)
-        shown = tuple(each for each in dict.fromkeys(reactions.reactions) if 0 < len(each) <= MAX_REACTION_LENGTH)[
-            :MAX_REACTIONS
-        ]
-        if line.retracted or (key not in line.reactions and len(line.reactions) >= MAX_AUTHORS):
-            return
-        if shown == line.reactions.get(key, ()):
-            return  # the same message once more, as our own by the timeline
-        others = {author: theirs for author, theirs in line.reactions.items() if author != key}
-        after = self._lines[number] = replace(line, reactions={**others, key: shown} if shown else others)
-        yield Reacted(after, entry.sender, shown)
+        after = _reacted(self._lines[number], key_of(entry.sender), reactions)
+        if after is not None:
+            self._lines[number] = after
+            yield Reacted(after, entry.sender, after.reactions.get(key_of(entry.sender), ()))
 
     def _receipt(self, entry: Entry) -> Iterator[TalkEvent]:
         received = entry.message.get(receipts.Received)
@@ -352,3 +343,15 @@ def _is_copy(entry: Entry, line: Line) -> bool:
     is_told_apart = entry.archive_id is not None and line.archive_id is not None
     says_the_same = line.corrected > 0 or line.message.body == entry.message.body
     return is_same and says_the_same and not is_told_apart and key_of(entry.sender) == key_of(line.sender)
+
+
+def _reacted(line: Line, key: tuple[object, ...], reactions: Reactions) -> Line | None:
+    """Return a line with the reactions of one author in place of those of before; None if that changes nothing."""
+    shown = tuple([each for each in dict.fromkeys(reactions.reactions) if 0 < len(each) <= MAX_REACTION_LENGTH])
+    shown = shown[:MAX_REACTIONS]
+    if line.retracted or (key not in line.reactions and len(line.reactions) >= MAX_AUTHORS):
+        return None
+    if shown == line.reactions.get(key, ()):
+        return None  # the same message once more, as our own by the timeline
+    others = {author: theirs for author, theirs in line.reactions.items() if author != key}
+    return replace(line, reactions={**others, key: shown} if shown else others)
