@@ -9,14 +9,15 @@ BENCH ?=
 INTEROP ?=
 FUZZ_SECONDS ?= 600
 SOAK_SECONDS ?= 600
+CHAOS ?=
 BURST ?= 100000
 SLOW ?= 100
 XDIST ?=
 VENV ?= .venv$(if $(filter-out python3,$(PYTHON)),-$(notdir $(PYTHON)))
 RUN := $(VENV)/bin/python
 
-.PHONY: all demo test check ruff async types floors items coverage proof fuzz mutants chaos soak burst slow bench
-.PHONY: bench-report bench-guard bench-scale bench-profile docs interop servers servers-newer test-newer
+.PHONY: all demo test check ruff async types floors items coverage proof proof-servers fuzz mutants chaos soak burst
+.PHONY: slow bench bench-report bench-guard bench-scale bench-profile docs interop servers servers-newer test-newer
 .PHONY: servers-table pythons-newer test-pythons release changes clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
@@ -89,7 +90,8 @@ coverage: $(VENV)/.installed-dev
 
 # The properties again, with far more examples: for the night.
 proof: $(VENV)/.installed-dev
-	TRIOXMPP_PROOF=1 $(RUN) -m pytest tests/proof tests/im/omemo/test_omemo_kills.py
+	TRIOXMPP_PROOF=1 $(RUN) -m pytest tests/proof tests/im/omemo/test_omemo_kills.py tests/im/test_timeline_programs.py \
+	  tests/im/test_room_programs.py
 
 # Hostile input for all that reads what a peer, a proxy or a disk gives; `make fuzz FUZZ_SECONDS=60` takes a minute.
 fuzz: $(VENV)/.installed-dev
@@ -100,10 +102,15 @@ mutants: $(VENV)/.installed-dev
 	$(RUN) -m tests.mutants
 
 # A bot killed twenty times within 2,000 messages each way and poison, on each real server; `make chaos SERVER=prosody`
-# takes one.
+# takes one, and `make chaos CHAOS=--timeline` has the bot read a timeline.
 chaos: $(VENV)/.installed-dev
 	@tests/e2e/install.sh --try
-	$(RUN) -m tests.chaos $(if $(SERVER),--server $(SERVER))
+	$(RUN) -m tests.chaos $(if $(SERVER),--server $(SERVER)) $(CHAOS)
+
+# Random programs of three clients on a real server, half of them with a forger: their timelines miss and double nothing.
+proof-servers: $(VENV)/.installed-dev
+	@tests/e2e/install.sh --try
+	for server in $(or $(SERVER),prosody ejabberd); do $(RUN) -m tests.timelines --server $$server || exit 1; done
 
 # Good messages and poison over a wire that is cut, for SOAK_SECONDS: nothing may be lost or doubled, and memory stays
 # flat. On the embedded server, which sends more kinds of poison than `make soak SERVER=prosody`.

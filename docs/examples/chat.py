@@ -9,17 +9,17 @@ from contextlib import closing
 from pathlib import Path
 
 import trio
-from history import History
+from history import History, Kept
 
 import trioxmpp
 from trioxmpp import JID, JIDError, XMPPError
 from trioxmpp.im import conversation as im
+from trioxmpp.im.displayed import open_displayed
 from trioxmpp.im.presence import Available, Gone, appear, open_presence
 from trioxmpp.im.provenance import Occupant
 from trioxmpp.im.roster import ContactChanged, SubscriptionRequested, open_roster
-from trioxmpp.im.timeline import Gap, NoArchive, open_timeline
-from trioxmpp.protocol.elements.chat_states import Composing
-from trioxmpp.xep.muc import OccupantJoined, OccupantLeft, RoomLost, open_room
+from trioxmpp.im.timeline import Gap, NoArchive, open_room_timeline, open_timeline
+from trioxmpp.xep.muc import FROM_ARCHIVE, OccupantJoined, OccupantLeft, RoomLost, open_room
 
 HELP = """\
 /add ADDRESS        asks to see the presence of a contact; /accept ADDRESS lets it see yours, /deny ADDRESS does not
@@ -37,15 +37,12 @@ def printable(text):
 
 
 class Chat:
-    def __init__(self, client, roster, presences, timeline, history, show):
-        self.client, self.roster, self.presences = client, roster, presences
-        self.timeline, self.history = timeline, history
+    def __init__(self, client, roster, presences, displays, rooms, show):
+        self.client, self.roster, self.presences, self.displays = client, roster, presences, displays
         self.show = lambda text: show(printable(text))
         self.do_add, self.do_accept, self.do_deny = roster.subscribe, roster.approve, roster.deny
         self.talks = self.nursery = self.here = None  # `here` is the conversation that is open
-        self.rooms = {}  # by address: the Room, its Conversation, and the scope of the stay
-        self.oldest = {}  # by peer: the oldest entry that was shown, or None
-        self.ready, self.lock = trio.Event(), trio.Lock()
+        self.rooms, self.stays = rooms, {}  # by address: the rooms; their conversations, and the scopes of our stays
 
     def name(self, sender):
         if isinstance(sender, Occupant):
@@ -74,8 +71,10 @@ class Chat:
                 self.show_line(talk, line)
             case im.DeliveryChanged(line=line):
                 self.show(f"* {line.delivery.name.lower()}: {line.text}{f' ({line.error})' if line.error else ''}")
-            case im.Typing(sender=sender, state=Composing()) if talk is self.here:
+            case im.Typing(sender=sender) if event.is_composing and talk is self.here:
                 self.show(f"* {self.name(sender)} is writing")
+            case im.Ended():
+                self.show(f"* {talk.peer.resource} is another person now")
 
     async def tell_all(self, events):
         async for talk, event in events:
@@ -106,31 +105,6 @@ class Chat:
     async def note_all(self, events):
         async for event in events:
             self.note(event)
-
-    def __aiter__(self):
-        return self
-
-    async def __anext__(self):
-        """Return the next new entry of the timeline: it is stored, and what was said before has been recalled."""
-        await self.ready.wait()
-        async for entry in self.timeline:
-            # It counts as done when the block of the timeline is left, so storing it is not cancelled.
-            with trio.CancelScope(shield=True):
-                async with self.lock:
-                    await self.recall(entry.peer, self.history.stored)
-                    is_new = await self.history.keep(entry)
-                    self.oldest[entry.peer] = self.oldest[entry.peer] or entry
-            if is_new:
-                return entry
-        raise StopAsyncIteration
-
-    async def recall(self, peer, read, *args):
-        """Put what was said last into a conversation, once, without telling of it."""
-        if peer not in self.oldest:
-            entries = await read(*args, peer, size=PAGE)
-            self.oldest[peer] = next(iter(entries), None)
-            for entry in entries:
-                self.talks[peer].book.apply(entry)
 
     async def read(self, lines):
         """Do what is typed, until /quit."""
@@ -174,32 +148,23 @@ class Chat:
 
     async def do_open(self, jid):
         peer = JID.parse(jid)
-        if peer in self.rooms:
-            self.here = self.rooms[peer][1]
-        else:
-            async with self.lock:  # so that a message that just arrives is in this page, or comes after it
-                await self.attempt(self.recall, peer, self.history.page, self.timeline)
-                await self.recall(peer, self.history.stored)  # if there is no archive
-            self.here = self.talks[peer]
-        self.show(f"--- {peer}")
-        for line in self.here.lines:
-            self.show_line(self.here, line)
-        if theirs := [line for line in self.here.lines if not line.by_us]:
-            await self.here.displayed(theirs[-1])
+        await self.look_at(self.stays[peer][0] if peer in self.stays else self.talks[peer])
+
+    async def look_at(self, talk):
+        if len(talk.lines) < PAGE:
+            await self.attempt(talk.older, PAGE)
+        self.here = talk
+        self.show(f"--- {talk.peer}")
+        for line in talk.lines:
+            self.show_line(talk, line)
+        if theirs := [line for line in talk.lines if not line.by_us]:
+            await talk.displayed(theirs[-1])
 
     async def do_more(self, _):
-        talk = self.talk()
-        older, peer = im.Conversation(self.client, talk.peer), talk.peer
-        while peer not in self.rooms and not older.lines:  # a page may have nothing but receipts
-            entries = await self.history.page(self.timeline, peer, self.oldest[peer], PAGE)
-            if not entries:
-                break
-            self.oldest[peer] = entries[0]
-            for entry in entries:
-                older.apply(entry)
-        for line in older.lines:
-            self.show_line(talk, line)
-        self.show("--- those were older messages" if older.lines else "--- there is nothing older")
+        lines = await self.talk().older(PAGE)
+        for line in lines:
+            self.show_line(self.here, line)
+        self.show("--- those were older messages" if lines else "--- there is nothing older")
 
     async def do_correct(self, text):
         await self.talk().correct(self.last(by_us=True), text)
@@ -218,7 +183,7 @@ class Chat:
 
     async def do_join(self, words):
         address, _, nick = words.partition(" ")
-        if JID.parse(address) in self.rooms:
+        if JID.parse(address) in self.stays:
             await self.do_open(address)
         else:
             await self.nursery.start(self.listen, JID.parse(address), nick or self.client.jid.local)
@@ -227,16 +192,16 @@ class Chat:
         """Be in a room, and show what happens there, until /leave, or until the room puts us out."""
         try:
             async with (
-                open_room(self.client, address, nick, create=True, history=PAGE) as room,
-                im.open_room_conversation(room) as talk,
+                open_room(self.client, address, nick, create=True, history=FROM_ARCHIVE) as room,
+                open_room_timeline(room) as timeline,
+                im.open_room_conversation(room, timeline, displays=self.displays) as talk,
                 talk.events() as spoken,
                 room.events() as events,
                 trio.open_nursery() as nursery,
             ):
-                self.rooms[address], self.here = (room, talk, nursery.cancel_scope), talk
-                self.show(f"--- {address}")
-                for line in talk.lines:
-                    self.show_line(talk, line)
+                self.rooms[address], self.stays[address] = room, (talk, nursery.cancel_scope)
+                timeline.on_event.connect(self.note)
+                await self.look_at(talk)
                 nursery.start_soon(self.note_all, events)
                 task_status.started()
                 async for event in spoken:
@@ -244,39 +209,43 @@ class Chat:
         except* (XMPPError, ValueError) as group:
             self.show(f"* {address}: {'; '.join(map(str, group.exceptions))}")
         finally:
-            if self.rooms.pop(address, None) is None:
+            self.rooms.pop(address, None)
+            if self.stays.pop(address, None) is None:
                 task_status.started()  # the room did not let us in
             elif self.here and self.here.peer == address:
                 self.here = None
 
     async def do_who(self, _):
         if self.here and self.here.peer in self.rooms:
-            self.show("* " + ", ".join(sorted(each.nick for each in self.rooms[self.here.peer][0].occupants)))
+            self.show("* " + ", ".join(sorted(each.nick for each in self.rooms[self.here.peer].occupants)))
 
     async def do_leave(self, _):
-        if self.here and self.here.peer in self.rooms:
-            self.rooms[self.here.peer][2].cancel()
+        if self.here and self.here.peer in self.stays:
+            self.stays[self.here.peer][1].cancel()
 
 
 async def chat(jid, password, history, lines, show, **options):
     """Chat, by an asynchronous iterator of lines and a function that shows one."""
+    rooms = {}
     async with (
         trioxmpp.connect(jid, password, **options) as client,
         open_roster(client) as roster,
         open_presence(client, roster) as presences,
-        open_timeline(client) as timeline,
+        open_displayed(client) as displays,
+        open_timeline(client, rooms=rooms) as timeline,
     ):
-        chat = Chat(client, roster, presences, timeline, history, show)
+        chat, kept = Chat(client, roster, presences, displays, rooms, show), Kept(timeline, history)
         for signal in (roster.on_event, presences.on_change, timeline.on_event):
             signal.connect(chat.note)
         async with (
-            im.open_conversations(client, chat, sees_us=chat.sees_us) as chat.talks,
+            im.open_conversations(
+                client, kept, pages=kept.page, sees_us=chat.sees_us, displays=displays, rooms=rooms
+            ) as chat.talks,
             chat.talks.events() as events,
             appear(client),
             trio.open_nursery() as chat.nursery,
         ):
             chat.nursery.start_soon(chat.tell_all, events)
-            chat.ready.set()
             await chat.read(lines)
             chat.nursery.cancel_scope.cancel()
 

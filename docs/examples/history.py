@@ -14,15 +14,10 @@ from datetime import datetime
 import trio
 
 import trioxmpp
-from trioxmpp import JID, Message, xml
+from trioxmpp import JID, Message
+from trioxmpp.im.conversation import about, is_lasting
 from trioxmpp.im.provenance import Account, Occupant, Room
 from trioxmpp.im.timeline import CaughtUp, Entry, NoArchive, Source, open_timeline
-from trioxmpp.protocol.elements.correction import Replace
-from trioxmpp.protocol.elements.markers import Displayed
-from trioxmpp.protocol.elements.reactions import Reactions
-from trioxmpp.protocol.elements.receipts import Received
-from trioxmpp.protocol.elements.retraction import Retract
-from trioxmpp.protocol.stanza import parse_stanza
 
 # One row for each message as it came, the corrections and retractions, too: who may change which message is for the
 # reader to decide. `changes` is the id of the message that a row changes. `position` is the order of the timeline;
@@ -36,22 +31,15 @@ CREATE INDEX IF NOT EXISTS message_by_peer ON message (peer, position);
 """
 
 KINDS = {"account": Account, "occupant": Occupant, "room": Room}
-CHANGES = (Replace, Retract, Reactions, Displayed, Received)
-
-
-def is_worth_keeping(message):
-    """Chat states, and what else is over in a minute, is not."""
-    return message.body is not None or any(message.get(each) is not None for each in CHANGES)
 
 
 def row_of(entry):
     message, sender = entry.message, entry.sender
     kind = type(sender).__name__.lower()
     address = sender.room.replace(resource=sender.nick) if isinstance(sender, Occupant) else sender.jid
-    changes = next((found.id for each in CHANGES if (found := message.get(each)) is not None), None)
     return (
-        entry.archive_id, str(entry.peer), kind, str(address), entry.by_us, entry.sent.isoformat(), message.id, changes,
-        message.body, message.serialise(),
+        entry.archive_id, str(entry.peer), kind, str(address), entry.by_us, entry.sent.isoformat(), message.id,
+        about(message), message.body, message.serialise(),
     )  # fmt: skip
 
 
@@ -59,11 +47,8 @@ def entry_of(row):
     archive_id, peer, kind, address, by_us, sent, *_, text = row
     jid = JID.parse(address)
     sender = Occupant(jid.bare, jid.resource) if kind == "occupant" else KINDS[kind](jid)
-    message = parse_stanza(xml.fromstring(f"<stored xmlns='jabber:client'>{text}</stored>")[0])
-    assert isinstance(message, Message)
-    return Entry(
-        message, Source.ARCHIVE, JID.parse(peer), sender, bool(by_us), datetime.fromisoformat(sent), archive_id, False
-    )
+    message, when = Message.deserialise(text), datetime.fromisoformat(sent)
+    return Entry(message, Source.ARCHIVE, JID.parse(peer), sender, bool(by_us), when, archive_id, False)
 
 
 class History:
@@ -82,7 +67,7 @@ class History:
 
         A process that was killed is given its last entries again.
         """
-        return not is_worth_keeping(entry.message) or bool(await self._run(self._add, [entry], False))
+        return not is_lasting(entry.message) or bool(await self._run(self._add, [entry], False))
 
     async def stored(self, peer, before=None, size=20):
         """Return the last entries with a peer, or the last before one of them, the oldest first."""
@@ -93,7 +78,7 @@ class History:
         if page := await self.stored(peer, before, size):
             return page
         async for older in timeline.before(peer, before, size=size):
-            if page := await self._run(self._add, [each for each in older if is_worth_keeping(each.message)], True):
+            if page := await self._run(self._add, [each for each in older if is_lasting(each.message)], True):
                 return page
         return []
 
@@ -147,6 +132,31 @@ class History:
         return [entry_of(row) for row in reversed(rows)]
 
 
+class Kept:
+    """A timeline whose entries are stored before they are given, each once over all processes.
+
+    An entry is done when the next one is asked for, or when the block of the timeline is left. So a message that was
+    taken must be stored even if the task is cancelled just then.
+    """
+
+    def __init__(self, timeline, history):
+        self.timeline, self.history = timeline, history
+
+    def __aiter__(self):
+        return self
+
+    async def __anext__(self):
+        async for entry in self.timeline:
+            with trio.CancelScope(shield=True):
+                if await self.history.keep(entry):
+                    return entry
+        raise StopAsyncIteration
+
+    async def page(self, peer, before, size):
+        """Return the entries before one, for a conversation."""
+        return await self.history.page(self.timeline, peer, before, size)
+
+
 async def main(jid, password, path, peer=None, **options):
     with closing(History(path)) as history:
         async with (
@@ -157,11 +167,8 @@ async def main(jid, password, path, peer=None, **options):
         ):
 
             async def store():
-                # An entry is done when the next one is asked for, or when the block of the timeline is left. So what
-                # was taken must be stored even if this task is cancelled just then.
-                async for entry in timeline:
-                    with trio.CancelScope(shield=True):
-                        await history.keep(entry)
+                async for _ in Kept(timeline, history):
+                    pass
 
             nursery.start_soon(store)
             async for event in events:

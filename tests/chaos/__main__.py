@@ -1,6 +1,6 @@
 """``make chaos``: a bot killed with ``kill -9`` twenty times during a stream of 2,000 messages each way.
 
-python -m tests.chaos [--server prosody|ejabberd] [--count N] [--kills N] [--poison N] [--large] [--seed N]
+python -m tests.chaos [--server prosody|ejabberd] [--count N] [--kills N] [--poison N] [--large] [--timeline] [--seed N]
 """
 
 from __future__ import annotations
@@ -27,13 +27,14 @@ async def main() -> int:
     parser.add_argument("--pause", type=float, default=0.005, help="seconds between one message and the next")
     parser.add_argument("--poison", type=int, default=5, help="rounds of what exceeds the limits of the bot")
     parser.add_argument("--large", action="store_true", help="one message of the bot is too large for the server")
+    parser.add_argument("--timeline", action="store_true", help="the bot reads a timeline, and the server has archives")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     options = parser.parse_args()
     good = True
     for name in [options.server] if options.server else SERVERS:
         print(f"seed {options.seed}, {options.kills} kills, {options.count} messages each way, on {name}", flush=True)
         with tempfile.TemporaryDirectory() as directory:
-            async with SERVERS[name]() as server:
+            async with SERVERS[name](archive=options.timeline) as server:
                 outcome = await chaos(
                     server,
                     Path(directory),
@@ -43,6 +44,7 @@ async def main() -> int:
                     seed=options.seed,
                     poison=options.poison,
                     large=options.large,
+                    timeline=options.timeline,
                 )
         good &= is_complete(outcome, options.count)
         good &= is_told(outcome, large=options.large)

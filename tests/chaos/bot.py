@@ -11,6 +11,7 @@ import logging
 import sqlite3
 import ssl
 import sys
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from trioxmpp import (
     ReconnectPolicy,
     StanzaRefused,
 )
+from trioxmpp.im.timeline import Timeline, open_timeline
 from trioxmpp.protocol.limits import Limits
 
 #: The id of the message that is larger than the server takes.
@@ -152,6 +154,14 @@ async def appear(client: Client) -> None:
     client.enqueue(Presence())
 
 
+async def read_timeline(timeline: Timeline, ledger: Ledger, plan: dict[str, Any]) -> None:
+    """Enter what the timeline gives; an entry is done when the next one is asked for."""
+    while len(ledger.got) < plan["count"]:
+        entry = await anext(timeline)
+        if not entry.by_us and entry.message.body is not None:
+            ledger.enter(entry.message)
+
+
 async def read(client: Client, ledger: Ledger, plan: dict[str, Any]) -> None:
     async with client.messages.subscribe(MessageType.CHAT, ack="manual") as inbox:
         while len(ledger.got) < plan["count"]:
@@ -177,10 +187,17 @@ async def main(directory: Path) -> None:
             client.on_event.connect(lambda event: ledger.lose(event.reason) if isinstance(event, Destroyed) else None)
             if restored is not None and not restored.resumed:
                 ledger.lose("the server did not resume the session of the process before")
-            print("new" if restored is None else "resumed" if restored.resumed else "replaced", flush=True)
-            async with client.maintain(appear), trio.open_nursery() as nursery:
-                nursery.start_soon(write, client, ledger, plan, nursery)
-                nursery.start_soon(read, client, ledger, plan)
+            async with AsyncExitStack() as stack:
+                await stack.enter_async_context(client.maintain(appear))
+                timeline = await stack.enter_async_context(open_timeline(client)) if plan["timeline"] else None
+                # From now on no message is before the place at which the timeline begins.
+                print("new" if restored is None else "resumed" if restored.resumed else "replaced", flush=True)
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(write, client, ledger, plan, nursery)
+                    if timeline is None:
+                        nursery.start_soon(read, client, ledger, plan)
+                    else:
+                        nursery.start_soon(read_timeline, timeline, ledger, plan)
             for posted in client.posted:
                 await posted
     print("done", flush=True)

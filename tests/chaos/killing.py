@@ -168,11 +168,12 @@ async def chaos(
     seed: int | None = None,
     poison: int = 0,
     large: bool = False,
+    timeline: bool = False,
 ) -> Outcome:
     """Kill the bot `kills` times while `count` messages go each way, `pause` seconds after one another.
 
     With them go so many rounds of `poison` to the bot and, if `large`, one message of the bot that is too large for the
-    server.
+    server. With `timeline` the bot reads a timeline, in place of acknowledging each message when it is done.
     """
     bot_jid, peer_jid = f"romeo@{server.domain}/bot", f"juliet@{server.domain}/peer"
     plan = {
@@ -185,6 +186,7 @@ async def chaos(
         "pause": pause,
         "poison": poison,
         "large": large,
+        "timeline": timeline,
     }
     (directory / "plan.json").write_text(json.dumps(plan))
     outcome, bot, chance = Outcome(), Bot(directory), random.Random(seed)

@@ -53,6 +53,7 @@ OUTPUTS = {
     "docs/timeline.md": [
         "LIVE juliet@example.test Art thou not Romeo?\nARCHIVE juliet@example.test And a Montague?\n",
         "one\ntwo\nanother process\nthree\n",
+        "Juliet: Art thou not Romeo?\nJuliet: And a Montague?\nJuliet: O Romeo!\n",
         "caught up\n['message 2', 'message 3', 'message 4']\n['message 0', 'message 1']\n",
     ],
     "docs/files.md": ["True\n", "romeo@example.test/1 b'Good night, good night'\n"],

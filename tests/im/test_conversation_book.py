@@ -256,13 +256,13 @@ def _parsed(parts: str, for_: str = replies.NS) -> Message:
 
 @pytest.mark.item("D6.6")
 def test_chat_states_of_others_are_told_once_and_end_with_a_message(book):
-    assert not book.knows_states
+    assert not book.states.are_known
     (event,) = book.apply(theirs(chat(None, chat_states.Composing())))
     assert isinstance(event, Typing)
-    assert book.knows_states
+    assert book.states.are_known
     assert book.apply(theirs(chat(None, chat_states.Composing()))) == []
     assert kinds(book.apply(theirs(chat("hi", id="1")))) == [Typing, Said]
-    assert book.states == {}
+    assert not book.states
     assert book.apply(theirs(chat(None, chat_states.Composing()), caught_up=False)) == [], "that was long ago"
     assert book.apply(ours(chat(None, chat_states.Composing()))) == []
 

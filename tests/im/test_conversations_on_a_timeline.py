@@ -5,12 +5,15 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 
 import pytest
+import trio
 
 from tests.bench import on_every_bench
+from tests.im.world import ACCOUNTS, Disk, chat, connect, settle
 from trioxmpp import JID, Presence
 from trioxmpp.im.conversation import Conversation, Delivery, Said, open_conversations
 from trioxmpp.im.roster import open_roster
-from trioxmpp.im.timeline import open_timeline
+from trioxmpp.im.timeline import Entry, Source, open_timeline
+from trioxmpp.testing import open_server
 
 
 @asynccontextmanager
@@ -74,3 +77,40 @@ async def test_another_client_of_ours_sees_and_corrects_what_we_said(bench):
             while not theirs.lines[0].retracted:
                 assert not isinstance(await anext(events), Said)
         assert theirs.lines[0].retracted
+
+
+async def test_our_own_reactions_are_entries_at_once_and_not_again_in_the_next_process(autojump_clock):
+    disk = Disk()
+    async with (
+        open_server(accounts=ACCOUNTS, archive=True) as server,
+        connect(server, "juliet@example.test/1") as juliet,
+    ):
+        async with (
+            connect(server, "romeo@example.test/1", store=disk) as client,
+            open_timeline(client) as timeline,
+        ):
+            await client.send(Presence())
+            given: list[Entry] = []
+
+            async def keep() -> None:
+                async for entry in timeline:
+                    given.append(entry)
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(keep)
+                await juliet.send(chat("hi", id="m1"))
+                await settle()
+                talk = Conversation(client, JID.parse("juliet@example.test"))
+                talk.apply(given[0])
+                line = await talk.react(talk.lines[0], {"👍"})
+                await talk.react(line, {"👍"})
+                await settle()
+                nursery.cancel_scope.cancel()
+            assert [(entry.source, entry.by_us) for entry in given] == [(Source.LIVE, False), *2 * [(Source.OWN, True)]]
+            assert len(server.accounts["romeo"].archive.items) == 3
+        async with (
+            connect(server, "romeo@example.test/1", store=disk) as client,
+            open_timeline(client) as timeline,
+        ):
+            with trio.move_on_after(5):
+                pytest.fail(f"given again: {await anext(timeline)}")

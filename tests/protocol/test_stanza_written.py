@@ -412,3 +412,26 @@ def test_payloads_and_subjects_that_are_added_later_are_written():
         assert "<subject xml:lang='en'>Verona</subject>" in stanza.serialise()
     copied.payloads.clear()
     assert len(message.payloads) == 1
+
+
+def test_a_stored_stanza_is_read_again() -> None:
+    message = Message(to="a@b", from_="c@d/e", type=MessageType.CHAT, body="<&\n 'é", id="1", lang="de")
+    message.payloads.append(xml.fromstring("<x xmlns='urn:x' y='1'><z/></x>"))
+    for stanza in (message, Presence(to="a@b"), IQ(type=IQType.RESULT, id="2", from_="c@d")):
+        again = type(stanza).deserialise(stanza.serialise())
+        assert again.serialise() == stanza.serialise()
+    assert Message.deserialise(message.serialise()).body == message.body
+    for text in (
+        "",
+        "x",
+        "<iq/>",
+        "<message/><message/>",
+        "<message/>x",
+        "<message",
+        "</stored><stored>",
+        "<a:message/>",
+    ):
+        with pytest.raises(ValueError):  # noqa: PT011  (each has its own words)
+            Message.deserialise(text)
+    with pytest.raises(JIDError):
+        Message.deserialise("<message from='@@'/>")

@@ -8,19 +8,25 @@ The lines of a conversation are values to look at, `Conversation.lines`; each ch
 from .conversation import Composition, Conversation
 from .conversations import Conversations, Receipts, open_conversations
 from .fallbacks import quote, text_of
+from .kinds import about, is_lasting
 from .lines import (
     Corrected,
     Delivery,
     DeliveryChanged,
     Displayed,
+    Ended,
     Entry,
     Line,
+    PeerBack,
+    PeerLeft,
+    PeerRenamed,
     Reacted,
     Retracted,
     Said,
     TalkEvent,
     Typing,
 )
+from .private import PrivateConversation
 from .rooms import open_room_conversation
 
 __all__ = [
@@ -31,14 +37,21 @@ __all__ = [
     "Delivery",
     "DeliveryChanged",
     "Displayed",
+    "Ended",
     "Entry",
     "Line",
+    "PeerBack",
+    "PeerLeft",
+    "PeerRenamed",
+    "PrivateConversation",
     "Reacted",
     "Receipts",
     "Retracted",
     "Said",
     "TalkEvent",
     "Typing",
+    "about",
+    "is_lasting",
     "open_conversations",
     "open_room_conversation",
     "quote",

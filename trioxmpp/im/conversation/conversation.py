@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from enum import Enum
 from typing import Any, TypeAlias
 
 import trio
@@ -22,42 +21,31 @@ from ...protocol.elements.retraction import NS as RETRACTION
 from ...protocol.elements.retraction import Retract
 from ...protocol.elements.stanza_ids import OriginId
 from ...protocol.stanza import Message, MessageType
-from ...record import record
-from ...xep.encryption import Encryption, Sealed
-from ..provenance import Account, Sender
+from ...xep.encryption import Sealed
+from ..displayed import Displays, Position
+from ..provenance import Account
+from ..timeline import Entry as TimelineEntry
+from ..timeline import Source
 from .book import MAX_REACTION_LENGTH, MAX_REACTIONS, Book
 from .fallbacks import quote
 from .lines import Delivery, Entry, Line, TalkEvent
 
-__all__ = ["Composition", "Conversation", "OwnEntry", "Seal"]
+__all__ = ["Composition", "Conversation", "Pages", "Seal"]
 
 #: Seconds without a key after which a person has paused.
 PAUSED_AFTER = 30.0
 
 #: Gives what is sent in the place of a message: the same, encrypted, say. An exception fails the message.
 Seal: TypeAlias = Callable[[Message], Awaitable[Sealed]]
+#: Seconds that the timeline of a room has to give what the room has reflected.
+NOTED_WITHIN = 2.0
 
 #: The text that clients show which know no retractions.
 RETRACTED_TEXT = "A message was retracted, but your client does not support that."
 
 
-class _Source(Enum):
-    OWN = "this conversation has sent it"
-
-
-@record
-class OwnEntry:
-    """A message of this client, noted before a timeline or a room tells of it."""
-
-    message: Message
-    peer: JID
-    sender: Sender
-    sent: datetime
-    by_us: bool = True
-    archive_id: str | None = None
-    caught_up: bool = True
-    source: Enum = _Source.OWN
-    encryption: Encryption | None = None
+#: Returns the last messages with a peer before an entry, or the last ones for None, the oldest first; none at the end.
+Pages: TypeAlias = Callable[[JID, TimelineEntry | None, int], Awaitable[Sequence[TimelineEntry]]]
 
 
 class Composition:
@@ -88,6 +76,8 @@ class Conversation:
         receipts: bool = True,
         markers: bool = True,
         visible: Callable[[], bool] = lambda: True,
+        displays: Displays | None = None,
+        pages: Pages | None = None,
         capacity: int = 2_000,
         seal: Seal | None = None,
     ) -> None:
@@ -103,8 +93,15 @@ class Conversation:
         self._wants_markers = markers
         self._visible = visible
         self._seal = seal
+        self._displays = displays
+        self._pages = pages
+        self._oldest: TimelineEntry | None = None
+        """The oldest entry with an id in the archive: before it the next page ends."""
+        self._paging = trio.Lock()
         self._changed = trio.lowlevel.ParkingLot()
         self._said = 0
+        if displays is not None and peer in displays:
+            self.read_up_to(displays[peer])
 
     def __repr__(self) -> str:
         return f"<Conversation with {self.peer}, {len(self.book.lines)} lines>"
@@ -122,9 +119,53 @@ class Conversation:
         """``async with`` block that gives an inbox of the changes that come."""
         return self.on_event.subscribe(capacity)
 
+    @property
+    def read(self) -> Line | None:
+        """The last line that a client of our account has displayed, as far as that is known."""
+        return self.book.reading.line
+
+    @property
+    def unread(self) -> int:
+        """The number of lines of others behind `read`."""
+        return self.book.reading.unread
+
     def apply(self, entry: Entry) -> None:
         """Note a message, of either side, and tell what it changes."""
-        self.tell(self.book.apply(entry))
+        self.tell(self.note(entry))
+
+    def note(self, entry: Entry) -> list[TalkEvent]:
+        """Note a message, and return what it changes, without telling of it."""
+        if entry.archive_id is not None:
+            if self._oldest is None and isinstance(entry, TimelineEntry):
+                self._oldest = entry
+            if self._displays is not None:
+                self._displays.learn(self.peer, entry.archive_id, entry.sent)
+        return self.book.apply(entry)
+
+    def read_up_to(self, position: Position) -> None:
+        """Another client of our account has displayed everything up to this position (XEP-0490)."""
+        self.tell([*self.book.reading.up_to_archived(position.id, Account(self._client.jid.bare))])
+
+    async def older(self, size: int = 50) -> tuple[Line, ...]:
+        """Put an older page of the archive in front of the lines; return its lines, as they stand now.
+
+        Changes of them that are known already are in them. Lines beyond the capacity of the conversation are returned,
+        and not kept. An empty tuple says that there is nothing older, or no archive to ask. No event tells of older
+        lines. Raises what reading the archive raises. Cancelling changes nothing.
+        """
+        async with self._paging:
+            while self._pages is not None and (page := await self._pages(self.peer, self._oldest, size)):
+                self._oldest = page[0]
+                if lines := self.book.put_in_front(page):
+                    return lines
+        return ()
+
+    async def wait_noted(self, id: str) -> bool:
+        """Wait until there is a line with this id, for `NOTED_WITHIN` seconds at most; return whether there is."""
+        with trio.move_on_after(NOTED_WITHIN):
+            while self.book.get(id) is None:
+                await self._changed.park()
+        return self.book.get(id) is not None
 
     def tell(self, events: Collection[TalkEvent]) -> None:
         """Emit events, and wake the tasks that wait for one."""
@@ -183,15 +224,21 @@ class Conversation:
         return self._current(line)
 
     async def displayed(self, line: Line) -> None:
-        """Say that everything up to this line of another was seen (XEP-0333), if its sender wants to know.
+        """Say that everything up to this line of another was seen: to its sender, if that wants to know (XEP-0333).
 
-        Raises and is cancelled as `say`.
+        Our other clients are told, too, if the conversation has `displays` (XEP-0490): up to the last line that has an
+        id in the archive. Nothing is told of a line that any of our clients has displayed. Raises and is cancelled
+        as `say`.
         """
-        if line.by_us or not self._wants_markers or line.message.get(markers.Markable) is None:
-            await trio.lowlevel.checkpoint()
+        await trio.lowlevel.checkpoint()
+        if line.by_us or self.book.reading.has(line):
             return
-        message = self._bare_message(markers.Displayed(id=line.id), Store())
-        await self._send_and_note(message)
+        if self._displays is not None and (last := self.book.reading.archived_up_to(line)) is not None:
+            by = self.peer if self.book.is_room else self._client.jid.bare
+            self._displays.mark(self.peer, last.archive_id or "", by=by, sent=last.sent)
+        if self._wants_markers and line.message.get(markers.Markable) is not None:
+            await self._send_and_note(self._bare_message(markers.Displayed(id=line.id), Store()))
+        self.tell([*self.book.reading.up_to(line, Account(self._client.jid.bare))])
 
     async def wait_received(self, line: Line) -> Line:
         """Wait until the other side has received a line of ours; return it as it is then.
@@ -244,8 +291,8 @@ class Conversation:
         await self._send_state(state)
 
     async def _send_state(self, state: chat_states.ChatState) -> None:
-        if self.book.knows_states and self._visible():
-            await self._client.send(self._bare_message(state, NoStore(), has_id=False))
+        if self.book.states.are_known and self._visible():
+            await self._send_now(self._bare_message(state, NoStore(), has_id=False))
         else:
             await trio.lowlevel.checkpoint()
 
@@ -282,18 +329,27 @@ class Conversation:
         """Send durably if there is a store, else wait until it is sent."""
         message.validate()
         # Noted before it is sent: a receipt or an error may be here before the sending task runs again.
-        self.apply(OwnEntry(message, self.peer, Account(self._client.jid.bare), datetime.now(UTC)))
+        own = Account(self._client.jid.bare)
+        self.apply(TimelineEntry(message, Source.OWN, self.peer, own, True, datetime.now(UTC), None, True))
         assert message.id is not None
         try:
             sealed = Sealed(message) if self._seal is None else await self._seal(message)
             self.book.protect(message.id, sealed.encryption)
-            if self._client.durable:
-                await self._client.post(sealed.message)
-            else:
-                await self._client.send(sealed.message)
+            await self._send(sealed.message)
         except Exception as exc:
             self.tell([*self.book.not_sent(message.id, exc)])
             raise
+
+    async def _send(self, message: Message) -> None:
+        """Send a message, durably if there is a store."""
+        if self._client.durable:
+            await self._client.post(message)
+        else:
+            await self._client.send(message)
+
+    async def _send_now(self, message: Message) -> None:
+        """Send a message that is worth nothing later."""
+        await self._client.send(message)
 
     def _author(self, line: Line) -> JID | None:
         return line.message.from_ or (self._client.jid.bare if line.by_us else None)

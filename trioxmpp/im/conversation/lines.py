@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Protocol, TypeAlias
 
 from ...jid import JID
-from ...protocol.elements.chat_states import ChatState
+from ...protocol.elements.chat_states import ChatState, Composing
 from ...protocol.stanza import Message
 from ...record import field, record
 from ...xep.encryption import Encryption
@@ -19,8 +19,12 @@ __all__ = [
     "Delivery",
     "DeliveryChanged",
     "Displayed",
+    "Ended",
     "Entry",
     "Line",
+    "PeerBack",
+    "PeerLeft",
+    "PeerRenamed",
     "Reacted",
     "Retracted",
     "Said",
@@ -108,6 +112,7 @@ class Line:
     `corrects` is the id of a message that this one corrects and that is not known here. `reactions` are by sender
     (`key_of`). `delivery` is for messages of ours, and `error` why one has failed. `encryption` is how the message was
     protected: `Plain` for one that was not, in a conversation that is, and `Unreadable` for one without text.
+    `archive_id` is its id in the archive, if known.
     """
 
     id: str
@@ -125,6 +130,7 @@ class Line:
     delivery: Delivery | None = None
     error: Exception | None = field(default=None, compare=False)
     encryption: Encryption | None = None
+    archive_id: str | None = None
 
 
 @record
@@ -183,5 +189,45 @@ class Typing:
     sender: Sender
     state: ChatState | None
 
+    @property
+    def is_composing(self) -> bool:
+        """Whether it is writing now."""
+        return isinstance(self.state, Composing)
 
-TalkEvent: TypeAlias = Said | Corrected | Retracted | Reacted | DeliveryChanged | Displayed | Typing
+
+@record
+class PeerLeft:
+    """The occupant with which we talk in private has left the room. It may come back."""
+
+
+@record
+class PeerBack:
+    """The occupant with which we talk in private is in the room again."""
+
+
+@record
+class PeerRenamed:
+    """The occupant with which we talk in private has another nick: the address of the conversation is another one."""
+
+    before: JID
+    after: JID
+
+
+@record
+class Ended:
+    """Another occupant has the nick now, so this conversation is over: nothing that is said here may reach that one."""
+
+
+TalkEvent: TypeAlias = (
+    Said
+    | Corrected
+    | Retracted
+    | Reacted
+    | DeliveryChanged
+    | Displayed
+    | Typing
+    | PeerLeft
+    | PeerBack
+    | PeerRenamed
+    | Ended
+)

@@ -2,42 +2,20 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from datetime import datetime
-from enum import Enum
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from typing import Protocol
 
 from ...client import Client, supervised
 from ...jid import JID
 from ...protocol.stanza import Message
-from ...record import record
-from ...xep.encryption import Encryption
-from ...xep.muc import MessageModerated, Occupant, RoomBack, RoomEntry, RoomEvent, RoomMessage
-from .. import provenance
-from ..provenance import Sender
-from .conversation import Conversation
+from ...record import replace
+from ...xep.muc import MessageModerated, RoomBack, RoomEntry, RoomEvent, RoomGone, RoomMessage
+from ..displayed import Displays, Position
+from ..timeline import Entry, RoomTimeline, entry_in_room
+from .conversation import Conversation, Pages
 
 __all__ = ["RoomConversation", "SpeakingRoom", "open_room_conversation"]
-
-#: Occupants whose stay is known at a time: those that have spoken last.
-MAX_STAYS = 2_000
-
-
-@record
-class _SpokenEntry:
-    """A message in a room, as an `Entry`."""
-
-    message: Message
-    peer: JID
-    sender: Sender
-    by_us: bool
-    sent: datetime
-    archive_id: str | None
-    caught_up: bool
-    source: Enum
-    encryption: Encryption | None = None
 
 
 class SpeakingRoom(Protocol):
@@ -70,83 +48,94 @@ class SpeakingRoom(Protocol):
 class RoomConversation(Conversation):
     """The conversation in a room. Its verbs return when the room has reflected what we said."""
 
-    def __init__(self, room: SpeakingRoom, *, markers: bool, capacity: int) -> None:
-        super().__init__(room.client, room.jid, is_room=True, markers=markers, capacity=capacity)
+    def __init__(
+        self, room: SpeakingRoom, *, markers: bool, displays: Displays | None, pages: Pages | None, capacity: int
+    ) -> None:
+        super().__init__(
+            room.client, room.jid, is_room=True, markers=markers, displays=displays, pages=pages, capacity=capacity
+        )
         self._room = room
-        self._stays: OrderedDict[int, tuple[Occupant, int]] = OrderedDict()
-        self._count = 0
 
     async def _send_and_note(self, message: Message) -> None:
-        self.apply(self._entry(await self._room.say(message)))
+        reflection = await self._room.say(message)
+        # It is a line when its turn comes: what others have said before it comes before it.
+        if reflection.message.body is None or not await self.wait_noted(reflection.id or ""):
+            self.apply(entry_in_room(reflection))
+        number = self.book.table.last(reflection.id)
+        if number is not None:
+            self.book.table.name(number, message.id)  # a room may have changed it (XEP-0045 §7.4)
 
-    def take(self, event: object) -> None:
-        """Note what an event of the room tells."""
+    def take(self, event: RoomEvent | Entry) -> None:
+        """Note what an event of the room, or an entry of its timeline, tells."""
         match event:
+            case Entry():
+                self.apply(event)
             case RoomMessage(entry=entry):
-                self.apply(self._entry(entry))
+                self.apply(entry_in_room(entry))
             case RoomBack(missed=missed):
                 self.take_all(missed)
             case MessageModerated(id=id):
                 self.tell([*self.book.moderated(id)])
 
+    def displayed_elsewhere(self, position: Position) -> None:
+        """Another client of our account has displayed more of a chat."""
+        if position.chat == self.peer:
+            self.read_up_to(position)
+
     def take_all(self, entries: Iterable[RoomEntry]) -> None:
         """Note messages that were not heard when they were said."""
         for entry in entries:
-            self.apply(self._entry(entry, caught_up=False))
-
-    def _entry(self, entry: RoomEntry, *, caught_up: bool = True) -> _SpokenEntry:
-        sender: Sender = provenance.Room(entry.room)
-        if entry.nick is not None:
-            occupant = entry.occupant
-            sender = provenance.Occupant(
-                entry.room,
-                entry.nick,
-                entry.occupant_id,
-                None if occupant is None else occupant.jid,
-                None if occupant is None else self._stay_of(occupant),
-            )
-        return _SpokenEntry(
-            entry.message,
-            entry.room,
-            sender,
-            entry.by_us,
-            entry.sent,
-            entry.archive_id,
-            caught_up,
-            entry.source,
-            entry.encryption,
-        )
-
-    def _stay_of(self, occupant: Occupant) -> int:
-        """Return a number that is the same for one stay of one occupant: the room block has one object for it."""
-        known = self._stays.get(id(occupant))
-        if known is None:
-            self._count += 1
-            known = self._stays[id(occupant)] = occupant, self._count  # kept, so that its identity is not used again
-            while len(self._stays) > MAX_STAYS:
-                self._stays.popitem(last=False)
-        return known[1]
+            self.apply(replace(entry_in_room(entry), caught_up=False))
 
 
 @asynccontextmanager
 async def open_room_conversation(
-    room: SpeakingRoom, *, markers: bool = False, capacity: int = 2_000
+    room: SpeakingRoom,
+    entries: AsyncIterable[Entry] | None = None,
+    *,
+    markers: bool = False,
+    displays: Displays | None = None,
+    capacity: int = 2_000,
 ) -> AsyncIterator[Conversation]:
     """A block with the conversation in a room: ``async with open_room(...) as room, open_room_conversation(room)``.
 
-    It begins with what the room has sent of its history (``open_room(history=...)``), of which no event tells. It has
-    the same verbs as one with an account; no receipts are sent in a room. An `EncryptedRoom` can stand for the room.
-    `markers` is whether we ask for displayed markers and send them. Its `capacity` last lines are kept. Ends with the
-    room: a verb raises what ``room.say`` raises. Cancelling forgets the conversation.
-    """
-    talk = RoomConversation(room, markers=markers, capacity=capacity)
-    talk.take_all(room.history)
+    `entries` is the timeline of the room (`open_room_timeline`); this block iterates over it. Without one the
+    conversation begins with what the room has sent of its history (``open_room(history=...)``), of which no event
+    tells, and goes on with what is said while we are there. An `EncryptedRoom` can stand for the room, then without
+    `entries`.
 
-    async with room.events() as events:
+
+    It has the same verbs as one with an account; no receipts are sent in a room. `markers` is whether we ask for
+    displayed markers and send them. `displays` tells our other clients what was displayed (`open_displayed`). Its
+    `capacity` last lines are kept. Ends with the room: a verb raises what ``room.say`` raises. Cancelling forgets the
+    conversation.
+    """
+    talk = RoomConversation(room, markers=markers, displays=displays, pages=_pages_of(entries), capacity=capacity)
+    if entries is None:
+        talk.take_all(room.history)
+    async with AsyncExitStack() as stack:
+        source = entries if entries is not None else await stack.enter_async_context(room.events())
 
         async def read() -> None:
-            async for event in events:
-                talk.take(event)
+            with suppress(RoomGone):  # `open_room` raises it
+                async for each in source:
+                    talk.take(each)
 
-        async with supervised(room.client, read, name="conversation"):
-            yield talk
+        await stack.enter_async_context(supervised(room.client, read, name="conversation"))
+        if displays is not None:
+            stack.enter_context(displays.on_change.context_connect(talk.displayed_elsewhere))
+        yield talk
+
+
+def _pages_of(entries: AsyncIterable[Entry] | None) -> Pages | None:
+    """Return what gives the older pages of the timeline of a room, if `entries` is one."""
+    if not isinstance(entries, RoomTimeline):
+        return None
+    timeline = entries
+
+    async def page(peer: JID, entry: Entry | None, size: int) -> Sequence[Entry]:
+        async for found in timeline.before(entry, size=size):
+            return found
+        return ()
+
+    return page

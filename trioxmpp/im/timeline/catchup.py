@@ -13,11 +13,10 @@ from datetime import UTC, datetime, timedelta
 
 from ...client import ArchivePage, Client, Session, archive_page
 from ...errors import StanzaCondition, StanzaError, XMPPError
-from ...protocol import ns
 from ...protocol.elements.mam import Result
 from ...protocol.elements.rsm import Page
 from ...xep.mam import PAGE, is_last, open_pages
-from .cursor import Position
+from .cursor import FIRST, Position
 from .entry import Gap
 from .ledger import Ledger, stamp_of
 
@@ -30,27 +29,26 @@ SLACK = timedelta(minutes=5)
 
 
 class CatchUp:
-    """Reads the archive in one session. `since` is where to begin if there is no position; None: now."""
+    """Reads the archive in one session, or in one stay in a room: `occasion` tells one from the other.
 
-    def __init__(self, client: Client, session: Session, ledger: Ledger, since: datetime | None, pages: int) -> None:
+    `since` is where to begin if there is no position; None: now.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        session: Session,
+        ledger: Ledger,
+        since: datetime | None,
+        pages: int,
+        occasion: object = None,
+    ) -> None:
         self._client = client
         self._session = session
         self._ledger = ledger
         self._since = since
         self._pages = pages
-
-    async def find_archive(self) -> bool:
-        """Return whether there is an archive. If there is none, live messages need not wait."""
-        try:
-            info = await self._client.disco.info(self._ledger.account, fresh=True)
-        except XMPPError:
-            self._ledger.found_archive(False)
-        except BaseException:
-            self._ledger.release_anyway()
-            raise
-        else:
-            self._ledger.found_archive(ns.MAM in info.features)
-        return self._ledger.has_archive
+        self._occasion = session if occasion is None else occasion
 
     async def begin(self) -> None:
         """At the very first start, find out where the archive ends: what comes from now on is not to be missed.
@@ -76,7 +74,7 @@ class CatchUp:
             except (StanzaError, TimeoutError):
                 self._ledger.release_anyway()
                 raise
-            self._ledger.tell_caught_up(self._session)
+            self._ledger.tell_caught_up(self._occasion)
             await self._wait_for_a_hole()
 
     async def _wait_for_a_hole(self) -> None:
@@ -87,11 +85,11 @@ class CatchUp:
             if ledger.is_holding:
                 return
             ledger.rearm()
-            page = await archive_page(self._session, Page(max=2, before=""))
+            page = await self._ask(Page(max=2, before=""))
             if not ledger.has_had(page.results):
                 ledger.hold()
                 return
-            end = _end_of(page.results)
+            end = _end_of(page.results, page.fin.complete)
             if end is not None:
                 ledger.skip(end)
                 ledger.settle()
@@ -105,9 +103,9 @@ class CatchUp:
             if ledger.read is not None:
                 await self._read_on(ledger.read)
             elif self._since is not None:
-                await self._read_pages(await self._ask(self._since), self._since)
+                await self._read_pages(await self._ask_from(self._since), self._since)
                 if ledger.read is None:
-                    ledger.skip(Position(None, None, max(datetime.now(UTC), self._since + SLACK)))
+                    ledger.skip(Position(None, None, max(now(), self._since + SLACK)))
             else:
                 await self._begin_at_the_end()
             if ledger.release():
@@ -117,13 +115,17 @@ class CatchUp:
     async def _begin_at_the_end(self) -> None:
         """Begin with what comes from now on: behind the newest message that has not arrived as a live one."""
         ledger = self._ledger
-        page = await archive_page(self._session, Page(max=2 + min(ledger.holds, PAGE), before=""))
-        end = _end_of([result for result in page.results if not ledger.is_held(result)])
-        # Without any message there is no place in the archive, but there is one in time.
-        await ledger.begin_at(end or Position(None, None, datetime.now(UTC)))
+        page = await self._ask(Page(max=2 + min(ledger.holds, PAGE), before=""))
+        known = [result for result in page.results if not ledger.is_held(result)]
+        # In an archive without any other message we are at the beginning, whatever its clock says later.
+        end = _end_of(known, page.fin.complete) or Position(None, FIRST if page.fin.complete else None, now())
+        await ledger.begin_at(end)
 
     async def _read_on(self, position: Position) -> None:
         """Read what follows `position`."""
+        if position.last == FIRST:
+            await self._read_pages(await self._ask(Page(max=PAGE)), None)
+            return
         if position.anchor is not None:
             page = await self._ask_after(position.anchor)
             if page is not None and page.results and page.results[0].id == position.last:
@@ -131,7 +133,7 @@ class CatchUp:
                 return
             _logger.info("the archive does not know our position any more; going on by time")
         start = position.stamp - SLACK
-        page = await self._ask(start)
+        page = await self._ask_from(start)
         ids = [result.id for result in page.results]
         if position.last is not None and position.last in ids:
             await self._read_pages(page, start, skipped=ids.index(position.last) + 1)
@@ -142,18 +144,33 @@ class CatchUp:
         # A message that the archive has lost marks no place in it any more.
         self._ledger.skip(Position(None, None, position.stamp))
         await self._read_pages(page, start)
+        await self._find_what_time_hides(position)
+
+    async def _find_what_time_hides(self, position: Position) -> None:
+        """Tell of a gap if the newest messages were not found by time: the archive had another clock for them."""
+        ledger = self._ledger
+        page = await self._ask(Page(max=2 + min(ledger.holds, PAGE), before=""))
+        newest = [result for result in page.results if not ledger.is_held(result)]
+        if not ledger.has_had(newest):
+            ledger.tell(Gap(position.stamp, stamp_of(newest[0])))
+            ledger.archived(newest)
 
     def _is_gap(self, position: Position, first: Result | None) -> bool:
         """Return whether the archive, which begins with `first`, no longer has what followed `position`."""
         return first is None or (stamp_of(first) > position.stamp and not self._ledger.has_had([first]))
 
-    async def _ask(self, start: datetime) -> ArchivePage:
-        return await archive_page(self._session, Page(max=PAGE), start=start)
+    async def _ask(self, page: Page, start: datetime | None = None) -> ArchivePage:
+        return await archive_page(self._session, page, archive=self._ledger.archive.address, start=start)
+
+    async def _ask_from(self, start: datetime) -> ArchivePage:
+        return await self._ask(Page(max=PAGE), start)
 
     async def _ask_after(self, anchor: str) -> ArchivePage | None:
         """Return the page behind a message; None if the archive says that it does not know it."""
+        if anchor == FIRST:
+            return await self._ask(Page(max=PAGE))
         try:
-            return await archive_page(self._session, Page(max=PAGE, after=anchor))
+            return await self._ask(Page(max=PAGE, after=anchor))
         except XMPPError as exc:
             if exc.condition is not StanzaCondition.ITEM_NOT_FOUND:
                 raise
@@ -166,16 +183,20 @@ class CatchUp:
         ledger.count_malformed(page.malformed)
         if is_last(page, None, page.last):
             return
-        async with open_pages(self._client, after=page.last, start=start, limit=self._pages) as pages:
+        archive = ledger.archive.address
+        async with open_pages(self._client, archive=archive, after=page.last, start=start, limit=self._pages) as pages:
             async for following in pages:
                 await ledger.wait_room()
                 ledger.archived(following.results)
                 ledger.count_malformed(following.malformed)
 
 
-def _end_of(results: Sequence[Result]) -> Position | None:
-    """Return the place behind the last two messages of an archive, if there are any."""
-    ids = [result.id for result in results if result.id is not None]
-    if not ids:
-        return None
-    return Position(ids[-2] if len(ids) > 1 else None, ids[-1], stamp_of(results[-1]))
+def now() -> datetime:
+    """Return the time of now."""
+    return datetime.now(UTC)
+
+
+def _end_of(results: Sequence[Result], is_whole: bool) -> Position | None:
+    """Return the place behind the last messages of an archive, if there are any; `is_whole`: these are all of it."""
+    ids = [FIRST if is_whole else None, *(result.id for result in results if result.id is not None)]
+    return Position(ids[-2], ids[-1], stamp_of(results[-1])) if len(ids) > 1 else None

@@ -17,13 +17,19 @@ import trio
 from ...client import Notes
 from .duplicates import WRITTEN
 
-__all__ = ["Cursor", "Position"]
+__all__ = ["FIRST", "Cursor", "Position"]
+
+#: In place of an id: the beginning of the archive, before its first message. No server gives this id.
+FIRST = ""
+
+#: Seconds that writing down may take at the end.
+LAST_SAVE = 2.0
 
 
 class Position(NamedTuple):
     """A place in an archive: behind the message `last`, which follows the message `anchor`.
 
-    Either is None if the archive had no such message. `stamp` is the time of `last`.
+    Either is `FIRST` at the beginning of the archive, and None if it is not known. `stamp` is the time of `last`.
     """
 
     anchor: str | None
@@ -101,3 +107,15 @@ class Cursor:
             self.moved.set()
             raise
         self.written = finished
+
+    async def keep_saved(self, delay: float) -> None:
+        """Write down what has changed, `delay` seconds after the first change, until cancelled. Raises `StoreError`."""
+        while True:
+            await self.moved.wait()
+            await trio.sleep(delay)
+            await self.save()
+
+    async def save_at_last(self) -> None:
+        """Write down what has changed, for the last time, whether or not the task is cancelled. Raises `StoreError`."""
+        with trio.move_on_after(LAST_SAVE, shield=True):
+            await self.save()

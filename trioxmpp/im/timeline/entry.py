@@ -29,18 +29,19 @@ class Source(enum.Enum):
     CARBON_SENT = "another resource of ours sent it"
     ARCHIVE = "the archive had it"
     OWN = "this client sent it"
+    ROOM_HISTORY = "the room sent it with its history"
 
 
 @record
 class Entry:
-    """One message of the account.
+    """One message of the account, or of a room.
 
     `peer` is the other side of the conversation: a bare JID, or the full JID of an occupant for a private message in a
-    room. `sender` is who wrote it, as far as that is verified; `by_us` says that it was our account, with whichever
-    resource. `sent` is the time that the archive or our server gives, else when it came; never in the future.
-    `archive_id` is its id in the archive of our account, or None if that is not known. While `caught_up` is false the
-    entry belongs to what was missed: do not notify, and do not answer by a receipt. `encryption` is how it was
-    protected, if the entry comes through ``Omemo.read``.
+    room; in the timeline of a room, that room. `sender` is who wrote it, as far as that is verified; `by_us` says that
+    it was our account, with whichever resource. `sent` is the time that the archive, the room or our server gives, else
+    when it came; never in the future. `archive_id` is its id in the archive of our account, or of the room, or None if
+    that is not known. While `caught_up` is false the entry belongs to what was missed: do not notify, and do not answer
+    by a receipt. `encryption` is how it was protected, if the entry comes through ``Omemo.read``.
     """
 
     message: Message
@@ -69,7 +70,7 @@ class Gap:
 
 @record
 class NoArchive:
-    """The account has no archive: what arrives while there is no session is not in the timeline."""
+    """The account, or the room, has no archive: what is said while we are away is not in the timeline."""
 
 
 TimelineEvent = CaughtUp | Gap | NoArchive
@@ -123,6 +124,7 @@ _ADDED = frozenset({
     "{urn:xmpp:hints}no-permanent-store",
     "{urn:xmpp:hints}store",
     "{http://jabber.org/protocol/muc#user}x",
+    "{urn:xmpp:occupant-id:0}occupant-id",
 })  # fmt: skip
 
 #: Elements that hold a message whose body no server sees: two messages are the same only if these are.

@@ -18,18 +18,18 @@ from typing import NamedTuple
 
 import trio
 
-from ...client import Client, Inbox, Session, Signal
+from ...client import Inbox, Signal
 from ...errors import InboxOverflow
-from ...jid import JID
-from ...protocol.elements.delay import Delay
 from ...protocol.elements.mam import Result
 from ...protocol.stanza import Message
-from ..provenance import Claim, Context, believed, clamped, stanza_id
+from ...xep.muc import RoomEntry
+from ..provenance import clamped
+from .archives import Archive, Arrival
 from .cursor import Cursor, Position
 from .duplicates import Seen, archive_key
-from .entry import CaughtUp, Entry, NoArchive, Source, TimelineEvent, entry_of, fingerprint
+from .entry import CaughtUp, Entry, NoArchive, Source, TimelineEvent
 
-__all__ = ["CERTAIN_EVERY", "Ledger", "Outcome"]
+__all__ = ["CERTAIN_EVERY", "Ledger", "Outcome", "entry_of_result", "stamp_of"]
 
 _logger = logging.getLogger(__name__)
 
@@ -38,14 +38,6 @@ CERTAIN_EVERY = 400
 
 #: An archive is read on when at most this many entries wait.
 LOW = 250
-
-
-class Arrival(NamedTuple):
-    """A live message, and when it came."""
-
-    message: Message
-    source: Source
-    at: datetime
 
 
 class Outcome(NamedTuple):
@@ -60,22 +52,21 @@ class Outcome(NamedTuple):
 class Ledger:
     """The books of one timeline."""
 
-    def __init__(self, client: Client, cursor: Cursor, seen: Seen, *, capacity: int, held: int) -> None:
-        self.account: JID = client.jid.bare
+    def __init__(self, archive: Archive, cursor: Cursor, seen: Seen, *, capacity: int, held: int) -> None:
+        self.archive = archive
         self.cursor = cursor
         self.read: Position | None = cursor.position
         """The place up to which the archive was read."""
         self.has_archive: bool = True
-        """Whether the account has an archive, and so gives ids, as far as that is known."""
+        """Whether there is an archive, which gives ids, as far as that is known."""
         self.on_event: Signal[TimelineEvent] = Signal()
         self.attention: trio.Event = trio.Event()
         """Set when the archive is to be asked again: messages were dropped, or many came since it was read."""
         self.malformed: int = 0
         self.duplicates: int = 0
         self.queue: Inbox[Outcome] = Inbox(math.inf)
-        self._told_in: Session | None = None
-        """The session in which `CaughtUp` was told."""
-        self._client = client
+        self._told_at: object = None
+        """The occasion at which `CaughtUp` was told last."""
         self._seen = seen
         self._capacity = capacity
         self._max_held = held
@@ -88,9 +79,9 @@ class Ledger:
 
     # --- live messages
 
-    def arrived(self, message: Message, source: Source) -> None:
-        """Take a message of now."""
-        arrival = Arrival(message, source, datetime.now(UTC))
+    def arrived(self, message: Message, source: Source, heard: RoomEntry | None = None) -> None:
+        """Take a message of now; `heard` is what a room has believed of it."""
+        arrival = Arrival(message, source, datetime.now(UTC), heard)
         if self._held is None:
             if len(self.queue) < self._capacity:
                 self._give(arrival)
@@ -136,41 +127,28 @@ class Ledger:
             self._give(arrival)
 
     def _give(self, arrival: Arrival) -> None:
-        message = arrival.message
-        archive_id = stanza_id(message, self.account) if self.has_archive else None
-        mark = fingerprint(message, self.account)
+        archive_id = self.archive.id_of(arrival) if self.has_archive else None
+        mark = self.archive.fingerprint(arrival.message)
         if not self._seen.add(archive_id, mark):
             self.duplicates += 1
             return
-        sent, source = arrival.at, arrival.source
-        if source is Source.LIVE and message.get(Delay) is not None:
-            stamp = believed(Claim.DELAY, message, Context(self.account))
-            if stamp is not None:
-                sent, source = stamp, Source.OFFLINE
         keys = (mark,) if archive_id is None else (archive_key(archive_id), mark)
-        self.queue.put(Outcome(self._entry(message, source, sent, archive_id, caught_up=True), keys=keys))
+        self.queue.put(Outcome(self.archive.live(arrival, archive_id), keys=keys))
 
-    def _entry(
-        self, message: Message, source: Source, sent: datetime, archive_id: str | None, *, caught_up: bool
-    ) -> Entry:
-        other = message.from_
-        if other is None or other.bare == self.account:
-            other = message.to
-        is_room = other is not None and self._client.claimed(other)
-        return entry_of(message, source, self.account, is_room, sent, archive_id, caught_up)
+    def past(self, entries: Iterable[Entry]) -> None:
+        """Give what a room has sent of its history, as far as it is new."""
+        for entry in entries:
+            mark = self.archive.fingerprint(entry.message)
+            if self._seen.add(entry.archive_id, mark):
+                keys = (mark,) if entry.archive_id is None else (archive_key(entry.archive_id), mark)
+                self.queue.put(Outcome(entry, keys=keys))
 
     # --- archived messages
 
-    def entry_of_result(self, result: Result, *, caught_up: bool) -> Entry | None:
-        """Return the entry of an archived message; None if it cannot be read."""
-        message = result.forwarded.message
-        if message is None:
-            return None
-        return self._entry(message, Source.ARCHIVE, stamp_of(result), result.id, caught_up=caught_up)
-
     def archived(self, results: Iterable[Result]) -> None:
         """Give the messages of one page that are new, and move on behind the page."""
-        now, account, put = datetime.now(UTC), self.account, self.queue.put
+        now, put = datetime.now(UTC), self.queue.put
+        fingerprint, read = self.archive.fingerprint, self.archive.archived
         for result in results:
             id, message = result.id, result.forwarded.message
             if id is None:
@@ -181,12 +159,13 @@ class Ledger:
             if message is None:
                 self.malformed += 1
                 continue
-            mark = fingerprint(message, account)
+            mark = fingerprint(message)
             if not self._seen.add(id, mark):
                 self.duplicates += 1
                 continue
-            entry = self._entry(message, Source.ARCHIVE, stamp, id, caught_up=False)
-            put(Outcome(entry, None, self.read, (archive_key(id), mark)))
+            entry = read(message, id, stamp)
+            if entry is not None:
+                put(Outcome(entry, None, self.read, (archive_key(id), mark)))
         self.settle()
 
     @property
@@ -199,9 +178,9 @@ class Ledger:
         message = result.forwarded.message
         if message is None or not self._held:
             return False
-        mark = fingerprint(message, self.account)
+        mark = self.archive.fingerprint(message)
         return any(
-            stanza_id(arrival.message, self.account) == result.id or fingerprint(arrival.message, self.account) == mark
+            self.archive.id_of(arrival) == result.id or self.archive.fingerprint(arrival.message) == mark
             for arrival in self._held
         )
 
@@ -222,16 +201,19 @@ class Ledger:
             self.queue.put(Outcome(position=self.read))
 
     def has_had(self, results: Iterable[Result]) -> bool:
-        """Return whether all these messages were given."""
-        return all(
-            result.id is not None
-            and result.forwarded.message is not None
-            and self._seen.has(result.id, fingerprint(result.forwarded.message, self.account))
-            for result in results
+        """Return whether all these messages were given, or are left out."""
+        return all(result.id is not None and self._has_had(result, result.id) for result in results)
+
+    def _has_had(self, result: Result, id: str) -> bool:
+        message = result.forwarded.message
+        if message is None:
+            return False
+        return self._seen.has(id, self.archive.fingerprint(message)) or (
+            self.archive.archived(message, id, stamp_of(result)) is None
         )
 
     def found_archive(self, found: bool) -> None:
-        """Learn whether the account has an archive. If it has none, nothing needs to wait for it."""
+        """Learn whether there is an archive. If there is none, nothing needs to wait for it."""
         if not found:
             if self.has_archive:
                 self.tell(NoArchive())
@@ -246,10 +228,10 @@ class Ledger:
         """Count archived messages that could not be read."""
         self.malformed += number
 
-    def tell_caught_up(self, session: Session) -> None:
-        """Tell once in a session that all that was missed was given."""
-        if self._told_in is not session:
-            self._told_in = session
+    def tell_caught_up(self, occasion: object) -> None:
+        """Tell once in a session, or in a stay in a room, that all that was missed was given."""
+        if self._told_at != occasion:
+            self._told_at = occasion
             self.tell(CaughtUp())
 
     def tell(self, event: TimelineEvent) -> None:
@@ -291,6 +273,12 @@ class Ledger:
         if self._since_certain >= CERTAIN_EVERY and self.has_archive:
             self._since_certain = 0
             self.attention.set()
+
+
+def entry_of_result(archive: Archive, result: Result) -> Entry | None:
+    """Return the entry of an archived message; None if it cannot be read, or is left out."""
+    message = result.forwarded.message
+    return None if message is None else archive.archived(message, result.id, stamp_of(result))
 
 
 def stamp_of(result: Result, now: datetime | None = None) -> datetime:

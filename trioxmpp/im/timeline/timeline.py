@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
+from types import MappingProxyType
 
-import trio
-
-from ...client import Client, Session, Signal, Stage, Step, Subscription, is_archive_result, supervised
+from ...client import Client, Session, Stage, Step, is_archive_result, supervised
+from ...errors import XMPPError
 from ...jid import JID
+from ...protocol import ns
 from ...protocol.elements import pubsub_event
+from ...protocol.elements.hints import Store
+from ...protocol.elements.markers import Displayed
+from ...protocol.elements.reactions import Reactions
+from ...protocol.elements.receipts import Received
+from ...protocol.elements.retraction import Retract
 from ...protocol.stanza import Message, MessageType
 from ...xep import carbons
+from ...xep.muc import Room
+from .archives import AccountArchive
 from .catchup import CatchUp
 from .cursor import Cursor
 from .duplicates import Seen
-from .entry import Entry, Source, TimelineEvent
+from .entry import Entry, Source
+from .giving import SAVE_AFTER, Giving, end_with
 from .history import History
 from .ledger import Ledger
 
@@ -25,57 +34,25 @@ __all__ = ["Timeline", "open_timeline"]
 
 _logger = logging.getLogger(__name__)
 
-#: Seconds after which what the application is done with is written down, and for the last time.
-SAVE_AFTER = 1.0
-LAST_SAVE = 2.0
-
 _TAKEN = frozenset({MessageType.CHAT, MessageType.NORMAL, MessageType.HEADLINE, MessageType.ERROR})
 _SPOKEN = frozenset({MessageType.CHAT, MessageType.NORMAL})
+_CHANGES = (Retract, Reactions, Displayed, Received)
 
 
-class Timeline:
+class Timeline(Giving):
     """The messages of the account, as an asynchronous iterator of `Entry`.
 
     An entry counts as done when the next one is asked for: only then the cursor moves, so that what a crash interrupts
     is given again. One task iterates.
     """
 
-    def __init__(self, client: Client, ledger: Ledger) -> None:
-        self.on_event: Signal[TimelineEvent] = ledger.on_event
-        """Emits `CaughtUp`, `Gap` and `NoArchive` when the application is done with all entries before them."""
+    def __init__(self, client: Client, archive: AccountArchive, ledger: Ledger) -> None:
+        super().__init__(ledger)
+        self._books = ledger
         self.forged: int = 0
         """How many messages were dropped that looked like archived ones, or like copies, and were not genuine."""
         self._client = client
-        self._ledger = ledger
-
-    @property
-    def malformed(self) -> int:
-        """How many archived messages were passed over, since they could not be read."""
-        return self._ledger.malformed
-
-    @property
-    def duplicates(self) -> int:
-        """How many copies were passed over of messages that had been given."""
-        return self._ledger.duplicates
-
-    @property
-    def written(self) -> int:
-        """How many entries, of those that this timeline has given, are written down as done: a crash repeats none."""
-        return self._ledger.cursor.written
-
-    def events(self) -> Subscription[TimelineEvent]:
-        """``async with`` block that gives an inbox of `CaughtUp`, `Gap` and `NoArchive` events."""
-        return self.on_event.subscribe()
-
-    def __aiter__(self) -> Timeline:
-        return self
-
-    async def __anext__(self) -> Entry:
-        """Return the next entry; the one before is done. Cancelling loses none.
-
-        Ends with the client. Raises `InboxOverflow` if too many entries waited on a server without an archive.
-        """
-        return await self._ledger.next()
+        self._archive = archive
 
     def before(self, peer: JID | str, entry: Entry | None = None, *, size: int = 50) -> History:
         """Return an asynchronous iterator backwards over the messages exchanged with `peer` before `entry`.
@@ -85,7 +62,7 @@ class Timeline:
         know `entry` any more.
         """
         with_ = JID.parse(peer) if isinstance(peer, str) else peer
-        return History(self._client, self._ledger, with_, entry, size)
+        return History(self._client, self._archive, with_, entry, size)
 
     # --- what arrives
 
@@ -96,26 +73,26 @@ class Timeline:
             return None
         if not carbons.is_carbon(message):
             return message
-        carbon = carbons.verified_carbon(message, self._ledger.account)
+        carbon = carbons.verified_carbon(message, self._archive.owner)
         if carbon is None:
             self.forged += 1
             _logger.debug("dropped a forged copy from %s", message.from_)
         elif carbon.direction is carbons.Direction.SENT:
-            self._ledger.arrived(carbon.message, Source.CARBON_SENT)
+            self._books.arrived(carbon.message, Source.CARBON_SENT)
         else:
-            self._ledger.arrived(carbon.message, Source.CARBON_RECEIVED)
+            self._books.arrived(carbon.message, Source.CARBON_RECEIVED)
         return None
 
     def take(self, message: Message) -> Message:
         """At `Stage.TIMELINE`: note a message, and let others see it, too."""
         if message.type in _TAKEN and not self._is_of_a_room(message) and message.get(pubsub_event.Event) is None:
-            self._ledger.arrived(message, Source.LIVE)
+            self._books.arrived(message, Source.LIVE, self._archive.heard(message))
         return message
 
     def sent(self, message: Message) -> Message:
-        """Note a message that this client sends."""
-        if message.type in _SPOKEN and message.body is not None:
-            self._ledger.arrived(message, Source.OWN)
+        """Note a message that this client sends: a text, or a change of one that is worth an archive."""
+        if message.type in _SPOKEN and (message.body is not None or _is_change(message)):
+            self._books.arrived(message, Source.OWN)
         return message
 
     def _is_of_a_room(self, message: Message) -> bool:
@@ -130,10 +107,16 @@ class Timeline:
             self.take(rest)
 
 
+def _is_change(message: Message) -> bool:
+    """Return whether a message without a text is to be archived, and says something of another message."""
+    return message.get(Store) is not None and any(message.get(each) is not None for each in _CHANGES)
+
+
 @asynccontextmanager
 async def open_timeline(
     client: Client,
     *,
+    rooms: Mapping[JID, Room] = MappingProxyType({}),
     since: datetime | None = None,
     pages: int = 10_000,
     held: int = 10_000,
@@ -147,6 +130,9 @@ async def open_timeline(
     wait until then, at most `held` of them: more are read from the archive. The same happens if more than `capacity`
     entries wait for the application. `pages` is the number of pages that one catching up reads at most.
 
+    `rooms` are the rooms in which we are, by their addresses; the application adds and removes them. The senders of
+    private messages in them can then be told from each other by more than their nicks.
+
     To have carbons along with the login, where the server can do that, pass ``connect(inline=[carbons.Enable()])``.
     The entries that the application is done with are written down `save_after` seconds later, and when the block is
     left; a process that is killed in between gets those entries again, with the same `archive_id`.
@@ -154,28 +140,29 @@ async def open_timeline(
     Raises `StoreError` if the notes cannot be read or written, and what `Client.send` raises. Later trouble with the
     archive is told by `Trouble` events, and healed. Cancelling, or leaving the block, undoes everything.
     """
-    cursor, seen = Cursor(client.notes("mam"), str(client.jid.bare)), Seen()
+    archive = AccountArchive(client, rooms)
+    cursor, seen = Cursor(client.notes("mam"), str(archive.owner)), Seen()
     seen.restore(await cursor.load())
-    ledger = Ledger(client, cursor, seen, capacity=capacity, held=held)
-    timeline = Timeline(client, ledger)
+    ledger = Ledger(archive, cursor, seen, capacity=capacity, held=held)
+    timeline = Timeline(client, archive, ledger)
 
     with _listening(client, timeline):
         await _take_unclaimed(client, timeline)
         try:
             async with (
-                supervised(client, lambda: _save(cursor, save_after), name="timeline"),
-                supervised(client, lambda: _end_with(client, ledger), name="timeline"),
+                supervised(client, lambda: cursor.keep_saved(save_after), name="timeline"),
+                supervised(client, lambda: end_with(client, ledger), name="timeline"),
                 client.each_session(Step.SYNC, lambda session: _begin(session, ledger)),
                 client.each_session(
-                    Step.CATCH_UP, lambda session: _catch_up(CatchUp(client, session, ledger, since, pages), client)
+                    Step.CATCH_UP,
+                    lambda session: _catch_up(client, ledger, CatchUp(client, session, ledger, since, pages)),
                 ),
             ):
                 yield timeline
                 ledger.finish()
         finally:
             ledger.queue.close()
-            with trio.move_on_after(LAST_SAVE, shield=True):
-                await cursor.save()
+            await cursor.save_at_last()  # noqa: ASYNC102  (it shields, and bounds, what it does)
 
 
 @contextmanager
@@ -202,9 +189,9 @@ async def _begin(session: Session, ledger: Ledger) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _catch_up(work: CatchUp, client: Client) -> AsyncIterator[None]:
+async def _catch_up(client: Client, ledger: Ledger, work: CatchUp) -> AsyncIterator[None]:
     """A block for each session, during which the archive is read, if there is one."""
-    if await work.find_archive():
+    if await _find_archive(client, ledger):
         await work.begin()
         async with supervised(client, work.run, name="timeline"):
             yield
@@ -212,12 +199,18 @@ async def _catch_up(work: CatchUp, client: Client) -> AsyncIterator[None]:
         yield
 
 
-async def _save(cursor: Cursor, delay: float) -> None:
-    """Write down what has changed, `delay` seconds after the first change."""
-    while True:
-        await cursor.moved.wait()
-        await trio.sleep(delay)
-        await cursor.save()
+async def _find_archive(client: Client, ledger: Ledger) -> bool:
+    """Return whether the account has an archive. If it has none, live messages need not wait."""
+    try:
+        info = await client.disco.info(client.jid.bare, fresh=True)
+    except XMPPError:
+        ledger.found_archive(False)
+    except BaseException:
+        ledger.release_anyway()
+        raise
+    else:
+        ledger.found_archive(ns.MAM in info.features)
+    return ledger.has_archive
 
 
 async def _take_unclaimed(client: Client, timeline: Timeline) -> None:
@@ -226,15 +219,3 @@ async def _take_unclaimed(client: Client, timeline: Timeline) -> None:
         for message in inbox.take_all():
             timeline.take_unclaimed(message)
     client.messages.drop_unclaimed()
-
-
-async def _end_with(client: Client, ledger: Ledger) -> None:
-    """End the timeline when the client ends."""
-    reason: Exception | None = None
-    try:
-        async with client.events() as events:
-            async for _ in events:
-                pass
-    except ConnectionError as exc:
-        reason = exc
-    ledger.queue.close(reason)

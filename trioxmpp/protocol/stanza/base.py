@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import Any, ClassVar, Self, TypeVar
 
 from ... import xml
-from ...errors import XMPPError
+from ...errors import ElementError, XMPPError
 from ...jid import JID
 from ...xml.content import Views
 from ...xml.markup import is_legal, is_plain
@@ -264,6 +264,17 @@ class Stanza:
     def _read_own(self, child: xml.Element) -> bool:
         """Read a child with one of the tags in `OWN`, and return True; False if it is one too many."""
         return False
+
+    @classmethod
+    def deserialise(cls, text: str) -> Self:
+        """Return the stanza that `serialise` wrote, for a store of messages.
+
+        Raises ElementError or JIDError, which are ValueErrors, for a text that is not one stanza of this class.
+        """
+        root = xml.fromstring(f"<stored xmlns='{ns.CLIENT}'>{text}</stored>")
+        if len(root) != 1 or root[0].tag != f"{{{ns.CLIENT}}}{cls.NAME}" or (root.text or root[0].tail):
+            raise ElementError(f"the text is not one {cls.NAME}")
+        return cls._from_element(root[0])
 
     @classmethod
     def _from_element(cls, element: xml.Element) -> Self:

@@ -84,6 +84,8 @@ class Archive:
     def __init__(self, history: int) -> None:
         self.items: deque[Item] = deque(maxlen=history)
         self.preferences: Preferences = Preferences()
+        self.clock_error: datetime.timedelta = datetime.timedelta()
+        """How far the clock of the archive is ahead of the true time."""
 
     def keep(
         self,
@@ -106,7 +108,7 @@ class Archive:
                 stamped.remove(forged)
         if not (always or worth_keeping(stanza, dialect)):
             return stamped
-        now = datetime.datetime.now(datetime.UTC)
+        now = datetime.datetime.now(datetime.UTC) + self.clock_error
         id = secrets.token_hex(12)
         sid = build(ns.SID, "stanza-id", by=owner, id=id)
         archived = copy.deepcopy(stamped)

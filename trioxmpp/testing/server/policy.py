@@ -50,6 +50,8 @@ class Policy:
     """Whether roster versions are offered (RFC 6121 §2.6)."""
     archive: Literal["silent"] | bool = False
     """Whether messages are archived, and queries answered (XEP-0313). "silent": archived, but queries get no answer."""
+    room_archive: Literal["refused"] | bool = True
+    """Whether rooms have an archive, and give ids. "refused": they announce one, and refuse queries."""
     registration: bool = False
     """Whether clients may create accounts before they log in (XEP-0077)."""
     registration_token: str | None = None
@@ -86,6 +88,7 @@ class PolicyOptions(TypedDict, total=False):
     ack_requests: bool
     roster_versions: bool
     archive: Literal["silent"] | bool
+    room_archive: Literal["refused"] | bool
     registration: bool
     registration_token: str | None
     location: str | None

@@ -110,6 +110,8 @@ class Speech:
         message.attrib.pop("to")
         if self._dialect.occupant_ids:
             message.append(build(OCCUPANT_ID, "occupant-id", id=occupant.id))
+        if not self._policy.room_archive:
+            return message
         last = room.archive.items[-1] if room.archive.items else None
         from_ = JID.parse(message.get("from", ""))
         stamped = room.archive.keep(message, from_, room.jid, self._dialect, always=always)

@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Callable
 
 from ... import xml
-from ...errors import ErrorType, JIDError, StanzaCondition, XMPPCancelError, XMPPError
+from ...errors import ErrorType, JIDError, StanzaCondition, XMPPAuthError, XMPPCancelError, XMPPError
 from ...jid import JID
 from ...protocol import ns
 from .disco import DISCO_ITEMS, info
@@ -198,6 +198,10 @@ class Rooms:
         return answer(room, request)
 
     def _query_archive(self, room: Room, request: Request) -> xml.Element:
+        if not self._post.policy.room_archive:
+            raise XMPPCancelError(StanzaCondition.SERVICE_UNAVAILABLE)
+        if self._post.policy.room_archive == "refused":
+            raise XMPPAuthError(StanzaCondition.FORBIDDEN)
         return answer_query(request, room.archive, room.jid, self._dialect, self._post.hand_over)
 
     def _moderate(self, room: Room, request: Request) -> None:
@@ -210,7 +214,8 @@ class Rooms:
             nick = room.nicks.get(request.sender.partition("/")[0])
             identities: list[tuple[str, str, str | None]] = [] if nick is None else [("conference", "text", nick)]
             return info(Features(identities), node="x-roomuser-item")
-        return info(_describe(room, self._dialect.occupant_ids, [*self._dialect.moderation]))
+        archive = [MAM, ns.SID] if self._post.policy.room_archive else []
+        return info(_describe(room, self._dialect.occupant_ids, [*archive, *self._dialect.moderation]))
 
     # --- between occupants
 
@@ -256,7 +261,7 @@ class Rooms:
             self._post.hand_over(reply)
 
 
-def _describe(room: Room, occupant_ids: bool, moderation: list[str]) -> Features:
+def _describe(room: Room, occupant_ids: bool, more: list[str]) -> Features:
     """Return what disco#info says of a room (XEP-0045 §6.4, §15.5)."""
     kinds = [
         "muc_public" if room.is_set("publicroom") else "muc_hidden",
@@ -266,7 +271,7 @@ def _describe(room: Room, occupant_ids: bool, moderation: list[str]) -> Features
         "muc_semianonymous" if room.anonymous else "muc_nonanonymous",
         "muc_passwordprotected" if room.is_set("passwordprotectedroom") else "muc_unsecured",
     ]
-    features = [MUC, f"{MUC}#stable_id", f"{MUC}#self-ping-optimization", f"{MUC}#request", MAM, ns.SID, *moderation]
+    features = [MUC, f"{MUC}#stable_id", f"{MUC}#self-ping-optimization", f"{MUC}#request", *more]
     if occupant_ids:
         features.append(OCCUPANT_ID)
     about = {

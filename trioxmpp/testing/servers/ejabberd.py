@@ -40,7 +40,7 @@ modules:
      max_size: 10485760, access: all}
   mod_last: {}
   mod_mam: {default: @ARCHIVE@, request_activates_archiving: false}
-  mod_muc: {host: conference.@HOST@}
+  mod_muc: {host: conference.@HOST@, default_room_options: {mam: @ROOM_ARCHIVE@}}
   mod_offline: {access_max_user_messages: max_user_offline_messages}
   mod_ping: {}
   mod_privacy: {}
@@ -130,6 +130,7 @@ class Ejabberd(RealServer):
             CONFIGURATION,
             LISTEN="".join(listen),
             ARCHIVE="always" if self.archive else "never",
+            ROOM_ARCHIVE=str(self.archive).lower(),
             SHAPER=self._fill(PACKAGED_SHAPER, UNLIMITED=unlimited) if self.unlimited is not None else SHAPER,
             ACK_QUEUE=ACK_QUEUE if self.unlimited is None else "",
         )

@@ -64,6 +64,8 @@ VirtualHost "anonymous.@DOMAIN@"
     ssl = certificate
 
 Component "conference.@DOMAIN@" "muc"
+    modules_enabled = { "muc_mam" }
+    muc_log_by_default = @ARCHIVE@
     restrict_room_creation = false
 
 Component "upload.@DOMAIN@" "http_file_share"

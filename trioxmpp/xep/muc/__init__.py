@@ -42,12 +42,13 @@ from .events import (
 )
 from .forms import RegistrationForm, RoomConfig, RoomInfo, VoiceForm, WhoIs
 from .invitations import Invitation, Invitations, InvitationWay, decline, open_invitations
-from .join import Rejoin, underscored
+from .join import FROM_ARCHIVE, Rejoin, occupant_jid, underscored
 from .occupants import Occupant, OccupantState
 from .problems import GoneReason, JoinProblem, JoinRefused, LossCause, RoomGone, RoomLost
 from .room import Room, open_room
 
 __all__ = [
+    "FROM_ARCHIVE",
     "Affiliated",
     "Affiliation",
     "AffiliationNoted",
@@ -92,6 +93,7 @@ __all__ = [
     "decline",
     "destroy",
     "moderate",
+    "occupant_jid",
     "open_invitations",
     "open_room",
     "read_config",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from datetime import datetime
 from weakref import WeakKeyDictionary
 
 import trio
@@ -11,6 +12,7 @@ import trio
 from ...client import Client, Session
 from ...errors import StanzaCondition, StanzaError, XMPPError
 from ...jid import JID
+from ...protocol import ns
 from ...protocol.elements.disco import Info, InfoQuery
 from ...protocol.elements.forms import DataForm, FormType
 from ...protocol.elements.muc import OwnerQuery, OwnerSet
@@ -19,7 +21,7 @@ from ...record import field, record
 from ..forms import FormError
 from .forms import RoomConfig
 from .hearing import Hearing
-from .join import HistoryWanted, Joining, Rejoin, join_presence, occupant_jid
+from .join import FromArchive, HistoryWanted, Joining, Rejoin, join_presence, occupant_jid
 from .occupancy import Occupancy
 from .outcome import linked_timeout
 from .problems import JoinProblem, JoinRefused
@@ -166,12 +168,20 @@ class Entrance:
             return self._occupancy.nick
         return self._wanted if not self._taken else self._rejoin.other_nick(self._wanted, self._taken)
 
-    def _history(self) -> HistoryWanted:
+    def _history(self) -> int | datetime | None:
         """Return how much history to ask for: at first as was asked for, later what we have missed."""
+        wanted = self._terms.history
+        if isinstance(wanted, FromArchive):
+            wanted = 0 if self.has_archive else None
         last = self._hearing.last_live if self._occupancy.was_away else None
-        if not self._occupancy.has_been_in or self._terms.history == 0 or last is None:
-            return self._terms.history if not self._occupancy.has_been_in else 0
+        if not self._occupancy.has_been_in or wanted == 0 or last is None:
+            return wanted if not self._occupancy.has_been_in else 0
         return last
+
+    @property
+    def has_archive(self) -> bool:
+        """Whether the room announces an archive (XEP-0313 §7)."""
+        return self.info is not None and ns.MAM in self.info.features
 
     async def _wait_answer(self, session: Session, joining: Joining) -> None:
         if not await linked_timeout(session, joining.answered, self._rejoin.deadline):

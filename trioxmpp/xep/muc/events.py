@@ -9,6 +9,8 @@ async with room.events() as events:
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from enum import Enum
 from typing import TypeAlias
@@ -54,6 +56,7 @@ class RoomSource(Enum):
 
     LIVE = "as it was sent"
     HISTORY = "with the history that a room sends to a new occupant"
+    ARCHIVE = "from the archive of the room"
 
 
 @record
@@ -248,6 +251,7 @@ class Announcements:
 
     def __init__(self) -> None:
         self._inboxes: list[Inbox[RoomEvent]] = []
+        self._listeners: list[Callable[[RoomEvent], object]] = []
         self._early: deque[RoomEvent] | None = deque()
         self._early_text = 0
         self._closed: Exception | bool = False
@@ -258,6 +262,19 @@ class Announcements:
             self._keep(self._early, event)
         for inbox in self._inboxes:
             inbox.put(event)
+        for listener in (*self._listeners,):
+            listener(event)
+
+    @contextmanager
+    def listen(self, listener: Callable[[RoomEvent], object]) -> Iterator[None]:
+        """See `Room.listen`."""
+        for event in self._early or ():
+            listener(event)
+        self._listeners.append(listener)
+        try:
+            yield
+        finally:
+            self._listeners.remove(listener)
 
     def _keep(self, early: deque[RoomEvent], event: RoomEvent) -> None:
         early.append(event)

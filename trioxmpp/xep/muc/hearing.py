@@ -179,29 +179,59 @@ class Hearing:
 
     # --- what is believed
 
+    def private(self, message: Message, *, is_live: bool) -> RoomEntry:
+        """Return the entry of a private message of an occupant, which arrives now or did before."""
+        assert message.from_ is not None
+        nick, now = message.from_.resource, datetime.now(UTC)
+        return self._live(message, nick, now) if is_live else self._old(message, nick, now, RoomSource.ARCHIVE, None)
+
+    def archived(self, message: Message, id: str | None, sent: datetime) -> RoomEntry | None:
+        """Return the entry of a message to all that the archive has under `id`; None if it is none of this room."""
+        if message.from_ is None or message.from_.bare != self._room or message.type is not MessageType.GROUPCHAT:
+            return None
+        return self._old(message, message.from_.resource, sent, RoomSource.ARCHIVE, id)
+
     def _entry(self, message: Message, nick: str | None) -> RoomEntry:
-        occupancy, features = self._occupancy, self._occupancy.features
-        claimed = message.get(OccupantId) if features.occupant_ids else None
-        id = None if claimed is None else claimed.id
         sent = self._history_stamp(message)
-        is_live = sent is None
-        if is_live:
-            by_us = nick is not None and nick == occupancy.nick
-        else:
-            me = occupancy.me
-            known = id is not None and me is not None and me.id is not None
-            by_us = (me is not None and id == me.id) if known else message.id in self._ours
+        if sent is None:
+            return self._live(message, nick, datetime.now(UTC))
+        return self._old(message, nick, sent, RoomSource.HISTORY, self._archive_id(message))
+
+    def _live(self, message: Message, nick: str | None, now: datetime) -> RoomEntry:
+        occupancy = self._occupancy
         return RoomEntry(
             message=message,
-            source=RoomSource.LIVE if is_live else RoomSource.HISTORY,
+            source=RoomSource.LIVE,
             room=self._room,
             nick=nick,
-            occupant=occupancy.occupants.by_nick(nick) if is_live else None,
-            occupant_id=id,
-            by_us=by_us,
-            sent=sent or datetime.now(UTC),
-            archive_id=self._archive_id(message) if features.stanza_ids else None,
+            occupant=occupancy.occupants.by_nick(nick),
+            occupant_id=self._occupant_id(message),
+            by_us=nick is not None and nick == occupancy.nick,
+            sent=now,
+            archive_id=self._archive_id(message),
         )
+
+    def _old(
+        self, message: Message, nick: str | None, sent: datetime, source: RoomSource, archive_id: str | None
+    ) -> RoomEntry:
+        """Return the entry of a message that was sent before: another occupant may have the nick now."""
+        id, me = self._occupant_id(message), self._occupancy.me
+        known = id is not None and me is not None and me.id is not None
+        return RoomEntry(
+            message=message,
+            source=source,
+            room=self._room,
+            nick=nick,
+            occupant=None,
+            occupant_id=id,
+            by_us=(me is not None and id == me.id) if known else message.id in self._ours,
+            sent=sent,
+            archive_id=archive_id,
+        )
+
+    def _occupant_id(self, message: Message) -> str | None:
+        claimed = message.get(OccupantId) if self._occupancy.features.occupant_ids else None
+        return None if claimed is None else claimed.id
 
     def _history_stamp(self, message: Message) -> datetime | None:
         """Return the time at which the room got the message, if it is part of its history; else None."""
@@ -214,6 +244,8 @@ class Hearing:
         return None
 
     def _archive_id(self, message: Message) -> str | None:
+        if not self._occupancy.features.stanza_ids:
+            return None
         ids = [stanza_id.id for stanza_id in message.get_all(StanzaId) if stanza_id.by == self._room]
         return ids[0] if len(ids) == 1 else None
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from enum import Enum
+from typing import Final
 
 import trio
 
@@ -20,10 +22,21 @@ from ...protocol.stanza import Presence, PresenceShow
 from ...record import record
 from .problems import JoinProblem, JoinRefused
 
-__all__ = ["HistoryWanted", "Joining", "Rejoin", "join_presence", "occupant_jid", "underscored"]
+__all__ = ["FROM_ARCHIVE", "HistoryWanted", "Joining", "Rejoin", "join_presence", "occupant_jid", "underscored"]
+
+
+class FromArchive(Enum):
+    """The only value is `FROM_ARCHIVE`."""
+
+    FROM_ARCHIVE = "the archive of the room has what was missed"
+
+
+#: A join asks for no history if the room has an archive, which `open_room_timeline` reads. Another room is left to
+#: send as much as it likes, and later what was missed.
+FROM_ARCHIVE: Final = FromArchive.FROM_ARCHIVE
 
 #: How much history a join asks for: a number of messages, or all since a moment; None leaves it to the room.
-HistoryWanted = int | datetime | None
+HistoryWanted = int | datetime | FromArchive | None
 
 
 def underscored(nick: str, attempt: int) -> str:
@@ -85,7 +98,7 @@ def occupant_jid(room: JID, nick: str) -> JID:
 def join_presence(
     to: JID,
     password: str | None,
-    history: HistoryWanted,
+    history: int | datetime | None,
     show: PresenceShow | None = None,
     status: str | None = None,
 ) -> Presence:

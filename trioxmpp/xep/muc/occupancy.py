@@ -50,6 +50,8 @@ class Occupancy:
         """Whether something hints that we are not in the room any more: then we have to ask."""
         self.was_away: bool = False
         """Whether a stay has ended since we were in the room: then messages may have been missed."""
+        self.absences: int = 0
+        """How often a stay has ended: each time messages may have been missed."""
         self.stale: bool = False
         """Whether the application wants all occupants told anew."""
         self.syncs: int = 0
@@ -115,6 +117,8 @@ class Occupancy:
         """The stay is over; the first verdict counts."""
         if self.verdict is None:
             self.verdict = verdict
+        if not self.was_away:
+            self.absences += 1
         self.joined, self.was_away = False, True
         for rename in self._renames.values():
             rename.fail(verdict)

@@ -10,6 +10,7 @@ take the marks away, and `Occupants.end_resync` removes the occupants that are s
 
 from __future__ import annotations
 
+import itertools
 from collections import OrderedDict
 from collections.abc import Iterator
 
@@ -103,10 +104,13 @@ class Occupant:
     `nick` may change while the object stays the same. Compare occupants by ``is``, or by `id` where it is not None.
     """
 
-    __slots__ = ("_claimed_id", "_features", "_nick", "_state")
+    __slots__ = ("_claimed_id", "_features", "_nick", "_state", "_stay")
 
-    def __init__(self, nick: str, claimed_id: str | None, state: OccupantState, features: Features) -> None:
+    def __init__(
+        self, nick: str, claimed_id: str | None, state: OccupantState, features: Features, stay: int = 0
+    ) -> None:
         self._nick = nick
+        self._stay = stay
         self._claimed_id = claimed_id
         self._state = state
         self._features = features
@@ -115,6 +119,11 @@ class Occupant:
     def nick(self) -> str:
         """The present nick, or the last one of an occupant that has left."""
         return self._nick
+
+    @property
+    def stay(self) -> int:
+        """A number that no other occupant of this block of the room has had."""
+        return self._stay
 
     @property
     def id(self) -> str | None:
@@ -177,6 +186,7 @@ class Occupants:
         self._by_id: dict[str, Occupant] = {}
         self._stale: set[str] = set()
         """The nicks that the present resync has not confirmed."""
+        self._stays = itertools.count(1)
         self._left: OrderedDict[str, Occupant] = OrderedDict()
         """Occupants that have left, by id."""
 
@@ -218,7 +228,9 @@ class Occupants:
                 self._by_id.setdefault(id, occupant)
             return seen, displaced
         returned = self._left.pop(id, None) if id is not None else None
-        occupant = returned or Occupant(nick, None if claimed is None else claimed.id, state, self._features)
+        occupant = returned or Occupant(
+            nick, None if claimed is None else claimed.id, state, self._features, next(self._stays)
+        )
         occupant.take(nick, state)
         self._by_nick[nick] = occupant
         if claimed is not None:

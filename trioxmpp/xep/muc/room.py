@@ -9,8 +9,9 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, asynccontextmanager, suppress
+from datetime import datetime
 from typing import Final
 
 import trio
@@ -101,6 +102,16 @@ class Room:
         return tuple(self._hearing.history)
 
     @property
+    def has_archive(self) -> bool:
+        """Whether the room announces an archive (XEP-0313 §7)."""
+        return self._entrance.has_archive
+
+    @property
+    def absences(self) -> int:
+        """How often we were out of the room: after each time something may have been missed."""
+        return self._occupancy.absences
+
+    @property
     def disco(self) -> Info | None:
         """The answer of the room to disco#info; None if it does not answer. Asked anew after each change."""
         return self._entrance.info
@@ -124,6 +135,25 @@ class Room:
         wait end it with `InboxOverflow`.
         """
         return self._occupancy.events.subscribe(capacity)
+
+    def listen(self, listener: Callable[[RoomEvent], object]) -> AbstractContextManager[None]:
+        """``with`` block during which ``listener(event)`` is called with each event, by the task that reads.
+
+        It begins with the events that wait for the first subscription, and takes none of them away. For a service that
+        must know of an event before the next stanza is read; others use `events`.
+        """
+        return self._occupancy.events.listen(listener)
+
+    def private_entry(self, message: Message, *, is_live: bool = True) -> RoomEntry:
+        """Return the entry of a private message of an occupant: what of it is to be believed.
+
+        `is_live` says that it arrives just now: then its sender is the occupant that has the nick now.
+        """
+        return self._hearing.private(message, is_live=is_live)
+
+    def archived_entry(self, message: Message, id: str | None, sent: datetime) -> RoomEntry | None:
+        """Return the entry of a message that the archive of the room has under `id`; None if it is none of the room."""
+        return self._hearing.archived(message, id, sent)
 
     async def wait_joined(self) -> None:
         """Wait until we are in the room. Raises `RoomGone` once we never will be. Cancelling changes nothing."""
@@ -309,6 +339,7 @@ async def open_room(
     `create` permits to create the room, which then has its default configuration, or the one that ``create(config)``
     makes of the form. `history` is the number of messages, or the time of the oldest one, that the room shall send;
     None leaves it to the room; see `Room.history`. After a loss we ask for what we missed, unless `history` is 0.
+    `FROM_ARCHIVE` asks for none where the room has an archive, for `trioxmpp.im.timeline.open_room_timeline` to read.
     `rejoin` says how a stay is healed. `limit` bounds the occupants that are remembered. At the end the room has
     `leave_deadline` seconds to confirm.
 
