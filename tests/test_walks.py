@@ -38,16 +38,16 @@ def test_each_walk_goes_through_the_floors(figures: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("walk", "figure", "limit"),
     [
-        pytest.param("inbound", "moves", 24, marks=pytest.mark.xfail(reason="27 now")),
-        pytest.param("outbound", "moves", 36, marks=pytest.mark.xfail(reason="86 now")),
-        pytest.param("login", "files", 50, marks=pytest.mark.xfail(reason="89 now")),
+        pytest.param("inbound", "moves", 24, marks=pytest.mark.xfail(reason="29 now")),
+        pytest.param("outbound", "moves", 36, marks=pytest.mark.xfail(reason="90 now")),
+        pytest.param("login", "files", 50, marks=pytest.mark.xfail(reason="95 now")),
     ],
 )
 def test_a_walk_is_short(figures: dict[str, Any], walk: str, figure: str, limit: int) -> None:
     assert figures[walk][figure] <= limit
 
 
-@pytest.mark.xfail(reason="135 of 34 objects now, by a count that takes every attribute that changes")
+@pytest.mark.xfail(reason="150 of 38 objects now, by a count that takes every attribute that changes")
 def test_few_variables_say_where_a_client_stands(figures: dict[str, Any]) -> None:
     variables = figures["variables"]
     assert sum(len(names) for names in variables.values()) <= 20

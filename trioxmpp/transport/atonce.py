@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 import ssl
 import sys
+from collections.abc import Callable
 from typing import Any, cast
 
 import trio
@@ -118,6 +119,7 @@ class WatchedTLS:
     """
 
     session: ssl.SSLSession | None
+    write: Callable[[bytes], int]
 
     def __init__(self, context: ssl.SSLContext, below: BelowTLS) -> None:
         self._context = context
@@ -129,6 +131,7 @@ class WatchedTLS:
         """See `ssl.SSLContext.wrap_bio`."""
         self._object = self._context.wrap_bio(incoming, outgoing, **options)
         self._outgoing = outgoing
+        self.write = self._object.write
         return self
 
     def encrypt(self, data: bytes) -> bytes | None:

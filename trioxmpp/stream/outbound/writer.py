@@ -105,7 +105,7 @@ class Writer:
             self._resending.extend(data for _, data in self._session.sm.in_flight())
         while not self.footer_written:
             await self._wait()
-            if self._xmlstream.unsent and not self._link.over:
+            if self._left is not None and self._xmlstream.unsent and not self._link.over:
                 await self._xmlstream.flush()
             batch, self._left = self._left or self._next_batch(), None
             if batch and self._session.journal is not None:
