@@ -33,6 +33,7 @@ async def test_many_users_on_a_link_that_breaks_are_not_mixed_up(autojump_clock)
     server = Scripted()
     got: Counter[tuple[int, str | None]] = Counter()
     claimed = trio.Event()
+    arrived = {USERS // 2: trio.Event(), USERS: trio.Event()}
 
     async def play() -> None:
         peer = await server.welcomes()
@@ -52,6 +53,8 @@ async def test_many_users_on_a_link_that_breaks_are_not_mixed_up(autojump_clock)
     def taker(number: int):
         def take(message: Message) -> None:
             got[number, message.body] += 1
+            if len(got) in arrived:
+                arrived[len(got)].set()
 
         return take
 
@@ -62,15 +65,13 @@ async def test_many_users_on_a_link_that_breaks_are_not_mixed_up(autojump_clock)
                 for number in range(USERS):
                     claims.enter_context(component.claim(room(number), taker(number), print, user=user(number)))
                 claimed.set()
-                while len(got) < USERS // 2:
-                    await trio.sleep(0.1)
+                await arrived[USERS // 2].wait()
                 for number in range(IN_DOUBT):
                     component.enqueue(hi(str(number), from_=user(number)))
                 told = [await anext(events) for _ in range(3)]
                 assert [type(event) for event in told] == [Suspended, Destroyed, Established]
                 assert isinstance(told[1], Destroyed)
                 doubtful = {str(token.stanza.from_): token.state for token in told[1].undelivered}
-                while len(got) < USERS:
-                    await trio.sleep(0.1)
+                await arrived[USERS].wait()
     assert got == {(number, str(number)): 1 for number in range(USERS)}
     assert doubtful == {user(number): StanzaState.SENT_WITHOUT_SM for number in range(IN_DOUBT)}
