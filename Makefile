@@ -18,7 +18,7 @@ RUN := $(VENV)/bin/python
 
 .PHONY: all demo test check ruff async types floors items coverage proof proof-servers fuzz mutants chaos soak burst
 .PHONY: slow bench bench-report bench-guard bench-scale bench-profile docs interop servers servers-newer test-newer
-.PHONY: servers-table pythons-newer test-pythons release changes clean
+.PHONY: servers-table pythons-newer test-pythons test-services release changes clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -37,6 +37,11 @@ test: $(VENV)/.installed-dev
 test-newer: $(VENV)/.installed-dev servers-newer
 	@tests/e2e/install.sh --try
 	TRIOXMPP_SERVERS=build/servers $(RUN) -m pytest tests/e2e
+
+# The tests of contacts, rooms, conversations, nodes, files and the like on real servers, newer ones included.
+test-services: $(VENV)/.installed-dev servers-newer
+	@tests/e2e/install.sh --try
+	TRIOXMPP_SERVERS=build/servers TRIOXMPP_BENCHES=servers $(RUN) -m pytest tests/im tests/xep $(XDIST)
 
 # The unit tests on every Python that is here, one of each minor version, and their table in README.md. Newer ones are
 # unpacked from Debian's suites. `make test-pythons PYTHONS='3.14 /usr/local/bin/python3.12'` has these only.

@@ -7,8 +7,8 @@
 
 The embedded server plays two dialects, in virtual time; ``TRIOXMPP_BENCHES=dialects`` makes that all six. Prosody and
 ejabberd, as they are installed, run in real time, and only if ``TRIOXMPP_BENCHES`` names them (``prosody,ejabberd``): a
-test there takes seconds. A test that needs what
-not every server has says so, and is skipped elsewhere with a reason::
+test there takes seconds. ``servers`` names all real ones, the newer ones of `tests.e2e.kinds` included. A test that
+needs what not every server has says so, and is skipped elsewhere with a reason::
 
     bench.has("moderation")
 
@@ -30,10 +30,11 @@ import trio
 import trio.testing
 
 import trioxmpp
+from tests.e2e.kinds import KINDS
 from trioxmpp import Client, Presence, PresenceType
 from trioxmpp.protocol.elements.roster import RosterQuery
 from trioxmpp.testing import Dialect, Server, open_server
-from trioxmpp.testing.servers import SERVERS, RealServer
+from trioxmpp.testing.servers import RealServer
 
 #: Seconds that a test may take in real time, and in virtual time.
 REAL_LIMIT, VIRTUAL_LIMIT = 60.0, 86400.0
@@ -91,9 +92,9 @@ OLDER = (
 def kinds() -> list[Kind]:
     """The places that this run is about."""
     wanted = [name for name in os.environ.get("TRIOXMPP_BENCHES", "").split(",") if name]
-    unknown = [name for name in wanted if name not in (*SERVERS, "dialects")]
-    assert not unknown, f"TRIOXMPP_BENCHES names {unknown}; there are {list(SERVERS)} and dialects"
-    real = [Kind(name) for name in wanted if name != "dialects"]
+    unknown = [name for name in wanted if name not in (*KINDS, "dialects", "servers")]
+    assert not unknown, f"TRIOXMPP_BENCHES names {unknown}; there are {list(KINDS)}, dialects and servers"
+    real = [Kind(name) for name in KINDS if name in wanted or "servers" in wanted]
     return [*EMBEDDED, *(OLDER if "dialects" in wanted else ()), *real]
 
 
@@ -183,7 +184,7 @@ class _RealServers:
     def get(self, name: str, count: int) -> tuple[RealServer, dict[str, str]]:
         """A server, which has to be started unless it runs, and new accounts."""
         if name not in self._servers:
-            self._servers[name] = SERVERS[name](accounts=GUESTS, archive=True), iter(GUESTS)
+            self._servers[name] = KINDS[name](accounts=GUESTS, archive=True), iter(GUESTS)
         server, names = self._servers[name]
         chosen = [*itertools.islice(names, count)]
         if len(chosen) < count:
@@ -210,7 +211,7 @@ def _dialect_of(server: RealServer) -> Dialect:
 
 @asynccontextmanager
 async def _real(kind: Kind, count: int, config: pytest.Config) -> AsyncIterator[Bench]:
-    if not SERVERS[kind.label].installed():
+    if not KINDS[kind.label].installed:
         missing = f"{kind.label} is not installed; as root: make servers"
         if os.environ.get("CI") == "true":
             pytest.fail(missing, pytrace=False)
