@@ -7,7 +7,8 @@ try:
     import omemo as _omemo
     import twomemo as _twomemo
 except ImportError as _missing:
-    raise ModuleNotFoundError("OMEMO needs more libraries: pip install 'trioxmpp[omemo]'", name=_missing.name) from _missing
+    _TEXT = "OMEMO needs more libraries: pip install 'trioxmpp[omemo]'"
+    raise ModuleNotFoundError(_TEXT, name=_missing.name) from _missing
 
 from ...xep.encryption import Device, Encrypted, Encryption, Plain, Trust, Unreadable
 from .core import DeviceGone, DeviceSkipped, NewDevice, OmemoEvent, OwnDeviceRestored, SessionReplaced
