@@ -133,9 +133,8 @@ async def test_a_session_is_stopped_and_resumed_and_cut_and_resumed(venue):
         hand.relay.black_hole()
         in_flight = hand.writes("three")
         await in_flight.wait(StanzaState.SENT)
-        await (
-            wait_all_tasks_blocked()
-        )  # it counts as sent before it is written; the writer must not meet the reset first
+        # It counts as sent before it is written, and the writer must not be the first to meet the reset.
+        await wait_all_tasks_blocked()
         hand.relay.reset()
         assert isinstance(await hand.has_ended(2), ConnectionResetError)
         assert not stream.running
