@@ -36,8 +36,12 @@ T = TypeVar("T")
 #: The attribute of a class that holds its `Declaration`.
 DECLARATION: Final = "__xml__"
 
-# NCName of Namespaces in XML 1.0 §3, except for some letters of dead scripts.
-_NAME: Final = re.compile(r"[^\W\d][\w.\-\u00b7]*")
+# NCName of Namespaces in XML 1.0 §3, with the characters of the fifth edition (XML 1.0 §2.3), as the parser takes them.
+_FIRST: Final = (
+    "A-Z_a-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u02ff\u0370-\u037d\u037f-\u1fff\u200c\u200d\u2070-\u218f\u2c00-\u2fef"
+    "\u3001-\ud7ff\uf900-\ufdcf\ufdf0-\ufffd\U00010000-\U000effff"
+)
+_NAME: Final = re.compile(f"[{_FIRST}][{_FIRST}0-9.\\-\u00b7\u0300-\u036f\u203f\u2040]*")
 _KEY: Final = re.compile(r"(?:xml:|\{([^{}]+)\})?([^{}:]+)")
 
 
