@@ -17,50 +17,64 @@ MUTANTS = [
     ),
     Mutant(
         "close() flushes the queue",
-        "if not (self._closing or self._awaits_enabled):",
-        "if not self._awaits_enabled:",
+        """
+        if Control.FOOTER in control:
+            self.state = DONE
+            return [*pieces, *self._last_words()]
+        if self.state is OPEN:
+        """,
+        """
+        if Control.FOOTER in control:
+            self.state = DONE
+            return [*pieces, *self._stanzas(), *self._last_words()]
+        if self.state is OPEN:
+        """,
         ("stream/test_close.py::test_a_close_by_itself_promises_nothing",),
         also=(
             (
-                "return not (link.stopped or link.closing or link.cause is not None or self._failure is not None)",
-                "return not (link.stopped or link.cause is not None or self._failure is not None)",
+                "if link.state is not LIVE or self._failure is not None:",
+                "if link.over or self._failure is not None:",
             ),
         ),
     ),
     Mutant(
         "what was queued before close() is sent",
-        "if not (self._closing or self._awaits_enabled):",
-        "if not self._awaits_enabled:",
+        """
+        if Control.FOOTER in control:
+            self.state = DONE
+            return [*pieces, *self._last_words()]
+        if self.state is OPEN:
+        """,
+        """
+        if Control.FOOTER in control:
+            self.state = DONE
+            return [*pieces, *self._stanzas(), *self._last_words()]
+        if self.state is OPEN:
+        """,
         ("stream/test_close.py::test_queued_stanzas_are_not_sent_any_more",),
         also=(
             (
-                "return not (link.stopped or link.closing or link.cause is not None or self._failure is not None)",
-                "return not (link.stopped or link.cause is not None or self._failure is not None)",
+                "if link.state is not LIVE or self._failure is not None:",
+                "if link.over or self._failure is not None:",
             ),
         ),
     ),
     Mutant(
         "a stanza is written between <enable/> and its answer",
-        "if not (self._closing or self._awaits_enabled):",
-        "if not self._closing:",
+        "if self.state is OPEN:",
+        "if True:",
         ("stream/test_sm_enabling.py",),
     ),
     Mutant(
         "the gate stays open behind <enable/>",
-        "self._awaits_enabled = True",
+        "self.state = WriterState.AWAITS_ENABLED",
         "pass",
         ("stream/test_sm_enabling.py",),
     ),
     Mutant(
         "the last word is no ack",
-        """
-        if self._closing:
-            if management is not None:
-        """,
-        """
-        if self._closing:
-            if False:
-        """,
+        "return [framing.FOOTER] if management is None else [sm.ack(management.handled).encode(), framing.FOOTER]",
+        "return [framing.FOOTER]",
         ("stream/test_close.py::test_with_stream_management_the_last_word_is_an_ack",),
     ),
     Mutant(
@@ -110,14 +124,14 @@ MUTANTS = [
     ),
     Mutant(
         "a filter that stops the stream does not keep its stanza from being sent",
-        "if self._link.stopped or self._link.cause is not None:",
+        "if self._link.over:  # stopped by a filter, say",
         "if False:",
         ("stream/test_filters.py", "stream/test_start_stop.py"),
     ),
     Mutant(
         "the order of the queue is lost when a filter stops the stream",
-        "self._queue.appendleft(value)",
-        "self._queue.append(value)",
+        "self.queue.appendleft(value)",
+        "self.queue.append(value)",
         ("stream/test_filters.py", "stream/test_start_stop.py"),
     ),
     Mutant(
@@ -172,13 +186,13 @@ MUTANTS = [
     # --- the reader
     Mutant(
         "stanzas are processed behind the last ack",
-        "if self._writer.footer_written:",
+        "if self._writer.state is DONE:",
         "if False:",
         ("stream/test_close.py",),
     ),
     Mutant(
         "stanzas are processed after stop()",
-        "if self._link.stopped:",
+        "if self._link.state is STOPPED:",
         "if False:",
         ("stream/test_start_stop.py", "stream/test_sm_counting.py"),
     ),
@@ -186,18 +200,18 @@ MUTANTS = [
         "footers that cross are a failure",
         """
         if isinstance(event, StreamFooter):
-            if not self._link.closing:
+            if self._link.state is not CLOSING:
         """,
         """
         if isinstance(event, StreamFooter):
-            if not self._writer.footer_written:
+            if self._writer.state is not DONE:
         """,
         ("stream/test_close.py::test_footers_that_cross_are_fine",),
         also=(
             (
                 """
                 except Exception as exc:
-                    if not self.closing:
+                    if self.end is not EndedBy.CLOSE:
                         raise
                 """,
                 """
@@ -242,10 +256,10 @@ MUTANTS = [
     # --- lifecycle
     Mutant(
         "wait_stop() raises the failure",
-        "await self.link.ended.wait()",
+        "await self._wait_ended(self.link)",
         """
         link = self.link
-        await link.ended.wait()
+        await self._wait_ended(link)
         if link.cause is not None:
             raise link.cause
         """,
@@ -253,14 +267,14 @@ MUTANTS = [
     ),
     Mutant(
         "a failure after stop() is reported",
-        "if self.cause is None and not self.stopped and not self.closing:",
-        "if self.cause is None and not self.closing:",
+        "if self.end is None:",
+        "if self.end in (None, EndedBy.STOP):",
         ("stream/test_start_stop.py",),
     ),
     Mutant(
         "a failure while closing is reported",
-        "if self.cause is None and not self.stopped and not self.closing:",
-        "if self.cause is None and not self.stopped:",
+        "if self.end is None:",
+        "if self.end in (None, EndedBy.CLOSE):",
         ("stream/test_close.py",),
     ),
     Mutant(

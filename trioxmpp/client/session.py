@@ -18,6 +18,7 @@ from ..stream.core import StreamCore
 from ..stream.ids import new_id
 from ..stream.inbound.replies import ReplyWaiter
 from ..stream.inbound.stages import Stage
+from ..stream.link import LIVE
 from ..stream.outbound.token import OnStateChange, OutgoingStanza, StanzaState, StanzaToken
 from ..stream.session import SessionState
 from .answers import read_answer
@@ -78,7 +79,7 @@ class Session:
     @property
     def linked(self) -> bool:
         """Whether the session has a link just now."""
-        return self.ended is None and self._core.link is not None and self._core.link.live
+        return self.ended is None and self._core.link is not None and self._core.link.state is LIVE
 
     @property
     def secure(self) -> bool:

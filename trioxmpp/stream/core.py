@@ -26,7 +26,7 @@ from .home import Home
 from .inbound.handled import LIMIT
 from .inbound.reader import Reader
 from .inbound.router import Router
-from .link import Link
+from .link import LIVE, EndedBy, Link
 from .liveness import LivenessSettings, Watchdog
 from .negotiation.resumption import ResumptionRefused, negotiate_resumption
 from .outbound.channels import Control
@@ -38,7 +38,7 @@ from .signal import Signal
 from .tally import StreamCounts, Tally
 from .xmlstream import XmlStream
 
-__all__ = ["END_OF_RUN", "Effect", "EndedBy", "Management", "StreamCore"]
+__all__ = ["END_OF_RUN", "Effect", "Management", "StreamCore"]
 
 #: Seconds that a proper close may take, and that it may still take once it is cancelled.
 CLOSE_TIMEOUT = 15.0
@@ -46,21 +46,6 @@ CLOSE_GRACE = 2.0
 
 #: The share of that time in which what is queued is written before the footer.
 FLUSH_SHARE = 0.75
-
-
-class EndedBy(enum.Enum):
-    """The event that ended a link."""
-
-    STOP = "stop() was called"
-    FAILURE = "the stream failed"
-    CLOSE = "close() was called"
-
-    @classmethod
-    def of(cls, link: Link) -> EndedBy:
-        """Return the event that ended `link`; it has a cause only if that came before anything else."""
-        if link.cause is not None:
-            return cls.FAILURE
-        return cls.CLOSE if link.closing else cls.STOP
 
 
 class Management(enum.Enum):
@@ -253,12 +238,12 @@ class StreamCore:
         self._check_idle()
         link = self._attach(xmlstream)
         try:
-            with link.negotiation_scope:
+            with link.doing():
                 await negotiate_resumption(self.session, xmlstream, answer)
         except BaseException:
             self._detach(link)
             raise
-        if link.stopped or link.closing:
+        if link.over:
             xmlstream.closed = True  # in the middle of something: of no use any more
             await self._end(link, _ignore)
             return None
@@ -317,13 +302,17 @@ class StreamCore:
         if self.link is None:
             await trio.lowlevel.checkpoint()
         else:
-            await self.link.ended.wait()
+            await self._wait_ended(self.link)
+
+    async def _wait_ended(self, link: Link) -> None:
+        while self.link is link:
+            await self.link_changed.park()
 
     # --- stream management
 
     async def start_sm(self, resume: bool, max: int | None) -> None:
         """Negotiate stream management on the running stream."""
-        if self.link is None or not self.link.live:
+        if self.link is None or self.link.state is not LIVE:
             raise RuntimeError("the stream is not running")
         if self.session.sm is not None:
             raise RuntimeError("stream management is already enabled")
@@ -357,15 +346,15 @@ class StreamCore:
         link = self.link
         if link is not None:
             began = trio.current_time()
-            if flush and link.live:
+            if flush and link.state is LIVE:
                 with trio.move_on_after(patience * FLUSH_SHARE):
                     await link.session.outgoing.wait_drained()
             link.close()
             with trio.move_on_at(began + patience) as limit:
-                await link.ended.wait()
+                await self._wait_ended(link)
             if limit.cancelled_caught:
-                link.give_up()
-                await link.ended.wait()
+                link.stop()
+                await self._wait_ended(link)
         if not self.running and self.session.ended is None:
             # There was no link, or it was just ending in a way that leaves the session alive.
             self.destroy(DestructionRequested("close() called"))
@@ -407,23 +396,24 @@ class StreamCore:
     def _detach(self, link: Link) -> None:
         self.link = None
         self._tally.link_ends(link.xmlstream)
-        link.ended.set()
         self.link_changed.unpark_all()
 
     async def _end(self, link: Link, ending: Callable[[Exception], object]) -> None:
         """Do what `END_OF_RUN` says. Takes a second or two at most: every farewell is bounded."""
-        cause, xmlstream = link.cause, link.xmlstream
-        ended_by, management = EndedBy.of(link), Management.of(link.session)
+        cause, xmlstream, ended_by = link.cause, link.xmlstream, link.ended_by
+        management = Management.of(link.session)
         effect = END_OF_RUN[ended_by, management]
         try:
             if effect.destroy:
-                text = "close() called" if link.closing else "stop() called, and the stream is not resumable"
+                text = (
+                    "stop() called, and the stream is not resumable" if ended_by is EndedBy.STOP else "close() called"
+                )
                 reason = DestructionRequested(text) if cause is None else cause
                 if xmlstream.footer_received and link.session.unconfirmed is not None:
                     link.session.unconfirmed.clear()
                 ending(reason)
                 self.destroy(reason)
-                if link.closing:
+                if ended_by is EndedBy.CLOSE:
                     self.session = closed_session()
             if ended_by is EndedBy.FAILURE:
                 ours = cause if isinstance(cause, StreamError) and cause.by_us else None
@@ -432,12 +422,9 @@ class StreamCore:
                 hopeless = isinstance(cause, StreamTimeout) or unwanted
                 if not hopeless:
                     await xmlstream.say_goodbye(ours)
-            if ended_by is EndedBy.CLOSE:
-                if link.gave_up:
-                    await xmlstream.aclose()
-                else:
-                    await xmlstream.close_gracefully()
-            elif ended_by is EndedBy.FAILURE or xmlstream.closed:
+            if ended_by is EndedBy.CLOSE and xmlstream.footer_received:
+                await xmlstream.close_gracefully()
+            elif ended_by is not EndedBy.STOP or xmlstream.closed:
                 await xmlstream.aclose()
         finally:
             self._detach(link)  # in any case: tasks wait for it

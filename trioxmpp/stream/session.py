@@ -271,7 +271,7 @@ class SessionState:
         """Less waits to be sent or acknowledged: the writer, and tasks that wait for room, may go on."""
         if self._room and self.has_room:
             self._room.unpark_all()
-        if self.doorbell.is_awaited and (self.outgoing or self.suspected is not None):
+        if self.doorbell.is_awaited and (self.outgoing.queue or self.suspected is not None):
             self.doorbell.ring()
 
     # --- a stanza that ends every link on which it is sent
@@ -316,7 +316,7 @@ class SessionState:
     def unsettled(self) -> list[OutgoingStanza]:
         """The tokens of everything that was enqueued and is not settled yet, in order."""
         sent = [] if self.sm is None else [token for token, _ in self.sm.unacked]
-        waiting = [token for token in self.outgoing.waiting() if not token.state.is_final]
+        waiting = [token for token in self.outgoing.queue if not token.state.is_final]
         return sent + self._being_written + waiting
 
     def undelivered(self) -> list[StanzaToken]:
@@ -355,7 +355,7 @@ class SessionState:
         for token in unsent:
             token.become(StanzaState.DISCONNECTED)
         self.outgoing.close()
-        while self.outgoing:
+        while self.outgoing.queue:
             token = self.outgoing.receive_nowait()
             if token.state is ACTIVE:
                 token.become(StanzaState.DISCONNECTED)

@@ -68,7 +68,7 @@ class Tally:
             stanzas_handled=self._handled + handled,
             stanzas_sent=self._sent + sent,
             stanzas_acked=self._acked + acked,
-            queued=len(session.outgoing),
+            queued=len(session.outgoing.queue),
             queued_octets=session.outgoing.octets,
             in_flight=0 if session.sm is None else len(session.sm.unacked),
             in_flight_octets=session.in_flight,

@@ -15,8 +15,8 @@ from ...errors import ElementError, ErroneousStanza, StreamCondition, StreamErro
 from ...protocol import framing, ns, sm
 from ...protocol.stanza import IQ, Message, Presence, parse_skipped, parse_stanza
 from ...protocol.streamevents import Event, Skipped, StreamFooter, StreamHeader
-from ..link import Link
-from ..outbound.writer import Writer
+from ..link import CLOSING, STOPPED, Link
+from ..outbound.writer import DONE, Writer
 from ..xmlstream import FEATURES, STREAM_ERROR
 from .notices import Notices
 from .router import Router
@@ -65,7 +65,7 @@ class Reader:
         """Act on what came with one read; True if there is nothing more to read."""
         octets, others = self._link.xmlstream.octets
         for event in events:
-            if self._link.stopped:
+            if self._link.state is STOPPED:
                 return True
             if isinstance(event, xml.Element) and event.tag in ns.STANZA_TAGS:
                 self._stanza(event, octets)
@@ -79,7 +79,7 @@ class Reader:
     def _process(self, event: Event) -> bool:
         """Act on an event other than a stanza; True if it was the server's footer, and we are done."""
         if isinstance(event, StreamFooter):
-            if not self._link.closing:
+            if self._link.state is not CLOSING:
                 raise ConnectionAbortedError("the server closed the stream")
             return True
         if isinstance(event, StreamHeader):
@@ -93,7 +93,7 @@ class Reader:
                 raise StreamError(StreamCondition.INVALID_XML, str(exc), by_us=True) from exc
         elif event.tag == FEATURES and self._link.xmlstream.features_due:
             self._link.xmlstream.features_due = False
-        elif not self._link.closing:
+        elif self._link.state is not CLOSING:
             self._notices.element(str(event.tag), "it was not expected")
         return False
 
@@ -113,7 +113,7 @@ class Reader:
         stanza = self._parsed(element)
         session, management = self._session, self._session.sm
         if management is not None:
-            if self._writer.footer_written:
+            if self._writer.state is DONE:
                 return  # our last <a/> does not cover it: the server keeps it, and would deliver it twice
             if not session.handled.arrived(management):
                 return  # the server repeats a stanza that the application still has

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import enum
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import trio
@@ -66,22 +66,19 @@ class Doorbell:
 class OutgoingChannel(trio.abc.SendChannel[OutgoingStanza], trio.abc.ReceiveChannel[OutgoingStanza]):
     """The stanzas of a session that are not written yet, in order. Any task sends; only the writer receives."""
 
-    __slots__ = ("_doorbell", "_drained", "_is_closed", "_queue", "octets")
+    __slots__ = ("_doorbell", "_drained", "_is_closed", "octets", "queue")
 
     def __init__(self, doorbell: Doorbell) -> None:
+        self.queue: deque[OutgoingStanza] = deque()
+        """What waits, in order: to look at."""
         self.octets: int = 0
         """The octets of what waits, roughly."""
         self._drained = trio.lowlevel.ParkingLot()
         self._doorbell = doorbell
-        self._queue: deque[OutgoingStanza] = deque()
         self._is_closed = False
 
     def __len__(self) -> int:
-        return len(self._queue)
-
-    def waiting(self) -> Iterator[OutgoingStanza]:
-        """Look at what waits, in order, and take nothing."""
-        return iter(self._queue)
+        return len(self.queue)
 
     def send_nowait(self, value: OutgoingStanza, *, at_once: bool = False) -> None:
         """Append a stanza. Raises trio.ClosedResourceError when the session is over.
@@ -91,7 +88,7 @@ class OutgoingChannel(trio.abc.SendChannel[OutgoingStanza], trio.abc.ReceiveChan
         if self._is_closed:
             raise trio.ClosedResourceError
         self.octets += value.size
-        self._queue.append(value)
+        self.queue.append(value)
         if at_once:
             self._doorbell.knock()
         elif self._doorbell.is_awaited:  # usually no task waits: of many stanzas, only the first wakes it
@@ -104,10 +101,10 @@ class OutgoingChannel(trio.abc.SendChannel[OutgoingStanza], trio.abc.ReceiveChan
 
     def receive_nowait(self) -> OutgoingStanza:
         """Take the oldest stanza. Raises trio.WouldBlock if nothing waits, trio.EndOfChannel at the end."""
-        if self._queue:
-            value = self._queue.popleft()
+        if self.queue:
+            value = self.queue.popleft()
             self.octets -= value.size
-            if not self._queue and self._drained:
+            if not self.queue and self._drained:
                 self._drained.unpark_all()
             return value
         raise trio.EndOfChannel if self._is_closed else trio.WouldBlock
@@ -115,13 +112,13 @@ class OutgoingChannel(trio.abc.SendChannel[OutgoingStanza], trio.abc.ReceiveChan
     async def receive(self) -> OutgoingStanza:
         """Wait for the oldest stanza, and take it. Cancelling loses nothing. Raises trio.EndOfChannel at the end."""
         await trio.lowlevel.checkpoint()
-        while not self._queue and not self._is_closed:
+        while not self.queue and not self._is_closed:
             await self._doorbell.wait()
         return self.receive_nowait()
 
     def take_active(self) -> OutgoingStanza | None:
         """Take the oldest stanza that was not aborted while it waited; None if there is none."""
-        queue, taken = self._queue, None
+        queue, taken = self.queue, None
         while queue and taken is None:
             token = queue.popleft()
             self.octets -= token.size
@@ -134,12 +131,12 @@ class OutgoingChannel(trio.abc.SendChannel[OutgoingStanza], trio.abc.ReceiveChan
     def put_back(self, value: OutgoingStanza) -> None:
         """Return a stanza that was taken, but not written, to the head of the queue."""
         self.octets += value.size
-        self._queue.appendleft(value)
+        self.queue.appendleft(value)
 
     async def wait_drained(self) -> None:
         """Wait until everything was taken. Cancelling changes nothing."""
         await trio.lowlevel.checkpoint()
-        while self._queue:
+        while self.queue:
             await self._drained.park()
 
     def close(self) -> None:
@@ -177,21 +174,19 @@ class ControlChannel:
     that asks for an ack a million times cannot fill the channel.
     """
 
-    __slots__ = ("_doorbell", "_waiting")
+    __slots__ = ("_doorbell", "waiting")
 
     def __init__(self, doorbell: Doorbell) -> None:
         self._doorbell = doorbell
-        self._waiting: dict[Control, str] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self._waiting)
+        self.waiting: dict[Control, str] = {}
+        """What waits: to look at."""
 
     def send_nowait(self, control: Control, text: str = "") -> None:
         """Tell the writer; `text` is the nonza that it shall write, for `ENABLE`, `CLIENT_STATE` and `PING`."""
-        self._waiting[control] = text
+        self.waiting[control] = text
         self._doorbell.ring()
 
     def take_all(self) -> dict[Control, str]:
         """Take all that waits."""
-        taken, self._waiting = self._waiting, {}
+        taken, self.waiting = self.waiting, {}
         return taken

@@ -13,21 +13,22 @@ of stanzas; and a link that breaks would have to carry all of it again, so that 
 
 from __future__ import annotations
 
+import enum
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 import trio
 
 from ...protocol import framing, sm
 from ...protocol.stanza import IQ, Message, Presence
-from ..link import Link
+from ..link import LIVE, Link
 from .channels import Control
 from .token import ACTIVE, OutgoingStanza, StanzaState
 from .unconfirmed import PING_AFTER
 
-__all__ = ["OutboundFilters", "Writer"]
+__all__ = ["DONE", "OutboundFilters", "Writer", "WriterState"]
 
 _logger = logging.getLogger(__name__)
 
@@ -44,6 +45,20 @@ WINDOW = 131072
 
 #: The octets of stanzas after which the server is asked to acknowledge them.
 ACK_AFTER_OCTETS = WINDOW // 4
+
+
+class WriterState(enum.Enum):
+    """What the writer may write."""
+
+    RESENDING = "what is in flight, before anything else: an ack that is owed already comes after it"
+    OPEN = "stanzas"
+    AWAITS_ENABLED = "no stanza: the server has not yet said if it counts (XEP-0198 §3)"
+    DONE = "nothing: the footer is written, and what arrives now is not acknowledged any more"
+
+
+#: The usual ones. Before Python 3.12 it takes five times as long to look up a member of an enum as a global name.
+OPEN: Final = WriterState.OPEN
+DONE: Final = WriterState.DONE
 
 
 class OutboundFilters(Protocol):
@@ -72,24 +87,19 @@ class Writer:
         self._logger = logger
         self._resending: deque[bytes] = deque()
         """After a resumption: what is in flight and was not sent again yet."""
-        self._has_begun = False
-        """Whether any of these was sent again."""
+        self.state: WriterState = OPEN
         self._ping = ""
         """The request for a sign of life that may not be written yet."""
         self._link = link
+        self._control = link.control
         self._session = link.session
         self._outgoing = link.session.outgoing
         self._xmlstream = link.xmlstream
         self._filters = filters
         self._ack_after = ack_after
         self._ask = ask
-        self.footer_written: bool = False
-        """Whether the footer is written: stanzas that arrive now are not acknowledged any more."""
-        self._awaits_enabled = False
-        """Whether no stanza may be written: the server has not yet said if it counts (XEP-0198 §3)."""
         self._wants_ack = False
         """Whether to ask the server for a count as soon as stanzas may be written."""
-        self._closing = False
         self._unrequested = 0
         """How many stanzas were written since an ack was requested."""
         self._octets_unrequested = 0
@@ -103,7 +113,9 @@ class Writer:
         if self._session.sm is not None:
             # In their order, as they were, before anything newer (XEP-0198 §5).
             self._resending.extend(data for _, data in self._session.sm.in_flight())
-        while not self.footer_written:
+            if self._resending:
+                self.state = WriterState.RESENDING
+        while self.state is not DONE:
             await self._wait()
             if self._left is not None and self._xmlstream.unsent and not self._link.over:
                 await self._xmlstream.flush()
@@ -128,7 +140,7 @@ class Writer:
         session = self._session
         if session.sm is None or session.in_flight or session.journal is not None:
             return False
-        if len(self._outgoing) != 1 or self._link.control or not self._has_work:
+        if len(self._outgoing.queue) != 1 or self._control.waiting or not self._has_work:
             return False
         batch = self._next_batch()
         if self._failure is not None or (batch and not (self._link.over or self._xmlstream.send_nowait(*batch))):
@@ -141,13 +153,13 @@ class Writer:
     @property
     def _has_work(self) -> bool:
         """Whether something could be written now."""
-        if self._link.control or self._left is not None:
+        if self._control.waiting or self._left is not None:
             return True
-        if self._awaits_enabled:
+        if self.state is WriterState.AWAITS_ENABLED:
             return False
         if self._wants_ack or self._ping:
             return True
-        return bool(self._resending or self._outgoing) and self._window_is_open
+        return bool(self._resending or self._outgoing.queue) and self._window_is_open
 
     async def _wait(self) -> None:
         """Wait until there is something to write. Cancelling loses nothing."""
@@ -167,29 +179,31 @@ class Writer:
         if self._resending:
             # They count as in flight already, and are few enough. Behind a suspect nothing is sent.
             return not session.suspect_in_flight or len(self._resending) == len(session.sm.unacked)
-        return session.in_flight < WINDOW and not session.suspect_in_flight
+        return session.in_flight < WINDOW and (session.suspected is None or not session.suspect_in_flight)
 
     def _next_batch(self) -> list[bytes]:
         """Return the bytes to write now: acks first, then requests to the server, then stanzas, and the footer last."""
         management, pieces = self._session.sm, list[bytes]()
-        if self._resending and not self._has_begun:
-            self._has_begun = True
+        if self.state is WriterState.RESENDING:
+            self.state = OPEN
             return self._stanzas()  # before an ack that is owed already, as servers expect it
-        control = self._link.control.take_all()
+        control = self._control.take_all()
         if Control.OWE_ACK in control and management is not None:
             pieces.append(sm.ack(management.handled).encode())
         if Control.ENABLE in control:
             # Whether the stanzas that follow are counted is known when the answer is here (XEP-0198 §3).
             pieces.append(control[Control.ENABLE].encode())
-            self._awaits_enabled = True
+            self.state = WriterState.AWAITS_ENABLED
         if Control.ANSWERED in control:
-            self._awaits_enabled = False
+            self.state = OPEN
         if Control.CLIENT_STATE in control:
             pieces.append(control[Control.CLIENT_STATE].encode())
         self._wants_ack = self._wants_ack or Control.WANT_ACK in control
         self._ping = control.get(Control.PING, self._ping)
-        self._closing = self._closing or Control.FOOTER in control
-        if not (self._closing or self._awaits_enabled):
+        if Control.FOOTER in control:
+            self.state = DONE
+            return [*pieces, *self._last_words()]
+        if self.state is OPEN:
             self._take_ping(pieces)
             pieces += self._stanzas()
             if management is not None and self._ack_is_due():
@@ -197,12 +211,12 @@ class Writer:
             self._wants_ack = False
         if Control.KEEPALIVE in control and not pieces:
             pieces.append(b" ")
-        if self._closing:
-            if management is not None:
-                pieces.append(sm.ack(management.handled).encode())
-            pieces.append(framing.FOOTER)
-            self.footer_written = True
         return pieces
+
+    def _last_words(self) -> list[bytes]:
+        """Return a last ack, so that the server does not deliver again what was handled, and the footer."""
+        management = self._session.sm
+        return [framing.FOOTER] if management is None else [sm.ack(management.handled).encode(), framing.FOOTER]
 
     def _take_ping(self, pieces: list[bytes]) -> None:
         """Ask for a sign of life. On a stream that is managed by now, an ack is one, and a ping would be counted."""
@@ -218,7 +232,7 @@ class Writer:
             return True
         if not self._unrequested:
             return False
-        return not (self._outgoing or self._resending) or not self._window_is_open
+        return not (self._outgoing.queue or self._resending) or not self._window_is_open
 
     def _request_ack(self, pieces: list[bytes]) -> None:
         """Ask the server how much it handled, behind `pieces`."""
@@ -255,7 +269,7 @@ class Writer:
     def _may_write(self) -> bool:
         # Asked again for each stanza: a filter or a listener of a token may have called stop() or closed the stream.
         link, session = self._link, self._session
-        if link.stopped or link.closing or link.cause is not None or self._failure is not None:
+        if link.state is not LIVE or self._failure is not None:
             return False
         if self._resending or session.suspected is not None or session.sm is None:
             return self._window_is_open
@@ -287,7 +301,7 @@ class Writer:
             self._logger.warning("cannot send %r: %s", stanza, exc)
             token.become(StanzaState.FAILED, exc)
             return None
-        if self._link.stopped or self._link.cause is not None:  # stopped by a filter, say
+        if self._link.over:  # stopped by a filter, say
             self._outgoing.put_back(token)  # it has not gone out
             return None
         self._session.sending(token, data)
