@@ -11,6 +11,7 @@ import trio
 from ..stream.bare import bare, reraise
 from .client import Client
 from .events import Trouble
+from .session import Session
 from .steps import preparing
 from .supervisor import Supervisor
 
@@ -28,9 +29,9 @@ async def client_block(
     Leaving it waits until everything is sent, and closes the stream, in `close_timeout` seconds at most. An
     error that ends the client cancels the body, and leaves the block bare.
     """
-    async with _supervised(supervisor):
+    async with _supervised(supervisor) as first:
         async with AsyncExitStack() as stack:
-            await _enter(client, services, stack, supervisor)
+            await _enter(client, first, services, stack, supervisor)
             yield
         if supervisor.ended is None:  # what was suspended, or closed by the application, has nothing to finish
             await _finish(client, close_timeout)
@@ -38,20 +39,23 @@ async def client_block(
 
 
 @asynccontextmanager
-async def _supervised(supervisor: Supervisor) -> AsyncIterator[None]:
-    """A block with the supervisor in the background. An error that ends the client leaves the block bare."""
+async def _supervised(supervisor: Supervisor) -> AsyncIterator[Session]:
+    """A block with the supervisor in the background; gives the first session.
+
+    An error that ends the client leaves the block bare.
+    """
 
     def service_failed(service: str, problem: Exception) -> None:
         supervisor.emit(Trouble(service, problem))
 
     with supervisor.core.router.failures.on_failure.context_connect(service_failed), bare() as inside:
         async with trio.open_nursery() as nursery:
-            await nursery.start(supervisor.run, nursery)
+            first = await nursery.start(supervisor.run, nursery)
             try:
                 # Not sooner: until start() returns, cancelling the caller must cancel the supervisor.
                 supervisor.shield()
                 with inside, supervisor.body:
-                    yield
+                    yield first
             except Exception as exc:
                 if supervisor.failure is not None:
                     exc.add_note(f"(the XMPP session had already ended: {supervisor.failure!r})")
@@ -63,9 +67,11 @@ async def _supervised(supervisor: Supervisor) -> AsyncIterator[None]:
         reraise(supervisor.failure)
 
 
-async def _enter(client: Client, services: Iterable[Service], stack: AsyncExitStack, supervisor: Supervisor) -> None:
+async def _enter(
+    client: Client, first: Session, services: Iterable[Service], stack: AsyncExitStack, supervisor: Supervisor
+) -> None:
     """Enter the services, in order; then have them set up the first session."""
-    with preparing(supervisor.first):
+    with preparing(first):
         for service in services:
             await stack.enter_async_context(service(client))
     supervisor.services_entered()

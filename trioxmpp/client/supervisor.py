@@ -9,6 +9,7 @@ with it.
 
 from __future__ import annotations
 
+import enum
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -47,6 +48,23 @@ GRACE = 2.0
 UNCLAIMED_FOR = 60.0
 
 
+class Phase(enum.IntEnum):
+    """How far a client has come. It goes in one direction, whatever becomes of its sessions."""
+
+    ARRIVING = enum.auto()
+    """There was no session yet: an error is raised by `Supervisor.run`."""
+    ENTERING = enum.auto()
+    """There is a first session, and the services are being entered."""
+    PREPARING = enum.auto()
+    """They set up the first session."""
+    SERVING = enum.auto()
+    """The application could use a session."""
+    BODY = enum.auto()
+    """The body of `connect` has begun: it sees what is posted before any of it is sent."""
+    LEFT = enum.auto()
+    """The loops have ended."""
+
+
 class SessionOver(Exception):
     """The inner loop ends: there will be no further link for this session.
 
@@ -64,7 +82,10 @@ class SessionOver(Exception):
 
 
 class Supervisor:
-    """The background of `connect`. It has one owner's state: the session of now, and why there will be no other."""
+    """The background of `connect`. It owns where the client stands: the session of now, and why there is no other.
+
+    `phase` tells how far the client has come. `ended` is why there will never be a session again.
+    """
 
     def __init__(
         self,
@@ -78,14 +99,12 @@ class Supervisor:
     ) -> None:
         self.core = core
         self.journal = journal
-        self.session: Session | None = None
-        """The session that the application may use; None while there is none, or it is being set up."""
+        self.phase: Phase = Phase.ARRIVING
         self.ended: Exception | None = None
-        """Why there will never be a session again."""
         self.changed: trio.lowlevel.ParkingLot = trio.lowlevel.ParkingLot()
-        """Tasks wait here for either of these to change."""
-        self.failure: Exception | None = None
-        """The error that ended the client; None if it was closed."""
+        """Tasks wait here for these, or the session, to change."""
+        self._session: Session | None = None
+        """The session that Established or Resumed told of, and Destroyed did not."""
         self.body: trio.CancelScope = trio.CancelScope()
         """Around the application's block."""
         outbox = None if journal is None else journal.outbox
@@ -98,29 +117,30 @@ class Supervisor:
         self._dialler = dialler
         self._reconnect = reconnect
         self._events = events
-        self._task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+        self._task_status: trio.TaskStatus[Session] = trio.TASK_STATUS_IGNORED
         self._loops = trio.CancelScope()
         self._background = trio.CancelScope()
-        self._left = trio.Event()
         self.jid: JID | None = None
         """The full JID of the newest session, also while it is set up."""
-        self.first: Session | None = None
-        """The first session, from the moment in which services may be entered."""
-        self._services_entered = trio.Event()
-        self._body_entered = trio.Event()
-        self._has_served = False
-        """Whether the application ever had a session."""
         self._last_request_made = False
         """Whether the application has made a request upon which the server ends the stream."""
-        self._told: Session | None = None
-        """The session that Established or Resumed told of, and Destroyed did not."""
+
+    @property
+    def session(self) -> Session | None:
+        """The session that the application may use; None while there is none, or it is being set up."""
+        return self._session if self.ended is None else None
+
+    @property
+    def failure(self) -> Exception | None:
+        """The error that ended the client; None if it was closed."""
+        return None if isinstance(self.ended, DestructionRequested) else self.ended
 
     # --- from the block of `connect`
 
     async def run(
-        self, websockets: trio.Nursery, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+        self, websockets: trio.Nursery, *, task_status: trio.TaskStatus[Session] = trio.TASK_STATUS_IGNORED
     ) -> None:
-        """Live through sessions until closed. Reports that it has started when services may be entered.
+        """Live through sessions until closed. Reports the first session, when services may be entered.
 
         An error before that is raised; a later one cancels `body`, and is kept as `failure`.
         """
@@ -133,15 +153,15 @@ class Supervisor:
                     await self._keep()
                 self._end(DestructionRequested("the stream was closed"))
             except Exception as exc:
-                if self.first is None:
+                if self.phase is Phase.ARRIVING:
                     raise
                 await self._keep()
                 self._fail(exc)
             finally:
-                if self.first is None:
+                if self.phase is Phase.ARRIVING:
                     with trio.move_on_after(GRACE, shield=True):
                         await self._keep()
-                self._left.set()
+                self._reach(Phase.LEFT)
 
     def shield(self) -> None:
         """Shield the background: on exit the body ends first, then the stream is closed."""
@@ -149,31 +169,41 @@ class Supervisor:
 
     def services_entered(self) -> None:
         """The services of the first session are there: set it up."""
-        self._services_entered.set()
+        self._reach(Phase.PREPARING)
 
     async def wait_first_session(self) -> None:
         """Wait until the application may use the first session. `body` is cancelled if that fails."""
-        while not self._has_served:
+        while not Phase.SERVING <= self.phase < Phase.LEFT:
             await self.changed.park()
-        self._body_entered.set()
+        self._reach(Phase.BODY)
+
+    def _reach(self, phase: Phase) -> None:
+        if self.phase < phase:
+            self.phase = phase
+            self.changed.unpark_all()
+
+    async def _wait(self, phase: Phase) -> None:
+        while self.phase < phase:
+            await self.changed.park()
 
     async def suspend(self) -> None:
         """End the link without a word, and leave the session for another process."""
         self._end(DestructionRequested("the session was suspended"))
         self.core.stop()
         self._loops.cancel(reason="the session was suspended")
-        await self._left.wait()
+        await self._wait(Phase.LEFT)
 
     async def close(self) -> None:
         """End everything, in `GRACE` seconds at most."""
         if self.body.cancel_called:
             with trio.move_on_after(GRACE):
-                await self._left.wait()  # the supervisor is about to say why it cancelled the body
-        self._end(self.failure or DestructionRequested("the client was closed"))
+                await self._wait(Phase.LEFT)  # the supervisor is about to say why it cancelled the body
+        failure = self.failure
+        self._end(failure or DestructionRequested("the client was closed"))
         try:
             await self.core.close(GRACE / 2, flush=True)
-            self.core.router.close(self.failure)
-            self._events.close(self.failure)
+            self.core.router.close(failure)
+            self._events.close(failure)
         finally:
             self._background.cancel(reason="the block of connect() was left")
             self.changed.unpark_all()
@@ -192,9 +222,9 @@ class Supervisor:
             raise
         dialler.memory.forget_secrets()
         with trio.move_on_after(patience):
-            await self._left.wait()
+            await self._wait(Phase.LEFT)
         self.core.stop()
-        await self._left.wait()
+        await self._wait(Phase.LEFT)
 
     async def use_credentials(self, credentials: CredentialsLike) -> None:
         """See `Client.use_credentials`."""
@@ -302,7 +332,7 @@ class Supervisor:
         if self._was_closed:
             await drop(connected)
             raise ConnectionAbortedError("the stream was closed")
-        return await self._maker.settle(connected, may_adopt=self.first is None)
+        return await self._maker.settle(connected, may_adopt=self.phase is Phase.ARRIVING)
 
     @property
     def _was_closed(self) -> bool:
@@ -354,19 +384,20 @@ class Supervisor:
 
     async def _set_up(self, session: Session) -> None:
         self._steps.gather(session)
-        if self.first is None:
-            self.first = session
-            self._task_status.started()
-            await self._services_entered.wait()
+        is_first = self.phase is Phase.ARRIVING
+        if is_first:
+            self._reach(Phase.ENTERING)
+            self._task_status.started(session)
+            await self._wait(Phase.PREPARING)
         await self._steps.prepare(session, (Step.SYNC, Step.PRESENCE))
         if session.ended is not None:
             return
-        self.session = self._told = session
-        self._has_served = True
+        self._session = session
+        self._reach(Phase.SERVING)
         self.changed.unpark_all()
         self.emit(Resumed(session) if session.adopted else Established(session.jid, session))
-        if session is self.first:
-            await self._body_entered.wait()  # the body sees what is posted before any of it is sent
+        if is_first:
+            await self._wait(Phase.BODY)
         self._admit(session)
         session.start_soon(self._drop_unclaimed)
         await self._steps.prepare(session, (Step.JOIN, Step.CATCH_UP))
@@ -375,7 +406,7 @@ class Supervisor:
         """The session was resumed, and its new link lives."""
         if self.journal is not None:
             await self.journal.logged_in(self.core.session, self._dialler.login)
-        if session is self._told:
+        if session is self._session:
             self.emit(Resumed(session))
 
     async def _drop_unclaimed(self) -> None:
@@ -396,39 +427,37 @@ class Supervisor:
 
     def _failed(self, cause: Exception) -> Decision:
         """An attempt, or a link, has failed. Raises the cause if nothing is to be done about it."""
-        stuck = self.reconnector.stuck(cause)
-        if stuck is not None and self.core.session.sm is not None:
-            self._session_ends(stuck)
-            self.core.destroy(stuck)
-            if self.journal is not None and self.first is None:
+        failure = self.reconnector.failed(cause, is_first=self.phase < Phase.SERVING)
+        if failure.stuck is not None and self.core.session.sm is not None:
+            self._session_ends(failure.stuck)
+            self.core.destroy(failure.stuck)
+            if self.journal is not None and self.phase is Phase.ARRIVING:
                 self.journal.not_resumed()
-        decision, was_linked = self.reconnector.failed(cause, is_first=not self._has_served)
-        if was_linked and self.reconnector.suspended is not None and self._told is not None:
+        if failure.was_linked and self.reconnector.suspended is not None and self._session is not None:
             self.emit(self.reconnector.suspended)
-        if isinstance(decision, GiveUp):
+        if isinstance(failure.decision, GiveUp):
             raise cause
-        return decision
+        return failure.decision
 
     def _session_ends(self, reason: Exception) -> None:
         """The session is about to be destroyed. Cancel the body first if that is the end of the client.
 
         So SessionLost leaves `connect` once, and not every task of the application.
         """
-        if isinstance(reason, DestructionRequested) or self.first is None:
+        if isinstance(reason, DestructionRequested) or self.phase is Phase.ARRIVING:
             return
         if self._cannot_renew or Cause.of(reason).is_hopeless:
             self.body.cancel(reason=f"the XMPP session has ended: {reason}")
 
     def _is_over(self, session: Session) -> None:
         """Tell, after Suspended, that the session is over."""
-        if self.session is session:
-            self.session = None
-            self.changed.unpark_all()
-        if self._told is session:
-            self._told = None
-            assert session.ended is not None
-            if self.failure is not None or not self._was_closed:  # an application that closes the client knows
-                self.emit(Destroyed(session.ended, self.core.undelivered))
+        if self._session is not session:
+            return
+        self._session = None
+        self.changed.unpark_all()
+        assert session.ended is not None
+        if self.failure is not None or not self._was_closed:  # an application that closes the client knows
+            self.emit(Destroyed(session.ended, self.core.undelivered))
 
     def _lost(self, cause: Exception) -> NoReturn:
         raise SessionLost(f"the session is lost: {cause}", self.core.undelivered) from cause
@@ -436,21 +465,19 @@ class Supervisor:
     @property
     def _cannot_renew(self) -> bool:
         # If the first session is one of a process that is gone, the application may as well have a new one.
-        return self.first is not None and (self._reconnect is None or not self._reconnect.renew)
+        return self.phase is not Phase.ARRIVING and (self._reconnect is None or not self._reconnect.renew)
 
     def _fail(self, exc: Exception) -> None:
         """The client is over, because of `exc`."""
-        self.failure = exc
         self.body.cancel(reason=f"the XMPP session has ended: {exc}")
-        self.core.abandon(exc)
-        if self._told is not None:
-            self._is_over(self._told)
         self._end(exc)
+        self.core.abandon(exc)
+        if self._session is not None:
+            self._is_over(self._session)
 
     def _end(self, reason: Exception) -> None:
         """There will be no session any more."""
         self.ended = reason
-        self.session = None
         self.changed.unpark_all()
 
     async def _keep(self) -> None:

@@ -31,6 +31,8 @@ class ResumptionAttempts:
         """The logins in a row that led to nothing, and along with which the server was asked."""
         self.unanswered: int = unanswered
         """The attempts in a row in which the server was asked after the login, and did not answer."""
+        self.fruitless: int = 0
+        """The links in a row on which the session was resumed, and the server took nothing of what we sent in it."""
         self._asked = _Asked.NOT
 
     def begin(self) -> None:
@@ -64,3 +66,7 @@ class ResumptionAttempts:
         elif refused:
             self.vain_logins -= self._asked is _Asked.IN_LOGIN
         return self._asked is not _Asked.NOT and not refused
+
+    def link_ended(self, *, is_fruitless: bool) -> None:
+        """A link has ended on which the session was resumed."""
+        self.fruitless = self.fruitless + 1 if is_fruitless else 0
