@@ -11,6 +11,9 @@ How they are counted, from the source of `client/` and `stream/` alone:
   registries of handlers and buffers: `MANY` and `NO_STATE` name them. A container counts if it is replaced.
 - Where the source does not tell the class of an object whose attribute is assigned, each class with an attribute of
   this name gets the variable.
+
+Not every variable answers one of these questions. `OTHER_STATE` lists those that answer another one, by what they tell;
+all that are not in it count.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from collections.abc import Iterator, Mapping
 
 from tests.private_names import assignments
 
-__all__ = ["MANY", "NO_STATE", "standing"]
+__all__ = ["MANY", "NO_STATE", "OTHER_STATE", "standing", "variables"]
 
 FOLDERS = ("trioxmpp.client.", "trioxmpp.stream.")
 
@@ -54,12 +57,81 @@ NO_STATE = {
     "trioxmpp.stream.xmlstream.XmlStream.header": "what the server sent",
 }
 
+ON_ITS_WAY = "what waits, is written, or is acknowledged"
+SET_UP = "what the services, and the server, have of a session"
+READ = "how far bytes were read or written, and what the server has said of itself"
+FIGURES = "a number for the log or for `Client.counters`"
+LENT = "set once, by the block of `connect`"
+ONE_OF_MANY = "one for each request, question or preparation"
+SETTING = "the application, or the server, chooses it"
+NO_VARIABLE = "another class has an attribute of this name that changes"
+
+OTHER_STATE: dict[str, str] = {
+    "trioxmpp.client.archive._Collector": ONE_OF_MANY,
+    "trioxmpp.client.arrival.Arrival.link": NO_VARIABLE,
+    "trioxmpp.client.clientstate.ClientStateIndication": SET_UP,
+    "trioxmpp.client.component_dial.ComponentDialler": READ,
+    "trioxmpp.client.disco.Disco": SET_UP,
+    "trioxmpp.client.disco._Question": ONE_OF_MANY,
+    "trioxmpp.client.offers.Offers": SETTING,
+    "trioxmpp.client.options.ConnectOptions.lang": NO_VARIABLE,
+    "trioxmpp.client.reconnector.Reconnector.failures": FIGURES,
+    "trioxmpp.client.register.StrangerStream.domain": NO_VARIABLE,
+    "trioxmpp.client.session.Session._failure": ONE_OF_MANY,
+    "trioxmpp.client.shared._Entry": ONE_OF_MANY,
+    "trioxmpp.client.standing.StreamByHand._session": "the view of a session of a stream that is run by hand",
+    "trioxmpp.client.steps.Steps": SET_UP,
+    "trioxmpp.client.steps._Preparation": ONE_OF_MANY,
+    "trioxmpp.client.supervisor.Supervisor._task_status": LENT,
+    "trioxmpp.client.supervisor.Supervisor._websockets": LENT,
+    "trioxmpp.client.suspects.Suspects": ON_ITS_WAY,
+    "trioxmpp.stream.attempts.ResumptionAttempts": ON_ITS_WAY,
+    "trioxmpp.stream.dictionary.Names": READ,
+    "trioxmpp.stream.home.Home": SETTING,
+    "trioxmpp.stream.inbound.handled.HandledCounter": ON_ITS_WAY,
+    "trioxmpp.stream.inbound.losses.Losses": FIGURES,
+    "trioxmpp.stream.inbound.turns.Turns": ON_ITS_WAY,
+    "trioxmpp.stream.link.Link._sm_negotiation": ONE_OF_MANY,
+    "trioxmpp.stream.link.Link.session": NO_VARIABLE,
+    "trioxmpp.stream.link.SMNegotiation": ONE_OF_MANY,
+    "trioxmpp.stream.liveness.LivenessSettings": SETTING,
+    "trioxmpp.stream.liveness.Watchdog": READ,
+    "trioxmpp.stream.outbound.channels.ControlChannel": ON_ITS_WAY,
+    "trioxmpp.stream.outbound.channels.Doorbell": ON_ITS_WAY,
+    "trioxmpp.stream.outbound.channels.OutgoingChannel": ON_ITS_WAY,
+    "trioxmpp.stream.outbound.unconfirmed.Unconfirmed": ON_ITS_WAY,
+    "trioxmpp.stream.outbound.writer.Writer": ON_ITS_WAY,
+    "trioxmpp.stream.session.SessionState._being_written": ON_ITS_WAY,
+    "trioxmpp.stream.session.SessionState._bytes_offered": ON_ITS_WAY,
+    "trioxmpp.stream.session.SessionState._condemned": ON_ITS_WAY,
+    "trioxmpp.stream.session.SessionState._ping_id": ON_ITS_WAY,
+    "trioxmpp.stream.session.SessionState.attempts": ON_ITS_WAY,
+    "trioxmpp.stream.session.SessionState.home": SETTING,
+    "trioxmpp.stream.session.SessionState.in_flight": ON_ITS_WAY,
+    "trioxmpp.stream.session.SessionState.max_bytes": SETTING,
+    "trioxmpp.stream.session.SessionState.sent_unmanaged": FIGURES,
+    "trioxmpp.stream.session.SessionState.suspected": ON_ITS_WAY,
+    "trioxmpp.stream.stanzastream.StanzaStream._block": "the block of a stream that is run by hand",
+    "trioxmpp.stream.tally.Tally": FIGURES,
+    "trioxmpp.stream.xmlstream.XmlStream": READ,
+}
+
 _CHANGES_LATER = {"trio.Event", "trio.CancelScope", "Event", "CancelScope", "TaskCounter"}
 _BEGINNING = {"__init__", "__post_init__", "__set_name__"}
 
 
 def standing(trees: Mapping[str, ast.Module]) -> dict[str, set[str]]:
-    """The variables by their objects' classes, as "trioxmpp.module.Class"."""
+    """The variables that say where a client stands, by their objects' classes, as "trioxmpp.module.Class"."""
+    found = {}
+    for cls, names in variables(trees).items():
+        names = {name for name in names if not {cls, f"{cls}.{name}"} & OTHER_STATE.keys()}
+        if names:
+            found[cls] = names
+    return found
+
+
+def variables(trees: Mapping[str, ast.Module]) -> dict[str, set[str]]:
+    """All variables of one client, by their objects' classes."""
     outside: dict[str | None, set[str]] = {}
     for owner, attribute in assignments(trees):
         outside.setdefault(owner, set()).add(attribute)

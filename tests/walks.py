@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from types import FrameType
@@ -33,7 +33,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 import trioxmpp
 from tests.private_names import reaches
 from tests.sources import MODULES, tree_of
-from tests.standing import standing
+from tests.standing import standing, variables
 from trioxmpp import Client, Message, MessageType, xml
 from trioxmpp.testing import Server, open_server
 
@@ -157,12 +157,17 @@ def measure() -> dict[str, Walk]:
     return trio.run(walks, clock=MockClock(autojump_threshold=0))
 
 
+def _count(variables: Mapping[str, set[str]]) -> str:
+    return f"{sum(map(len, variables.values()))} of {len(variables)} objects"
+
+
 def main() -> None:
     found = measure()
-    variables = standing({module: tree_of(path) for module, path in MODULES.items()})
+    trees = {module: tree_of(path) for module, path in MODULES.items()}
+    changing, saying = variables(trees), standing(trees)
     private = list(reaches({module: tree_of(path) for module, path in MODULES.items()}))
     counted: dict[str, Any] = {name: walk.figures()._asdict() for name, walk in found.items()}
-    counted["variables"] = {owner: sorted(names) for owner, names in sorted(variables.items())}
+    counted["variables"] = {owner: sorted(names) for owner, names in sorted(saying.items())}
     counted["private"] = len(private)
     if "--json" in sys.argv:
         print(json.dumps(counted))
@@ -171,9 +176,8 @@ def main() -> None:
     for name, walk in found.items():
         print(f"{name:<10}" + "".join(f"{figure:>9,}" for figure in walk.figures()))
     print(f"\nprivate names of another file's class: {len(private)} reaches")
-    number = sum(len(names) for names in variables.values())
-    print(f"variables that say where a client stands: {number} of {len(variables)} objects")
-    for owner, names in sorted(variables.items()):
+    print(f"variables: {_count(changing)}; those that say where a client stands: {_count(saying)}")
+    for owner, names in sorted(saying.items()):
         print(f"  {owner}: {', '.join(sorted(names))}")
     if "--calls" in sys.argv:
         for name, walk in found.items():

@@ -50,10 +50,12 @@ async def _supervised(supervisor: Supervisor) -> AsyncIterator[Session]:
 
     with supervisor.core.router.failures.on_failure.context_connect(service_failed), bare() as inside:
         async with trio.open_nursery() as nursery:
-            first = await nursery.start(supervisor.run, nursery)
+            background = trio.CancelScope()
+            first = await nursery.start(supervisor.run, nursery, background)
             try:
-                # Not sooner: until start() returns, cancelling the caller must cancel the supervisor.
-                supervisor.shield()
+                # On exit the body ends first, and then the stream. Not sooner: until start() returns, cancelling the
+                # caller must cancel the supervisor.
+                background.shield = True
                 with inside, supervisor.body:
                     yield first
             except Exception as exc:
@@ -62,7 +64,10 @@ async def _supervised(supervisor: Supervisor) -> AsyncIterator[Session]:
                 raise
             finally:
                 with trio.CancelScope(shield=True):
-                    await supervisor.close()
+                    try:
+                        await supervisor.close()
+                    finally:
+                        background.cancel(reason="the block of connect() was left")
     if supervisor.failure is not None and supervisor.body.cancelled_caught:
         reraise(supervisor.failure)
 

@@ -84,7 +84,6 @@ class Reconnector:
         self._policy = policy
         self._backoff = BackoffState()
         self._suspects = Suspects(outbox)
-        self._redirection: Endpoint | None = None
         self._now: _Linked | _Waiting | _Dialling | None = None
         self._suspects.restored(core.session)
 
@@ -104,9 +103,8 @@ class Reconnector:
             self._backoff = BackoffState()
         kind = Cause.of(cause)
         self._backoff = self._backoff.failed(kind)
-        self._redirection = redirection(cause) if self._dialler.may_follow else None
         decision = (self._policy or ReconnectPolicy()).decide(kind, self._backoff)
-        goes_on_elsewhere = self._redirection is not None and decision == Wait(0.0)
+        goes_on_elsewhere = self._redirection(cause) is not None and decision == Wait(0.0)
         # A server that does not answer <resume/> is asked again, until another session is bound.
         first_is_retried = is_unanswered or (self._policy is not None and self._policy.first and kind.is_transient)
         if not (goes_on_elsewhere or first_is_retried) if is_first else self._policy is None:
@@ -146,6 +144,10 @@ class Reconnector:
         text = f"the server resumes the session, but takes nothing of what we send in it: {cause}"
         return is_unanswered, SessionLost(text)
 
+    def _redirection(self, cause: Exception) -> Endpoint | None:
+        """Where the server has sent us, if we may follow."""
+        return redirection(cause) if self._dialler.may_follow else None
+
     async def wait(self, decision: Decision) -> None:
         """Wait as decided, unless `hurry` is called."""
         self._backoff = self._backoff.decided(decision)
@@ -164,6 +166,7 @@ class Reconnector:
         save: SaveLogin,
     ) -> Connected:
         """See `Dialler.dial`. Where the server has sent us replaces `location`. `hurry` may begin it anew."""
+        elsewhere = None if self.suspended is None else self._redirection(self.suspended.cause)
         while True:
             self._core.session.attempts.begin()
             with trio.CancelScope() as scope:
@@ -175,7 +178,7 @@ class Reconnector:
                         resuming=self._core.session,
                         save=save,
                         location=location,
-                        elsewhere=self._redirection,
+                        elsewhere=elsewhere,
                     )
                 finally:
                     self._now = None

@@ -119,7 +119,6 @@ class Supervisor:
         self._events = events
         self._task_status: trio.TaskStatus[Session] = trio.TASK_STATUS_IGNORED
         self._loops = trio.CancelScope()
-        self._background = trio.CancelScope()
         self.jid: JID | None = None
         """The full JID of the newest session, also while it is set up."""
         self._last_request_made = False
@@ -138,14 +137,18 @@ class Supervisor:
     # --- from the block of `connect`
 
     async def run(
-        self, websockets: trio.Nursery, *, task_status: trio.TaskStatus[Session] = trio.TASK_STATUS_IGNORED
+        self,
+        websockets: trio.Nursery,
+        background: trio.CancelScope,
+        *,
+        task_status: trio.TaskStatus[Session] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Live through sessions until closed. Reports the first session, when services may be entered.
+        """Live through sessions until closed, within `background`. Reports the first session: services may be entered.
 
         An error before that is raised; a later one cancels `body`, and is kept as `failure`.
         """
         self._websockets, self._task_status = websockets, task_status
-        with self._background:
+        with background:
             try:
                 with self._loops:
                     await self._sessions()
@@ -162,10 +165,6 @@ class Supervisor:
                     with trio.move_on_after(GRACE, shield=True):
                         await self._keep()
                 self._reach(Phase.LEFT)
-
-    def shield(self) -> None:
-        """Shield the background: on exit the body ends first, then the stream is closed."""
-        self._background.shield = True
 
     def services_entered(self) -> None:
         """The services of the first session are there: set it up."""
@@ -205,7 +204,6 @@ class Supervisor:
             self.core.router.close(failure)
             self._events.close(failure)
         finally:
-            self._background.cancel(reason="the block of connect() was left")
             self.changed.unpark_all()
 
     async def end_by(self, request: Callable[[], Awaitable[object]], patience: float) -> None:

@@ -126,7 +126,6 @@ class StreamCore:
         self._ack_after = ack_after
         self._logger = logger
         self._handlers = nursery
-        self._is_open = False
 
     @property
     def running(self) -> bool:
@@ -151,17 +150,6 @@ class StreamCore:
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
         """A block with a nursery for handlers, at whose end the stream is closed."""
-        if self._is_open:
-            raise RuntimeError("this stream is an open block already")
-        self._is_open = True
-        try:
-            async with self._opened():
-                yield
-        finally:
-            self._is_open = False
-
-    @asynccontextmanager
-    async def _opened(self) -> AsyncIterator[None]:
         with bare() as inside:
             async with trio.open_nursery() as nursery:
                 with self.handlers_in(nursery):

@@ -272,6 +272,8 @@ class StanzaStream:
     async def __aenter__(self) -> Self:
         """Open a nursery for handlers. If cancelled, nothing has begun."""
         await trio.lowlevel.checkpoint()
+        if self._block is not None:
+            raise RuntimeError("this stream is an open block already")
         self._block = self.core.opened()
         await self._block.__aenter__()
         return self
@@ -279,9 +281,13 @@ class StanzaStream:
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> bool | None:
-        assert self._block is not None
-        # It shields, and bounds, what it has to do when cancelled.
-        return await self._block.__aexit__(exc_type, exc, traceback)  # noqa: ASYNC102
+        block = self._block
+        assert block is not None
+        try:
+            # It shields, and bounds, what it has to do when cancelled.
+            return await block.__aexit__(exc_type, exc, traceback)  # noqa: ASYNC102
+        finally:
+            self._block = None
 
     async def start_sm(self, *, resume: bool = True, max: int | None = None) -> None:
         """Enable stream management on the running stream; `resume` asks that the session can be resumed.
