@@ -219,11 +219,12 @@ class XmlStream:
         self.closed = False
 
     def send_nowait(self, *pieces: bytes) -> bool:
-        """Write `pieces`, as `send` does, if the transport takes all of it now. False: nothing was written.
+        """Write `pieces`, as `send` does, if the transport takes some of it now. False: nothing was written.
 
-        Some of it may wait in the transport (`unsent`). Then the writer has to call `flush`.
+        The rest waits in the transport (`unsent`). Then the writer has to call `flush`. More than a `CHUNK` is refused:
+        the time at which each part of it is taken would not be known.
         """
-        if self.closed:
+        if self.closed or sum(map(len, pieces)) > CHUNK:
             return False
         encoded = self._encoding.encode(pieces, self.lang)
         if not self.transport.send_nowait(*encoded):
@@ -244,7 +245,9 @@ class XmlStream:
         if self.closed:
             raise ConnectionAbortedError("the XML stream is closed")
         self.closed = True  # see `send`
+        began = trio.current_time()
         await self.transport.flush()
+        self._taken(0, began)
         self.closed = False
 
     def _arrives(self, octets: int, began: float) -> None:
@@ -256,10 +259,14 @@ class XmlStream:
         """Have the transport take some data, and note the time."""
         began = trio.current_time()
         await self.transport.send(*data)
+        self._taken(sum(map(len, data)), began)
+
+    def _taken(self, octets: int, began: float) -> None:
+        """Note that the transport, which has waited since `began`, has taken these octets."""
         now = self.spoken = trio.current_time()
         if now - began >= BLOCKED:
             self._progress = now
-        self._arrives(sum(map(len, data)), began)
+        self._arrives(octets, began)
 
     async def receive_element(self) -> xml.Element:
         """The next first-level element, and not one byte more. For negotiation.
