@@ -75,8 +75,8 @@ MUTANTS = [
     ),
     Mutant(
         "a request without a payload may be sent",
-        "if self.type.is_request and len(self.payloads) != 1:",
-        "if self.type.is_request and len(self.payloads) > 1:",
+        "if self.type in _REQUESTS and number != 1:",
+        "if self.type in _REQUESTS and number > 1:",
         ("protocol/test_stanza.py", "protocol/test_stanza_written.py"),
     ),
     Mutant(
@@ -242,7 +242,7 @@ MUTANTS = [
     Mutant(
         "a server may let us in before it has proved who it is",
         """
-        if not self._finished:
+        if not self.finished:
             raise AuthenticationFailure("the server let us in before it had proved who it is")
         """,
         "pass",

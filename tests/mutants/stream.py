@@ -160,12 +160,14 @@ MUTANTS = [
         also=(
             (
                 """
-                for token in tokens:
-                    token.become(StanzaState.SENT_WITHOUT_SM)
+                if self.unconfirmed is not None:
+                    self.unconfirmed.written(token)
+                token.become(StanzaState.SENT_WITHOUT_SM)
                 """,
                 """
-                for token in tokens:
-                    token.become(StanzaState.SENT_WITHOUT_SM if self.sm is None else SENT)
+                if self.unconfirmed is not None:
+                    self.unconfirmed.written(token)
+                token.become(StanzaState.SENT_WITHOUT_SM if self.sm is None else SENT)
                 """,
             ),
         ),
@@ -349,7 +351,7 @@ MUTANTS = [
         """
         if previd is not None and previd != session.sm.granted.id:
             raise ElementError("another session was resumed", "resumed/@previd")
-        session.acked(h)
+        session.resumed(h)
         """,
         """
         if previd is not None and previd != session.sm.granted.id:
@@ -451,7 +453,7 @@ MUTANTS = [
     ),
     Mutant(
         "an unanswered ping is repeated with another id",
-        "if self._ping_id is None or not self.replies.expects(None, self._ping_id, local_jid):",
+        "if self._ping_id is None or not self.replies.expects(server, self._ping_id, local_jid, own=own):",
         "if True:",
         ("stream/test_liveness.py", "proof/test_running_stream.py"),
     ),
@@ -516,7 +518,7 @@ MUTANTS = [
     ),
     Mutant(
         "the reader waits for a consumer that takes nothing",
-        "while left and idle < IDLE_TURNS and time.perf_counter() < ends:",
+        "while left and idle < IDLE_TURNS and (turns < IDLE_TURNS or time.perf_counter() < ends):",
         "while left:",
         ("stream/test_flow_inbound.py",),
     ),
@@ -528,8 +530,8 @@ MUTANTS = [
     ),
     Mutant(
         "what is on the way is not bounded",
-        "return session.in_flight < WINDOW and not session.suspect_in_flight",
-        "return not session.suspect_in_flight",
+        "return session.in_flight < WINDOW and (session.suspected is None or not session.suspect_in_flight)",
+        "return session.suspected is None or not session.suspect_in_flight",
         ("stream/test_flow_outbound.py",),
     ),
     Mutant(
@@ -552,7 +554,7 @@ MUTANTS = [
     ),
     Mutant(
         "another thread may enqueue",
-        "if self._ident is not None and threading.get_ident() != self._ident:",
+        "if self._ident is not None and get_ident() != self._ident:",
         "if False:",
         ("stream/test_threads.py",),
     ),

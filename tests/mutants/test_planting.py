@@ -63,3 +63,15 @@ def test_every_mutant_has_a_name_of_its_own_and_tests_that_exist() -> None:
             file, _, name = test.partition("::")
             assert (ROOT / "tests" / file).is_file(), f"{mutant.name}: there is no tests/{file}"
             assert not name or f"def {name}(" in (ROOT / "tests" / file).read_text(), f"{mutant.name}: no {test}"
+
+
+def test_each_mutant_can_be_planted() -> None:
+    """A mutant whose snippet was rewritten would try nothing, and a long run would say so late."""
+    sources = {path: path.read_text() for path in (ROOT / "trioxmpp").rglob("*.py")}
+    problems = []
+    for mutant in everything.MUTANTS:
+        try:
+            mutant.planted(sources)
+        except NotPlanted as exc:
+            problems.append(str(exc))
+    assert not problems
