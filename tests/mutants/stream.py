@@ -91,8 +91,8 @@ MUTANTS = [
     ),
     Mutant(
         "what is in flight is sent again in reverse",
-        "self._resending.extend(data for _, data in self._session.sm.in_flight())",
-        "self._resending.extendleft(data for _, data in self._session.sm.in_flight())",
+        "self._resending = [data for _, data in self._session.sm.in_flight()][::-1]",
+        "self._resending = [data for _, data in self._session.sm.in_flight()]",
         ("stream/test_resumption.py",),
     ),
     Mutant(

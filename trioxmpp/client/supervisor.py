@@ -44,7 +44,7 @@ _logger = logging.getLogger(__name__)
 #: Seconds for the last words when the block is left by an error or by cancellation.
 GRACE = 2.0
 
-#: Messages that nothing wants yet wait this many seconds from the first session on.
+#: Messages that nothing wants yet wait this many seconds from the beginning of a session on.
 UNCLAIMED_FOR = 60.0
 
 
@@ -397,8 +397,10 @@ class Supervisor:
         if is_first:
             await self._wait(Phase.BODY)
         self._admit(session)
-        session.start_soon(self._drop_unclaimed)
+        claimable_until = trio.current_time() + UNCLAIMED_FOR
         await self._steps.prepare(session, (Step.JOIN, Step.CATCH_UP))
+        await trio.sleep_until(claimable_until)
+        self.core.router.messages.drop_unclaimed()
 
     async def _went_on(self, session: Session) -> None:
         """The session was resumed, and its new link lives."""
@@ -406,10 +408,6 @@ class Supervisor:
             await self.journal.logged_in(self.core.session, self._dialler.login)
         if session is self._session:
             self.emit(Resumed(session))
-
-    async def _drop_unclaimed(self) -> None:
-        await trio.sleep(UNCLAIMED_FOR)
-        self.core.router.messages.drop_unclaimed()
 
     def _admit(self, session: Session) -> None:
         """Have the durable messages sent; look up in the archive which have arrived, if that is not known."""

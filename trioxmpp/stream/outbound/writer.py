@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import enum
 import logging
-from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -85,8 +84,8 @@ class Writer:
         logger: logging.Logger = _logger,
     ) -> None:
         self._logger = logger
-        self._resending: deque[bytes] = deque()
-        """After a resumption: what is in flight and was not sent again yet."""
+        self._resending: list[bytes] = []
+        """After a resumption: what is in flight and was not sent again yet, the oldest last."""
         self.state: WriterState = OPEN
         self._ping = ""
         """The request for a sign of life that may not be written yet."""
@@ -112,7 +111,7 @@ class Writer:
         """Write until the footer is written. After stop() not one more byte of a stanza is offered to the transport."""
         if self._session.sm is not None:
             # In their order, as they were, before anything newer (XEP-0198 §5).
-            self._resending.extend(data for _, data in self._session.sm.in_flight())
+            self._resending = [data for _, data in self._session.sm.in_flight()][::-1]
             if self._resending:
                 self.state = WriterState.RESENDING
         while self.state is not DONE:
@@ -247,7 +246,7 @@ class Writer:
         most = BATCH_STANZAS if session.unconfirmed is None else PING_AFTER
         while len(pieces) < most and size < BATCH_BYTES and self._may_write():
             if self._resending:
-                data: bytes | None = self._resending.popleft()
+                data: bytes | None = self._resending.pop()
                 self._wants_ack = self._wants_ack or not self._resending
             else:
                 token = outgoing.take_active()
