@@ -235,6 +235,17 @@ async def test_a_session_is_kept_when_the_client_gives_up(autojump_clock, road):
         assert client.restored.resumed
 
 
+async def test_suspending_does_not_hide_why_the_client_gave_up(autojump_clock, road):
+    with pytest.raises(ConnectionResetError):
+        async with road.connect(store=MemoryStore(), reconnect=None) as client:
+            road.session().link.reset()
+            try:
+                await trio.sleep_forever()
+            finally:
+                with trio.CancelScope(shield=True):
+                    await client.suspend()
+
+
 async def test_suspending_in_an_outage(autojump_clock, road, store):
     async with road.connect(store=store) as client:
         road.blocked = True

@@ -197,12 +197,11 @@ class Supervisor:
         if self.body.cancel_called:
             with trio.move_on_after(GRACE):
                 await self._wait(Phase.LEFT)  # the supervisor is about to say why it cancelled the body
-        failure = self.failure
-        self._end(failure or DestructionRequested("the client was closed"))
+        self._end(DestructionRequested("the client was closed"))
         try:
             await self.core.close(GRACE / 2, flush=True)
-            self.core.router.close(failure)
-            self._events.close(failure)
+            self.core.router.close(self.failure)
+            self._events.close(self.failure)
         finally:
             self.changed.unpark_all()
 
@@ -472,8 +471,9 @@ class Supervisor:
             self._is_over(self._session)
 
     def _end(self, reason: Exception) -> None:
-        """There will be no session any more."""
-        self.ended = reason
+        """There will be no session any more. A failure is a reason that stays."""
+        if self.failure is None:
+            self.ended = reason
         self.changed.unpark_all()
 
     async def _keep(self) -> None:
