@@ -3,8 +3,9 @@
 It takes stanzas from the channel of the session and control from the channel of the link. No task of the application
 ever waits to write, so no cancellation by the application can cut a stanza in half.
 
-While the writer waits and nothing is on the way, a caller that is going to wait for an answer has its stanza written in
-its own turn (`Writer._serve`): that is one call of the system, which does not wait. The writer's task writes the rest.
+With stream management, a batch is offered to the transport by one call of the system, which does not wait; only for the
+rest the writer waits. While the writer waits and nothing is on the way, a caller that is going to wait for an answer has its stanza written so
+in its own turn (`Writer._serve`). The writer's task writes the rest.
 
 With stream management, at most `WINDOW` octets and one stanza are on the way and not acknowledged. More would only fill
 buffers between here and the server. Then our acknowledgements, which the server waits for, would stand behind minutes
@@ -122,13 +123,25 @@ class Writer:
             if batch and self._session.journal is not None:
                 await self._session.journal.commit(self._session)  # before the server hears of it
             if batch and not self._link.over:
-                self._session.offering()
-                await self._xmlstream.send(*batch)
-                self._session.written()
-                if self._session.unconfirmed is not None and self._session.unconfirmed.is_ping_due:
-                    self._ask()
+                await self._write(batch)
             if self._failure is not None:
                 raise self._failure
+
+    async def _write(self, batch: list[bytes]) -> None:
+        """Write a batch.
+
+        With stream management, what the transport has room for does not wait: through TLS, that takes a third of the
+        time. Without, a link that ends meanwhile tells by what was not written which stanzas are lost.
+        """
+        session, xmlstream = self._session, self._xmlstream
+        session.offering()
+        if session.sm is None or not xmlstream.send_nowait(*batch):
+            await xmlstream.send(*batch)
+        elif xmlstream.unsent:
+            await xmlstream.flush()
+        session.written()
+        if session.unconfirmed is not None and session.unconfirmed.is_ping_due:
+            self._ask()
 
     def _serve(self) -> bool:
         """Write the one stanza that waits in the turn of its caller; return whether nothing is left for this task.
