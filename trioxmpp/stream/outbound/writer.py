@@ -3,9 +3,9 @@
 It takes stanzas from the channel of the session and control from the channel of the link. No task of the application
 ever waits to write, so no cancellation by the application can cut a stanza in half.
 
-With stream management, a batch is offered to the transport by one call of the system, which does not wait; only for the
-rest the writer waits. While the writer waits and nothing is on the way, a caller that is going to wait for an answer has its stanza written so
-in its own turn (`Writer._serve`). The writer's task writes the rest.
+With stream management, a batch is offered to the transport by one call of the system, which does not wait; the writer
+waits for the rest only. While it waits for work, and nothing is on the way, a caller that will wait for an answer has
+its stanza written in its own turn (`Writer._serve`). The writer's task writes the rest.
 
 With stream management, at most `WINDOW` octets and one stanza are on the way and not acknowledged. More would only fill
 buffers between here and the server. Then our acknowledgements, which the server waits for, would stand behind minutes
