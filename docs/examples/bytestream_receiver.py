@@ -15,14 +15,14 @@ from trioxmpp.xep.bytestreams import open_bytestreams
 
 
 async def save(stream, path):
-    async with stream, await trio.open_file(path, "wb") as file:
-        try:
+    try:
+        async with stream, await trio.open_file(path, "wb") as file:
             async for chunk in stream:
                 await file.write(chunk)
-        except trio.BrokenResourceError as error:
-            print(f"{path.name} is not complete: {error}")
-        else:
-            print(f"{path.name} came from {stream.peer}")
+    except trio.BrokenResourceError as error:
+        print(f"{path.name} is not complete: {error}")
+    else:
+        print(f"{path.name} came from {stream.peer}")
 
 
 async def main(jid, password, sender, folder, **options):

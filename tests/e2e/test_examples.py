@@ -125,4 +125,6 @@ async def test_two_persons_chat_and_their_history_is_there_the_next_day(open_ven
             await screen_of_ann.until(f"{bob}: are you there?")
             await trio.sleep(0.5)
             lines = ["me: Hello! (corrected)", f"{bob}: Well, ", f"{bob}: are you there?"]
-            assert [line for line in screen_of_ann.screen if line in lines] == lines
+            # The last one is also told as missed, if the catching up is faster than the typing.
+            shown = [line.removesuffix(" (missed)") for line in screen_of_ann.screen]
+            assert [line for line in shown if line in lines] == lines
