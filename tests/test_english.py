@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from tests.english import (
@@ -15,25 +13,11 @@ from tests.english import (
     words_of_markdown,
     words_of_python,
 )
-from tests.sources import ROOT
-
-# Folders with phrases of old; `python -m tests.english FOLDER` lists them. The list only shrinks: a folder in which
-# nothing is found any more has to leave it.
-NOT_YET_EDITED = {"."}
-
-
-def folder(path: Path) -> str:
-    return str(path.relative_to(ROOT).parent)
 
 
 def test_the_words_are_plain_english() -> None:
-    found = list(report(path for path in files() if folder(path) not in NOT_YET_EDITED))
+    found = list(report(files()))
     assert not found, "\n".join(found)
-
-
-def test_a_folder_that_is_edited_leaves_the_list() -> None:
-    dirty = {folder(path) for path in files() if folder(path) in NOT_YET_EDITED and any(report([path]))}
-    assert NOT_YET_EDITED - dirty == set()
 
 
 @pytest.mark.parametrize(
