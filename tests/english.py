@@ -32,7 +32,7 @@ __all__ = [
 _BEGIN = r"(?:^|(?<=[.!?] )|(?<=\n\n))"
 
 SAID = "<variable> said"
-"""What `words_of_python` gives for a variable of this name."""
+"""The text that `words_of_python` gives for a variable of this name."""
 
 PHRASES = {
     "somebody or nobody as an actor: name the role": r"\b(?:(?:some|no|any|every)body|(?:some|any|every)one)\b",
@@ -56,7 +56,7 @@ _VARIABLE = "a variable called said: name what it is"
 
 
 def objections(text: str) -> Iterator[tuple[str, str]]:
-    """What is found in a text, as (the phrase in its surroundings, why it is avoided)."""
+    """The phrases to avoid in a text, each as (the phrase in its surroundings, the reason)."""
     for why, pattern in _COMPILED.items():
         for match in pattern.finditer(text):
             around = text[max(0, match.start() - 30) : match.start() + 50]
@@ -111,7 +111,7 @@ def _unfolded(text: str) -> str:
 
 
 def texts(path: Path) -> Iterator[tuple[int, str]]:
-    """What is checked of a file of the repository, with the lines at which it begins."""
+    """The checked texts of a file of the repository, with the lines at which they begin."""
     source = path.read_text()
     if path.suffix == ".md":
         yield from words_of_markdown(source)
