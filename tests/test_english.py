@@ -12,6 +12,7 @@ from tests.english import (
     report,
     words_of_markdown,
     words_of_python,
+    words_of_tests,
 )
 
 
@@ -72,6 +73,17 @@ def f(said):
     found = {(line, text) for line, text in words_of_python(source)}
     assert {(1, "Who reads this needs it."), (3, "somebody"), (4, SAID), (5, "What it does is odd.")} <= found
     assert any("had better" in text for _, text in found)
+
+
+def test_comments_docstrings_and_names_of_a_test_file_are_read_and_its_data_is_not() -> None:
+    source = '''"""What it tests."""
+LIMIT = 1
+"""The limit."""
+def test_who_waits_is_told():
+    assert "what somebody said" != 1  # nobody
+'''
+    found = {(1, "What it tests."), (3, "The limit."), (4, "Who waits is told"), (5, "nobody")}
+    assert set(words_of_tests(source)) == found
 
 
 def test_programs_and_code_of_a_page_are_left_out() -> None:

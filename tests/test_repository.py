@@ -75,7 +75,7 @@ def test_no_file_names_a_place_of_one_machine() -> None:
     assert not found, "\n".join(found)
 
 
-# The assertions of a test must hold on a machine of any load. Benchmarks measure, and the chaos of `make chaos` reports.
+# The assertions of a test must hold on a machine of any load. Benchmarks measure, and `make chaos` reports.
 CLOCKS = {"monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "process_time", "time", "time_ns"}
 
 

@@ -24,7 +24,7 @@ BASELINE = HERE / "baseline.json"
 #: How much slower is reported.
 TOLERANCE = 1.10
 
-#: What trioxmpp is compared with where there is no bare limit.
+#: The other side of a ratio where there is no bare limit.
 REFERENCES = {
     "read-20-children": "lxml parser",
     "write-5-fields": "lxml tostring",

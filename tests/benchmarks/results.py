@@ -1,4 +1,4 @@
-"""What was measured, round by round, and what it comes to."""
+"""The measurements, round by round, and their medians and ratios."""
 
 from __future__ import annotations
 

@@ -172,7 +172,7 @@ async def test_it_is_asked_once_though_the_first_endpoint_breaks_during_the_logi
             return Brittle(await server.endpoint())
 
         class Brittle(trio.abc.Stream):
-            """Breaks when somebody begins to log in."""
+            """Breaks when a client begins to log in."""
 
             def __init__(self, stream):
                 self.stream = stream

@@ -162,7 +162,7 @@ async def test_a_certificate_out_of_its_time_wherever_it_is_shown(autojump_clock
     with pytest.raises(TLSFailure, match=f"the server's certificate for example.test {words}"):
         async with connect(records, tls=ours):
             pass
-    assert trio.current_time() - began < 1  # nobody waits for what cannot come
+    assert trio.current_time() - began < 1  # no task waits for an answer that cannot come
     assert len(network.attempts) == 2
     assert network.open == 0
 

@@ -1,4 +1,4 @@
-"""What stands in the way out there: each ends within the time that was given, and a person is told what it is."""
+"""Obstacles on the way to a server: each attempt ends in the time that was given, and the error names them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def network(autojump_clock):
 
 
 async def failure(resolver: Records, network: Network, *, timeout: float = 20, **options) -> ConnectError:
-    """Why nobody got in, within that time, with nothing left open."""
+    """Return why the client did not get in, within that time, with nothing left open."""
     began = trio.current_time()
     with pytest.raises(ConnectError) as caught:
         async with trioxmpp.connect(

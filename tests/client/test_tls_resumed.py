@@ -27,7 +27,7 @@ def connect(server: Server, version: ssl.TLSVersion = NEW, **options):
 
 
 async def comes_back(server: Server, events, *, attempts: int = 1) -> bool:
-    """Whether the link after one that breaks goes on with its TLS session; it is there after so many attempts."""
+    """Whether the link after one that breaks goes on with its TLS session; it is there after that many attempts."""
     before = server.link_count
     server.links[-1].reset()
     assert isinstance(await anext(events), Suspended)
@@ -105,7 +105,7 @@ async def test_a_server_that_begins_to_bind_is_not_refused_for_what_its_old_link
 
 
 async def test_a_server_that_has_another_certificate_is_not_refused_for_the_old_one(autojump_clock):
-    """What the login is bound to is the certificate that we know, which on a resumed link is that of the first."""
+    """The login is bound to the certificate that the client knows: on a resumed link, that of the first link."""
     async with (
         open_server(starttls="required", mechanisms=(PLUS, SCRAM)) as server,
         connect(server) as client,

@@ -1,4 +1,4 @@
-"""What holds for each page of the book."""
+"""Rules for each page of the book."""
 
 from __future__ import annotations
 

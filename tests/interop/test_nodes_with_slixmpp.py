@@ -35,7 +35,7 @@ OTHER = base64.b64decode(
 
 @xml.element("http://jabber.org/protocol/tune", "tune")
 class Tune:
-    """What a person listens to (XEP-0118), of which the tests need two fields."""
+    """The music that a person listens to (XEP-0118); the tests need two of its fields."""
 
     artist: str | None = xml.child_text("artist", default=None)
     title: str | None = xml.child_text("title", default=None)

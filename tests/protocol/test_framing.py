@@ -60,7 +60,7 @@ def read_one_by_one(data: bytes, limits: Limits | None = None) -> Outcome:
 
 
 def body(data: bytes, limits: Limits | None = None) -> Outcome:
-    """What comes after the header if `data` does; the same however it is cut."""
+    """The events after the header if `data` comes; the same however it is cut."""
     outcome = read([HEADER + data], limits)
     for cut in range(len(HEADER), len(HEADER + data)):
         assert read([(HEADER + data)[:cut], (HEADER + data)[cut:]], limits) == outcome
@@ -225,7 +225,7 @@ def test_the_same_attribute_by_two_prefixes() -> None:
 
 
 def test_namespaces_are_seen_even_when_the_log_of_the_parser_is_full() -> None:
-    # Either kind of note is normal: a namespace that is a relative URI, and one that is none.
+    # Either kind of note is normal: a namespace that is a relative URI, and one that is no URI.
     notes = b"<message><a xmlns='vcard-temp'/><a xmlns='not a uri'/></message>" * 300
     outcome = read([HEADER + notes + b"<message xmlns:x=''/>" + MORE])
     assert len(outcome[0]) == 301
