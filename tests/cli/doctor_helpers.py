@@ -9,16 +9,14 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
 
-import dns.name
-import dns.resolver
 import trio
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.records import Records
 from trioxmpp.cli.doctor.advice import Advice, advice
 from trioxmpp.cli.doctor.diagnose import diagnose
 from trioxmpp.cli.doctor.findings import Diagnosis
@@ -94,25 +92,6 @@ def _builder(
     begin, end = (datetime.now(UTC) + timedelta(days=each, hours=1) for each in days)
     builder = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key.public_key())
     return builder.serial_number(x509.random_serial_number()).not_valid_before(begin).not_valid_after(end)
-
-
-class Records:
-    """A resolver: SRV records of both kinds, as ``(priority, target, port)``; an exception is raised."""
-
-    def __init__(self, starttls=(), direct=()) -> None:
-        self.records = {"_xmpp-client": starttls, "_xmpps-client": direct}
-
-    async def resolve(self, qname, rdtype, *, backend):
-        await trio.lowlevel.checkpoint()
-        records = self.records[qname.partition(".")[0]]
-        if isinstance(records, Exception):
-            raise records
-        if not records:
-            raise dns.resolver.NXDOMAIN
-        return [
-            SimpleNamespace(priority=priority, weight=0, target=dns.name.from_text(target), port=port)
-            for priority, target, port in records
-        ]
 
 
 class Town:

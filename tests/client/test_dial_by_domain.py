@@ -13,29 +13,11 @@ import trio
 import trustme
 
 import trioxmpp
+from tests.records import Records
 from trioxmpp import ConnectError, TLSFailure
 from trioxmpp.errors import Stage
 from trioxmpp.testing import memory_link, open_server
 from trioxmpp.testing.network import Network
-
-
-class Records:
-    """A resolver: SRV records of both kinds, as ``(priority, target, port)``; None: it never answers."""
-
-    def __init__(self, starttls=(), direct=()) -> None:
-        self.records = {"_xmpp-client": starttls, "_xmpps-client": direct}
-
-    async def resolve(self, qname, rdtype, *, backend):
-        await trio.lowlevel.checkpoint()
-        records = self.records[qname.partition(".")[0]]
-        if records is None:
-            await trio.sleep_forever()
-        if not records:
-            raise dns.resolver.NXDOMAIN
-        return [
-            SimpleNamespace(priority=priority, weight=0, target=dns.name.from_text(target), port=port)
-            for priority, target, port in records
-        ]
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import pytest
 import trio
 
 import trioxmpp
+from tests.streams import StreamAround
 from trioxmpp import Credentials, ReconnectPolicy, Resumed, Suspended
 from trioxmpp.testing import Faults, Server, open_server
 from trioxmpp.testing.network import LatentEndpoint
@@ -159,11 +160,11 @@ async def test_a_password_that_was_changed_is_still_refused_for_good(autojump_cl
         assert server.link_count == 2
 
 
-class Intolerant(trio.abc.Stream):
+class Intolerant(StreamAround):
     """Breaks when TLS begins with an offer to go on with an old session."""
 
     def __init__(self, stream: trio.abc.Stream, seen: list[bool]) -> None:
-        self.stream = stream
+        super().__init__(stream)
         self.seen = seen
 
     async def send_all(self, data):
@@ -174,15 +175,6 @@ class Intolerant(trio.abc.Stream):
                 await self.stream.aclose()
                 raise trio.BrokenResourceError
         await self.stream.send_all(data)
-
-    async def wait_send_all_might_not_block(self):
-        await self.stream.wait_send_all_might_not_block()
-
-    async def receive_some(self, max_bytes=None):
-        return await self.stream.receive_some(max_bytes)
-
-    async def aclose(self):
-        await self.stream.aclose()
 
 
 async def test_a_server_that_cannot_cope_with_it_is_spared_from_then_on(autojump_clock):
