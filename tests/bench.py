@@ -42,7 +42,7 @@ REAL_LIMIT, VIRTUAL_LIMIT = 60.0, 86400.0
 #: The accounts of a real server; each test takes new ones.
 GUESTS = {f"guest{number}": f"masque-{number}" for number in range(600)}
 
-#: What a test may ask for, as far as not every server has it.
+#: The features that a test may ask for and that some servers lack.
 FEATURES: dict[str, Callable[[Dialect], bool]] = {
     "moderation": lambda dialect: bool(dialect.moderation),
     "occupant ids": lambda dialect: dialect.occupant_ids,
@@ -52,7 +52,7 @@ FEATURES: dict[str, Callable[[Dialect], bool]] = {
     "max_items": lambda dialect: "max_items" in dialect.node_options,
     "pre-created rooms locked": lambda dialect: dialect.new_room_locked,
 }
-#: What `trioxmpp.testing.servers` does not switch on, whichever the version, beside what can only be done in memory.
+#: Features that `trioxmpp.testing.servers` switches on in no version, and abilities that only the embedded server has.
 NOT_ON_REAL_SERVERS = {
     "forgery": "a real server does not forge",
     "faults": "a real server has no faults to be planned",
@@ -116,7 +116,7 @@ class Bench:
         self.endpoint: Any = options["endpoint"]
         """Where to connect to."""
         self.tls: ssl.SSLContext | None = options.get("tls")
-        """What trusts a real server; None for the embedded one."""
+        """A context that trusts the real server; None for the embedded one."""
         self._options = options
         self._rooms = itertools.count()
 

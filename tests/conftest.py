@@ -1,4 +1,4 @@
-"""What holds for every test: nothing may hang, and how hard hypothesis looks."""
+"""Rules for every test: it must not hang. The profiles of hypothesis say how many examples it tries."""
 
 from __future__ import annotations
 

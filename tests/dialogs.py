@@ -1,4 +1,4 @@
-"""What many tests say: the words on the wire, and the turns of a client's life."""
+"""Words that many tests share: elements on the wire, and the events of a client."""
 
 from __future__ import annotations
 

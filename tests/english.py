@@ -1,6 +1,7 @@
 """Plain technical English, as far as a machine can tell: which phrases stand in the words of a file.
 
-The words of a Python file are its comments, docstrings and messages; those of a test file are the names of its tests.
+The words of a Python file are its comments, docstrings and messages. A test file has comments, docstrings and the names
+of its tests; other texts in it are data.
 `python -m tests.english trioxmpp/xml` lists what is found below a folder or in a file.
 """
 
@@ -26,13 +27,14 @@ __all__ = [
     "texts",
     "words_of_markdown",
     "words_of_python",
+    "words_of_tests",
 ]
 
 # A sentence begins at the start of a text, and behind the end of another sentence.
 _BEGIN = r"(?:^|(?<=[.!?] )|(?<=\n\n))"
 
 SAID = "<variable> said"
-"""What `words_of_python` gives for a variable of this name."""
+"""The text that `words_of_python` gives for a variable of this name."""
 
 PHRASES = {
     "somebody or nobody as an actor: name the role": r"\b(?:(?:some|no|any|every)body|(?:some|any|every)one)\b",
@@ -56,7 +58,7 @@ _VARIABLE = "a variable called said: name what it is"
 
 
 def objections(text: str) -> Iterator[tuple[str, str]]:
-    """What is found in a text, as (the phrase in its surroundings, why it is avoided)."""
+    """The phrases to avoid in a text, each as (the phrase in its surroundings, the reason)."""
     for why, pattern in _COMPILED.items():
         for match in pattern.finditer(text):
             around = text[max(0, match.start() - 30) : match.start() + 50]
@@ -67,6 +69,27 @@ def objections(text: str) -> Iterator[tuple[str, str]]:
 
 def words_of_python(source: str) -> Iterator[tuple[int, str]]:
     """The texts of a Python file and their lines: strings, comments, and a variable called `said`."""
+    yield from _comments(source)
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Constant(value=str(text)) if len(text.split()) > 1:  # one word alone is a protocol's or a key
+                yield node.lineno, _unfolded(text)
+            case ast.Name(id="said", ctx=ast.Store()) | ast.arg(arg="said"):
+                yield node.lineno, SAID
+
+
+def words_of_tests(source: str) -> Iterator[tuple[int, str]]:
+    """The texts of a test file and their lines: comments, docstrings, and the names of tests."""
+    yield from _comments(source)
+    yield from names_of_tests(source)
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Expr(value=ast.Constant(value=str(text))):
+                yield node.lineno, _unfolded(text)
+
+
+def _comments(source: str) -> Iterator[tuple[int, str]]:
+    """The comments of a Python file."""
     comment: list[str] = []
     began, last = 0, (0, 0)
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
@@ -79,12 +102,6 @@ def words_of_python(source: str) -> Iterator[tuple[int, str]]:
             comment.append(token.string.lstrip("#: "))
     if comment:
         yield began, " ".join(comment)
-    for node in ast.walk(ast.parse(source)):
-        match node:
-            case ast.Constant(value=str(text)) if len(text.split()) > 1:  # one word alone is a protocol's or a key
-                yield node.lineno, _unfolded(text)
-            case ast.Name(id="said", ctx=ast.Store()) | ast.arg(arg="said"):
-                yield node.lineno, SAID
 
 
 def words_of_markdown(source: str) -> Iterator[tuple[int, str]]:
@@ -111,12 +128,12 @@ def _unfolded(text: str) -> str:
 
 
 def texts(path: Path) -> Iterator[tuple[int, str]]:
-    """What is checked of a file of the repository, with the lines at which it begins."""
+    """The checked texts of a file of the repository, with the lines at which they begin."""
     source = path.read_text()
     if path.suffix == ".md":
         yield from words_of_markdown(source)
     elif path.is_relative_to(ROOT / "tests"):
-        yield from names_of_tests(source)
+        yield from words_of_tests(source)
     else:
         yield from words_of_python(source)
 
@@ -124,8 +141,9 @@ def texts(path: Path) -> Iterator[tuple[int, str]]:
 def files() -> Iterator[Path]:
     """Every file whose words are checked."""
     yield from sorted(ROOT.glob("*.md"))
-    for folder, pattern in (("trioxmpp", "*.py"), ("docs", "*.md"), ("docs", "*.py"), ("tests", "*.py")):
-        yield from sorted((ROOT / folder).rglob(pattern))
+    for folder in ("trioxmpp", "docs", "changes", "tests"):
+        for pattern in ("*.md", "*.py"):
+            yield from sorted((ROOT / folder).rglob(pattern))
 
 
 def report(paths: Iterable[Path]) -> Iterator[str]:

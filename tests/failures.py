@@ -29,7 +29,7 @@ class Failures:
 
     @contextmanager
     def case(self, name: str) -> Iterator[None]:
-        """Check one case in this block. What it raises is kept, not raised; a skip or an interrupt passes through."""
+        """Check one case in this block. An error is kept, not raised; a skip or an interrupt passes through."""
         self._cases += 1
         try:
             yield
@@ -65,7 +65,7 @@ def check_each(cases: Iterable[tuple[str, _Case]], check: Callable[[_Case], None
 
 
 def _in_words(error: Exception) -> str:
-    """What was raised, and at which line."""
+    """The error, and the line that raised it."""
     *_, last = traceback.extract_tb(error.__traceback__)
     text = str(error) if isinstance(error, AssertionError) else f"{type(error).__name__}: {error}"
     return f"{text or 'assertion failed'} (at {Path(last.filename).name}:{last.lineno})"

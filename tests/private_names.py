@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 __all__ = ["Reach", "assignments", "reaches"]
 
-# Underscored names that the standard library and lxml document for everybody to use.
+# Underscored names that the standard library and lxml document for users.
 DOCUMENTED = {"_replace", "_asdict", "_fields", "_make", "_field_defaults", "_value_", "_name_", "_missing_"}
 DOCUMENTED |= {"_generate_next_value_", "_getframe", "_Element", "_ElementTree"}
 

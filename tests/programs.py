@@ -34,7 +34,7 @@ PATIENCE = 30.0
 
 
 class Printed:
-    """What a program has printed, line by line."""
+    """The lines that a program has printed."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -46,7 +46,7 @@ class Printed:
         self._changed.unpark_all()
 
     async def shows(self, *texts: str, within: float) -> bool:
-        """Wait until each text is part of a line, for so many seconds; return whether it is so."""
+        """Wait until each text is part of a line, for `within` seconds; return whether each one was found."""
         with trio.move_on_after(within):
             while any(not any(text in line for line in self.lines) for text in texts):
                 await self._changed.park()

@@ -1,4 +1,4 @@
-"""What tests of services share: a client of the embedded server, and stanzas that this server never sends itself."""
+"""Helpers for tests of services: a client of the embedded server, and stanzas that this server never sends itself."""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ def is_face(name: str) -> bool:
 
 
 def objections(here: str, name: str) -> Iterator[str]:
-    """What is wrong with a module of the part `here` importing `name`, a module or a name in one."""
+    """The reasons why a module of the part `here` must not import `name`, a module or a name in one."""
     top = name.partition(".")[0]
     if top != "trioxmpp":
         if here in FLOORS and FLOORS[here] < LOWEST_WITH_IO and top in IMPURE:
@@ -283,7 +283,7 @@ def test_a_circle_is_found_though_it_is_only_for_types() -> None:
 
 
 def large(source: str, tree: ast.Module, lines: int) -> Iterator[tuple[str, int, int]]:
-    """What is too large in a file: its name, its lines of code and the limit."""
+    """The parts of a file that are too large: the name, the lines of code and the limit."""
     if code_lines(tree, lines) > MAX_FILE:
         yield source, code_lines(tree, lines), MAX_FILE
     for node in ast.walk(tree):

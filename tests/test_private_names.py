@@ -22,7 +22,7 @@ FRIENDS: dict[tuple[str, str], set[str]] = {
     ("trioxmpp.testing.servers.prosody", "RealServer"): {"_fill", "_write"},
 }
 
-# What still breaks the rule. This list only shrinks: remove an entry with the reach, or the test fails.
+# Reaches that still break the rule. This list only shrinks: remove an entry with the reach, or the test fails.
 NOT_YET: dict[tuple[str, str], set[str]] = {}
 
 

@@ -49,6 +49,20 @@ class Twin:
 
 
 @record
+class Place(Point):
+    """A point with a height."""
+
+    z: int = 0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PlaceTwin(Twin):
+    """A point with a height."""
+
+    z: int = 0
+
+
+@record
 class Checked(Generic[T]):
     value: T
 
@@ -183,6 +197,41 @@ def test_methods_in_the_body_of_the_class_take_precedence() -> None:
     assert {Odd(1, 0), Odd(3, 0)} == {Odd(5, 0)}
     assert repr(Odd(1, 1)) == "odd"
     assert list(inspect.signature(Odd).parameters) == ["value", "other"]
+
+
+@pytest.mark.parametrize(("base", "extended"), [(Point, Place), (Twin, PlaceTwin)])
+def test_a_record_extends_another_as_a_dataclass_does(base: type[Point], extended: type[Place]) -> None:
+    place = extended(1, 2, ["a"], "pencil", z=3)
+    assert (place.x, place.y, place.names, place.secret, place.z, place.sum) == (1, 2, ["a"], "pencil", 3, 3)
+    assert isinstance(place, base)
+    assert place != base(1, 2, ["a"], "pencil") != extended(1, 2, ["a"], "pencil")
+    assert place != extended(1, 2, ["a"], "pencil", z=4)
+    assert repr(place) == f"{extended.__name__}(x=1, y=2, names=['a'], z=3)"
+    assert pickle.loads(pickle.dumps(place)) == copy.copy(place) == place
+    assert [described.name for described in dataclasses.fields(place)] == ["x", "y", "names", "secret", "z"]
+    assert [described.name for described in dataclasses.fields(base)] == ["x", "y", "names", "secret"]
+    assert list(inspect.signature(extended).parameters) == ["x", "y", "names", "secret", "z"]
+    assert dataclasses.replace(place, z=5).z == 5
+    assert not hasattr(place, "__dict__")
+    match place:
+        case extended(x, _, _, _, z):
+            assert (x, z) == (1, 3)
+        case _:
+            raise AssertionError
+    assert base(7).x == 7
+
+
+def test_a_record_has_the_methods_of_the_one_that_it_extends() -> None:
+    @record
+    class Noted(Odd):
+        note: str = ""
+
+        def __init__(self, value: int) -> None:
+            object.__setattr__(self, "value", value)
+            object.__setattr__(self, "note", "a")
+
+    assert repr(Noted(1)) == "odd"
+    assert Noted(1) == Odd(3, 0)
 
 
 def test_a_field_may_be_left_out_of_the_comparison_as_in_a_dataclass() -> None:

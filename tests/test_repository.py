@@ -1,4 +1,4 @@
-"""What the repository may hold: the places that the design names, and nothing of the machine it was written on."""
+"""The repository holds the places that the design names, and nothing of the machine on which it was written."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_no_file_names_a_place_of_one_machine() -> None:
     assert not found, "\n".join(found)
 
 
-# What a test asserts must hold on a machine of any load. Benchmarks measure, and the chaos of `make chaos` reports.
+# The assertions of a test must hold on a machine of any load. Benchmarks measure, and `make chaos` reports.
 CLOCKS = {"monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "process_time", "time", "time_ns"}
 
 

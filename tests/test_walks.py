@@ -20,7 +20,7 @@ from tests.walks import Figures, Walk
 
 @pytest.fixture(scope="module")
 def figures() -> dict[str, Any]:
-    """What a fresh process measures: there the login is cold."""
+    """The figures of a fresh process: there the login is cold."""
     command = [sys.executable, "-m", "tests.walks", "--json"]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=120)
     found: dict[str, Any] = json.loads(ran.stdout)

@@ -51,7 +51,7 @@ Call = tuple[str, str]
 
 
 class Figures(NamedTuple):
-    """What a walk comes to."""
+    """The figures of a walk."""
 
     calls: int
     files: int

@@ -28,19 +28,21 @@ def record(cls: type[T]) -> type[T]:
     """Make `cls` a class of values: frozen and slotted, compared and hashed by its fields, in order.
 
     Declare fields as in a dataclass; to the standard library the class is one. Methods in the body of the class take
-    precedence. Records do not inherit from each other.
+    precedence. A record that extends another one has the fields of that one first, and its methods.
     """
     names = {key: value for key, value in cls.__dict__.items() if key not in ("__dict__", "__weakref__")}
+    inherited: dict[str, Field[Any]] = getattr(cls, FIELDS, {})
     fields = {}
     for name, annotation in inspect.get_annotations(cls).items():
         if not str(annotation).startswith("ClassVar"):
             given = names.pop(name, MISSING)
             fields[name] = named(given if isinstance(given, Field) else field(default=given), name, annotation)
-    own = {"__slots__": tuple(fields), "__match_args__": tuple(fields), FIELDS: fields}
+    every = inherited | fields
+    own = {"__slots__": tuple(fields), "__match_args__": tuple(every), FIELDS: every}
     if names.get("__hash__", MISSING) is None:  # as Python leaves it where only __eq__ is defined
         del names["__hash__"]
     make: Callable[..., type[T]] = type(cls)
-    made = make(cls.__name__, cls.__bases__, {**_METHODS, **own, **names})
+    made = make(cls.__name__, cls.__bases__, {**({} if hasattr(cls, FIELDS) else _METHODS), **own, **names})
     made.__qualname__ = cls.__qualname__
     if "__init__" not in names:
         lazy_init(made, _constructor)

@@ -69,7 +69,7 @@ HASHES = [program_hash(number) for number in range(PROGRAMS)]
 
 
 def program_info(ver: str) -> str:
-    """What the program with this hash offers."""
+    """The features of the program with this hash."""
     name, its = program(HASHES.index(ver))
     identity = f"<identity category='client' type='pc' name='{name}'/>"
     return identity + "".join(f"<feature var='{feature}'/>" for feature in its)
@@ -127,7 +127,7 @@ def own_presence(address: str) -> str:
     )
 
 
-#: What a room offers.
+#: The features of a room.
 ROOM_INFO = (
     "<identity category='conference' type='text' name='Crowd'/>"
     "<feature var='http://jabber.org/protocol/muc'/><feature var='urn:xmpp:occupant-id:0'/>"

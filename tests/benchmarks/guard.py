@@ -15,17 +15,16 @@ import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from .harness import BARE, HERE, OWN, ROOT
-from .results import Results, Spread
+from .results import Results, Spread, parse_with_results
 from .tables import table
 
 BASELINE = HERE / "baseline.json"
 #: How much slower is reported.
 TOLERANCE = 1.10
 
-#: What trioxmpp is compared with where there is no bare limit.
+#: The other side of a ratio where there is no bare limit.
 REFERENCES = {
     "read-20-children": "lxml parser",
     "write-5-fields": "lxml tostring",
@@ -80,12 +79,8 @@ def compare(results: Results, baseline: dict[str, float]) -> list[Change]:
 def main() -> None:
     """Compare, or store."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.guard", description="What became slower.")
-    parser.add_argument("results", nargs="?", type=Path, default=ROOT / "build" / "bench.json")
     parser.add_argument("--store", action="store_true", help="make these results the baseline")
-    options = parser.parse_args()
-    if not options.results.exists():
-        sys.exit(f"there is no {options.results}: make bench writes it")
-    results = Results.of_json(json.loads(options.results.read_text()))
+    options, results = parse_with_results(parser)
     baseline: dict[str, float] = json.loads(BASELINE.read_text()) if BASELINE.exists() else {}
     if options.store:
         baseline |= {name: round(ratio.median, 3) for name, ratio in ratios(results)}

@@ -86,7 +86,7 @@ class Server:
     def expect(
         self, event: str, wanted: Callable[[dict[str, Any]], bool] = lambda _: True, patience: float = PATIENCE
     ) -> dict[str, Any]:
-        """The next event of this kind that is wanted; others are kept until somebody asks for them."""
+        """The next event of this kind that is wanted; others are kept until a caller asks for them."""
         for kept in self._kept:
             if kept["event"] == event and wanted(kept):
                 self._kept.remove(kept)
@@ -100,7 +100,7 @@ class Server:
             self._kept.append(happened)
 
     def forget(self) -> None:
-        """Drop the events that nobody asked for."""
+        """Drop the events for which no caller has asked."""
         self._kept.clear()
 
     def close(self) -> None:
@@ -214,7 +214,7 @@ def log_in(server: Server, client: Client, resource: str) -> None:
 
 
 def blast(server: Server, client: Client, lap: Path, laps: int, stanzas: int) -> Measurement:
-    """Send the client so many laps, and wait until its application has seen all of them."""
+    """Send the client that many laps, and wait until its application has seen all of them."""
     server.tell(f"blast {client.conn} {client.pid} {laps} {lap}")
     done = _done(server, client)
     seen = int(done["text"].split()[1])
@@ -308,7 +308,7 @@ def apt_install(packages: Sequence[str]) -> None:
 
 
 def environment() -> dict[str, str]:
-    """What clients run in. Modules are compiled once, as those of an installed library are, whatever our own says."""
+    """The environment of clients. Modules are compiled once, as those of an installed library are."""
     given = {**os.environ, "PYTHONPYCACHEPREFIX": str(BUILD / "pycache")}
     given.pop("PYTHONDONTWRITEBYTECODE", None)
     if CA.exists():

@@ -1,4 +1,4 @@
-"""What needs no server: importing, the parser's limits, and single elements; each in a fresh process per round."""
+"""Benchmarks without a server: importing, the parser's limits, single elements. Each has a fresh process per round."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def aioxmpp() -> tuple[Kind, str]:
 
 
 def nbxmpp() -> tuple[Kind, str]:
-    # What PyGObject is compiled with, and what it finds GLib's HTTP library by.
+    # The packages that PyGObject is compiled with, and those by which it finds GLib's HTTP library.
     debian = ["gcc", "libc6-dev", "pkg-config", "libcairo2-dev", "libgirepository1.0-dev", "gir1.2-soup-3.0"]
     kind, version = _from_pip("nbxmpp", ["PyGObject<3.52", "nbxmpp"], debian, check="import nbxmpp.client")
     return dataclasses.replace(kind, websocket=True), version
@@ -99,7 +99,7 @@ def _from_pip(name: str, requirements: list[str], debian: list[str] | None = Non
 
 
 def _once(folder: Path, what: str, install: Callable[[], None]) -> None:
-    """Install what is not installed yet. What failed once is not tried again before the folder is removed."""
+    """Install the peers that are missing. A peer that failed once is not tried again before the folder is removed."""
     noted = PEERS / f"{folder.name}.txt"
     if noted.exists() and folder.exists():
         first, _, why = noted.read_text().partition("\n")

@@ -10,9 +10,7 @@ go from the lowest to the highest round, and a red line is what is to be reached
 from __future__ import annotations
 
 import argparse
-import json
 import re
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
@@ -21,7 +19,7 @@ from pathlib import Path
 from . import report, upper
 from .floors import SCENARIOS as UPPER
 from .harness import ROOT
-from .results import Results, Spread
+from .results import Results, Spread, parse_with_results
 from .streams import SCENARIOS, WEBSOCKET_SCENARIOS
 
 COLOURS = {
@@ -216,12 +214,8 @@ def write_docs(results: Results, path: Path) -> list[str]:
 def main() -> None:
     """Write the page; with ``--docs`` the tables, too."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.plots", description="Pictures of a benchmark.")
-    parser.add_argument("results", nargs="?", type=Path, default=ROOT / "build" / "bench.json")
     parser.add_argument("--docs", action="store_true", help="write the tables of docs/performance.md anew")
-    options = parser.parse_args()
-    if not options.results.exists():
-        sys.exit(f"there is no {options.results}: make bench writes it")
-    results = Results.of_json(json.loads(options.results.read_text()))
+    options, results = parse_with_results(parser)
     path = ROOT / "build" / "bench.html"
     path.write_text(page(results), encoding="utf-8")
     print(f"pictures: {path.relative_to(ROOT)}")

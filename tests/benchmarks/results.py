@@ -1,11 +1,17 @@
-"""What was measured, round by round, and what it comes to."""
+"""The measurements, round by round, and their medians and ratios."""
 
 from __future__ import annotations
 
+import argparse
+import json
 import statistics
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+
+from tests.sources import ROOT
 
 
 @dataclass(frozen=True)
@@ -75,3 +81,15 @@ class Results:
             for scenario, clients in self.numbers.items()
         }
         return {"versions": self.versions, "notes": self.notes, "medians": medians, "rounds": self.numbers}
+
+
+def parse_with_results(parser: argparse.ArgumentParser) -> tuple[argparse.Namespace, Results]:
+    """Read the command line; return the options, and the results of the file that it names.
+
+    Without a name that is the file of the last ``make bench``. Ends the process if there is none.
+    """
+    parser.add_argument("results", nargs="?", type=Path, default=ROOT / "build" / "bench.json")
+    options = parser.parse_args()
+    if not options.results.exists():
+        sys.exit(f"there is no {options.results}: make bench writes it")
+    return options, Results.of_json(json.loads(options.results.read_text()))

@@ -20,8 +20,10 @@ ROUND_TRIP = 0.1
 
 @dataclass(frozen=True)
 class Way:
-    """What there is: SASL2, tokens, an older TLS, a server that has forgotten its TLS sessions; and whether the last
-    attempt has gone wrong."""
+    """The features of the server: SASL2, tokens, an older TLS, a server that has forgotten its TLS sessions.
+
+    `broke` says that the last attempt has gone wrong.
+    """
 
     title: str
     sasl2: bool = False

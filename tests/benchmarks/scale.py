@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.scale [--sessions N] [--largest N] [--only alive|sessions|handlers|pending|subscriptions]
 
-First, so many sessions live in one process until each of them has asked the server, more than once, whether it is still
+First, N sessions live in one process until each of them has asked the server, more than once, whether it is still
 there. Then a process gets 10, 100, 1,000, 10,000 handlers, pending requests, subscriptions, sessions, and each time it
 is measured what one more of them cost, and what they do to a session that has nothing to do with them: the CPU time of
 an inbound message, and of a request. Flat means that at 10,000 these cost no more than 1.5 times what they cost at 10
@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def alive(results: Results, server: Server, number: int) -> bool:
-    """Whether so many sessions are all still there after each has asked twice for a sign of life."""
+    """Return whether all of these sessions are still there after each has asked twice for a sign of life."""
     with OWN.start(server.ports[MANAGED], "alive", "idle", number, SOFT_TIMEOUT) as client:
         client.wait_up()
         server.tell(f"watch {client.pid}")
@@ -151,7 +151,7 @@ def show(results: Results, kind: str, sizes: list[int]) -> bool:
         rows.append([f"{size}", *(spread.text() if spread else "-" for spread in spreads)])
     verdicts = ["is it flat?"]
     for quantity in quantities:
-        # Python's garbage collector goes over all there is, now and then, whoever made it.
+        # Python's garbage collector goes over all objects now and then, whichever client made them.
         if quantity in ("add", "kib"):
             verdicts.append("")
             continue

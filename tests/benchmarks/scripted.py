@@ -2,7 +2,7 @@
 
 It is a process of its own, so that its CPU time is not counted, and it answers with ready-made text. It listens for
 clients and for components, and, if it has a certificate, for uploads; it prints the ports. A client binds the resource
-that names what it is going to do. What the client wants to get it says by messages to `CONTROL`; each is answered by
+that names what it is going to do. The client orders stanzas by messages to `CONTROL`; each is answered by
 one whose body begins with ``end``, behind everything else. It needs no compiler.
 """
 

@@ -66,7 +66,7 @@ IDLE = 6.0
 
 
 def idle(results: Results, server: Server, kind: Kind, number: int) -> None:
-    """Resident memory of so many idle sessions in one process, over what it has without any."""
+    """Resident memory of these idle sessions in one process, over what it has without any."""
     print(f"  {number} idle sessions, {kind.name}", file=sys.stderr, flush=True)
     try:
         with kind.start(server.ports[MANAGED], "idle", "idle", number) as client:

@@ -109,7 +109,7 @@ def _measure(
         print(f"  {what}, round {turn + 1} of {rounds}", file=sys.stderr, flush=True)
         with ExitStack() as stack:
             clients = list(_start(results, server, stack, kinds, turn, scenarios))
-            # Another order in each round, so that nobody always comes after the same one.
+            # Another order in each round, so that no client always comes after the same one.
             clients = clients[turn % len(clients) :] + clients[: turn % len(clients)]
             for scenario in scenarios:
                 takers = [

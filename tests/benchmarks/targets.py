@@ -1,4 +1,4 @@
-"""What is to be reached."""
+"""The figures that are to be reached."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is made of the numbers: pictures, tables for the documentation, and what became slower."""
+"""Reports that are made of the numbers: pictures, tables for the documentation, and the list of slower rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is sent to the clients: laps of a thousand stanzas, written once, and sent over and over by the server."""
+"""The traffic to the clients: laps of a thousand stanzas, written once, and sent over and over by the server."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 LAP = 1000
 #: Of a lap in which each sender is new: more than any client remembers.
 NEW_SENDERS = 10_000
-#: A managed stream's server asks for an acknowledgement after so many stanzas.
+#: The stanzas after which the server of a managed stream asks for an acknowledgement.
 ACK_EVERY = 5
 
 ME = "bench@bench.example/bench"
@@ -36,7 +36,7 @@ def new_senders() -> Iterator[str]:
 
 
 def mix() -> Iterator[str]:
-    """What a client of today gets; of ten, five chats, two groupchats, two presences, and one message of an archive."""
+    """The traffic of a client: of ten stanzas, five chats, two groupchats, two presences, one message of an archive."""
     for index, rng in _numbered():
         place = index % 10
         if place in (2, 7):

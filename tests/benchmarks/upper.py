@@ -88,7 +88,7 @@ def watched() -> Iterator[tuple[str, str]]:
 
 
 def targets(results: Results) -> Iterator[Target]:
-    """What the upper floors are to reach."""
+    """The targets of the upper floors."""
     join = results.ratio("room-join", OWN.name, SLIXMPP)
     yield Target("join of a room of 5,000: CPU over slixmpp's", join, 0.25)
     occupant = results.spread("room-join", OWN.name, "objects")

@@ -38,7 +38,7 @@ TOO_LARGE = "bot-too-large"
 
 
 class Ledger:
-    """What survives of the bot; a block that closes the database at its end."""
+    """The part of the bot that survives; a block that closes the database at its end."""
 
     def __init__(self, path: Path) -> None:
         self._database = sqlite3.connect(path, isolation_level=None, timeout=30)
@@ -105,7 +105,7 @@ class Ledger:
 
     @property
     def got(self) -> list[str]:
-        """What was got, in order."""
+        """The messages that were received, in order."""
         return [body for (body,) in self._database.execute("SELECT body FROM got ORDER BY entry")]
 
     @property

@@ -39,7 +39,7 @@ PATIENCE = 60.0
 
 @dataclass
 class Outcome:
-    """What became of the messages of both sides. `repeated` are those that came twice, and were known by their ids."""
+    """The fate of the messages of both sides. `repeated` are those that came twice, and were known by their ids."""
 
     finished: bool = False
     kills: int = 0
@@ -52,7 +52,7 @@ class Outcome:
     poison: int = 0
     """How many stanzas a stranger has sent that exceed the limits of the bot."""
     passed_over: list[str] = field(default_factory=list)
-    """What the library logged about them, in all processes."""
+    """The log lines of the library about them, in all processes."""
     refused: list[tuple[str, str]] = field(default_factory=list)
     """The ids of the bot's messages that could not be delivered, and the errors."""
     lost_sessions: list[str] = field(default_factory=list)
@@ -172,7 +172,7 @@ async def chaos(
 ) -> Outcome:
     """Kill the bot `kills` times while `count` messages go each way, `pause` seconds after one another.
 
-    With them go so many rounds of `poison` to the bot and, if `large`, one message of the bot that is too large for the
+    With them go `poison` rounds of poison to the bot and, if `large`, one message of the bot that is too large for the
     server. With `timeline` the bot reads a timeline, in place of acknowledging each message when it is done.
     """
     bot_jid, peer_jid = f"romeo@{server.domain}/bot", f"juliet@{server.domain}/peer"

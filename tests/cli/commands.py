@@ -1,4 +1,4 @@
-"""What tests of commands share: accounts of a bench, and processes that run a command."""
+"""Helpers for tests of commands: accounts of a bench, and processes that run a command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests of the doctor share: a town in memory, and servers in it that are ill in some way."""
+"""Helpers for tests of the doctor: a town in memory, and servers in it that are ill in some way."""
 
 from __future__ import annotations
 
@@ -9,16 +9,14 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
 
-import dns.name
-import dns.resolver
 import trio
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.records import Records
 from trioxmpp.cli.doctor.advice import Advice, advice
 from trioxmpp.cli.doctor.diagnose import diagnose
 from trioxmpp.cli.doctor.findings import Diagnosis
@@ -55,7 +53,7 @@ class Authority:
 
     @property
     def client(self) -> ssl.SSLContext:
-        """Trusts it, and nobody else."""
+        """A context that trusts this authority alone."""
         signed = self._certificate.sign(self._key, hashes.SHA256())
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.hostname_checks_common_name = False
@@ -69,7 +67,7 @@ class Authority:
         days: tuple[int, int] = (-10, 100),
         by_itself: bool = False,
     ) -> ssl.SSLContext:
-        """For a server: its certificate is for `names`, and good from and until so many days from now."""
+        """For a server: its certificate is for `names`, and good from and until these days, counted from now."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
         builder = _builder(subject, subject if by_itself else self._name, key, days)
@@ -96,25 +94,6 @@ def _builder(
     return builder.serial_number(x509.random_serial_number()).not_valid_before(begin).not_valid_after(end)
 
 
-class Records:
-    """A resolver: SRV records of both kinds, as ``(priority, target, port)``; an exception is raised."""
-
-    def __init__(self, starttls=(), direct=()) -> None:
-        self.records = {"_xmpp-client": starttls, "_xmpps-client": direct}
-
-    async def resolve(self, qname, rdtype, *, backend):
-        await trio.lowlevel.checkpoint()
-        records = self.records[qname.partition(".")[0]]
-        if isinstance(records, Exception):
-            raise records
-        if not records:
-            raise dns.resolver.NXDOMAIN
-        return [
-            SimpleNamespace(priority=priority, weight=0, target=dns.name.from_text(target), port=port)
-            for priority, target, port in records
-        ]
-
-
 class Town:
     """A network in memory, with scripted peers at its ports. The domain itself is at 192.0.2.1 and 2001:db8::1."""
 
@@ -126,7 +105,7 @@ class Town:
         self.network.names[DOMAIN] = ["192.0.2.1"]
         self.network.answers["192.0.2.1", 9] = self._nobody  # so that other ports refuse
         self.heard: list[bytes] = []
-        """What was said first on each link: under TLS, where there is some."""
+        """The first words on each link: under TLS, if the link has it."""
         self.network.begin()
 
     async def _nobody(self) -> trio.abc.Stream:
@@ -143,13 +122,13 @@ class Town:
         self.network.answers[address, port] = answer
 
     async def _run(self, play: Play, peer: ScriptedPeer) -> None:
-        # Who is shown something bad leaves in the middle of it.
+        # A visitor who sees a bad certificate leaves in the middle of the handshake.
         with suppress(AssertionError, trio.BrokenResourceError, ssl.SSLError):
             await play(peer)
         peer.close()
 
     def says(self, words: bytes, **where) -> None:
-        """Have everybody be told these words, whatever they said."""
+        """Answer each visitor with these words."""
 
         async def play(peer: ScriptedPeer) -> None:
             self.heard.append(bytes(await peer.raw.receive_some()))
@@ -185,12 +164,12 @@ class Town:
 
 
 def codes(diagnosis: Diagnosis) -> dict[str, Advice]:
-    """What is to be done, by its word."""
+    """The advice, by its word."""
     return {each.code: each for each in advice(diagnosis)}
 
 
 def words(diagnosis: Diagnosis, capsys) -> str:
-    """What a person reads, in one line: where it is wrapped does not matter."""
+    """The text that a person reads, in one line: the place of line breaks does not matter."""
     return " ".join(lines(diagnosis, capsys))
 
 

@@ -24,7 +24,7 @@ FAST = Tempo(
     talk=0.2, pace=0.02, soft_timeout=1.5, round_trip_time=1.5, first_delay=0.05, last_delay=0.1, patience=60, limit=120
 )
 HANGS = 120
-"""After so many seconds a process that should end never will."""
+"""Seconds after which a process that should have ended never will."""
 
 
 @contextmanager
@@ -85,7 +85,7 @@ async def test_a_session_that_is_lost_ends_it_and_is_no_success():
     assert "the session is lost" in (ledger.failure or "")
     assert ledger.resumptions == 0
     assert ledger.lost
-    assert ledger.states()[StanzaState.DISCONNECTED]  # what he said while he was away
+    assert ledger.states()[StanzaState.DISCONNECTED]  # the messages of Romeo from the time of the outage
 
 
 async def test_a_story_without_an_end_is_given_up():

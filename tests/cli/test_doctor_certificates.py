@@ -11,7 +11,8 @@ import trio.testing
 from cryptography import x509
 from cryptography.x509 import ObjectIdentifier
 
-from tests.cli.doctor_helpers import DOMAIN, SCRAM, Authority, Records, codes, words
+from tests.cli.doctor_helpers import DOMAIN, SCRAM, Authority, codes, words
+from tests.records import Records
 from trioxmpp import JID
 from trioxmpp.cli.doctor.certificate import read_certificate
 

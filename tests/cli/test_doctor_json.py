@@ -33,7 +33,7 @@ def name_of(cls: type) -> str:
 
 
 def kind(hint: Any) -> str:
-    """What there is, in words."""
+    """The structure of a value, in words."""
     if isinstance(hint, types.UnionType):
         (some,) = [each for each in typing.get_args(hint) if each is not type(None)]
         return f"{kind(some)} or null"
@@ -45,7 +45,7 @@ def kind(hint: Any) -> str:
 
 
 def shape() -> dict[str, str]:
-    """What every object of the findings has, as the classes say it."""
+    """The keys of every object of the findings, by their classes."""
     of_its_own = {"findings.version": "whole number", "findings.advice": "list of advice", "findings.ok": "boolean"}
     return of_its_own | {
         f"{name_of(cls)}.{name}": kind(hint)

@@ -1,4 +1,4 @@
-"""What servers offer, as the doctor reads and tells it, be it hostile."""
+"""The offers of servers, hostile ones included, as the doctor reads and tells them."""
 
 from __future__ import annotations
 

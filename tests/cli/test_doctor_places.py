@@ -10,7 +10,8 @@ import dns.resolver
 import pytest
 import trio
 
-from tests.cli.doctor_helpers import DOMAIN, SCRAM, Records, codes, words
+from tests.cli.doctor_helpers import DOMAIN, SCRAM, codes, words
+from tests.records import Records
 from trioxmpp.cli.doctor.diagnose import diagnose
 from trioxmpp.protocol import ns
 from trioxmpp.testing import ScriptedPeer

@@ -14,7 +14,7 @@ from trioxmpp.testing import Server, ServerSession, open_server
 
 
 class BlockableEndpoint:
-    """The way to a server: can be blocked, and notes when somebody came along."""
+    """The way to a server: can be blocked, and notes when a client came along."""
 
     def __init__(self, server: Server) -> None:
         self.server = server

@@ -34,7 +34,7 @@ async def reads(inbox, *bodies: object) -> None:
 
 
 def queries(server: Server) -> list[xml.Element]:
-    """The questions that romeo has asked his archive."""
+    """The questions that romeo's client has asked the archive."""
     return [each.stanza[0] for each in server.log if each.jid == ROMEO and each.stanza[0].tag == f"{{{MAM}}}query"]
 
 
@@ -43,8 +43,8 @@ def field(query: xml.Element, name: str) -> str | None:
 
 
 async def loses_its_session(road, *posts: str, had: int, **how: object) -> tuple[MemoryStore, list[str | None]]:
-    """A process posts messages of which the server gets the first `had`, and dies, as does its session. What it leaves
-    in its store, and the ids of the messages.
+    """A process posts messages of which the server gets the first `had`, and dies, as does its session. Return
+    the content of its store, and the ids of the messages.
     """
     store = MemoryStore()
     async with road.connect(store=store) as old:

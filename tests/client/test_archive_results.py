@@ -1,4 +1,4 @@
-"""What looks like an answer of the archive, and is none; and answers that lead nowhere."""
+"""Forged answers of an archive, and answers that lead nowhere."""
 
 from __future__ import annotations
 

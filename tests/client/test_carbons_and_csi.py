@@ -1,4 +1,4 @@
-"""What holds in every session: carbons (XEP-0280), and that nobody is looking (XEP-0352)."""
+"""Settings of every session: carbons (XEP-0280), and the inactive client state (XEP-0352)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def session_of(server: Server, client: Client) -> ServerSession:
 
 
 def requests(server: Server) -> list[str]:
-    """What was asked of the server, beside messages."""
+    """The requests to the server, without messages."""
     return [str(each.stanza[0].tag) for each in server.log if each.stanza.tag == f"{{{ns.CLIENT}}}iq"]
 
 
@@ -131,14 +131,14 @@ async def test_a_process_that_takes_over_the_session_of_another_has_them_too(eit
 
 
 async def test_the_first_message_is_copied_already(server, autojump_clock):
-    """Nobody has to wait for the answer: the server takes one after the other (RFC 6120 §10.1)."""
+    """The client need not wait for the answer: the server takes one after the other (RFC 6120 §10.1)."""
     async with connect(server, **CARBONS) as client:
         client.enqueue(Message(to="juliet@example.test", type=MessageType.CHAT, body="first"))
         await client.drain()
         assert [str(each.stanza.tag).rpartition("}")[2] for each in server.log] == ["iq", "message"]
 
 
-# --- whether somebody is looking
+# --- client state: whether a person looks
 
 
 async def test_the_server_is_told_that_no_person_is_looking(either, autojump_clock):
@@ -178,7 +178,7 @@ async def test_a_state_that_is_set_without_a_link_holds_for_the_next(either, aut
 
 
 async def test_a_person_who_looks_again_while_a_new_session_begins_is_seen(server, autojump_clock):
-    """The login that is under way says that nobody does."""
+    """The login that is under way tells the inactive state."""
     server.policy.sasl2 = True
     async with connect(server) as client, client.events() as events:
         client.set_active(False)

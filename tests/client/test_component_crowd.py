@@ -24,7 +24,7 @@ def room(number: int) -> str:
 
 
 def speech(number: int) -> bytes:
-    """What an occupant of its room says to a user."""
+    """A message of an occupant of its room to a user."""
     return f"<message from='{room(number)}/n' to='{user(number)}/r'><body>{number}</body></message>".encode()
 
 

@@ -6,6 +6,7 @@ import pytest
 import trio
 
 import trioxmpp
+from tests.streams import StreamAround
 from trioxmpp import AuthenticationFailure, ConnectError, Credentials, ReconnectPolicy, Resumed, Suspended
 from trioxmpp.testing import Faults, open_server
 
@@ -171,26 +172,14 @@ async def test_it_is_asked_once_though_the_first_endpoint_breaks_during_the_logi
         async def brittle():
             return Brittle(await server.endpoint())
 
-        class Brittle(trio.abc.Stream):
-            """Breaks when somebody begins to log in."""
-
-            def __init__(self, stream):
-                self.stream = stream
+        class Brittle(StreamAround):
+            """Breaks when a client begins to log in."""
 
             async def send_all(self, data):
                 if b"<auth" in data:
                     await self.stream.aclose()
                     raise trio.BrokenResourceError
                 await self.stream.send_all(data)
-
-            async def wait_send_all_might_not_block(self):
-                await self.stream.wait_send_all_might_not_block()
-
-            async def receive_some(self, max_bytes=None):
-                return await self.stream.receive_some(max_bytes)
-
-            async def aclose(self):
-                await self.stream.aclose()
 
         async with connect(server, vault.later, endpoint=[brittle, server.endpoint]) as client:
             assert client.established

@@ -33,7 +33,7 @@ async def authenticated(server: Server) -> XmlStream:
 
 
 class Romeo:
-    """Says numbered messages, remembers what he got, and comes back when his link is cut."""
+    """A client that sends numbered messages, remembers those that it got, and comes back when its link is cut."""
 
     def __init__(self, server: Server, nursery: trio.Nursery) -> None:
         self.server = server
@@ -93,7 +93,7 @@ class Romeo:
         self.check()
 
     def check(self) -> None:
-        """All of it arrived, once, in order, both ways; each token was settled, once; nobody waits for anything."""
+        """All of it arrived, once, in order, both ways; each token was settled, once; no task waits for anything."""
         assert self.got == NUMBERS
         assert [stanza.get("id") for stanza in self.session.handled] == NUMBERS
         assert self.settled == Counter((number, StanzaState.ACKED) for number in NUMBERS)

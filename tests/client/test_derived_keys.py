@@ -38,7 +38,7 @@ def connect(server: Server):
 
 
 async def waits_for_a_thread(server: Server) -> bool:
-    """Whether somebody who connects now does not get in, for want of a thread."""
+    """Return whether a client that connects now does not get in, for want of a thread."""
     inside = False
 
     async def enter() -> None:

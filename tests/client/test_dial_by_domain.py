@@ -13,29 +13,11 @@ import trio
 import trustme
 
 import trioxmpp
+from tests.records import Records
 from trioxmpp import ConnectError, TLSFailure
 from trioxmpp.errors import Stage
 from trioxmpp.testing import memory_link, open_server
 from trioxmpp.testing.network import Network
-
-
-class Records:
-    """A resolver: SRV records of both kinds, as ``(priority, target, port)``; None: it never answers."""
-
-    def __init__(self, starttls=(), direct=()) -> None:
-        self.records = {"_xmpp-client": starttls, "_xmpps-client": direct}
-
-    async def resolve(self, qname, rdtype, *, backend):
-        await trio.lowlevel.checkpoint()
-        records = self.records[qname.partition(".")[0]]
-        if records is None:
-            await trio.sleep_forever()
-        if not records:
-            raise dns.resolver.NXDOMAIN
-        return [
-            SimpleNamespace(priority=priority, weight=0, target=dns.name.from_text(target), port=port)
-            for priority, target, port in records
-        ]
 
 
 @pytest.fixture
@@ -162,7 +144,7 @@ async def test_a_certificate_out_of_its_time_wherever_it_is_shown(autojump_clock
     with pytest.raises(TLSFailure, match=f"the server's certificate for example.test {words}"):
         async with connect(records, tls=ours):
             pass
-    assert trio.current_time() - began < 1  # nobody waits for what cannot come
+    assert trio.current_time() - began < 1  # no task waits for an answer that cannot come
     assert len(network.attempts) == 2
     assert network.open == 0
 

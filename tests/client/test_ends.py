@@ -195,7 +195,7 @@ async def test_whatever_tasks_of_the_body_wait_for_they_see_nothing_but_cancelle
             trio.open_nursery() as nursery,
         ):
             to_juliet = IQ(type=IQType.GET, to="juliet@example.test/orchard", payload=Ping())
-            # What Romeo sends from here on gets nowhere, and no answer comes back.
+            # Messages that Romeo sends from here on get nowhere, and no answer comes back.
             road.session("juliet").link.black_hole()
             road.session().link.black_hole("in")
             nursery.start_soon(wait, client.send, to_juliet)
@@ -285,7 +285,7 @@ async def test_two_clients_that_die_at_once_end_as_one(autojump_clock, road):
             await trio.sleep_forever()
 
 
-# --- somebody outside cancels
+# --- a scope outside is cancelled
 
 
 async def test_cancellation_leaves_as_cancelled(autojump_clock, road):
@@ -319,7 +319,7 @@ async def test_a_scope_inside_the_body_cancels_only_what_is_in_it(autojump_clock
         await client.send(message())
 
 
-# --- somebody presses Ctrl+C
+# --- Ctrl+C
 
 
 async def test_an_interrupt_in_the_body_leaves_bare(autojump_clock, road):
@@ -378,7 +378,7 @@ async def test_a_body_that_leaves_in_a_hurry_is_out_in_two_seconds(autojump_cloc
             await trio.sleep_forever()
     assert trio.current_time() - began <= 2.0
     if harm is None:
-        assert trio.current_time() == began  # a server that answers is not kept waiting, and keeps nobody
+        assert trio.current_time() == began  # a server that answers is not kept waiting, and delays no client
     await gone(road, parked=harm is not None)
 
 

@@ -13,7 +13,7 @@ from trioxmpp.testing import cancelled_after
 
 
 class Left:
-    """What is left of a client: tasks, links, sessions."""
+    """The remains of a client: tasks, links, sessions."""
 
     def __init__(self, road) -> None:
         self._road = road
@@ -33,7 +33,7 @@ class Left:
 
 @pytest.mark.parametrize("sm", [True, False])
 async def test_connecting_may_be_cancelled_at_any_moment(autojump_clock, road, sm):
-    """The moment of success included: whoever is cancelled then must not wait for a session that nobody uses."""
+    """The moment of success included: a caller that is cancelled then must not wait for a session without a user."""
     road.server.policy.sm = sm
     reached: set[str] = set()
     left = Left(road)
@@ -60,7 +60,7 @@ async def test_connecting_may_be_cancelled_at_any_moment(autojump_clock, road, s
 
 
 class Countdown(trio.abc.Instrument):
-    """Cancels a scope after so many steps of the program."""
+    """Cancels a scope after a number of steps of the program."""
 
     def __init__(self, scope: trio.CancelScope, steps: int) -> None:
         self._scope = scope
@@ -73,7 +73,7 @@ class Countdown(trio.abc.Instrument):
 
 
 async def leave(road, steps: int, error: Exception | None = None) -> tuple[bool, bool]:
-    """Connect, leave, and be cancelled so many steps after that began; whether that was in time, and was noticed."""
+    """Connect, leave, and be cancelled after that many steps; return whether that was in time, and was noticed."""
     countdown = None
     try:
         with trio.CancelScope() as scope:

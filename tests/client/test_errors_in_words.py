@@ -1,4 +1,4 @@
-"""What goes wrong at first says so in words that tell a person what to do, and within the time that was given."""
+"""The first failure of a newcomer comes in words that tell a person what to do, and within the time that was given."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from trioxmpp.transport import tls
 
 
 async def failure(password: str = "secret", **options) -> Exception:
-    """What `connect` raises; it must raise within its `connect_timeout`."""
+    """Return the error of `connect`, which must come within its `connect_timeout`."""
     timeout = options.setdefault("connect_timeout", 60.0)
     began = trio.current_time()
     with pytest.raises((OSError, ConnectionError)) as caught:

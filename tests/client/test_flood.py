@@ -1,4 +1,4 @@
-"""Ten thousand messages at once: who awaits replies among them is answered, and who is slow harms only himself."""
+"""Ten thousand messages at once: a task that awaits replies among them gets them, and a slow task harms only itself."""
 
 from __future__ import annotations
 

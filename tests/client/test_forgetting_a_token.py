@@ -61,7 +61,7 @@ def connect(server, vault: Vault, **options):
 
 
 def tokens(server) -> list[str]:
-    """Those that let somebody in."""
+    """The attempts that let a client in."""
     return [token for known in server.accounts["romeo"].tokens.values() for token in known]
 
 
@@ -142,7 +142,7 @@ async def test_when_the_server_cannot_be_reached_it_is_forgotten_here_alone(serv
         server.plan(Faults(silent=True))
         with pytest.raises(ConnectError):
             await client.forget_token()
-        left = tokens(server)  # for whoever has it: and that is nobody any more
+        left = tokens(server)  # for each process that has it, and there is no such process any more
         await resumed(server, client)
         assert tokens(server) == left  # it was not used, or else there would be another
         assert len(left) == 1

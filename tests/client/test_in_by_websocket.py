@@ -54,7 +54,7 @@ class Internet(Network):
                 await tls.send_all(f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
             else:
                 await tls.send_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
-        except trio.BrokenResourceError:  # somebody does not trust us
+        except trio.BrokenResourceError:  # a client does not trust the server
             pass
         await trio.aclose_forcefully(link)
 
@@ -65,7 +65,7 @@ class Internet(Network):
 
     @property
     def ports(self) -> list[int]:
-        """Those that somebody tried, each time."""
+        """The endpoints that a client tried, each time."""
         return [port for _, _, port in self.attempts]
 
     def client(self, **options):
@@ -90,7 +90,7 @@ async def test_the_web_server_tells_where(autojump_clock, internet, form):
     began = trio.current_time()
     async with internet.client() as client:
         assert client.established
-        assert trio.current_time() - began < 1  # what refuses a connection holds up nobody
+        assert trio.current_time() - began < 1  # a port that refuses connections delays no client
         link = internet.server.sessions["romeo@example.test/orchard"].link
         assert link.websocket
         assert link.secure

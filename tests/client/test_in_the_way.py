@@ -1,17 +1,15 @@
-"""What stands in the way out there: each ends within the time that was given, and a person is told what it is."""
+"""Obstacles on the way to a server: each attempt ends in the time that was given, and the error names them."""
 
 from __future__ import annotations
 
 import errno
 import os
-from types import SimpleNamespace
 
-import dns.name
-import dns.resolver
 import pytest
 import trio
 
 import trioxmpp
+from tests.records import Records
 from trioxmpp import ConnectError
 from trioxmpp.errors import Stage
 from trioxmpp.testing import MemoryStream, hold_clock_for_threads, memory_link
@@ -19,23 +17,6 @@ from trioxmpp.testing.network import Network
 
 V6, V4, PORTAL = "2001:db8::1", "192.0.2.1", "192.0.2.80"
 REDIRECTION = b"HTTP/1.1 302 Found\r\nLocation: http://portal.test/login\r\nContent-Length: 0\r\n\r\n"
-
-
-class Records:
-    """A resolver: SRV records of both kinds, as ``(target, port)``."""
-
-    def __init__(self, starttls=(), direct=()) -> None:
-        self.records = {"_xmpp-client": starttls, "_xmpps-client": direct}
-
-    async def resolve(self, qname, rdtype, *, backend):
-        await trio.lowlevel.checkpoint()
-        records = self.records[qname.partition(".")[0]]
-        if not records:
-            raise dns.resolver.NXDOMAIN
-        return [
-            SimpleNamespace(priority=1, weight=0, target=dns.name.from_text(target), port=port)
-            for target, port in records
-        ]
 
 
 @pytest.fixture
@@ -49,7 +30,7 @@ async def network(autojump_clock):
 
 
 async def failure(resolver: Records, network: Network, *, timeout: float = 20, **options) -> ConnectError:
-    """Why nobody got in, within that time, with nothing left open."""
+    """Return why the client did not get in, within that time, with nothing left open."""
     began = trio.current_time()
     with pytest.raises(ConnectError) as caught:
         async with trioxmpp.connect(
@@ -63,7 +44,7 @@ async def failure(resolver: Records, network: Network, *, timeout: float = 20, *
 
 async def test_dead_ipv6(autojump_clock, network):
     """An address that nothing comes back from, and no other."""
-    error = await failure(Records(starttls=[("a.example.test.", 5222)]), network)
+    error = await failure(Records(starttls=[(1, "a.example.test.", 5222)]), network)
     assert "the server of example.test did not answer within 20 seconds" in str(error)
     assert f"xmpp://a.example.test:5222 at {V6}, connecting: no answer in time" in str(error)
 
@@ -73,13 +54,13 @@ async def test_no_ipv6_at_all(autojump_clock, network):
         raise OSError(errno.ENETUNREACH, os.strerror(errno.ENETUNREACH))
 
     network.answers[V6, 5222] = unreachable
-    error = await failure(Records(starttls=[("a.example.test.", 5222)]), network)
+    error = await failure(Records(starttls=[(1, "a.example.test.", 5222)]), network)
     assert f"xmpp://a.example.test:5222 at {V6}, connecting: Network is unreachable" in str(error)
 
 
 async def test_a_black_hole_where_an_srv_record_leads(autojump_clock, network):
     network.names["a.example.test"] = ["192.0.2.66"]
-    records = Records(starttls=[("a.example.test.", 5222)], direct=[("b.example.test.", 5223)])
+    records = Records(starttls=[(1, "a.example.test.", 5222)], direct=[(1, "b.example.test.", 5223)])
     error = await failure(records, network)
     assert "the server of example.test did not answer within 20 seconds" in str(error)
     assert "xmpp://a.example.test:5222 at 192.0.2.66, connecting: no answer in time" in str(error)
@@ -89,7 +70,7 @@ async def test_a_black_hole_where_an_srv_record_leads(autojump_clock, network):
 async def test_a_name_that_an_srv_record_leads_to_and_that_does_not_exist(autojump_clock, network):
     network.names["example.test"] = [V4]
     network.answers[V4, 1] = trio.sleep_forever  # so that it refuses
-    error = await failure(Records(starttls=[("gone.example.test.", 5222)]), network)
+    error = await failure(Records(starttls=[(1, "gone.example.test.", 5222)]), network)
     assert "cannot find the address of gone.example.test" in str(error)
 
 
@@ -114,7 +95,7 @@ def portal(network, nursery):
 
 
 async def test_a_captive_portal(autojump_clock, network, portal):
-    records = Records(starttls=[("a.example.test.", 5222)], direct=[("b.example.test.", 5223)])
+    records = Records(starttls=[(1, "a.example.test.", 5222)], direct=[(1, "b.example.test.", 5223)])
     began = trio.current_time()
     error = await failure(records, network)
     assert trio.current_time() - began < 1  # it has answered, after all
@@ -151,5 +132,5 @@ async def test_a_proxy_that_hangs(autojump_clock, network, url):
     kept: list[trio.abc.Stream] = []
     network.names["proxy.test"] = ["192.0.2.9"]
     network.answers["192.0.2.9", 1080] = network.answers["192.0.2.9", 8080] = mute
-    error = await failure(Records(starttls=[("a.example.test.", 5222)]), network, proxy=url)
+    error = await failure(Records(starttls=[(1, "a.example.test.", 5222)]), network, proxy=url)
     assert f"xmpp://a.example.test:5222, connecting: no answer in time from the proxy {url}" in str(error)

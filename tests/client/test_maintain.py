@@ -1,4 +1,4 @@
-"""What a client promises: desired states, services, `drain`, `send` and events."""
+"""The promises of a client: desired states, services, `drain`, `send` and events."""
 
 from __future__ import annotations
 

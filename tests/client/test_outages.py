@@ -1,4 +1,4 @@
-"""What a session lives through: outages of ten minutes, sessions that expire, servers that crash."""
+"""A session lives through outages of ten minutes, sessions that expire, servers that crash."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ async def test_ten_minutes_of_losing_the_link_again_and_again(autojump_clock, ro
 
 @pytest.mark.parametrize("remembers", [True, False])
 async def test_an_outage_longer_than_the_hibernation_is_told_as_it_is(autojump_clock, road, remembers):
-    """What the server never got is known as such, if it remembers its count; sent again, all arrive once."""
+    """A message that the server never got is known as such, if the server remembers its count."""
     road.server.policy.hibernation = 60
     road.server.policy.resume_h_in_failed = remembers
     async with open_pair(road) as pair:

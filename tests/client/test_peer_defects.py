@@ -156,7 +156,7 @@ async def test_d3_a_refusal_without_a_count_is_no_silent_loss(autojump_clock):
         assert states(tokens) == [StanzaState.SENT_WITHOUT_SM] * 3
         assert [type(event) for event in scene.events] == [Suspended, Destroyed, Established]
         assert scene.events[1].undelivered == tuple(tokens)
-        # Whoever sends again what may have arrived may double it: that is for the application to decide.
+        # A message that may have arrived may double when it is sent again. The application decides.
         await scene.peer.expects_nothing(5.0)
 
 

@@ -1,4 +1,4 @@
-"""What to do about a link that is gone: causes, decisions, and what a client shows of them."""
+"""The policy for a link that is gone: causes, decisions, and their traces in a client."""
 
 from __future__ import annotations
 
@@ -275,7 +275,7 @@ async def test_an_attempt_over_a_network_that_is_gone_is_begun_anew(autojump_clo
         road.session().link.reset()
         assert isinstance(await anext(events), Suspended)
         client.reconnect_now()
-        await trio.sleep(5)  # nobody answers
+        await trio.sleep(5)  # no server answers
         now = trio.current_time()
         client.reconnect_now()  # an attempt that is under way is left alone
         await trio.sleep(1)

@@ -1,4 +1,4 @@
-"""The race itself: whoever got there and is not used is closed, and who lost may run again."""
+"""The race itself: a candidate that got there and is not used is closed, and a loser may run again."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Runner:
 
 
 class Waiter(Runner):
-    """Gets there when the gate opens. Who slept would be woken by a cancellation, and not arrive after it."""
+    """Gets there when the gate opens. A cancellation would wake one that sleeps, so it would not arrive."""
 
     def __init__(self, gate: trio.Event) -> None:
         super().__init__(0)

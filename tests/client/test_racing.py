@@ -38,7 +38,7 @@ def connect(endpoint="xmpp://xmpp.example.test", **options):
 
 
 async def elsewhere() -> trio.abc.Stream:
-    """Who accepts connections and never says a word."""
+    """A server that accepts connections and never says a word."""
     _, theirs = memory_link()
     return theirs
 
@@ -124,7 +124,7 @@ async def test_no_way_is_looked_for_that_is_not_needed(autojump_clock, network, 
 
 
 class Login:
-    """A function for credentials that notes whether anybody is logging in beside us."""
+    """A function for credentials that notes whether another candidate is logging in as well."""
 
     def __init__(self) -> None:
         self.at_once = self.most = 0

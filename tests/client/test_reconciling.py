@@ -1,4 +1,4 @@
-"""Messages of which nobody knows whether the server has them: its archive is asked before they are sent again."""
+"""Messages of unknown fate: the client asks the archive of the server before it sends them again."""
 
 from __future__ import annotations
 

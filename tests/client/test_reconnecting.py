@@ -1,4 +1,4 @@
-"""When a client tries again, how soon, and when it had better not."""
+"""When a client tries again, how soon, and when it does not."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ async def test_delays_start_over_once_a_link_has_lasted(autojump_clock, road):
         assert road.attempts[0] - broken <= 3.0
 
 
-# --- when it had better not
+# --- when it does not try again
 
 
 async def test_a_password_that_was_changed_meanwhile_is_fatal(autojump_clock, road):

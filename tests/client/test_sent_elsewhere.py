@@ -1,4 +1,4 @@
-"""A server that sends its clients elsewhere is followed: so often, under TLS, and to nobody else's certificate."""
+"""A server that sends its clients elsewhere is followed a few times, under TLS, to no certificate of another name."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FAST = ReconnectPolicy(initial=0.01, maximum=0.01)
 
 
 class Porter:
-    """Somebody at whose door one is sent elsewhere, before anything else is said."""
+    """A server that sends each client elsewhere, before it says anything else."""
 
     def __init__(self, directions: Callable[[], str]) -> None:
         self.directions = directions
@@ -95,7 +95,7 @@ async def test_round_in_circles_ends():
 
 
 async def test_no_redirection_is_followed_without_tls():
-    """Whoever can write on a link that nothing protects would choose to whom we log in."""
+    """An attacker who can write on an unprotected link would choose the server of the login."""
     async with open_server() as server:
         port = await server.listen()
         async with open_porter(lambda: f"127.0.0.1:{port}") as porter:

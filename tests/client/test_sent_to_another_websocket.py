@@ -176,7 +176,7 @@ async def test_the_certificate_there_has_to_be_for_the_host_that_was_named(serve
 async def test_an_attacker_before_tls_cannot_send_us_to_another_websocket(
     server: Server, websockets: WebSockets, said: str
 ):
-    """Whose certificate would be fine, as it is his own: over TCP only hosts are followed, and those for the domain."""
+    """The certificate would be fine for that server. Over TCP only hosts are followed, and those for the domain."""
     error = f"<see-other-host xmlns='{ns.STREAM_ERRORS}'>{websockets.tls_endpoint}</see-other-host>"
     element = close(websockets.tls_endpoint) if said == "close" else f"<stream:error>{error}</stream:error>"
 

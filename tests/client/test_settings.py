@@ -1,4 +1,4 @@
-"""What `connect` passes on: languages, limits, retries of the first connection, and what others learn of us."""
+"""Options that `connect` passes on: languages, limits, retries of the first connection, the client's identity."""
 
 from __future__ import annotations
 

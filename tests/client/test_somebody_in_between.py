@@ -1,4 +1,4 @@
-"""Somebody in between, with a certificate that we trust: reads along, changes the offer, and does not get in."""
+"""A man in the middle with a trusted certificate: reads along, changes the offer, and does not get in."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def unchanged(data: bytes) -> bytes:
 
 @dataclass
 class Between:
-    """Ends TLS on both sides. What the server says goes through `change`."""
+    """Ends TLS on both sides. The words of the server go through `change`."""
 
     server: Server
     change: Change = unchanged
@@ -41,7 +41,7 @@ class Between:
         return f"xmpps://127.0.0.1:{self.port}"
 
     def client_context(self) -> ssl.SSLContext:
-        """Trusts whoever is in between as much as the server."""
+        """A context that trusts the man in the middle as much as the server."""
         context = self.server.client_tls_context()
         self.authority.configure_trust(context)
         return context
@@ -90,7 +90,7 @@ async def listening(**settings: object) -> AsyncIterator[Server]:
 
 
 async def fails(between: Between, **options: object) -> AuthenticationFailure:
-    """Why nobody can log in there."""
+    """Return why no client can log in there."""
     credentials = options.pop("credentials", Credentials("romeo", "montague"))
     with pytest.raises(AuthenticationFailure) as failure:
         async with trioxmpp.connect(

@@ -1,4 +1,4 @@
-"""What services see of inbound stanzas: stages in a fixed order, and claims of a bare JID."""
+"""How services see inbound stanzas: stages in a fixed order, and claims of a bare JID."""
 
 from __future__ import annotations
 

@@ -283,7 +283,7 @@ WRITER = textwrap.dedent("""
 
 
 def test_a_process_that_is_killed_at_any_moment_leaves_all_that_it_had_written(kind, path):
-    """What it said that it had written is there, whole and in order; at most one change more, which it had begun."""
+    """Each change that it reported as written is there, whole, in order; at most one more, which it had begun."""
     said = 0
     for round_ in range(8):
         with subprocess.Popen(

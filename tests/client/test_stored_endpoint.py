@@ -102,7 +102,7 @@ async def test_without_tls_the_store_says_nothing_about_the_way(autojump_clock, 
 async def test_a_websocket_that_was_given_once_is_not_tried_by_a_client_that_gives_no_endpoint(
     autojump_clock, network, server
 ):
-    """Its certificate was for its own host, and not for the domain: that was the word of whoever gave it."""
+    """Its certificate was for its own host, not for the domain: the program vouched for the endpoint by giving it."""
     stored = StoredSession(
         JID.parse("romeo@example.test"), 0.0, login=Login(endpoint=Endpoint("wss", "a.test", 443, "/ws"))
     )

@@ -1,4 +1,4 @@
-"""What a store keeps of logins: another process gets in as quickly as this one would, and as safely."""
+"""A store keeps data of logins: another process gets in as quickly as this one would, and as safely."""
 
 from __future__ import annotations
 

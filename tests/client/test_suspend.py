@@ -126,7 +126,7 @@ async def test_a_message_that_arrives_in_a_new_session_waits_too(autojump_clock,
 
 
 async def left_in(store):
-    """What is written down when nobody uses the store."""
+    """Return the content of the store while no client uses it."""
     ticket = await store.load()
     await store.aclose()
     return ticket

@@ -8,6 +8,7 @@ import pytest
 import trio
 
 import trioxmpp
+from tests.streams import StreamAround
 from trioxmpp import Credentials, ReconnectPolicy, Resumed, Suspended
 from trioxmpp.testing import Faults, Server, open_server
 from trioxmpp.testing.network import LatentEndpoint
@@ -27,7 +28,7 @@ def connect(server: Server, version: ssl.TLSVersion = NEW, **options):
 
 
 async def comes_back(server: Server, events, *, attempts: int = 1) -> bool:
-    """Whether the link after one that breaks goes on with its TLS session; it is there after so many attempts."""
+    """Whether the link after one that breaks goes on with its TLS session; it is there after that many attempts."""
     before = server.link_count
     server.links[-1].reset()
     assert isinstance(await anext(events), Suspended)
@@ -105,7 +106,7 @@ async def test_a_server_that_begins_to_bind_is_not_refused_for_what_its_old_link
 
 
 async def test_a_server_that_has_another_certificate_is_not_refused_for_the_old_one(autojump_clock):
-    """What the login is bound to is the certificate that we know, which on a resumed link is that of the first."""
+    """The login is bound to the certificate that the client knows: on a resumed link, that of the first link."""
     async with (
         open_server(starttls="required", mechanisms=(PLUS, SCRAM)) as server,
         connect(server) as client,
@@ -159,11 +160,11 @@ async def test_a_password_that_was_changed_is_still_refused_for_good(autojump_cl
         assert server.link_count == 2
 
 
-class Intolerant(trio.abc.Stream):
+class Intolerant(StreamAround):
     """Breaks when TLS begins with an offer to go on with an old session."""
 
     def __init__(self, stream: trio.abc.Stream, seen: list[bool]) -> None:
-        self.stream = stream
+        super().__init__(stream)
         self.seen = seen
 
     async def send_all(self, data):
@@ -174,15 +175,6 @@ class Intolerant(trio.abc.Stream):
                 await self.stream.aclose()
                 raise trio.BrokenResourceError
         await self.stream.send_all(data)
-
-    async def wait_send_all_might_not_block(self):
-        await self.stream.wait_send_all_might_not_block()
-
-    async def receive_some(self, max_bytes=None):
-        return await self.stream.receive_some(max_bytes)
-
-    async def aclose(self):
-        await self.stream.aclose()
 
 
 async def test_a_server_that_cannot_cope_with_it_is_spared_from_then_on(autojump_clock):

@@ -40,7 +40,7 @@ def connect(server, **options):
 
 
 async def resumes(server, network, **options) -> list[tuple[str, int]]:
-    """Where somebody goes whose link breaks, until the session is resumed."""
+    """Return where a client goes after its link breaks, until the session is resumed."""
     async with connect(server, **options) as client, client.events() as events:
         network.attempts.clear()
         server.links[0].reset()

@@ -1,4 +1,4 @@
-"""What the built book must have: ``python -m tests.docs.built build/docs``. It opens no connection.
+"""Checks of the built book: ``python -m tests.docs.built build/docs``. It opens no connection.
 
 Each link inside the book leads to a page and a place in it that exist, no page is without links, and each public name
 of the library is described.

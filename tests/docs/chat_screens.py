@@ -43,7 +43,7 @@ class Person:
     async def until(self, line: str, patience: float = 20.0) -> None:
         """Wait, in real time, until the screen shows a line."""
         with trio.move_on_after(patience):
-            while line not in self.screen:  # noqa: ASYNC110  # a screen tells nobody
+            while line not in self.screen:  # noqa: ASYNC110  # a screen sends no events
                 await trio.sleep(0.02)
         assert line in self.screen, self.screen
 

@@ -1,4 +1,4 @@
-"""What holds for each page of the book."""
+"""Rules for each page of the book."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import pytest
 import trioxmpp
 from tests.docs.test_pages import load, programs, run
 from tests.failures import check_each
+from tests.sources import PACKAGE
 from trioxmpp import Message, MessageType
 from trioxmpp.testing import open_server
 
@@ -42,6 +43,17 @@ def test_each_page_ends_with_what_to_read_next() -> None:
 def test_each_page_is_in_the_contents() -> None:
     listed = "\n".join(TOCTREE.findall((DOCS / "index.md").read_text())).split()
     assert [page.stem for page in PAGES if page.stem not in listed] == ["index"]
+
+
+def test_the_page_of_the_architecture_names_files_that_exist() -> None:
+    folder, named = PACKAGE, 0
+    for span in re.findall(r"`([a-z0-9_/]+(?:/|\.py))`", text_of(DOCS / "architecture.md")):
+        # Names of files without a folder are in the folder that stands before them.
+        path = PACKAGE / span if "/" in span else folder / span
+        assert path.exists(), span
+        folder = path if path.is_dir() else path.parent
+        named += 1
+    assert named > 40
 
 
 def exists(dotted: str) -> bool:

@@ -54,7 +54,7 @@ def resolve(dotted: str) -> Any:
 
 
 def documented(pages: str) -> list[tuple[str, Any]]:
-    """What directives document, as (dotted name, object)."""
+    """The objects that directives document, as (dotted name, object)."""
     found: list[tuple[str, Any]] = []
     for kind, target, options in DIRECTIVE.findall(pages):
         if kind != "module":

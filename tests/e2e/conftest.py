@@ -1,7 +1,7 @@
 """Servers for the tests in this folder: the embedded one, over TCP, and real ones, each started once and shared.
 
-A test that takes `venue` runs against every kind of server, by one interface. What it does to the server, be it kill
-or pause, is undone before the next test. A test that needs other settings takes `open_venue`:
+A test that takes `venue` runs against every kind of server, by one interface. A server that
+it kills or pauses is mended before the next test. A test that needs other settings takes `open_venue`:
 ``async with open_venue(sm_timeout=1) as venue``.
 
 `real_server` and `server_kind` are for tests of the real servers alone. Which of them there are, `kinds.py` says.
@@ -28,11 +28,11 @@ from trioxmpp.testing.servers import RealServer, Relay, open_relay
 EMBEDDED = "embedded"
 ACCOUNTS = {"romeo": "montague", "juliet": "capulet", **{f"guest{n}": f"masque-{n}" for n in range(200)}}
 
-#: Seconds that anything may take. What takes longer does not happen.
+#: Seconds that an event may take. A later one counts as missing.
 PATIENCE = 20.0
 
 
-#: So many real servers run at the same time, at most: those of ejabberd are large.
+#: The largest number of real servers that run at the same time: those of ejabberd are large.
 CROWD = 8
 
 
@@ -142,7 +142,7 @@ class EmbeddedServer:
 
 
 class Person:
-    """Somebody who is connected: what happened to them, and what they read, in order."""
+    """A user who is connected: the events of the session, and the messages that arrived, in order."""
 
     def __init__(self, client: Client) -> None:
         self.client = client
@@ -163,7 +163,7 @@ class Person:
 
     @property
     def story(self) -> list[type[Event]]:
-        """What happened to the session since they connected."""
+        """The events of the session since the user connected."""
         return [type(event) for event in self.events]
 
     def writes(self, other: Person, body: str) -> StanzaToken:
@@ -200,7 +200,7 @@ class Venue:
         self._names = names
 
     def guest(self) -> str:
-        """A user name that nobody has logged in by yet."""
+        """A user name that no client has used for a login yet."""
         return next(self._names)
 
     def password(self, user: str) -> str:
@@ -209,7 +209,7 @@ class Venue:
     def connect(
         self, user: str | None = None, resource: str = "here", **options: Any
     ) -> AbstractAsyncContextManager[Client]:
-        """`trioxmpp.connect` for this user, else for a new guest. Who loses the link is back soon."""
+        """`trioxmpp.connect` for this user, else for a new guest. A client that loses its link is back soon."""
         user = user or self.guest()
         defaults = {
             "endpoint": self.endpoint,
@@ -284,7 +284,7 @@ async def venue(open_venue: OpenVenue) -> AsyncIterator[Venue]:
 
 @pytest.fixture
 def impatient() -> dict[str, Any]:
-    """Options for somebody who notices soon that nobody is there. A busy machine may take a second to answer."""
+    """Options of a client that soon notices a dead link. A busy machine may take a second to answer."""
     return {"liveness": Liveness(0.2, 1.0), "connect_timeout": 2.0}
 
 

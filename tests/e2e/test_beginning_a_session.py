@@ -1,4 +1,4 @@
-"""What every session begins with, and what is given up for good: on every way in, where the server has it."""
+"""Settings with which every session begins, and sessions that are given up for good: on every way in."""
 
 from __future__ import annotations
 

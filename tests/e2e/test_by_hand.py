@@ -1,4 +1,4 @@
-"""The low-level API on every server: each step by hand, without anybody who looks after the stream."""
+"""The low-level API on every server: each step by hand, without a client that looks after the stream."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class ByHand:
             raise group.exceptions[0] from None
 
     async def has_ended(self, times: int) -> Exception | None:
-        """Wait until the last of so many runs is over, and return what it ended with."""
+        """Wait until the last of these runs is over, and return its result."""
         with trio.fail_after(20):
             while len(self.ended) < times:
                 await self._changes.park()
@@ -183,7 +183,7 @@ async def test_a_resumption_that_the_server_refuses_with_its_count(open_venue):
 
 
 async def test_a_resumption_that_the_server_refuses_without_a_count(venue):
-    """S162: nobody knows what became of what was in flight; what was never sent is known not to have arrived."""
+    """S162: the fate of stanzas in flight is unknown; those that were never sent have surely not arrived."""
     async with open_hand(venue) as hand:
         stream = hand.stream
         await hand.bind_and_run(*await hand.log_in())
@@ -207,7 +207,7 @@ async def test_a_resumption_that_the_server_refuses_without_a_count(venue):
 
 
 async def test_a_stream_that_is_closed_is_over_for_the_server_too(venue):
-    """With stream management, too: nobody can resume what was closed in order."""
+    """With stream management, too: a stream that was closed in order cannot be resumed."""
     async with open_hand(venue) as hand:
         destroyed = []
         hand.stream.on_stream_destroyed.connect(destroyed.append)

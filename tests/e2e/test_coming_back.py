@@ -22,7 +22,7 @@ SASL2, BIND2, FAST = b"urn:xmpp:sasl:2", b"urn:xmpp:bind:0", b"urn:xmpp:fast:0"
 
 
 class Romeo:
-    """Somebody whose link can be broken."""
+    """A user whose link can be broken."""
 
     def __init__(self, meeting: Meeting) -> None:
         self.meeting = meeting
@@ -121,7 +121,7 @@ async def test_a_token_stands_in_for_the_password(open_romeo, kind, way):
 @every_way_of_tls
 @pytest.mark.cell("FAST", "a token that the server replaces is used no more")
 async def test_a_token_that_is_replaced_is_used_no_more(open_romeo, way):
-    """What proves that we have it, where that is bound to nothing, is the same for as long as it is the same token."""
+    """An unbound proof of a token stays the same for as long as the token does."""
     async with open_romeo(way, FAST, "none") as romeo:
         proofs, replaced, links = set(), 0, 0
         while (replaced < 2 or links < replaced + 2) and links < 6:

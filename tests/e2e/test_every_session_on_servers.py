@@ -1,4 +1,4 @@
-"""What is to hold in every session: carbons, and that nobody is looking. Real servers bind in the old way here."""
+"""Settings of every session: carbons, and the inactive client state. Real servers bind in the old way here."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import trio
 from trioxmpp import Client, Message, MessageType, Presence, Resumed, Suspended
 from trioxmpp.xep.carbons import Direction, open_carbons
 
-#: Keeps presence back while nobody is looking. The embedded server takes note, and keeps nothing; Prosody lets all go
+#: Keeps presence back in the inactive state. The embedded server takes note, and keeps nothing; Prosody lets all go
 #: when something important follows, and takes its own <r/> behind each stanza for that.
 PATIENT = "ejabberd"
 
@@ -42,7 +42,7 @@ async def test_copies_come_to_every_session_that_wants_them(venue):
 
 
 async def sees_nothing_for_a_while(client: Client, friend: Client) -> None:
-    """Presence waits at the server until somebody is looking again."""
+    """Presence waits at the server until the client is active again."""
     async with client.presences.subscribe(from_=friend.jid) as inbox:
         await friend.send(Presence(to=client.jid))
         await friend.drain()

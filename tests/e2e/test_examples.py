@@ -47,7 +47,7 @@ class Program:
     async def until(self, predicate, patience: float = 30.0) -> None:
         """Wait until something is true of the log."""
         with trio.move_on_after(patience):
-            while not predicate(self.log) and not self.ended.is_set():  # noqa: ASYNC110  # a file tells nobody
+            while not predicate(self.log) and not self.ended.is_set():  # noqa: ASYNC110  # a file sends no events
                 await trio.sleep(0.02)
         assert predicate(self.log), self.log
 

@@ -1,7 +1,7 @@
 """Every mechanism, on every way in, bound to the link where that is offered, by SASL and by SASL2.
 
-What is not offered is skipped, and the table in docs/servers.md tells it. Where a type of channel binding is tried, it
-is the only one that the link has.
+A mechanism that is not offered is skipped, and the table in docs/servers.md tells it. Where a type of
+channel binding is tried, it is the only one that the link has.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Attempt:
     async def succeeds(self, credentials: Credentials, *, binding: str | None = None, address: str | None = None):
         """Get in, or skip the test, if the server does not offer the way to. Tells how it was done."""
         if address is None:
-            # Who says no name before he logs in is not offered SASL2 by ejabberd.
+            # ejabberd does not offer SASL2 to a client that gives no name before the login.
             address = ("" if self._login == "SASL" else "romeo@") + self.meeting.server.domain
         options = {**self.meeting.options, "endpoint": self.meeting.watched(binding=binding)}
         try:

@@ -1,4 +1,4 @@
-"""A session is lost, and nobody says what the server had of it: its archive is asked, on every kind of server."""
+"""A session is lost, and its fate is unknown: the client asks the archive, on every kind of server."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def chat(to: Any, body: object) -> Message:
 
 
 def forgotten(store: MemoryStore) -> MemoryStore:
-    """What is in the store, but for the name of the session: the server will not know it, nor say what it had of it."""
+    """The content of the store with another name of the session: the server does not know it, and tells no count."""
     assert store.ticket is not None
     assert store.ticket.id is not None
     return MemoryStore(replace(store.ticket, id=f"not-{store.ticket.id}"))
@@ -79,7 +79,7 @@ async def test_the_server_crashes(venue, tmp_path):
         second = await client.post(chat(ben.client.jid, "second"))
         await trio.sleep(2 if venue.name == "ejabberd" else 0.1)  # its database writes to the disk now and then
         await venue.server.restart()
-        # Or he might not be there to read it.
+        # Otherwise Ben might not be there to read it.
         await ben.until(lambda: any(isinstance(event, Established) for event in ben.events))
         relay.reset()
         with trio.fail_after(20):
@@ -91,7 +91,7 @@ async def test_the_server_crashes(venue, tmp_path):
 
 
 async def test_wherever_the_link_is_cut(venue):
-    """Again and again, and no session is ever resumed. Ben does not look at ids: what comes twice, he reads twice."""
+    """Again and again, and no session is resumed. Ben looks at no ids: a message that comes twice is read twice."""
     user, store, chance = venue.guest(), MemoryStore(), random.Random(venue.name)
     bodies = itertools.count()
     async with venue.person() as ben:

@@ -1,4 +1,4 @@
-"""What clients say to each other and to the server."""
+"""Talks of clients with each other and with the server."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Query(Get[Report]):
 
 @xml.element("https://example.org/weather", "alarm")
 class Alarm(Get[None]):
-    """Nobody answers this one."""
+    """This request gets no answer."""
 
 
 async def test_messages_of_every_kind_of_text_come_as_they_were_written(venue):

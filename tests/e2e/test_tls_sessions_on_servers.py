@@ -48,7 +48,7 @@ async def test_a_link_goes_on_where_the_server_lets_it(real_server, version):
 
 @pytest.mark.parametrize(("version", "bound"), [("TLS 1.2", False), ("TLS 1.2", True), ("TLS 1.3", False)])
 async def test_a_client_comes_back_whatever_becomes_of_it(real_server, version, bound):
-    """What these servers bind to is tls-unique, which is of TLS 1.2 alone, and which no link has that goes on."""
+    """These servers bind to tls-unique, which only TLS 1.2 has, and no link that resumes a TLS session."""
     credentials = Credentials("romeo", real_server.accounts["romeo"], require_binding=bound)
     async with (
         open_relay("127.0.0.1", int(real_server.tls_endpoint.rpartition(":")[2])) as relay,

@@ -47,7 +47,7 @@ def defect(what: str) -> NoReturn:
 
 
 def _skip(reason: str) -> NoReturn:
-    # What is raised in a nursery is told without its reason.
+    # An error in a nursery is told without its reason.
     skipped[os.environ["PYTEST_CURRENT_TEST"].rpartition(" ")[0]] = reason
     pytest.skip(reason)
 
@@ -102,12 +102,12 @@ class Watched:
 
     @property
     def mechanism(self) -> str:
-        """What we logged in by, the last time that we tried."""
+        """The mechanism of the last login that was tried."""
         return LOGIN.findall(self.by("us"))[-1].decode()
 
     @property
     def first(self) -> bytes:
-        """What we said along with it."""
+        """The message that went along with it."""
         return base64.b64decode(FIRST.findall(self.by("us"))[-1])
 
 

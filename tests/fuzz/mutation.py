@@ -13,7 +13,7 @@ __all__ = ["MAX_INPUT", "Mutator"]
 #: Octets of an input. Faults of parsers show in short ones.
 MAX_INPUT = 1 << 14
 
-# What parsers treat in a way of their own, in XML, JSON, addresses, dates, headers and SOCKS.
+# Texts that parsers treat in a way of their own, in XML, JSON, addresses, dates, headers and SOCKS.
 SNIPPETS = (
     b"<", b">", b"/>", b"'", b'"', b"&", b";", b"=", b"\0", b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xef\xbb\xbf", b" ",
     b"\n", b"\r\n", b"\r\n\r\n", b"\t", b",", b":", b"@", b"/", b".", b"-", b"+", b"[", b"]", b"{", b"}", b"\\",

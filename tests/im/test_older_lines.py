@@ -34,7 +34,7 @@ OURS = Account(ROMEO)
 
 
 def story() -> list[Noted]:
-    """What was said, with all kinds of changes, some of them by an attacker."""
+    """A conversation with all kinds of changes, some of them by an attacker."""
     counter = itertools.count()
 
     def entry(message: Any, sender: Account = HERS) -> Noted:

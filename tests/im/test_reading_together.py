@@ -51,6 +51,18 @@ async def screen(client: Client, **options: Any) -> AsyncIterator[Screen]:
         yield Screen(client, talks, displays)
 
 
+@asynccontextmanager
+async def romeo_and_juliet(**settings: Any) -> AsyncIterator[tuple[Server, Screen, Client]]:
+    """A server, a client of Romeo's with conversations, and one of Juliet's."""
+    async with (
+        open_server(accounts=ACCOUNTS, **{"archive": True, **settings}) as server,
+        connect(server, f"{ROMEO}/1") as client,
+        connect(server, f"{JULIET}/1") as juliet,
+        screen(client) as romeo,
+    ):
+        yield server, romeo, juliet
+
+
 def published(server: Server) -> list[str]:
     """The stanza ids that were published, in order."""
     path = ".//{http://jabber.org/protocol/pubsub}publish/{*}item/{*}displayed/{urn:xmpp:sid:0}stanza-id"
@@ -93,12 +105,7 @@ async def test_a_line_that_one_client_has_displayed_is_read_on_the_other(bench: 
 
 @pytest.mark.item("D11.mds.1")
 async def test_positions_are_told_once_and_together(autojump_clock: Any) -> None:
-    async with (
-        open_server(accounts=ACCOUNTS, archive=True) as server,
-        connect(server, f"{ROMEO}/1") as client,
-        connect(server, f"{JULIET}/1") as juliet,
-        screen(client) as romeo,
-    ):
+    async with romeo_and_juliet() as (server, romeo, juliet):
         for number in range(20):
             await juliet.send(chat(number))
         await settle()
@@ -119,12 +126,7 @@ async def test_positions_are_told_once_and_together(autojump_clock: Any) -> None
 
 
 async def test_a_message_whose_id_in_the_archive_is_not_believed_is_told_by_the_one_before(autojump_clock: Any) -> None:
-    async with (
-        open_server(accounts=ACCOUNTS, archive=True, dialect=Dialect.PROSODY_13) as server,
-        connect(server, f"{ROMEO}/1") as client,
-        connect(server, f"{JULIET}/1") as juliet,
-        screen(client) as romeo,
-    ):
+    async with romeo_and_juliet(dialect=Dialect.PROSODY_13) as (server, romeo, juliet):
         forged = xml.fromstring(f"<stanza-id xmlns='urn:xmpp:sid:0' by='{ROMEO}' id='forged'/>")
         await juliet.send(chat("first", payloads=[forged]))
         await settle()
@@ -142,12 +144,7 @@ async def test_a_message_whose_id_in_the_archive_is_not_believed_is_told_by_the_
 
 
 async def test_without_an_archive_nothing_is_told(autojump_clock: Any) -> None:
-    async with (
-        open_server(accounts=ACCOUNTS, archive=False) as server,
-        connect(server, f"{ROMEO}/1") as client,
-        connect(server, f"{JULIET}/1") as juliet,
-        screen(client) as romeo,
-    ):
+    async with romeo_and_juliet(archive=False) as (server, romeo, juliet):
         forged = xml.fromstring(f"<stanza-id xmlns='urn:xmpp:sid:0' by='{ROMEO}' id='forged'/>")
         await juliet.send(chat("first", payloads=[forged]))
         await settle()
@@ -159,18 +156,15 @@ async def test_without_an_archive_nothing_is_told(autojump_clock: Any) -> None:
 
 @pytest.mark.item("D11.mds.2", "D11.mds.4")
 async def test_a_position_never_moves_a_conversation_back_nor_does_one_of_another_account(autojump_clock: Any) -> None:
-    async with (
-        open_server(accounts=ACCOUNTS, archive=True) as server,
-        connect(server, f"{ROMEO}/1") as client,
-        connect(server, f"{JULIET}/1") as juliet,
-        screen(client) as romeo,
-    ):
+    async with romeo_and_juliet() as (server, romeo, juliet):
         for text in ("one", "two", "three"):
             await juliet.send(chat(text))
         await settle()
         talk = romeo.talks[JULIET]
         await talk.displayed(talk.lines[1])
         await trio.sleep(3)
+
+        client = romeo.client
 
         def event(id: str | None, from_: str) -> str:
             sid = f"<stanza-id xmlns='urn:xmpp:sid:0' id='{id}' by='{ROMEO}'/>"

@@ -12,19 +12,17 @@ import pytest
 import trio
 
 from tests.bench import Bench, on_every_bench
-from tests.im.world import Disk, connect, settle
+from tests.im.world import Disk, TimelineReader, connect, settle
 from tests.xep.muc.rooms import ROOM, event, forge, persistent, server_room, until
 from trioxmpp import Client
 from trioxmpp.im.provenance import Occupant
 from trioxmpp.im.provenance import Room as RoomSender
 from trioxmpp.im.timeline import (
     CaughtUp,
-    Entry,
     Gap,
     NoArchive,
     RoomTimeline,
     Source,
-    TimelineEvent,
     open_room_timeline,
 )
 from trioxmpp.testing import Dialect, Server, open_server
@@ -34,23 +32,13 @@ ACCOUNTS = {"romeo": "secret", "juliet": "secret"}
 DIALECTS = (Dialect.PROSODY_0_12, Dialect.PROSODY_13_0_1, Dialect.PROSODY_13, Dialect.EJABBERD_26)
 
 
-class Reader:
+class Reader(TimelineReader):
     """Reads the timeline of a room all the time."""
 
     def __init__(self, room: Room, timeline: RoomTimeline) -> None:
+        super().__init__(timeline)
         self.room = room
         self.timeline = timeline
-        self.entries: list[Entry] = []
-        self.events: list[TimelineEvent] = []
-        timeline.on_event.connect(self.events.append)
-
-    async def read(self) -> None:
-        async for entry in self.timeline:
-            self.entries.append(entry)
-
-    @property
-    def bodies(self) -> list[str | None]:
-        return [entry.message.body for entry in self.entries]
 
 
 @asynccontextmanager
@@ -60,14 +48,10 @@ async def reading(client: Client, room: str = ROOM, *, timeline: Any = None, **o
     async with (
         open_room(client, room, "juliet", **options) as entered,
         open_room_timeline(entered, **(timeline or {})) as line,
-        trio.open_nursery() as nursery,
     ):
         reader = Reader(entered, line)
-        nursery.start_soon(reader.read)
-        await settle()
-        yield reader
-        await settle()
-        nursery.cancel_scope.cancel()
+        async with reader.at_work():
+            yield reader
 
 
 @asynccontextmanager

@@ -138,7 +138,7 @@ async def _pushes_around(server, client, events, pushes, early):
 
 @pytest.mark.item("D1.3")
 async def test_a_push_before_an_answer_that_never_comes_does_not_claim_its_version(server, autojump_clock):
-    """What was changed between the version that we have and the push is in the answer, and in nothing else."""
+    """Changes between the stored version and the push are in the answer, and in nothing else."""
     tell, asked = trio.open_memory_channel[str | None](10)
     async with connect(server) as client, open_roster(client) as roster:
         await roster.put("friend@example.net")

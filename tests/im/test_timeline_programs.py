@@ -84,7 +84,7 @@ class Story:
         self.lives: dict[str, list[Life]] = {name: [] for name in NAMES}
         self.readers: dict[str, tuple[Reader, trio.CancelScope, trio.Event, trio.Event]] = {}
         self.archived: dict[str, list[str]] = {"romeo": [], "juliet": []}
-        """What each archive ever had, in its order."""
+        """All messages that each archive ever had, in its order."""
         self.purged: set[tuple[str, str]] = set()
         self.ids: dict[str, str] = {}
         self.count = 0
@@ -285,9 +285,9 @@ class Story:
     def check_order(self, account: str, entries: list[Entry], began: int) -> None:
         """Three kinds have no place in the order of the archive.
 
-        Our own messages are given when they are written, which may be before the server has what came earlier. What
-        was purged while it was still under way comes when it comes, and so does what the server kept for us from the
-        time before the first start.
+        Our own messages are given when they are written, which may be before the server has earlier ones. A
+        message that was purged on its way has no place either, nor has one that the server kept from the time before
+        the first start.
         """
         purged = {self.ids[id] for owner, id in self.purged if owner == account}
         twice = self.archived_twice(account) | purged

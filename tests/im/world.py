@@ -11,7 +11,7 @@ import trio.testing
 
 import trioxmpp
 from trioxmpp import JID, Client, MemoryStore, Message, MessageType, Presence, xml
-from trioxmpp.im.timeline import CaughtUp, Entry, Timeline, TimelineEvent, open_timeline
+from trioxmpp.im.timeline import CaughtUp, Entry, RoomTimeline, Timeline, TimelineEvent, open_timeline
 from trioxmpp.testing import Server
 
 ROMEO, JULIET = "romeo@example.test", "juliet@example.test"
@@ -41,19 +41,41 @@ class Disk(MemoryStore):
         return Disk(self.ticket, {kind: dict(notes) for kind, notes in self.notes.items()})
 
 
-class Reader:
+class TimelineReader:
+    """A timeline of an account or a room that is read all the time: its entries, and its events."""
+
+    def __init__(self, timeline: Timeline | RoomTimeline) -> None:
+        self.entries: list[Entry] = []
+        self.events: list[TimelineEvent] = []
+        self._timeline = timeline
+        timeline.on_event.connect(self.events.append)
+
+    @asynccontextmanager
+    async def at_work(self) -> AsyncIterator[None]:
+        """Read during the block. At its end, take in what has arrived."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._read)
+            await settle()
+            yield
+            await settle()
+            nursery.cancel_scope.cancel()
+
+    async def _read(self) -> None:
+        async for entry in self._timeline:
+            self.entries.append(entry)
+
+    @property
+    def bodies(self) -> list[str | None]:
+        return [entry.message.body for entry in self.entries]
+
+
+class Reader(TimelineReader):
     """A process: a client with a timeline that is read all the time."""
 
     def __init__(self, client: Client, timeline: Timeline) -> None:
+        super().__init__(timeline)
         self.client = client
         self.timeline = timeline
-        self.entries: list[Entry] = []
-        self.events: list[TimelineEvent] = []
-        timeline.on_event.connect(self.events.append)
-
-    async def read(self) -> None:
-        async for entry in self.timeline:
-            self.entries.append(entry)
 
     async def wait_caught_up(self) -> None:
         async with self.timeline.events() as events:
@@ -61,10 +83,6 @@ class Reader:
                 async for event in events:
                     if isinstance(event, CaughtUp):
                         return
-
-    @property
-    def bodies(self) -> list[str | None]:
-        return [entry.message.body for entry in self.entries]
 
     @property
     def caught_up(self) -> bool:
@@ -88,14 +106,10 @@ async def reading(
         connect(server, jid, **more) as client,
         client.maintain(lambda client: client.send(Presence())),
         open_timeline(client, **(timeline or {})) as line,
-        trio.open_nursery() as nursery,
     ):
         reader = Reader(client, line)
-        nursery.start_soon(reader.read)
-        await settle()
-        yield reader
-        await settle()
-        nursery.cancel_scope.cancel()
+        async with reader.at_work():
+            yield reader
 
 
 async def settle(seconds: float = 0.01) -> None:

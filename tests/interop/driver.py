@@ -22,7 +22,7 @@ ROOT = Path(__file__).parent.parent.parent
 PYTHON = ROOT / "build" / "interop" / "slixmpp" / "bin" / "python"
 SCRIPT = Path(__file__).with_name("peer_slixmpp.py")
 
-#: Seconds that anything may take. What takes longer does not happen.
+#: Seconds that an event may take. A later one counts as missing.
 PATIENCE = float(os.environ.get("TRIOXMPP_INTEROP_PATIENCE", 20))
 
 
@@ -41,7 +41,7 @@ class SlixmppClient:
         self.jid = JID.parse("unknown.invalid")
         self.version = ""
         self.events: list[tuple[str, Any]] = []
-        """What happened and was not taken yet: the name that slixmpp gives it, and what it read."""
+        """Events that were not taken yet: the name that slixmpp gives each, and its data."""
         self._process = process
         self._answers: dict[int, Any] = {}
         self._news = trio.lowlevel.ParkingLot()

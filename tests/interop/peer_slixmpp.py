@@ -145,7 +145,7 @@ class Peer(slixmpp.ClientXMPP):
         self.ssl_context = ssl.create_default_context(cafile=ca_file)
         self.ca_certs = ca_file
         self.enable_direct_tls = False
-        # What becomes of requests to subscribe is what the tests decide.
+        # The tests decide about requests to subscribe.
         self.roster.auto_authorize = None
         self.roster.auto_subscribe = False
         self.tasks: set[asyncio.Future[Any]] = set()

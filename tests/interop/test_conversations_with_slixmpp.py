@@ -13,9 +13,9 @@ import trio
 
 from tests.interop.conftest import Stage
 from tests.interop.driver import PeerError, SlixmppClient, becomes, eventually
+from tests.interop.ours import InConversation
 from trioxmpp import JID, Client
 from trioxmpp.im.conversation import (
-    Conversation,
     Conversations,
     Corrected,
     Delivery,
@@ -37,23 +37,10 @@ from trioxmpp.xep.muc import open_room
 
 
 @dataclass
-class Talk:
-    """A conversation of our client, with its events in the order in which they came."""
+class Talk(InConversation):
+    """A conversation of our client, among its others."""
 
-    client: Client
     talks: Conversations
-    talk: Conversation
-    events: Any
-
-    async def event(self, kind: Any, fits: Any = lambda event: True) -> Any:
-        async for event in self.events:
-            if isinstance(event, kind) and fits(event):
-                return event
-        raise AssertionError("the conversation has ended")
-
-    @property
-    def texts(self) -> list[str | None]:
-        return [line.text for line in self.talk.lines]
 
 
 @asynccontextmanager
@@ -65,7 +52,7 @@ async def our_talk(stage: Stage, user: str, peer: object, resource: str = "ours"
         appear(client),
         talks[str(peer)].events() as events,
     ):
-        yield Talk(client, talks, talks[str(peer)], events)
+        yield Talk(client, events, talks[str(peer)], talks)
 
 
 @asynccontextmanager

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
 from tests.interop.conftest import Stage
-from tests.interop.driver import PeerError, becomes, eventually
+from tests.interop.driver import PeerError, SlixmppClient, becomes, eventually
 from trioxmpp import JID, Client, XMPPError, xml
 from trioxmpp.im.avatars import AvatarChanged, announced_avatar, open_avatars, set_avatar
 from trioxmpp.im.bookmarks import Bookmark, BookmarkRemoved, BookmarkSet, open_bookmarked_rooms, open_bookmarks
 from trioxmpp.im.presence import appear, open_presence
-from trioxmpp.im.roster import open_roster
+from trioxmpp.im.roster import Roster, open_roster
 from trioxmpp.record import replace
 from trioxmpp.xep import pubsub
 from trioxmpp.xep.caps import open_caps
@@ -33,7 +35,7 @@ OTHER = base64.b64decode(
 
 @xml.element("http://jabber.org/protocol/tune", "tune")
 class Tune:
-    """What a person listens to (XEP-0118), of which the tests need two fields."""
+    """The music that a person listens to (XEP-0118); the tests need two of its fields."""
 
     artist: str | None = xml.child_text("artist", default=None)
     title: str | None = xml.child_text("title", default=None)
@@ -43,13 +45,22 @@ TUNES = pubsub.Node("http://jabber.org/protocol/tune", Tune)
 OPTIONS = pubsub.Options(access=pubsub.Access.OPEN, max_items=10)
 
 
-async def test_each_side_hears_what_the_other_publishes(stage: Stage) -> None:
+@asynccontextmanager
+async def two_friends(stage: Stage) -> AsyncIterator[tuple[Client, Roster, SlixmppClient]]:
+    """Our client and slixmpp, of accounts that are subscribed to each other. Ours is not available yet."""
     romeo, juliet = await stage.friends()
     async with (
         stage.slixmpp(juliet) as slixmpp,
         stage.ours(romeo) as client,
         open_caps(client, node=CAPS),
         open_roster(client) as roster,
+    ):
+        yield client, roster, slixmpp
+
+
+async def test_each_side_hears_what_the_other_publishes(stage: Stage) -> None:
+    async with (
+        two_friends(stage) as (client, roster, slixmpp),
         watch(client, TUNES, owners=roster) as changes,
         appear(client),
     ):
@@ -60,22 +71,18 @@ async def test_each_side_hears_what_the_other_publishes(stage: Stage) -> None:
         assert heard.owner == slixmpp.jid.bare
         assert heard.payload == Tune(artist="Yes", title="Heart of the Sunrise")
         await pubsub.publish(client, TUNES, Tune(artist="Genesis", title="Firth of Fifth"))
-        event = await slixmpp.event("user_tune_publish", lambda data: data["from"] == stage.jid(romeo))
+        event = await slixmpp.event("user_tune_publish", lambda data: data["from"] == str(client.jid.bare))
         assert "<artist>Genesis</artist><title>Firth of Fifth</title>" in event["$xml"]
         item = await pubsub.fetch_item(client, TUNES, owner=slixmpp.jid.bare)
         assert item is not None
         assert item.payload == heard.payload
-        found = await slixmpp.call("xep_0060.get_item", stage.jid(romeo), TUNES.name, "current")
+        found = await slixmpp.call("xep_0060.get_item", str(client.jid.bare), TUNES.name, "current")
         assert "<title>Firth of Fifth</title>" in found["$xml"]
 
 
 async def test_nicks_go_both_ways(stage: Stage) -> None:
-    romeo, juliet = await stage.friends()
     async with (
-        stage.slixmpp(juliet) as slixmpp,
-        stage.ours(romeo) as client,
-        open_caps(client, node=CAPS),
-        open_roster(client) as roster,
+        two_friends(stage) as (client, roster, slixmpp),
         watch(client, NICKS, owners=roster) as changes,
         appear(client),
     ):
@@ -85,18 +92,14 @@ async def test_nicks_go_both_ways(stage: Stage) -> None:
         assert heard.payload.nick == "Juliet"
         assert await nick_of(client, slixmpp.jid.bare) == "Juliet"
         await set_nick(client, "Romeo")
-        event = await slixmpp.event("user_nick_publish", lambda data: data["from"] == stage.jid(romeo))
+        event = await slixmpp.event("user_nick_publish", lambda data: data["from"] == str(client.jid.bare))
         assert ">Romeo</nick>" in event["$xml"]
 
 
 async def test_an_avatar_of_slixmpp_is_seen_by_us(stage: Stage) -> None:
-    romeo, juliet = await stage.friends()
     digest = hashlib.sha1(PNG).hexdigest()
     async with (
-        stage.slixmpp(juliet) as slixmpp,
-        stage.ours(romeo) as client,
-        open_caps(client, node=CAPS),
-        open_roster(client) as roster,
+        two_friends(stage) as (client, roster, slixmpp),
         open_avatars(client, owners=roster) as avatars,
         avatars.changes() as changes,
         appear(client),
@@ -113,38 +116,31 @@ async def test_an_avatar_of_slixmpp_is_seen_by_us(stage: Stage) -> None:
 
 
 async def test_our_avatar_is_seen_by_slixmpp_in_the_node_and_in_the_card(stage: Stage) -> None:
-    romeo, juliet = await stage.friends()
     digest = hashlib.sha1(PNG).hexdigest()
     async with (
-        stage.slixmpp(juliet) as slixmpp,
-        stage.ours(romeo) as client,
-        open_caps(client, node=CAPS),
+        two_friends(stage) as (client, _, slixmpp),
         announced_avatar(client),
         appear(client),
     ):
         await slixmpp.appear()
         await set_avatar(client, PNG, width=1, height=1)
-        event = await slixmpp.event("avatar_metadata_publish", lambda data: data["from"] == stage.jid(romeo))
+        event = await slixmpp.event("avatar_metadata_publish", lambda data: data["from"] == str(client.jid.bare))
         assert f'id="{digest}"' in event["$xml"]
         assert f'bytes="{len(PNG)}"' in event["$xml"]
-        found = await slixmpp.call("xep_0084.retrieve_avatar", stage.jid(romeo), digest)
+        found = await slixmpp.call("xep_0084.retrieve_avatar", str(client.jid.bare), digest)
         assert base64.b64encode(PNG).decode() in found["$xml"]
         hashed = await slixmpp.event(
             "vcard_avatar_update", lambda data: data["from"] == str(client.jid) and data["vcard_temp_update"]["photo"]
         )
         assert hashed["vcard_temp_update"]["photo"] == digest
-        card = await slixmpp.call("xep_0054.get_vcard", JID.parse(stage.jid(romeo)))
+        card = await slixmpp.call("xep_0054.get_vcard", client.jid.bare)
         assert f"<BINVAL>{base64.b64encode(PNG).decode()}</BINVAL>" in card["$xml"]
 
 
 async def test_an_avatar_in_a_card_of_slixmpp_is_seen_by_us(stage: Stage) -> None:
-    romeo, juliet = await stage.friends()
     digest = hashlib.sha1(OTHER).hexdigest()
     async with (
-        stage.slixmpp(juliet) as slixmpp,
-        stage.ours(romeo) as client,
-        open_caps(client, node=CAPS),
-        open_roster(client) as roster,
+        two_friends(stage) as (client, roster, slixmpp),
         open_avatars(client, owners=roster) as avatars,
         open_presence(client, roster),
         appear(client),

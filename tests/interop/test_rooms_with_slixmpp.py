@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from tests.interop.conftest import Stage
 from tests.interop.driver import PeerError, SlixmppClient, becomes, eventually
+from tests.interop.ours import InRoom
 from trioxmpp import JID, Client, PresenceShow, XMPPError
 from trioxmpp.im.presence import appear
 from trioxmpp.xep.muc import (
@@ -28,9 +28,7 @@ from trioxmpp.xep.muc import (
     PrivateMessage,
     Rejoin,
     Role,
-    Room,
     RoomConfig,
-    RoomEvent,
     RoomGone,
     RoomMessage,
     SubjectChanged,
@@ -47,36 +45,6 @@ from trioxmpp.xep.muc import (
 )
 
 
-@dataclass
-class InRoom:
-    """Our client in a room, with the events of the room in the order in which they came."""
-
-    client: Client
-    room: Room
-    events: Any
-
-    async def event(self, kind: type[RoomEvent], fits: Any = lambda event: True) -> Any:
-        """Wait for an event of that kind, past all others."""
-        async for event in self.events:
-            if isinstance(event, kind) and fits(event):
-                return event
-        raise AssertionError(f"the room ended without a {kind.__name__}")
-
-    @property
-    def occupants(self) -> dict[str, dict[str, str]]:
-        """The occupants as slixmpp tells of them, by nick."""
-        return {
-            occupant.nick: {
-                "affiliation": str(occupant.affiliation),
-                "role": str(occupant.role),
-                "jid": str(occupant.jid or ""),
-                "show": str(occupant.state.show or ""),
-                "status": occupant.state.status or "",
-            }
-            for occupant in self.room.occupants
-        }
-
-
 def open_to_all(config: RoomConfig) -> None:
     config.whois = WhoIs.ANYONE
     config.persistent = True
@@ -87,7 +55,7 @@ async def our_room(
     stage: Stage, client: Client, address: str, nick: str = "Romeo", **options: Any
 ) -> AsyncIterator[InRoom]:
     async with open_room(client, address, nick, **options) as room, room.events() as events:
-        yield InRoom(client, room, events)
+        yield InRoom(client, events, room)
 
 
 async def enter(slixmpp: SlixmppClient, address: str, nick: str = "Juliet", **options: Any) -> Any:

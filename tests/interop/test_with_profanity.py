@@ -14,12 +14,12 @@ import pytest
 
 from tests.interop.conftest import Stage
 from tests.interop.driver import becomes
+from tests.interop.ours import InConversation, InRoom
 from tests.interop.profanity import Profanity, open_profanity
-from trioxmpp import JID, Client, PresenceShow
+from trioxmpp import JID, PresenceShow
 from trioxmpp.im.blocking import open_blocking
 from trioxmpp.im.bookmarks import Bookmark, open_bookmarks
 from trioxmpp.im.conversation import (
-    Conversation,
     Corrected,
     Delivery,
     Receipts,
@@ -44,7 +44,6 @@ from trioxmpp.xep.muc import (
     OccupantLeft,
     PrivateMessage,
     Role,
-    Room,
     RoomConfig,
     RoomGone,
     RoomMessage,
@@ -61,23 +60,10 @@ CAPS = "https://example.org/interop"
 
 
 @dataclass
-class Ours:
-    client: Client
+class Ours(InConversation):
     roster: Roster
     presences: Presences
     appearance: Appearance
-    talk: Conversation
-    events: Any
-
-    async def event(self, kind: Any, fits: Any = lambda event: True) -> Any:
-        async for event in self.events:
-            if isinstance(event, kind) and fits(event):
-                return event
-        raise AssertionError("the conversation has ended")
-
-    @property
-    def texts(self) -> list[str | None]:
-        return [line.text for line in self.talk.lines]
 
 
 @asynccontextmanager
@@ -94,7 +80,7 @@ async def our_client(
         appear(client) as appearance,
         talks[str(peer)].events() as events,
     ):
-        yield Ours(client, roster, presences, appearance, talks[str(peer)], events)
+        yield Ours(client, events, talks[str(peer)], roster, presences, appearance)
 
 
 @asynccontextmanager
@@ -248,19 +234,6 @@ async def test_profanity_reads_our_conversation_from_the_archive(stage: Stage) -
 # --- a room
 
 
-@dataclass
-class InRoom:
-    client: Client
-    room: Room
-    events: Any
-
-    async def event(self, kind: Any, fits: Any = lambda event: True) -> Any:
-        async for event in self.events:
-            if isinstance(event, kind) and fits(event):
-                return event
-        raise AssertionError("the room has ended")
-
-
 def open_to_all(config: RoomConfig) -> None:
     config.whois = WhoIs.ANYONE
 
@@ -274,7 +247,7 @@ async def our_room_with_profanity(stage: Stage, create: Any = open_to_all) -> As
         room.events() as events,
         open_profanity(stage.server, stage.user()) as profanity,
     ):
-        ours = InRoom(client, room, events)
+        ours = InRoom(client, events, room)
         await profanity.enter(f"/join {room.jid} nick Juliet")
         assert (await ours.event(OccupantJoined)).who.nick == "Juliet"
         await profanity.shows("You have joined the room as Juliet")
@@ -292,7 +265,7 @@ async def room_of_profanity(stage: Stage) -> AsyncIterator[tuple[InRoom, Profani
         await profanity.shows("Room unlocked")
         async with open_room(client, address, "Romeo") as room, room.events() as events:
             await profanity.shows("Romeo has joined the room")
-            yield InRoom(client, room, events), profanity
+            yield InRoom(client, events, room), profanity
 
 
 async def test_in_a_room_messages_subjects_and_nicks_are_seen_by_both(stage: Stage) -> None:
@@ -389,7 +362,7 @@ async def test_invitations_go_both_ways(stage: Stage) -> None:
         room.events() as events,
         open_profanity(stage.server, juliet) as profanity,
     ):
-        ours = InRoom(client, room, events)
+        ours = InRoom(client, events, room)
         assert await room.invite(profanity.jid.bare, reason="a masque") is InvitationWay.MEDIATED
         await profanity.shows("Chat room invite received", str(room.jid), "a masque")
         await profanity.enter(f"/invite decline {room.jid}")

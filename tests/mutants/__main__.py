@@ -49,7 +49,7 @@ def passes(tree: Path, tests: Iterable[str], patience: float = PATIENCE) -> bool
 
 
 def verdict(mutant: Mutant, trees: SimpleQueue[Path]) -> str:
-    """What became of a mutant, in one line."""
+    """The fate of a mutant, in one line."""
     tree, before = trees.get(), {}
     try:
         before = mutant.plant(tree)

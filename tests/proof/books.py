@@ -25,20 +25,20 @@ def is_ping(event: Any) -> bool:
 
 
 class Books:
-    """What the server knows of one session."""
+    """The server's knowledge of one session."""
 
     def __init__(self) -> None:
         self.managed = self.resumable = False
         self.starts = (0, 0)
         """Where the counters began: of what the client sends, and of what we send."""
         self.written: list[str] = []
-        """What the client wrote before the stream was managed."""
+        """Stanzas that the client wrote before the stream was managed."""
         self.order: list[str] = []
-        """What the client has sent since, in the order in which it was written first."""
+        """Stanzas that the client has sent since, in the order in which they were first written."""
         self.handled = self.told = 0
         """How many of these we have handled, and how many of these the client knows about."""
         self.out: list[tuple[str, str]] = []
-        """What we have sent since: ids and texts."""
+        """Stanzas that the server has sent since: ids and texts."""
         self.acknowledged = 0
         self.processed_before = 0
         self.tokens: dict[str, Any] = {}
@@ -57,28 +57,28 @@ class Link:
         self.raw, mine = memory_link()
         self.xmlstream = XmlStream(StreamTransport(mine), "example.test")
         self.elements: list[tuple[int, Any]] = []
-        """What the client has written and the server not handled yet; the first is the offset of its last byte."""
+        """Stanzas that the client has written and the server has not handled, each with the offset of its last byte."""
         self.size = 0
         self.due: list[str] = []
-        """What has to be sent again before anything else."""
+        """Stanzas that have to be sent again before any other."""
         self.requests: dict[str, Any] = {}
         self.footer = False
         self.pending: list[tuple[str, Any]] = []
-        """What the server says next: texts, and what they mean to the client once they have arrived."""
+        """The next words of the server: texts, and their meaning to the client once they have arrived."""
 
 
 class Server:
-    """What it sees, and what it says. It knows what the client has processed from `log`, which the client keeps."""
+    """The stanzas that it sees and sends. `log`, kept by the client, says which of them the client has processed."""
 
     def __init__(self, happened: Counter[str]) -> None:
         self.happened = happened
         self.books = Books()
         self.log: list[str] = []
-        """What the client has processed."""
+        """Stanzas that the client has processed."""
         self.expected: list[str] = []
-        """What it should have processed."""
+        """Stanzas that it should have processed."""
         self.asked: dict[str, str] = {}
-        """What the client's requests should have come to; nothing yet, if empty."""
+        """The expected results of the client's requests; empty without a result."""
         self.answers: Counter[str] = Counter()
         """How often our requests were answered."""
         self.halted = False
@@ -185,7 +185,7 @@ class Server:
         link.pending.append((text, arrived))
 
     async def flush(self, link: Link, size: int | None = None) -> None:
-        """What is pending arrives, in one segment; or the first `size` bytes of it."""
+        """Pending bytes arrive in one segment; or the first `size` of them."""
         data = "".join(text for text, _ in link.pending).encode()[:size]
         if data:
             await link.raw.send_all(data)

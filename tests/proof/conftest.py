@@ -43,11 +43,11 @@ class Tally:
     """The number of the first program at which something did not hold."""
 
     happened: Counter[str] = field(default_factory=Counter)
-    """What the programs led to, so that one sees that they lead anywhere."""
+    """The outcomes of the programs, which show that they lead anywhere."""
 
     @contextmanager
     def program(self, machine: str, steps: int) -> Iterator[None]:
-        """Count a program of so many steps."""
+        """Count a program of this number of steps."""
         self.programs[machine] += 1
         self.steps[machine] += steps
         try:

@@ -137,7 +137,7 @@ class World(Server):
             await self.link.xmlstream.aclose()
             self.link = None
         if self.stream.sm_enabled:
-            # What was offered to a link that was just breaking counts as sent, though nobody has seen it.
+            # Stanzas that were offered to a breaking link count as sent, though no server has seen them.
             unacked = [token.stanza.id for token in self.stream.sm_unacked_list]
             self.books.order += unacked[len(self.books.order) - self.books.told :]
         if closed or not (self.books.managed and self.books.resumable):
@@ -336,7 +336,7 @@ class World(Server):
         self.books.processed_before = len(self.expected)
 
     def starts_counting_at(self, out: int, in_: int) -> None:
-        """As if so many stanzas had gone over the wire before: nobody can wait for four billion."""
+        """As if that many stanzas had gone over the wire before: no test can wait for four billion."""
         counters = self.stream.core.session.sm
         assert counters is not None
         self.books.starts = (out % WRAP, in_ % WRAP)

@@ -28,7 +28,7 @@ def element(name: str, data: bytes | None = None, inner: str = "") -> xml.Elemen
 
 
 def said(exchange: SASLExchange) -> tuple[str, bytes]:
-    """What the client is about to write: the element's name and its data."""
+    """The element that the client is about to write: its name and its data."""
     assert exchange.outgoing is not None
     spoken = xml.fromstring(exchange.outgoing)
     text = spoken.text or ""
@@ -167,7 +167,7 @@ SECRETS = ["pencil", "a", "ab", "abc", "r0m30 & <juliet>'s", "pass\U0001f600wort
 
 
 def repeated(user: str, secret: str) -> dict[str, str]:
-    """What a server may say that it was sent, by the encoding."""
+    """Forms in which a server may repeat the secret, by the encoding."""
     message = f"\0{user}\0{secret}".encode()
     encoded = base64.b64encode(message).decode()
     return {
@@ -217,7 +217,7 @@ def test_a_text_without_secrets_is_shown_unchanged() -> None:
 
 
 def test_a_long_text_does_not_take_long_to_clean() -> None:
-    """One word of base64 with very many ends that might be it: the work must not be quadratic."""
+    """One word of base64 with very many possible ends: the work must not be quadratic."""
     text = (base64.b64encode(b"pencil").decode()[:5] * 40_000) + " " * 100_000
     assert len(Credentials("user", "pencil").hide(text)) == len(text)
 

@@ -510,7 +510,7 @@ def read(vector: dict[str, Any]) -> Stanza:
 
 
 def found_in(source: Stanza, name: str) -> Any:
-    """What the elements say, in the form of the examples; and that writing and reading them changes nothing."""
+    """The elements in the form of the examples; writing and reading them changes nothing."""
     if name == "chat_state":
         assert isinstance(source, Message)
         return xml.tag_of(type(chat_states.chat_state(source))).rpartition("}")[2]

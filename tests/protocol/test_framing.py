@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import gc
 import tracemalloc
-from collections.abc import Iterable
 
 import pytest
 from lxml import etree
 
+from tests.protocol.framings import HEADER, Outcome, read, read_one_by_one
 from trioxmpp import xml
 from trioxmpp.errors import StreamCondition
 from trioxmpp.protocol import ns
@@ -22,45 +22,14 @@ from trioxmpp.protocol.framing import (
     header,
 )
 
-HEADER = header(to="example.org", from_="romeo@example.org", id="x1")
 TAG = HEADER.partition(b"?>")[2]
 GOOD = b"<presence/>"
 MORE = b"<message><body>hi</body></message>"
 C = StreamCondition
 
-Outcome = tuple[list[str], StreamCondition | None]
-
-
-def canonical(events: Iterable[object]) -> list[str]:
-    """Events in a form that compares by structure, and does not show what the tree around an element declares."""
-    return [xml.serialise(event) if isinstance(event, etree._Element) else repr(event) for event in events]
-
-
-def read(chunks: Iterable[bytes], limits: Limits | None = None) -> Outcome:
-    framing, events, error = Framing(limits), [], None
-    for chunk in chunks:
-        new, error = framing.feed(chunk)
-        events += canonical(new)
-    assert error is None or error.by_us
-    return events, error and error.condition
-
-
-def read_one_by_one(data: bytes, limits: Limits | None = None) -> Outcome:
-    framing, events = Framing(limits), []
-    while True:
-        event, rest, error = framing.feed_one(data)
-        assert data.endswith(rest)
-        if event is None:
-            assert rest == b""
-            return canonical(events), error and error.condition
-        assert error is None
-        assert data[: len(data) - len(rest)].endswith(b">") or data == rest
-        events.append(event)
-        data = rest
-
 
 def body(data: bytes, limits: Limits | None = None) -> Outcome:
-    """What comes after the header if `data` does; the same however it is cut."""
+    """The events after the header if `data` comes; the same however it is cut."""
     outcome = read([HEADER + data], limits)
     for cut in range(len(HEADER), len(HEADER + data)):
         assert read([(HEADER + data)[:cut], (HEADER + data)[cut:]], limits) == outcome
@@ -225,7 +194,7 @@ def test_the_same_attribute_by_two_prefixes() -> None:
 
 
 def test_namespaces_are_seen_even_when_the_log_of_the_parser_is_full() -> None:
-    # Either kind of note is normal: a namespace that is a relative URI, and one that is none.
+    # Either kind of note is normal: a namespace that is a relative URI, and one that is no URI.
     notes = b"<message><a xmlns='vcard-temp'/><a xmlns='not a uri'/></message>" * 300
     outcome = read([HEADER + notes + b"<message xmlns:x=''/>" + MORE])
     assert len(outcome[0]) == 301

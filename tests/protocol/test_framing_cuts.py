@@ -2,49 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
-from trioxmpp import xml
-from trioxmpp.errors import StreamCondition
-from trioxmpp.protocol.framing import FOOTER, Framing, Limits, header
+from tests.protocol.framings import HEADER, canonical, read, read_one_by_one
+from trioxmpp.protocol.framing import FOOTER, Framing, Limits
 
-HEADER = header(to="example.org", from_="romeo@example.org", id="x1")
 GOOD = b"<presence/>"
 SMALL = Limits(header=300, stanza=100, depth=5, attributes=5, children=4, name=60)
-
-Outcome = tuple[list[str], StreamCondition | None]
-
-
-def canonical(events: Iterable[object]) -> list[str]:
-    """Events in a form that compares by structure, and does not show what the tree around an element declares."""
-    return [xml.serialise(event) if isinstance(event, etree._Element) else repr(event) for event in events]
-
-
-def read(chunks: Iterable[bytes], limits: Limits | None = None) -> Outcome:
-    framing, events, error = Framing(limits), [], None
-    for chunk in chunks:
-        new, error = framing.feed(chunk)
-        events += canonical(new)
-    return events, error and error.condition
-
-
-def read_one_by_one(data: bytes, limits: Limits | None = None) -> Outcome:
-    framing, events = Framing(limits), []
-    while True:
-        event, rest, error = framing.feed_one(data)
-        assert data.endswith(rest)
-        if event is None:
-            assert rest == b""
-            return canonical(events), error and error.condition
-        assert error is None
-        assert data[: len(data) - len(rest)].endswith(b">") or data == rest
-        events.append(event)
-        data = rest
-
 
 NASTY = st.sampled_from(
     [b"<", b">", b"/", b"'", b'"', b"<message>", b"</message>", b"<message/>", b"<iq id='", b"'/>", b"<iq><a b=\"",

@@ -27,7 +27,7 @@ def shown(events: list[Any]) -> list[str]:
 
 
 def calls_for(pieces: int) -> int:
-    """How many calls a message takes that comes in so many pieces of 2,000 octets."""
+    """The calls that a message takes if it comes in that many pieces of 2,000 octets."""
     framing, count, events = isolated(), 0, []
 
     def counts(frame: Any, event: str, argument: Any) -> None:

@@ -1,4 +1,4 @@
-"""What the caller gets of a stanza: a tree of its own, the same however it was read."""
+"""The caller gets a stanza as a tree of its own, the same however it was read."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ VECTORS = {
 
 
 def say(mechanism: Mechanism, message: bytes | None) -> bytes | None:
-    """What the client answers, its arithmetic done; None once it is satisfied."""
+    """The client's answer, with its arithmetic done; None once the client is satisfied."""
     try:
         answer = mechanism.send(message)
         while isinstance(answer, Derivation):
@@ -96,7 +96,7 @@ class Server:
 
 
 def passwords() -> st.SearchStrategy[str]:
-    """What SASLprep can prepare."""
+    """Texts that SASLprep can prepare."""
 
     def preparable(text: str) -> bool:
         try:

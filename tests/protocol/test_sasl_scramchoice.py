@@ -98,7 +98,7 @@ def test_types_without_a_mechanism() -> None:
     with pytest.raises(AuthenticationFailure, match=r"types to bind .* but no mechanism for that"):
         chosen(BARE, TYPES, sasl2=True)
     choice = chosen(BARE, TYPES)
-    assert (choice.mechanism, choice.flag) == ("SCRAM-SHA-512", "n")  # "y" would be refused by who can bind
+    assert (choice.mechanism, choice.flag) == ("SCRAM-SHA-512", "n")  # a server that can bind would refuse "y"
     assert "by no mechanism that we know" in str(choice.unproven)
 
 

@@ -137,7 +137,7 @@ def test_a_refusal_is_understood_however_it_is_spelt(inner: str, condition: str)
 class LossyLink(RuleBasedStateMachine):
     """Two ends of a session over a wire that may lose everything that is on it.
 
-    `ours` is the machine under test; the other end is a list. What each side sent is numbered, so order, loss and
+    `ours` is the machine under test; the other end is a list. The stanzas of each side are numbered, so order, loss and
     doubling show.
     """
 

@@ -45,7 +45,7 @@ ERRORS = st.builds(XMPPModifyError, st.sampled_from(StanzaCondition), st.none() 
 
 @st.composite
 def elements(draw: st.DrawFn, depth: int = 2) -> str:
-    """Some XML in a namespace that nobody knows."""
+    """Some XML in an unknown namespace."""
     name = draw(st.sampled_from(["a", "b", "body", "error"]))
     attributes = draw(st.dictionaries(st.sampled_from(["c", "d", "type"]), TEXTS, max_size=2))
     said = "".join(f" {key}='{xml.escape_attr(value)}'" for key, value in attributes.items())

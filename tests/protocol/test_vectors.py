@@ -39,7 +39,7 @@ def read(text: str) -> AnyStanza:
 
 
 def declared(text: str) -> str:
-    """What is written for a stream whose default namespace is ``jabber:client``, on its own."""
+    """The text for a stream whose default namespace is ``jabber:client``, as a document of its own."""
     root = xml.fromstring(f"<stream xmlns='{ns.CLIENT}'>{text}</stream>")
     return xml.serialise(root[0], "")
 
@@ -97,7 +97,7 @@ def test_stanzas() -> None:
 
 
 def offered(offer: SASL2Offer | None) -> dict[str, Any] | None:
-    """What is offered of SASL2, as the examples give it: without what is not there."""
+    """The offer of SASL2 in the examples, without the parts that are missing there."""
     if offer is None:
         return None
     bind, fast = offer.inline.bind, offer.inline.fast
@@ -213,7 +213,7 @@ def test_the_elements_that_we_must_write(build: str, written: str) -> None:
 
 
 def test_no_example_is_missing() -> None:
-    """Those of what is not spoken yet are counted: whoever teaches it moves them."""
+    """Vectors of features that are not supported yet are counted. Support for one moves its vectors."""
     later = {"ws_open", "ws_close", "component_handshake"}
     assert len(VECTORS["stanzas"]) == 819
     assert set(NONZAS) - set(READERS) - {"features", "sm_enabled"} == later

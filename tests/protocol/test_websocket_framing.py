@@ -268,7 +268,7 @@ def test_a_message_may_be_as_large_as_a_stanza_may_be():
 
 
 def test_an_open_without_a_version_is_told():
-    """Whoever wants XMPP 1.0 has to look."""
+    """A caller that wants XMPP 1.0 has to check."""
     ((header,), _) = read(f"<open xmlns='{ns.FRAMING}'/>".encode())
     assert header.version is None
 

@@ -1,4 +1,4 @@
-"""What `release.py` runs in an empty environment, apart from the repository: does the library that is installed work?
+"""Try the installed library: `release.py` runs this program in an empty environment, apart from the repository.
 
 python -I installed.py import|talk
 """

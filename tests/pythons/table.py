@@ -12,7 +12,7 @@ BEGIN, END = "<!-- make test-pythons -->\n", "<!-- until here -->\n"
 
 @dataclass(frozen=True)
 class Result:
-    """What became of the unit tests on one Python. `openssl` and `origin` are those of the Python."""
+    """The result of the unit tests on one Python. `openssl` and `origin` are those of the Python."""
 
     python: str
     openssl: str

@@ -26,7 +26,7 @@ class Got:
         self.doubled = 0
         self.lost = 0
         self.gaps: list[tuple[int, int]] = []
-        """What had to come, and what came."""
+        """The messages that had to come, and those that came."""
         self.poison = 0
         """The number of messages that were no good ones, and that the application was given."""
         self._more = trio.lowlevel.ParkingLot()
@@ -48,7 +48,7 @@ class Got:
         self._more.unpark_all()
 
     async def until(self, count: int) -> None:
-        """Wait for the last of so many messages."""
+        """Wait for the last of these messages."""
         while self.next < count:
             await self._more.park()
 

@@ -59,7 +59,7 @@ async def burst(name: str, count: int, *, managed: bool, limited: bool) -> bool:
         print(f"  {number:6} {level} {text}")
     if limited and story.counts["Destroyed"]:
         # ejabberd ends a session with more than 5,000 stanzas in flight. A sender that is faster than its task for the
-        # session gets there whatever the client does. What is lost then goes back to the sender, as errors.
+        # session gets there whatever the client does. Messages that are lost then go back to the sender, as errors.
         print(f"  the server ended {story.counts['Destroyed']} sessions, as Destroyed has told: {story.reasons[0]}")
         return True
     is_told = not lost or any(level == "WARNING" for level, _ in lines.counts)
@@ -67,7 +67,7 @@ async def burst(name: str, count: int, *, managed: bool, limited: bool) -> bool:
 
 
 async def _until_silence(got: Got, count: int) -> None:
-    """Wait for so many messages, as long as some come."""
+    """Wait for that many messages, as long as some come."""
     before = -1
     while got.next < count and got.next > before:
         before = got.next

@@ -1,4 +1,4 @@
-"""What a stranger, or a sloppy server, sends to harm a client. Each input has the number of its fault as its name.
+"""Stanzas of a stranger, or a sloppy server, that harm a client. Each is named by the number of its fault.
 
 Names and ids are new in each round, so that whatever the client keeps of them shows as growing memory.
 """

@@ -152,7 +152,7 @@ class RawStranger:
 
 
 class Work:
-    """What the stranger does until the time is over, and what came of it."""
+    """The stranger's work until the time is over, and its results."""
 
     def __init__(self, stranger: ServerAsStranger | RawStranger, plan: dict[str, Any]) -> None:
         self._stranger = stranger

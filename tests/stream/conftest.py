@@ -1,4 +1,4 @@
-"""A stanza stream, or somebody who logs in, and a scripted peer at the other end of each of the links."""
+"""A stanza stream, or a client that logs in, and a scripted peer at the other end of each of the links."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from trioxmpp.transport.tcp import StreamTransport
 class Scene:
     """`client` sends on `stream`; both live through one link after another.
 
-    What `stream.run` and `stream.resume` do at the end is kept for `outcome`. There is no watchdog, unless a test sets
+    The end of `stream.run` and `stream.resume` is kept for `outcome`. There is no watchdog, unless a test sets
     the limits of `stream`.
     """
 
@@ -184,7 +184,7 @@ class Logins:
         self.error: Exception | None = None
 
     def asks(self, *, resume: sm.Resume | None = None, carbons: bool = False, inactive: bool = False, **more) -> None:
-        """What is asked for along with each login from now on."""
+        """The inline requests of each login from now on."""
         features = [CARBONS] * carbons + [INACTIVE] * inactive
         self.inline, self.resuming = InlineRequests(features=tuple(features), **more), Known(resume)
 
@@ -194,7 +194,7 @@ class Logins:
 
     @asynccontextmanager
     async def link(self, transport: type[StreamTransport] | None = None) -> AsyncIterator[ScriptedPeer]:
-        """Log in on another link, with what the block says as the server. What comes of it is kept."""
+        """Log in on another link; the block speaks as the server. The result is kept."""
         peer = ScriptedPeer()
         xmlstream = XmlStream((transport or Secure)(peer.stream), "example.test")
         options = NegotiationOptions(

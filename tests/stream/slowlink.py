@@ -12,7 +12,7 @@ __all__ = ["SlowLink"]
 
 
 class SlowLink:
-    """`near` is the client's end and `far` the server's. What the client writes arrives at `rate` octets a second.
+    """`near` is the client's end and `far` the server's. The octets of the client arrive at `rate` octets a second.
 
     `buffers` octets may be on the way: beyond that, the client's writes wait. The other direction is fast.
     """

@@ -27,7 +27,7 @@ class Peer:
         self._acks = acks
 
     async def plays(self) -> None:
-        """Until the link ends. What is not XMPP, half an element followed by another, is an AssertionError."""
+        """Until the link ends. Half an element followed by another one is not XMPP, and an AssertionError."""
         with contextlib.suppress(trio.ClosedResourceError):  # at the end of the test
             while (event := await self._peer.next_event()) is not None:
                 with contextlib.suppress(trio.BrokenResourceError):

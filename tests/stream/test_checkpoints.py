@@ -269,7 +269,7 @@ async def test_cancelling_a_handshake_leaves_a_stream_that_can_only_be_closed(au
     for steps in range(1, 8):
         xmlstream, _ = await scene.link()
         assert isinstance(xmlstream.transport, StreamTransport)
-        with trio.move_on_after(1):  # nobody answers
+        with trio.move_on_after(1):  # no peer answers
             await cancelled_after(steps, xmlstream.start_tls, ssl.create_default_context())
         with pytest.raises(ConnectionError):
             await xmlstream.send(b"<presence/>")

@@ -15,7 +15,7 @@ PING = "<iq type='get' id='theirs' from='juliet@example.test'><ping xmlns='urn:x
 
 @pytest.fixture
 def told(scene):
-    """What the stream tells: its failures, and why its sessions ended."""
+    """The signals of the stream: its failures, and the ends of its sessions."""
     told: list[Exception] = []
     scene.stream.on_failure.connect(told.append)
     scene.stream.on_stream_destroyed.connect(told.append)

@@ -19,7 +19,7 @@ SURVIVES = {("stop", "resumable"), ("failure", "resumable")}
 
 
 class Witness:
-    """Everything that somebody outside notices of the end of a session."""
+    """Everything that an application notices of the end of a session."""
 
     def __init__(self, scene) -> None:
         self.scene = scene
@@ -112,7 +112,7 @@ async def test_the_end_of_a_run(autojump_clock, scene, nursery, how, management)
         assert witness.handler == "cancelled"
         assert not scene.stream.established
         assert not scene.stream.sm_enabled
-    # What the server gets to hear: an ack only of a close, no footer if the session is to survive.
+    # The last words to the server: an ack only with a close, no footer if the session is to survive.
     if how == "close":
         if managed:
             await peer.expects("<a xmlns='urn:xmpp:sm:3' h='1'/>")

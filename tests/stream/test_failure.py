@@ -1,4 +1,4 @@
-"""What ends a stream against our will: who is told, what the server hears, and what is no failure at all."""
+"""Failures that end a stream: the signals, the last words to the server, and ends that are no failures."""
 
 from __future__ import annotations
 
@@ -256,7 +256,7 @@ async def test_a_failure_without_resumption_settles_what_was_waiting(autojump_cl
     assert errors == [failure]
 
 
-# --- what is none
+# --- no failures
 
 
 @pytest.mark.parametrize("stanza", [Message(body="a\0b"), Message(body="\ud800"), Message(body="\x01")])

@@ -246,7 +246,7 @@ async def test_a_filter_adds_removes_and_copies_children(autojump_clock, scene):
 
 
 async def test_an_error_of_an_outbound_filter_ends_the_stream_and_nothing_else(autojump_clock, scene):
-    """What was taken before is sent once, the offender has failed, and what came behind it waits."""
+    """Earlier stanzas are sent once, the offender has failed, and those behind it wait."""
     error, failures = RuntimeError("x"), []
 
     def breaks(stanza):

@@ -99,7 +99,7 @@ async def test_one_large_stanza_takes_its_time_while_the_link_takes_it(autojump_
 
 
 async def test_a_dead_link_is_given_up_though_much_was_written(autojump_clock, scene):
-    """What the transport takes at once proves nothing."""
+    """A write that the transport takes at once proves nothing."""
     scene.stream.soft_timeout, scene.stream.round_trip_time = 45, 60
     await scene.starts(sm="sm-1")
     scene.client.enqueue(message("x" * 100_000))

@@ -115,7 +115,7 @@ def test_an_inbox_has_room_for_one_at_least(capacity):
 
 
 async def test_several_consumers_share_an_inbox(autojump_clock):
-    """Each item goes to one of them, and none to nobody."""
+    """Each item goes to one of them, and none is lost."""
     inbox, had = Inbox[int](), []
 
     async def consume(seconds):

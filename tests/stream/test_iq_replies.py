@@ -1,4 +1,4 @@
-"""Replies that we wait for, and what becomes of who waits."""
+"""Replies, and the tasks that wait for them."""
 
 import logging
 
@@ -129,7 +129,7 @@ async def test_an_error_may_echo_the_request(autojump_clock, scene):
     ids=["no error", "only an echo", "two payloads", "another payload", "malformed payload", "no payload"],
 )
 async def test_a_reply_that_cannot_be_understood_is_an_erroneous_stanza(autojump_clock, scene, reply):
-    """It is the reply: nobody waits for another one."""
+    """It is the reply: no task waits for another one."""
     peer = await scene.starts()
     asker = Asker(scene)
     await peer.hears()
@@ -169,7 +169,7 @@ def test_a_caller_that_catches_stanza_errors_has_them_all():
     assert not issubclass(StanzaError, ConnectionError)
 
 
-# --- replies that nobody waits for
+# --- replies for which no task waits
 
 
 @pytest.mark.parametrize(

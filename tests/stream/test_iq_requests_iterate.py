@@ -154,7 +154,7 @@ async def test_a_request_that_survives_its_link_is_answered_on_the_next_one(auto
 
 
 async def test_a_request_does_not_survive_its_session(autojump_clock, scene):
-    """Its answer would go to somebody who never asked this session."""
+    """Its answer would go to a peer that never asked this session."""
     peer = await scene.starts()
     async with scene.stream.iq_requests(IQType.SET, Challenge) as requests:
         await peer.says(challenge("1"))

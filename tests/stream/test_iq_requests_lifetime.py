@@ -123,7 +123,7 @@ async def test_a_handler_that_will_not_be_cancelled_is_not_heard_either(autojump
 
 
 async def test_an_error_of_a_cancelled_handlers_nursery_stays_inside(autojump_clock, scene, caplog):
-    """Neither the nursery that the handler runs in, nor anybody else, is for its exceptions."""
+    """Exceptions of the handler go neither to the nursery in which it runs, nor to any task."""
 
     async def fail_when_cancelled():
         try:
@@ -219,7 +219,7 @@ async def test_an_answer_that_was_not_acknowledged_goes_out_again_once(autojump_
 
 
 async def test_an_answer_that_could_not_be_written_is_replaced_once_over_all_links(autojump_clock, scene):
-    """What cannot be serialised is never sent, so it is not counted either; what stands in for it is."""
+    """An answer that cannot be serialised is never sent, so it is not counted; the error in its place is."""
 
     @xml.element("https://example.test/sleep", "nightmare")
     class Nightmare:

@@ -192,7 +192,7 @@ async def test_octets_that_arrived_while_the_program_was_busy_count(watched, aut
         peer = await watched.starts()
         await peer.expects_nothing(1)
         await peer.says_raw(b" ")
-        autojump_clock.jump(200)  # for so long nobody came to read it
+        autojump_clock.jump(200)  # for so long the reader had no turn
         await peer.expects_nothing(59)
         assert watched.stream.running
         await watched.stream.wait_stop()

@@ -1,4 +1,4 @@
-"""What a server may answer to a login and to binding: addresses that are not ours, and our own secrets."""
+"""Answers of a server to a login and to binding: addresses of others, and the client's own secrets."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ async def test_a_message_reaches_the_handler_of_a_block(autojump_clock, scene):
 
 
 async def test_a_conversation(autojump_clock, scene):
-    """What most bots are."""
+    """A handler as most bots have it."""
     peer = await scene.starts()
 
     async def echo():
@@ -191,7 +191,7 @@ async def test_an_error_without_a_reason_that_we_know_is_one_all_the_same(autoju
 
 
 async def test_a_payload_that_is_malformed_is_as_good_as_absent(autojump_clock, scene):
-    """B147 otherwise: nobody asked for it until now, so there is nothing to refuse."""
+    """B147 otherwise: there was no subscription until now, so there is nothing to refuse."""
     peer = await scene.starts()
     (message,) = await heard(
         scene, peer, f"<message id='1' {FROM}><body>Hi</body><delay xmlns='urn:xmpp:delay'/></message>"

@@ -1,4 +1,4 @@
-"""Which reply is whose (S135): kind, id and sender must match, or somebody else answers in the name of the server."""
+"""Which reply is whose (S135): kind, id and sender must match, or an attacker answers in the name of the server."""
 
 import pytest
 import trio
@@ -83,7 +83,7 @@ async def test_a_stanza_of_a_malformed_sender_reaches_no_handler(autojump_clock,
     ],
 )
 async def test_no_other_stanza_is_a_reply(autojump_clock, scene, to, other):
-    """D6: libraries that match by id alone take a message of an attacker, or his own request, for the reply."""
+    """D6: libraries that match by id alone take a message of an attacker, or a request of theirs, for the reply."""
     peer = await scene.starts()
     settled = []
     async with trio.open_nursery() as nursery:

@@ -117,7 +117,7 @@ async def test_the_counters_go_on_where_they_were(autojump_clock, scene):
 async def test_the_count_in_resumed_wraps(autojump_clock, scene):
     """B245, D4."""
     peer = await scene.starts(sm="sm-1")
-    scene.stream.core.session.sm.base = MODULUS - 1  # as if that many were acknowledged: nobody can wait for them
+    scene.stream.core.session.sm.base = MODULUS - 1  # as if that many were acknowledged: no test can wait for them
     tokens = [scene.client.enqueue(message(body)) for body in "abc"]
     await hears_bodies(peer, "a", "b", "c")
     peer.reset()
@@ -346,7 +346,7 @@ async def test_a_link_that_breaks_before_the_answer_leaves_the_session_for_anoth
 
 
 async def test_a_link_that_breaks_right_after_the_answer_leaves_the_session_too(autojump_clock, scene):
-    """What the answer acknowledged stays acknowledged; the rest is sent once more, in order."""
+    """Stanzas that the answer acknowledged stay acknowledged; the rest is sent once more, in order."""
     tokens = await loses_the_link_with(scene, "a", "b", "c")
     attempt = Attempt(scene)
     peer = await attempt.begin()
@@ -448,7 +448,7 @@ async def test_a_close_while_a_failed_stream_takes_its_leave_ends_the_session(au
 
 
 async def test_stop_and_resume_by_hand(autojump_clock, scene):
-    """S155: nobody but us ended the link; the session stays as if it had broken."""
+    """S155: the client itself ended the link; the session stays as if it had broken."""
     peer = await scene.starts(sm="sm-1")
     token = scene.client.enqueue(message("a"))
     await hears_bodies(peer, "a")

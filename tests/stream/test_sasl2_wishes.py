@@ -1,4 +1,4 @@
-"""What a session can begin with, asked for along with the login (XEP-0386): on the wire."""
+"""Inline requests, with which a session begins along with the login (XEP-0386): on the wire."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ async def test_nothing_unwanted_is_asked_for(logins, autojump_clock):
 
 
 async def test_a_session_that_is_resumed_has_begun_with_nothing(logins, autojump_clock):
-    """What was asked for it, in case it had to be bound, does not count."""
+    """Inline requests for the case that it had to be bound do not count."""
     logins.asks(resume=sm.Resume(h=3, previd="sm-1"), bind=True, carbons=True, inactive=True)
     offer = bind_offer(ns.CARBONS, ns.CSI) + f"<sm xmlns='{ns.SM}'/>"
     answer = success(f"<resumed xmlns='{ns.SM}' h='7' previd='sm-1'/>")

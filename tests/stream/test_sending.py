@@ -278,7 +278,7 @@ async def test_a_request_that_cannot_be_written_fails(autojump_clock, scene):
     with pytest.raises(ValueError, match="not allowed"):
         await scene.client.send(stanza)
     with scene.stream.expect_iq_response("juliet@example.test", stanza.id):
-        pass  # nobody listens for the reply any more
+        pass  # no task waits for the reply any more
     await peer.expects_nothing(1)
 
 

@@ -1,4 +1,4 @@
-"""What `send` and `enqueue` do while a client has no session, and when there will never be one again."""
+"""`send` and `enqueue` while a client has no session, and when there will never be one again."""
 
 from __future__ import annotations
 

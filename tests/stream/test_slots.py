@@ -163,7 +163,7 @@ def test_a_type_is_a_member_of_the_enum(type_):
 
 @pytest.mark.parametrize("type_", ["subscribe", MessageType.CHAT, None])
 def test_a_slot_for_presences_is_for_one_type(type_):
-    """S112: there is no slot for presences of any type, so nobody gets a subscription request by accident."""
+    """S112: there is no slot for presences of any type, so no handler gets a subscription request by accident."""
     presences = Theatre("presences").dispatcher
     with pytest.raises(TypeError, match="PresenceType"):
         presences.register_callback(type_, None, print)

@@ -1,4 +1,4 @@
-"""What a stream tells about stream management, by the names of the seed."""
+"""The attributes of a stream about stream management, by the names of the seed."""
 
 from __future__ import annotations
 

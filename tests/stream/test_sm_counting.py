@@ -16,7 +16,7 @@ ACTIVE, SENT, ACKED = StanzaState.ACTIVE, StanzaState.SENT, StanzaState.ACKED
 
 
 def starts_counting_at(stream, *, base: int = 0, handled: int = 0) -> None:
-    """As if that many stanzas had gone over the wire already: nobody can wait for four billion."""
+    """As if that many stanzas had gone over the wire already: no test can wait for four billion."""
     stream.core.session.sm.base, stream.core.session.sm.handled = base, handled
 
 

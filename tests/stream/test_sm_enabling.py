@@ -153,7 +153,7 @@ async def test_cancelling_the_run_ends_start_sm_too(autojump_clock, scene):
 
 
 async def test_it_cannot_be_enabled_while_the_stream_is_taking_leave(autojump_clock, scene):
-    """The farewell of a failed stream takes a second, in which nobody would answer."""
+    """The farewell of a failed stream takes a second, in which no peer would answer."""
     peer = await scene.starts(capacity=10)
     await peer.says("<message/>")
     scene.stream.app_inbound_message_filter.register(lambda stanza: 1 / 0)
@@ -207,7 +207,7 @@ async def test_a_stanza_in_the_segment_of_the_answer_is_counted_and_one_before_i
 
 
 async def test_no_stanza_is_written_between_the_request_and_its_answer(autojump_clock, scene):
-    """S154: who counts what in between nobody could tell. What was held back is counted."""
+    """S154: the sides could not agree on the count in between. Stanzas that were held back are counted."""
     peer = await scene.starts()
     Asking(scene)
     await peer.expects(ENABLE)

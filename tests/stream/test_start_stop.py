@@ -403,7 +403,7 @@ async def test_stop_does_not_wait_for_a_peer_that_does_not_read(autojump_clock, 
     await scene.stream.wait_stop()
     assert await scene.outcome() is None
     assert trio.current_time() == begun
-    # What was cut in half cannot be followed by anything: the link is of no more use.
+    # Nothing can follow an element that was cut in half: the link is of no more use.
     await peer.expects_end()
     if sm is None:
         # The first may have arrived, for all we know; the second was not written as a whole.

@@ -1,4 +1,4 @@
-"""What another thread may not do (F31), and where handlers, log lines and async functions belong."""
+"""Calls that are forbidden to other threads (F31), and the places of handlers, log lines and async functions."""
 
 from __future__ import annotations
 

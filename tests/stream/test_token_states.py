@@ -41,7 +41,7 @@ async def answer_resume(peer, failed: str) -> None:
 
 @pytest.mark.parametrize("way", ["no sm", "refused", "stop_sm", "closed", "not resumable", "run afresh"])
 async def test_the_ways_to_sent_without_sm(autojump_clock, scene, way):
-    """S215: it was sent, and nobody will say whether it arrived."""
+    """S215: it was sent, and no acknowledgement will say whether it arrived."""
     if way == "no sm":
         await scene.starts()
     else:

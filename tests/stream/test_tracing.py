@@ -1,4 +1,4 @@
-"""What the logger ``trioxmpp.xml`` and a function that traces get to see, and what they never do."""
+"""The logger ``trioxmpp.xml`` and a function that traces see all elements, and no secret."""
 
 from __future__ import annotations
 

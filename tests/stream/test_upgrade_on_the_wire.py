@@ -109,7 +109,7 @@ async def test_the_arithmetic_is_left_to_a_thread(logins, autojump_clock):
 
 @pytest.mark.parametrize("mechanism", ["SCRAM-SHA-1", "PLAIN", "SCRAM-SHA-256-PLUS", "SCRAM-SHA-512-PLUS"])
 async def test_the_client_does_not_ask_for_it_where_it_is_useless_or_harmful(logins, autojump_clock, mechanism):
-    """Where somebody in between would get the key, or where the server has that one, or a better one."""
+    """No upgrade where a man in the middle would get the key, or where the server has that one, or a better one."""
     async with logins.link(Bound if "PLUS" in mechanism else None) as peer:
         last_words = await proves(peer, logins, mechanism=mechanism, asked=False)
         await peer.says(said("success", last_words + WHO) + logins.INSIDE)
@@ -117,7 +117,7 @@ async def test_the_client_does_not_ask_for_it_where_it_is_useless_or_harmful(log
 
 
 async def test_a_client_that_logs_in_by_a_token_does_not_ask_for_it(logins, autojump_clock):
-    """There may be no password to be had; nobody is asked for one for that."""
+    """There may be no password at hand; the client asks for none for an upgrade."""
     logins.has_token()
     fast = f"<fast xmlns='{ns.FAST}'><mechanism>{logins.NONE}</mechanism></fast>"
     async with logins.link() as peer:

@@ -1,4 +1,4 @@
-"""Stanzas that came before anybody could say that he wants them."""
+"""Stanzas that came before a task could subscribe to them."""
 
 from __future__ import annotations
 

@@ -233,7 +233,7 @@ async def test_a_websocket_that_ends_without_a_close_is_resumed(autojump_clock, 
 @pytest.mark.parametrize("cut", range(0, 400, 57))
 @pytest.mark.parametrize("direction", ["cut_in", "cut_out"])
 async def test_wherever_the_wire_is_cut_nothing_is_lost_or_doubled(autojump_clock, cut, direction):
-    """The first link breaks after so many bytes of the session; those of frames and masks among them."""
+    """The first link breaks after that many bytes of the session, those of frames and masks included."""
     async with open_server() as server, connected(server) as romeo, connected(server, "juliet") as juliet:
         got = []
         juliet.on_message.connect(lambda message: got.append(message.body))

@@ -8,6 +8,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from tests.dialogs import R, ack, hears_bodies, message, written
+from tests.streams import StreamAround
 from trioxmpp import XmlStream
 from trioxmpp.protocol.elements.ping import Ping
 from trioxmpp.testing import ScriptedPeer
@@ -18,31 +19,23 @@ PING = "<iq type='get' id='$1' to='juliet@example.test'><ping xmlns='urn:xmpp:pi
 PONG = "<iq type='result' id='$1' from='juliet@example.test'/>"
 
 
-class Watched(trio.abc.Stream):
+class Watched(StreamAround):
     """The client's end of a link in memory. It notes how each write was made: at once, or by one that may wait."""
 
     def __init__(self, stream: MemoryStream) -> None:
+        super().__init__(stream)
         self.writes: list[str] = []
-        self._stream = stream
+        self._at_once = stream.send_nowait
 
     def send_nowait(self, data: bytes) -> int:
-        taken = self._stream.send_nowait(data)
+        taken = self._at_once(data)
         if taken:
             self.writes.append("at once")
         return taken
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         self.writes.append("waiting")
-        await self._stream.send_all(data)
-
-    async def wait_send_all_might_not_block(self) -> None:
-        await self._stream.wait_send_all_might_not_block()
-
-    async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        return await self._stream.receive_some(max_bytes)
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
+        await super().send_all(data)
 
 
 async def expects(peer: ScriptedPeer, *elements: str) -> None:

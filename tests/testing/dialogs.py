@@ -48,7 +48,7 @@ _ADDED = {
 
 @dataclass(frozen=True)
 class Step:
-    """What one client sends, and the titles of the scenes in which the recording has what came of it."""
+    """The stanzas of one client, and the titles of the scenes in which the recording has the answers."""
 
     client: str
     sends: str
@@ -84,7 +84,7 @@ def _short(namespace: str | None) -> str:
 
 
 def canonical(element: etree._Element, ignored: frozenset[str] = frozenset()) -> tuple[Any, ...]:
-    """What of an element is compared. Children whose short tag is in `ignored` are not."""
+    """The parts of an element that are compared. Children whose short tag is in `ignored` are not."""
     name = etree.QName(element)
     tag = f"{{{_short(name.namespace)}}}{name.localname}"
     attributes = {

@@ -21,7 +21,7 @@ async def available(server, name: str, resource: str) -> RawClient:
 
 
 def summary(elements) -> list[str]:
-    """What came, in words: presence types and roster pushes."""
+    """The stanzas that came, in words: presence types and roster pushes."""
     found = []
     for element in elements:
         item = element.find(f"{{{ROSTER}}}query/{{{ROSTER}}}item")

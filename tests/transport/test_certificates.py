@@ -1,4 +1,4 @@
-"""Whom a certificate names: only by subjectAltName (RFC 9525 §2), whatever the context of the application allows."""
+"""The names of a certificate are those of its subjectAltName (RFC 9525 §2), whatever the context allows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a login can be bound to, over real TLS, and the certificates for which there is no such thing."""
+"""The channel bindings of a login over real TLS, and the certificates without one."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_dsa():
         assert server_end_point(der) == hashlib.new(algorithm.name, der).digest()
 
 
-# What is too weak for any library to sign with: the identifier and the parameters (RFC 5912, RFC 4055).
+# A signature that is too weak for any library to make: the identifier and the parameters (RFC 5912, RFC 4055).
 WEAK = {
     "md5WithRSAEncryption": ("2a864886f70d010104", "0500"),
     "sha1WithRSAEncryption": ("2a864886f70d010105", "0500"),

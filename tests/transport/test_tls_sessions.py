@@ -1,4 +1,4 @@
-"""What is left of a TLS link for the next one to the same place, and when it is of no use."""
+"""The TLS session of a link serves the next link to the same place, unless it is of no use."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ async def test_another_context_trusts_others(version):
     place.ours = place.client_context()
     async with place.link() as (_, _, resumption):
         assert not resumption.offered
-    place.ours = ssl.create_default_context()  # which trusts nobody here
+    place.ours = ssl.create_default_context()  # which trusts no certificate here
     with pytest.raises(BaseExceptionGroup) as failure:
         await place.resumes()
     assert failure.group_contains(TLSFailure, match="is not trusted")
@@ -212,7 +212,7 @@ async def test_a_link_without_tls_leaves_nothing():
     await StreamTransport(ours, TLSSessionCache().at("here")).aclose()
 
 
-# --- the end of a link that nobody closed in order
+# --- the end of a link that was not closed in order
 
 
 class Watched(ssl.SSLContext):

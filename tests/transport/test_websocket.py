@@ -1,4 +1,4 @@
-"""The transport for WebSocket, against trio-websocket's own server and against servers that are none."""
+"""The transport for WebSocket, against trio-websocket's own server and against servers without WebSocket."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ async def opened(*, capacity: float = float("inf"), **options: Any):
 
 
 async def refused(answer: Callable[[MemoryStream], Any]) -> ConnectionError:
-    """What opening a WebSocket raises when the server behaves like that. Nothing stays open, or running."""
+    """Return the error of opening a WebSocket when the server behaves like that. Nothing stays open, or running."""
     ours, theirs = memory_link()
     transport = StreamTransport(ours)
     async with trio.open_nursery() as servers, trio.open_nursery() as nursery:
@@ -122,7 +122,7 @@ async def test_an_answer_without_a_websocket_is_explained(autojump_clock, answer
             for start in range(0, len(answer), size):
                 await stream.send_all(answer[start : start + size])
                 await trio.sleep(0.1)
-            await trio.sleep_forever()  # the link stays open: nobody waits for its end
+            await trio.sleep_forever()  # the link stays open: no task waits for its end
 
     with trio.fail_after(60):
         failure = await refused(serve)
@@ -364,7 +364,7 @@ async def test_closing_gracefully_closes_the_websocket(autojump_clock):
 async def test_closing_gracefully_waits_for_a_bounded_time(autojump_clock):
     async with opened() as scene:
         for _ in range(3):
-            await scene.transport.send(b"x")  # the server does not read on until somebody takes these
+            await scene.transport.send(b"x")  # the server does not read on until a task takes these
         before = trio.current_time()
         await scene.transport.close_gracefully()
         assert trio.current_time() - before == CLOSE_TIMEOUT
@@ -393,7 +393,7 @@ async def test_a_task_that_receives_or_sends_learns_that_the_transport_was_close
                 await (scene.transport.receive() if what == "receive" else scene.transport.send(b"x" * 100_000))
 
         for _ in range(3 if what == "send" else 0):
-            await scene.transport.send(b"x")  # the server does not read on until somebody takes these
+            await scene.transport.send(b"x")  # the server does not read on until a task takes these
         nursery.start_soon(use)
         await trio.testing.wait_all_tasks_blocked()
         await scene.transport.aclose()
@@ -432,7 +432,7 @@ async def test_the_end_of_the_nursery_is_the_end_of_the_transport(autojump_clock
 async def test_a_send_that_was_cancelled_is_followed_by_nothing(autojump_clock):
     async with opened(capacity=200) as scene:
         for _ in range(3):
-            await scene.transport.send(b"x")  # the server does not read on until somebody takes these
+            await scene.transport.send(b"x")  # the server does not read on until a task takes these
         with trio.move_on_after(1) as scope:
             await scene.transport.send(b"x" * 1000)
         assert scope.cancelled_caught

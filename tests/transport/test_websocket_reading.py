@@ -33,7 +33,7 @@ def frame(payload: bytes, first: int = 0x81) -> bytes:
 
 
 class Book:
-    """What wsproto makes of octets: messages, and "end" if the WebSocket is over; and pings, which are answered."""
+    """The events that wsproto makes of octets: messages, "end" if the WebSocket is over, and pings."""
 
     def __init__(self) -> None:
         self.messages: list[str | bytes] = []

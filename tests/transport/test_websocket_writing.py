@@ -38,7 +38,7 @@ class Server:
         await self.stream.send_all(self.protocol.send(event))
 
     async def read(self):
-        """What one write of the client was."""
+        """The content of one write of the client."""
         self.protocol.receive_data(await self.stream.receive_some())
         return list(self.protocol.events())
 

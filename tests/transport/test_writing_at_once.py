@@ -148,7 +148,7 @@ class AnsweringContext:
         return self
 
     def do_handshake(self) -> None:
-        """There is none."""
+        """No handshake is needed."""
 
     def write(self, data: bytes) -> int:
         self._make(b"[" + data + b"]")

@@ -1,4 +1,4 @@
-"""What type checkers make of declared elements. Read, not run: the comments say what each line is, or that it is wrong.
+"""Types that checkers reveal of declared elements. Read, not run: each comment gives a type, or says "wrong".
 
 `# is:` is what both checkers reveal, `# wrong` what both refuse.
 """

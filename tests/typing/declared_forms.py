@@ -1,4 +1,4 @@
-"""What type checkers make of declared forms, and of stanzas. Read, not run; the comments are as in `declared.py`."""
+"""Types that checkers reveal of declared forms, and of stanzas. Read, not run; the comments are as in `declared.py`."""
 
 # pyright: strict, reportUnusedExpression=false
 # ruff: noqa: F821, B018  (`reveal_type` is for type checkers, and some expressions are there to be refused)

@@ -1,4 +1,4 @@
-"""What others offer by the hash in their presence, and our own hash (XEP-0115, XEP-0390)."""
+"""The features of others by the hash in their presence, and the client's own hash (XEP-0115, XEP-0390)."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Crowd:
 
     def __init__(self, server, nursery) -> None:
         self.infos: dict[str, Info | None] = {}
-        """What is answered about a node; None: an error. About another node nothing is answered."""
+        """The answer about a node; None stands for an error. About another node nothing is answered."""
         self.delay = 1.0
         self.asked: list[tuple[str, str | None]] = []
         self.times: list[float] = []

@@ -137,7 +137,7 @@ async def test_in_a_new_session_a_last_item_that_is_known_is_not_given_again(aut
             assert isinstance(first, Published)
             assert isinstance(second, Published)
             assert (first.repeated, second.repeated) == (False, True)
-            # While nobody listened there is another one, with the same id.
+            # While the client did not listen, another one came, with the same id.
             async with connect(server, resource="2") as other:
                 server.sessions[str(client.jid)].link.reset()
                 await pubsub.publish(other, TUNES, Tune(title="Owl"))
@@ -188,7 +188,7 @@ async def test_events_of_others_are_dropped_and_counted(autojump_clock: Any) -> 
         inject(client.stream, event(NS, item("1", "hers"), "juliet@example.test"))
         assert titles(contacts.take_all()) == ["ours", "hers"]
         assert len(others) == 0
-        # What no block watches, and what is more than an event, is for the application.
+        # Events that no block watches, and messages that are more than an event, are for the application.
         inject(client.stream, event("urn:other", item("1", "x"), "juliet@example.test"))
         inject(client.stream, event(NS, item("2", "y"), "juliet@example.test", beside="<body>Hi</body>"))
         assert len(others) == 2

@@ -93,7 +93,7 @@ def test_uris_say_what_is_to_be_done() -> None:
         found = XMPPURI.parse(text)
         assert found == expected, text
         assert XMPPURI.parse(str(found)) == found, str(found)
-    # What is encoded splits nothing: the address is that of the page, and not one that hides in its parts.
+    # Encoded characters split nothing: the address is that of the page, and not one that hides in its parts.
     for text in ("xmpp:a%2Fb@c.example/d", "xmpp:a%40b@c.example", "xmpp://a@b.example%2Fc/d@e.example"):
         with pytest.raises(ValueError, match="malformed"):
             XMPPURI.parse(text)

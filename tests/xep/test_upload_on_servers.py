@@ -20,7 +20,7 @@ def options(bench: Bench) -> dict[str, Any]:
 
 
 async def fetched(bench: Bench, url: str) -> bytes:
-    """What others get at a URL."""
+    """The content that others get at a URL."""
     if bench.server is not None:
         return InMemory(bench.server).content(url)
     async with httpx2.AsyncClient(verify=bench.tls, trust_env=False) as http:

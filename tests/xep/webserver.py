@@ -113,7 +113,7 @@ class InMemory(httpx2.AsyncBaseTransport):
         self.server = server
         self.requests: list[httpx2.Request] = []
         self.statuses: list[int] = []
-        """What the next requests are answered with, in place of what the server would say."""
+        """The answers to the next requests, in place of those of the server."""
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         self.requests.append(request)

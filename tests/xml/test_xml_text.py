@@ -184,7 +184,7 @@ DECLARATION_IN_A_VALUE = [
 @pytest.mark.parametrize("ns", ["", "urn:a", "jabber:client"])
 @pytest.mark.parametrize("text", DECLARATION_IN_A_VALUE)
 def test_a_declaration_in_the_value_of_an_attribute_takes_nothing_away(text: str, ns: str) -> None:
-    """A peer wrote the value. What we forward stays well-formed, and has the attributes that it had."""
+    """A peer wrote the value. The forwarded element stays well-formed, and has the attributes that it had."""
     element = xml.fromstring(text)
     assert xml.equal(inside(element, ns), element)
 

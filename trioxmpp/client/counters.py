@@ -8,6 +8,7 @@ from typing import ClassVar
 from ..record import record
 from ..stream.core import StreamCore
 from ..stream.signal import Signal
+from ..stream.tally import StreamCounts
 from .events import Destroyed, Established, Event, Resumed, Suspended, Trouble
 from .reconnector import Reconnector
 
@@ -15,7 +16,7 @@ __all__ = ["Counters", "Figures"]
 
 
 @record
-class Counters:
+class Counters(StreamCounts):
     """The figures of a client, as `Client.counters` found them.
 
     Those in `GAUGES` are of the present moment. All others only grow, over all links and sessions of the client.
@@ -36,8 +37,6 @@ class Counters:
 
     linked: bool
     """Whether there is a session with a link."""
-    links: int
-    """Links of sessions: the first one, and one for each reconnect."""
     failures: int
     """Links that ended without being closed, and attempts to get one that failed."""
     sessions: int
@@ -50,32 +49,6 @@ class Counters:
     """Sessions that went on: on another link, or from another process."""
     troubles: int
     """Failures of services, as the event Trouble tells."""
-    elements_received: int
-    """First-level elements that arrived in sessions: stanzas, and the acknowledgements and requests between them."""
-    stanzas_handled: int
-    """Inbound stanzas that count as handled (XEP-0198 §4); those of sessions without stream management do not."""
-    stanzas_sent: int
-    """Stanzas that were sent, each once, however often it had to be sent again."""
-    stanzas_acked: int
-    """Stanzas that the server has acknowledged; 0 without stream management."""
-    queued: int
-    """Stanzas that wait to be sent."""
-    queued_octets: int
-    """Their octets, roughly."""
-    in_flight: int
-    """Stanzas that were sent and are not acknowledged; 0 without stream management."""
-    in_flight_octets: int
-    """Their octets."""
-    deferred: int
-    """Inbound stanzas that do not count as handled yet, since a consumer still has them, or one before them."""
-    pending_requests: int
-    """Requests that wait for a reply."""
-    dropped: int
-    """Inbound stanzas that were dropped from an inbox, since its consumer was too slow."""
-    unclaimed: int
-    """Inbound stanzas that were dropped, since nothing had subscribed to them."""
-    passed_over: int
-    """Inbound stanzas that were passed over, since they exceeded a limit or could not be read."""
 
 
 class Figures:
@@ -96,6 +69,7 @@ class Figures:
         """Return the figures. `linked` is whether there is a session with a link."""
         counts = self._core.counts()
         return Counters(
+            **{name: getattr(counts, name) for name in counts.__match_args__},
             linked=linked,
             failures=0 if self._reconnector is None else self._reconnector.failures,
             sessions=self._events[Established],
@@ -103,5 +77,4 @@ class Figures:
             suspensions=self._events[Suspended],
             resumptions=self._events[Resumed],
             troubles=self._events[Trouble],
-            **{name: getattr(counts, name) for name in counts.__match_args__},
         )

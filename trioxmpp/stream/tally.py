@@ -16,22 +16,39 @@ __all__ = ["StreamCounts", "Tally"]
 
 @record
 class StreamCounts:
-    """The counts of a stream, as `trioxmpp.Counters` explains them."""
+    """The figures of a stream. `trioxmpp.Counters` adds those that only a client knows.
+
+    Those that `Counters.GAUGES` names are of the present moment. All others only grow, over all links and sessions.
+    """
 
     links: int
+    """Links of sessions: the first one, and one for each reconnect."""
     elements_received: int
+    """First-level elements that arrived in sessions: stanzas, and the acknowledgements and requests between them."""
     stanzas_handled: int
+    """Inbound stanzas that count as handled (XEP-0198 §4); those of sessions without stream management do not."""
     stanzas_sent: int
+    """Stanzas that were sent. A stanza that had to be sent again counts once."""
     stanzas_acked: int
+    """Stanzas that the server has acknowledged; 0 without stream management."""
     queued: int
+    """Stanzas that wait to be sent."""
     queued_octets: int
+    """Their octets, roughly."""
     in_flight: int
+    """Stanzas that were sent and are not acknowledged; 0 without stream management."""
     in_flight_octets: int
+    """Their octets."""
     deferred: int
+    """Inbound stanzas that do not count as handled yet, since a consumer still has them, or one before them."""
     pending_requests: int
+    """Requests that wait for a reply."""
     dropped: int
+    """Inbound stanzas that were dropped from an inbox, since its consumer was too slow."""
     unclaimed: int
+    """Inbound stanzas that were dropped, since nothing had subscribed to them."""
     passed_over: int
+    """Inbound stanzas that were passed over, since they exceeded a limit or could not be read."""
 
 
 class Tally:

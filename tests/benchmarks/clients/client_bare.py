@@ -1,4 +1,4 @@
-"""What trio and lxml allow: one loop, the pull parser, and code written by hand for just these stanzas.
+"""The limit that trio and lxml set: one loop, the pull parser, and code written by hand for just these stanzas.
 
 It checks nothing, keeps nothing, and knows no more of XMPP than the tasks need: a limit, not a library. Inbound
 stanzas become slotted dataclasses that are handed over by a plain call; outbound ones are f-strings, sent in batches.

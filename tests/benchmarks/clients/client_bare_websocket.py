@@ -1,4 +1,4 @@
-"""What trio, trio-websocket and lxml allow: as in client_bare.py, but each message is a document with its own tree."""
+"""The limit that trio, trio-websocket and lxml set: as client_bare.py, but each message is a document of its own."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ class Collector(client_trioxmpp.Worker):
         self._done("")
 
     async def pending(self, number: int) -> None:
-        """Requests that nobody answers, each to another address."""
+        """Requests without an answer, each to another address."""
         for index in self._more(number):
             self._nursery.start_soon(self._ask_nobody, index)
         await trio.testing.wait_all_tasks_blocked()

@@ -1,4 +1,4 @@
-"""What trio and lxml allow for the traffic of the upper floors; for uploads, httpx2 alone. See floors_task.py.
+"""The limit that trio and lxml set for the traffic of the upper floors; for uploads, httpx2 alone. See floors_task.py.
 
 Code that is written by hand for just these stanzas. It checks nothing, believes everything, tells of no change, and
 heals nothing: a limit, not a library.

@@ -73,7 +73,7 @@ async def roster() -> None:
         later = usage.per(1)
     iq = client.make_iq_get()
     iq.enable("roster")
-    # What reads the items, and keeps nothing.
+    # A reader of the items that keeps nothing.
     client.remove_handler("Roster Update")
     usage = Usage()
     answer = await iq.send()

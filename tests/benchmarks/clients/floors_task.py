@@ -1,4 +1,4 @@
-"""What the clients of the upper floors' benchmarks have in common: how they are called, and what they measure.
+"""The common part of the clients of the upper floors' benchmarks: their command line, and their measurements.
 
 Usage: ``floors_X.py PORTS SCENARIO NUMBER [FILE CA]``; PORTS is the line that the scripted peer prints. The client does
 one thing in a fresh process, and prints what it has measured as JSON: by scenario, by quantity.
@@ -37,7 +37,7 @@ __all__ = ["CA", "CLIENTS", "COMPONENTS", "FILE", "HOST", "NUMBER", "PASSWORD", 
 
 
 class Usage:
-    """What the process uses from now on. `ticked` is called by a task that wants its turn each `TICK`."""
+    """The resources that the process uses from now on. `ticked` is called by a task that wants its turn each `TICK`."""
 
     def __init__(self) -> None:
         gc.collect()
@@ -61,7 +61,7 @@ class Usage:
         self._is_watched = False
 
     def per(self, items: int) -> dict[str, float]:
-        """Return what each of so many items took."""
+        """Return the resources that each of the items took."""
         cpu, wall = time.process_time() - self._cpu, time.perf_counter() - self._wall
         measured = {"cpu": cpu / items * 1e6, "wall": wall / items * 1e6}
         if self._held and self._is_watched:

@@ -86,7 +86,7 @@ class Probe:
         self._usage = None
 
     def rest(self) -> None:
-        """What follows is waiting, which is no time to look at the clock."""
+        """From here on the task waits, which is no time to look at the clock."""
         if self._usage is not None:
             self._usage.rest()
         self._usage = None

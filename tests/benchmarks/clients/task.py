@@ -1,4 +1,4 @@
-"""What the clients in Python have in common: how they are called, and what they are asked to do.
+"""The common part of the clients in Python: their command line, and their tasks.
 
 Usage: ``client.py PORT RESOURCE [serve | connect N | idle N] [option]``. A client says ``up`` once it has imported all
 that it needs, and begins when it gets a line. With ``serve`` it does what messages tell it: ``!end`` (of a blast: say
@@ -27,7 +27,7 @@ OPTION = sys.argv[5] if len(sys.argv) > 5 else ""
 JID = f"{USER}@{DOMAIN}/{RESOURCE}"
 #: To whom messages are sent.
 PEOPLE = [f"montague{number}@{DOMAIN}/street" for number in range(20)]
-#: After so many messages a sender lets others have a turn.
+#: The messages after which a sender lets others have a turn.
 TURN = 64
 IN_FLIGHT = 100
 
@@ -44,6 +44,6 @@ def body(index: int) -> str:
 
 
 def percentiles(seconds: Iterable[float]) -> str:
-    """What is said of round trips: the median and the 99th percentile, in microseconds."""
+    """The figures of round trips: the median and the 99th percentile, in microseconds."""
     ordered = sorted(seconds)
     return f"{ordered[len(ordered) // 2] * 1e6:.1f} {ordered[int(len(ordered) * 0.99)] * 1e6:.1f}"

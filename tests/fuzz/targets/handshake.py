@@ -21,7 +21,7 @@ __all__ = ["handshake"]
 
 ENDPOINT = Endpoint("ws", "example.test", 80, "/xmpp-websocket")
 
-#: What stands in an input for the value that the server has to compute of our key.
+#: The placeholder in an input for the value that the server has to compute from the client's key.
 ACCEPT = b"{accept}"
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 

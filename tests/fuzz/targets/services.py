@@ -1,4 +1,4 @@
-"""What services take from strangers: capabilities (XEP-0115, XEP-0390), nodes (XEP-0060), rooms (XEP-0045), claims."""
+"""Input of services from strangers: capabilities (XEP-0115, XEP-0390), nodes (XEP-0060), rooms (XEP-0045), claims."""
 
 from __future__ import annotations
 

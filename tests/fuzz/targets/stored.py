@@ -79,7 +79,7 @@ async def _load_row(path: Path, data: bytes) -> None:
 def damaged_database(data: bytes) -> None:
     """Use these octets as a database, and as the log of changes beside a good one, in which a session may be.
 
-    What a damaged page cannot give is a `StoreError`, of every call.
+    Each call that needs a damaged page raises `StoreError`.
     """
     with tempfile.TemporaryDirectory() as folder:
         for name in ("session.db", "session.db-wal"):

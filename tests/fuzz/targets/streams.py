@@ -76,7 +76,7 @@ def _one_by_one(data: bytes, limits: Limits | None) -> Outcome:
 
 
 def _read_stanzas(framing: Framing | DocumentFraming, data: bytes) -> None:
-    """Read the elements of a stream as stanzas. What is written again must be read again as a stanza."""
+    """Read the elements of a stream as stanzas. A stanza that is written again must be read again as a stanza."""
     events, _ = framing.feed(data)
     Tracer().received(events)
     for event in events:

@@ -25,7 +25,7 @@ def _text(data: bytes) -> str:
 
 
 def jids(data: bytes) -> None:
-    """Read an address in both ways. What is read strictly is canonical."""
+    """Read an address in both ways. An address that is read strictly is canonical."""
     text = _text(data)
     with contextlib.suppress(JIDError):
         inbound = JID.parse_inbound(text)

@@ -1,4 +1,4 @@
-"""What encryption costs, in milliseconds of CPU and writes to the store: ``python -m tests.im.omemo.measure``.
+"""The costs of encryption, in milliseconds of CPU and writes to the store: ``python -m tests.im.omemo.measure``.
 
 One device writes to another, while its account and that of the peer have one more device each: a message is encrypted
 for three. The key of a session is in memory; the texts have 120 characters.

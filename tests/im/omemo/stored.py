@@ -21,7 +21,7 @@ FILES = Path(__file__).parent
 
 
 async def make() -> dict[str, Any]:
-    """What two devices store after a talk: an answered session, one that was replaced, and skipped keys."""
+    """The stores of two devices after a talk: an answered session, one that was replaced, and skipped keys."""
     mine, theirs = Disk(), Disk()
     async with serving() as server, phone(server, f"{ROMEO}/a", mine) as a, phone(server, f"{JULIET}/b", theirs) as b:
         await a.omemo.devices(JULIET)

@@ -68,7 +68,7 @@ class Life:
         self.jid = f"{account}@example.test/{resource}"
         self.disk = FreezingDisk()
         self.given: list[tuple[str | None, str | None, str]] = []
-        """What the application has got: the id, the text and the mark of each entry."""
+        """The entries that the application has got: the id, the text and the mark of each entry."""
         self.now: Phone | None = None
         self.kills = 0
         self.device: int | None = None

@@ -1,4 +1,4 @@
-"""What earlier versions have stored can be read, and goes on where it was."""
+"""A store of an earlier version can be read, and its sessions go on."""
 
 from __future__ import annotations
 

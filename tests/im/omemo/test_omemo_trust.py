@@ -1,4 +1,4 @@
-"""Trust: nothing is encrypted for a device that nobody has decided about, and what was decided is kept."""
+"""Trust: nothing is encrypted for a device before the application has decided about it, and decisions are kept."""
 
 from __future__ import annotations
 

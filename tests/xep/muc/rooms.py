@@ -1,4 +1,4 @@
-"""What tests of rooms share: entering, waiting for events, and the server's view of a room."""
+"""Helpers for tests of rooms: entering, waiting for events, and the server's view of a room."""
 
 from __future__ import annotations
 

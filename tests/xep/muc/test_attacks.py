@@ -387,7 +387,7 @@ async def test_the_words_of_occupants_are_kept_in_bounds(bench: Bench) -> None:
         assert who.state.status == "s" * 4_096
         assert who.id != long
         assert len(who.state.jids) == 64
-        # What nothing reads is kept in bounds, too: the first subscription gets the newest of it.
+        # Messages without a reader are kept in bounds, too: the first subscription gets the newest of them.
         for number in range(60):
             two_jid = f"{one.jid}/juliet"
             forge(

@@ -155,7 +155,7 @@ class Chaos:
                 await room.change_nick(f"{program.name}-{number}")
 
     def disagreements(self) -> list[str]:
-        """What a client has wrong."""
+        """The mistakes of a client."""
         found = []
         for jid in self.rooms:
             held = self.server.rooms.room(jid)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-from typing import Any
 
 from .policy import Certificate
 
@@ -18,7 +17,6 @@ class Authority:
 
         self._domain = domain
         self._trusted = trustme.CA()
-        self._untrusted: Any = None
         self._contexts: dict[Certificate, ssl.SSLContext] = {}
         self._certificates: dict[Certificate, bytes] = {}
 
