@@ -20,10 +20,10 @@ from ..stream.negotiation.sasl2 import InlineRequests, LoggedIn
 from .clientstate import ClientStateIndication
 from .dial import Connected, LinkDialler
 from .journal.journal import SessionJournal
-from .policy import SMPolicy
+from .policy import Decision, SMPolicy
 from .reconnector import Reconnector
 
-__all__ = ["Arrival", "LinkMaker", "drop"]
+__all__ = ["Arrival", "LinkMaker", "SessionOver", "drop"]
 
 _logger = logging.getLogger(__name__)
 
@@ -35,6 +35,22 @@ class Arrival(NamedTuple):
     jid: JID
     login: LoggedIn
     adopted: bool
+
+
+class SessionOver(Exception):
+    """The inner loop ends: there will be no further link for this session.
+
+    `cause` is why; None if we closed the stream. `decision` is how long to wait for the next attempt, or None if there
+    is an authenticated stream, `connected`, that is good for a new session.
+    """
+
+    def __init__(
+        self, cause: Exception | None, *, decision: Decision | None = None, connected: Connected | None = None
+    ) -> None:
+        super().__init__(cause)
+        self.cause = cause
+        self.decision = decision
+        self.connected = connected
 
 
 class LinkMaker:

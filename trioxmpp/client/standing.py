@@ -1,7 +1,8 @@
-"""Where a client stands, on a stream that is run by hand."""
+"""Where a client stands: how far it has come, and which session it may use."""
 
 from __future__ import annotations
 
+import enum
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -13,7 +14,24 @@ from ..stream.core import StreamCore
 from .session import Session
 from .steps import Prepare, Step, Steps
 
-__all__ = ["Standing", "StreamByHand"]
+__all__ = ["Phase", "Standing", "StreamByHand"]
+
+
+class Phase(enum.IntEnum):
+    """How far a client has come. It goes in one direction, whatever becomes of its sessions."""
+
+    ARRIVING = enum.auto()
+    """There was no session yet: an error is raised by `Supervisor.run`."""
+    ENTERING = enum.auto()
+    """There is a first session, and the services are being entered."""
+    PREPARING = enum.auto()
+    """They set up the first session."""
+    SERVING = enum.auto()
+    """The application could use a session."""
+    BODY = enum.auto()
+    """The body of `connect` has begun: it sees what is posted before any of it is sent."""
+    LEFT = enum.auto()
+    """The loops have ended."""
 
 
 class Standing(Protocol):

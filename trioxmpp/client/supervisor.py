@@ -9,7 +9,6 @@ with it.
 
 from __future__ import annotations
 
-import enum
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -26,7 +25,7 @@ from ..stream.link import Link
 from ..stream.negotiation.credentials import CredentialsLike
 from ..stream.negotiation.resumption import ResumptionRefused
 from ..stream.signal import Signal
-from .arrival import Arrival, LinkMaker, drop
+from .arrival import Arrival, LinkMaker, SessionOver, drop
 from .clientstate import ClientStateIndication
 from .dial import Connected, LinkDialler, account_dialler
 from .events import Destroyed, Established, Event, Resumed, in_words
@@ -35,6 +34,7 @@ from .logout import invalidate_token
 from .policy import Cause, Decision, GiveUp, ReconnectPolicy, SMPolicy
 from .reconnector import Reconnector
 from .session import Session
+from .standing import Phase
 from .steps import Prepare, Step, Steps
 
 __all__ = ["Supervisor"]
@@ -46,39 +46,6 @@ GRACE = 2.0
 
 #: Messages that nothing wants yet wait this many seconds from the beginning of a session on.
 UNCLAIMED_FOR = 60.0
-
-
-class Phase(enum.IntEnum):
-    """How far a client has come. It goes in one direction, whatever becomes of its sessions."""
-
-    ARRIVING = enum.auto()
-    """There was no session yet: an error is raised by `Supervisor.run`."""
-    ENTERING = enum.auto()
-    """There is a first session, and the services are being entered."""
-    PREPARING = enum.auto()
-    """They set up the first session."""
-    SERVING = enum.auto()
-    """The application could use a session."""
-    BODY = enum.auto()
-    """The body of `connect` has begun: it sees what is posted before any of it is sent."""
-    LEFT = enum.auto()
-    """The loops have ended."""
-
-
-class SessionOver(Exception):
-    """The inner loop ends: there will be no further link for this session.
-
-    `cause` is why; None if we closed the stream. `decision` is how long to wait for the next attempt, or None if there
-    is an authenticated stream, `connected`, that is good for a new session.
-    """
-
-    def __init__(
-        self, cause: Exception | None, *, decision: Decision | None = None, connected: Connected | None = None
-    ) -> None:
-        super().__init__(cause)
-        self.cause = cause
-        self.decision = decision
-        self.connected = connected
 
 
 class Supervisor:

@@ -38,7 +38,7 @@ Task = Callable[[], Awaitable[None]]
 
 
 class LinkState(enum.Enum):
-    """What a link may do."""
+    """The states of a link, by what it may do."""
 
     BEGUN = "its tasks do not run yet; a resumption may be negotiated on it"
     LIVE = "reader, writer and watchdog run"
@@ -114,7 +114,7 @@ class Link:
 
     @property
     def ended_by(self) -> EndedBy:
-        """What ended the link. A task that cancels `run` stops it."""
+        """The event that ended the link. A task that cancels `run` stops it."""
         if isinstance(self.end, Exception):
             return EndedBy.FAILURE
         return self.end or EndedBy.STOP

@@ -70,7 +70,7 @@ class OutgoingChannel(trio.abc.SendChannel[OutgoingStanza], trio.abc.ReceiveChan
 
     def __init__(self, doorbell: Doorbell) -> None:
         self.queue: deque[OutgoingStanza] = deque()
-        """What waits, in order: to look at."""
+        """The stanzas that wait, in order: to look at."""
         self.octets: int = 0
         """The octets of what waits, roughly."""
         self._drained = trio.lowlevel.ParkingLot()
@@ -179,7 +179,7 @@ class ControlChannel:
     def __init__(self, doorbell: Doorbell) -> None:
         self._doorbell = doorbell
         self.waiting: dict[Control, str] = {}
-        """What waits: to look at."""
+        """The words that wait: to look at."""
 
     def send_nowait(self, control: Control, text: str = "") -> None:
         """Tell the writer; `text` is the nonza that it shall write, for `ENABLE`, `CLIENT_STATE` and `PING`."""

@@ -48,7 +48,7 @@ ACK_AFTER_OCTETS = WINDOW // 4
 
 
 class WriterState(enum.Enum):
-    """What the writer may write."""
+    """The states of the writer, by what it may write."""
 
     RESENDING = "what is in flight, before anything else: an ack that is owed already comes after it"
     OPEN = "stanzas"
