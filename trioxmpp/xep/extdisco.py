@@ -9,10 +9,19 @@ from typing import Any
 
 import trio
 
+from .. import xml
 from ..client import Client, Session, Signal, Step, supervised
-from ..errors import ErroneousStanza, XMPPError
+from ..errors import ElementError, ErroneousStanza, XMPPError
 from ..jid import JID
-from ..protocol.elements.extdisco import Action, CredentialsQuery, Service, ServicesPush, ServicesQuery
+from ..protocol.elements.extdisco import (
+    Action,
+    Credentials,
+    CredentialsQuery,
+    Service,
+    Services,
+    ServicesPush,
+    ServicesQuery,
+)
 from ..protocol.stanza import IQ
 from ..record import replace
 
@@ -40,13 +49,27 @@ async def credentials(client: Client, service: Service, *, of: JID | str | None 
     Raises as `services`, and `ErroneousStanza` if the answer has none.
     """
     asked = Service(host=service.host, type=service.type, port=service.port)
-    answer = await client.request(CredentialsQuery(services=(asked,)), to=_domain(client) if of is None else of)
-    for found in answer.services:
+    question = IQ.request(CredentialsQuery(services=(asked,)), to=_domain(client) if of is None else of)
+    for found in await client.send(question, on_reply=_read_services):
         if _key(found)[:2] == _key(service)[:2] and found.port in (None, service.port):
             return replace(
                 service, username=found.username, password=found.password, expires=found.expires or service.expires
             )
     raise ErroneousStanza(f"the answer has no credentials for {service.host}")
+
+
+async def _read_services(reply: IQ) -> tuple[Service, ...]:
+    """Return the services with credentials. ejabberd 23.01 answers with ``<services/>`` where the others do not."""
+    if reply.error is not None:
+        raise reply.error
+    payload = reply.payload
+    kind: type[Credentials | Services] = Credentials
+    if getattr(payload, "tag", None) == xml.tag_of(Services):
+        kind = Services
+    try:
+        return () if payload is None else xml.parse(kind, payload).services
+    except ElementError as exc:
+        raise ErroneousStanza(f"the answer has no credentials: {exc}", reply) from exc
 
 
 def _domain(client: Client) -> JID:
