@@ -320,6 +320,7 @@ async def test_a_link_that_breaks_before_the_answer_is_an_error(autojump_clock: 
 # --- on every server
 
 
+@pytest.mark.item("D11.registration.1", "D11.registration.4")
 @on_every_bench(accounts=0, registration=True, starttls="required")
 async def test_the_life_of_an_account(bench: Bench) -> None:
     tls = bench.tls if bench.server is None else bench.server.client_tls_context()
