@@ -17,14 +17,17 @@ from ... import xml
 from ...errors import ErroneousStanza
 from ...jid import JID
 from ...protocol import ns
+from ...protocol.elements.chat_states import chat_state
 from ...protocol.elements.eme import Encryption
 from ...protocol.elements.hints import Store
+from ...protocol.elements.markers import Displayed
+from ...protocol.elements.receipts import Received
 from ...protocol.elements.sce import NS as SCE
 from ...protocol.elements.sce import Content, Envelope
 from ...protocol.stanza import Message, MessageType, parse_stanza
 from .errors import BadEnvelope, Malformed
 
-__all__ = ["MARGIN", "check", "fill", "is_outside", "lay_open", "pack", "read", "strip"]
+__all__ = ["MARGIN", "check", "fill", "is_courtesy", "is_outside", "lay_open", "pack", "read", "strip"]
 
 #: How far the time of the envelope and that of the stanza may differ.
 MARGIN: Final = timedelta(minutes=10)
@@ -63,6 +66,12 @@ def _is_ours(payload: object) -> bool:
     """Return whether a payload of a message stays, or is believed, outside of the envelope. An envelope never is."""
     tag = str(payload.tag) if isinstance(payload, xml.Element) else xml.tag_of(type(payload))
     return is_outside(tag)
+
+
+def is_courtesy(message: Message) -> bool:
+    """Return whether a message says nothing but that one was received or displayed, or what a person does now."""
+    told = message.get(Received) is not None or message.get(Displayed) is not None or chat_state(message) is not None
+    return told and message.body is None
 
 
 # --- on the way out
