@@ -9,10 +9,18 @@ from typing import Any
 import pytest
 import trio
 
-from tests.im.omemo.devices import JULIET, ROMEO, Phone, phone, serving, the_device, until
+from tests.bench import Bench, on_every_bench
+from tests.im.omemo.devices import JULIET, ROMEO, Phone, phone, serving, taking_part, the_device, until
 from tests.im.world import Disk, settle
 from trioxmpp import JID
-from trioxmpp.im.conversation import Conversation, Delivery, Receipts, open_conversations, open_room_conversation
+from trioxmpp.im.conversation import (
+    Conversation,
+    Delivery,
+    Receipts,
+    Typing,
+    open_conversations,
+    open_room_conversation,
+)
 from trioxmpp.im.omemo import Encrypted, Plain, Trust, Unreadable, omemo_2, open_encrypted_room, undecided
 from trioxmpp.im.omemo.envelope import is_outside
 from trioxmpp.protocol import ns
@@ -95,6 +103,36 @@ async def test_all_that_two_clients_tell_each_other_is_in_the_envelope(autojump_
         states = [type(event.state).__name__ for event in told.take_all() if type(event).__name__ == "Typing"]
         assert states == ["NoneType", "Composing", "Paused"], "the first one has grown old"
         assert in_the_clear(server) == []
+
+
+@pytest.mark.item("D13.1")
+@on_every_bench(accounts=2)
+async def test_receipts_markers_states_and_reactions_come_encrypted_by_every_server(bench: Bench) -> None:
+    async with (
+        taking_part(bench.clients[0], reads=False) as a,
+        taking_part(bench.clients[1], reads=False) as b,
+        talking(a, bench.jid(1)) as hers,
+        talking(b, bench.jid(0)) as his,
+        his.events() as told,
+    ):
+        line = await hers.say("my only love")
+        await until(lambda: his.lines)
+        await his.say("sprung from my only hate")
+        await until(lambda: hers.line(line.id).delivery is Delivery.RECEIVED)
+        await his.displayed(his.lines[0])
+        await his.react(his.lines[0], ["🌹"])
+        await until(lambda: hers.line(line.id).reactions and hers.line(line.id).delivery is Delivery.DISPLAYED)
+        async with hers.typing():
+            pass
+        states: list[str] = []
+        await until(
+            lambda: (
+                states.extend(type(event.state).__name__ for event in told.take_all() if isinstance(event, Typing))
+                or states[-1:] == ["Paused"]
+            )
+        )
+        assert states[-2:] == ["Composing", "Paused"]
+        assert all(isinstance(each.encryption, Encrypted) for each in (*hers.lines, *his.lines))
 
 
 @pytest.mark.item("B2.22")
