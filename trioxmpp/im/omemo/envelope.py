@@ -9,7 +9,6 @@ believed from one side only: a hint or an archive id *within* the envelope could
 from __future__ import annotations
 
 import secrets
-import string
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -90,7 +89,7 @@ def pack(message: Message, sender: JID, recipient: JID, now: datetime) -> bytes:
     written = sensitive.serialise().replace("<message", f"<message xmlns='{ns.CLIENT}'", 1)
     envelope = Envelope(
         content=Content(elements=tuple(xml.fromstring(written))),
-        rpad="".join(secrets.choice(_LETTERS) for _ in range(secrets.randbelow(PADDING + 1))),
+        rpad=_padding(secrets.randbelow(PADDING + 1)),
         stamp=now,
         to=recipient.bare,
         from_=sender.bare,
@@ -98,7 +97,9 @@ def pack(message: Message, sender: JID, recipient: JID, now: datetime) -> bytes:
     return xml.serialise(envelope, "").encode()
 
 
-_LETTERS: Final = string.ascii_letters + string.digits
+def _padding(length: int) -> str:
+    """Return so many random characters."""
+    return secrets.token_urlsafe(length)[:length]
 
 
 def strip(message: Message) -> Message:
