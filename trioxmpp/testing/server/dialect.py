@@ -150,6 +150,9 @@ class Dialect:
 
     unknown_command_not_found: bool
     """Whether an unknown command is *item-not-found*; otherwise *service-unavailable*."""
+    invitation_forbidden: bool
+    """Whether an unknown token of an invitation is *forbidden*, and a registration without any *not-acceptable*;
+    otherwise they are *item-not-found* and *not-allowed*. (Of ejabberd that was not seen.)"""
     registration_form: bool
     """Whether registration has a data form beside its fields."""
     upload_needs_token: bool
@@ -265,6 +268,7 @@ Dialect.PROSODY_13 = Dialect(
     credentials_as_services=False,
     takes_reports=True,
     unknown_command_not_found=False,
+    invitation_forbidden=True,
     registration_form=True,
     upload_needs_token=True,
     several_components=False,
@@ -354,6 +358,7 @@ Dialect.EJABBERD_26 = Dialect(
     credentials_as_services=False,
     takes_reports=False,
     unknown_command_not_found=True,
+    invitation_forbidden=False,
     registration_form=False,
     upload_needs_token=False,
     several_components=True,

@@ -67,6 +67,12 @@ VirtualHost "anonymous.@DOMAIN@"
     authentication = "anonymous"
     ssl = certificate
 
+VirtualHost "invited.@DOMAIN@"
+    authentication = "@AUTHENTICATION@"
+    modules_enabled = { "invites"; "invites_adhoc"; "invites_register" }
+    registration_invite_only = true
+    ssl = certificate
+
 Component "conference.@DOMAIN@" "muc"
     modules_enabled = { "muc_mam" }
     muc_log_by_default = @ARCHIVE@

@@ -22,7 +22,8 @@ from .tree import SYSTEM, Tree
 
 __all__ = ["DOMAIN", "RealServer"]
 
-#: Its subdomain "anonymous" lets users in without a name (XEP-0175).
+#: Its subdomain "anonymous" lets users in without a name (XEP-0175). In "invited", of Prosody, a registration needs the
+#: token of an invitation (XEP-0445).
 DOMAIN = "example.test"
 ACCOUNTS = {"romeo": "montague", "juliet": "capulet"}
 #: The port of the STUN and TURN servers that it announces (XEP-0215); nothing listens there.
