@@ -22,7 +22,7 @@ from ..protocol.elements.extdisco import (
     ServicesPush,
     ServicesQuery,
 )
-from ..protocol.stanza import IQ
+from ..protocol.stanza import IQ, IQType
 from ..record import replace
 
 __all__ = ["ExternalServices", "credentials", "open_external_services", "services"]
@@ -49,8 +49,12 @@ async def credentials(client: Client, service: Service, *, of: JID | str | None 
     Raises as `services`, and `ErroneousStanza` if the answer has none.
     """
     asked = Service(host=service.host, type=service.type, port=service.port)
-    question = IQ.request(CredentialsQuery(services=(asked,)), to=_domain(client) if of is None else of)
-    for found in await client.send(question, on_reply=_read_services):
+    # As XML, which is answered by XML: ejabberd 23.01 answers with <services/> where the others do not.
+    question = xml.fromstring(xml.serialise(CredentialsQuery(services=(asked,)), ""))
+    answer = await client.send(
+        IQ(type=IQType.GET, payload=question, to=_domain(client) if of is None else JID.parse(str(of)))
+    )
+    for found in _services_in(answer):
         if _key(found)[:2] == _key(service)[:2] and found.port in (None, service.port):
             return replace(
                 service, username=found.username, password=found.password, expires=found.expires or service.expires
@@ -58,18 +62,15 @@ async def credentials(client: Client, service: Service, *, of: JID | str | None 
     raise ErroneousStanza(f"the answer has no credentials for {service.host}")
 
 
-async def _read_services(reply: IQ) -> tuple[Service, ...]:
-    """Return the services with credentials. ejabberd 23.01 answers with ``<services/>`` where the others do not."""
-    if reply.error is not None:
-        raise reply.error
-    payload = reply.payload
+def _services_in(answer: xml.Element | None) -> tuple[Service, ...]:
+    """Return the services with credentials. Raises `ErroneousStanza` if the answer is something else."""
     kind: type[Credentials | Services] = Credentials
-    if getattr(payload, "tag", None) == xml.tag_of(Services):
+    if answer is not None and answer.tag == xml.tag_of(Services):
         kind = Services
     try:
-        return () if payload is None else xml.parse(kind, payload).services
+        return () if answer is None else xml.parse(kind, answer).services
     except ElementError as exc:
-        raise ErroneousStanza(f"the answer has no credentials: {exc}", reply) from exc
+        raise ErroneousStanza(f"the answer has no credentials: {exc}") from exc
 
 
 def _domain(client: Client) -> JID:
