@@ -15,7 +15,7 @@ RECORDINGS = {
     "ejabberd-24.12": Dialect.EJABBERD_24,
     "ejabberd-26.07": Dialect.EJABBERD_26,
 }
-#: What forms have for people, and what must be filled in.
+#: The words of forms for people, and the marks of fields that must be filled in.
 NOT_COMPARED = frozenset({"{x:data}title", "{x:data}instructions", "{x:data}required"})
 
 

@@ -98,7 +98,7 @@ def pack(message: Message, sender: JID, recipient: JID, now: datetime) -> bytes:
 
 
 def _padding(length: int) -> str:
-    """Return so many random characters."""
+    """Return random characters."""
     return secrets.token_urlsafe(length)[:length]
 
 
