@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import secrets
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -32,15 +33,26 @@ import trio.testing
 import trioxmpp
 from tests.e2e.kinds import KINDS
 from trioxmpp import Client, Presence, PresenceType
+from trioxmpp.protocol.elements.extdisco import Service
 from trioxmpp.protocol.elements.roster import RosterQuery
 from trioxmpp.testing import Dialect, Server, open_server
 from trioxmpp.testing.servers import RealServer
+from trioxmpp.xep.administration import add_user
 
 #: Seconds that a test may take in real time, and in virtual time.
 REAL_LIMIT, VIRTUAL_LIMIT = 60.0, 86400.0
 
 #: The accounts of a real server; each test takes new ones.
 GUESTS = {f"guest{number}": f"masque-{number}" for number in range(600)}
+
+#: The account of the administrator of each server, and its password.
+ADMINISTRATOR, ADMINISTRATOR_PASSWORD = "escalus", "friar"
+
+#: The external services of each server.
+EXTERNAL = (
+    Service(host="turn.example.test", type="stun", port=3478, transport="udp"),
+    Service(host="turn.example.test", type="turn", port=3478, transport="udp", restricted=True),
+)
 
 #: The features that a test may ask for and that some servers lack.
 FEATURES: dict[str, Callable[[Dialect], bool]] = {
@@ -128,6 +140,24 @@ class Bench:
         elif not FEATURES[feature](self.dialect):
             pytest.skip(f"{self.dialect.name} does not have {feature}")
 
+    async def needs(self, feature: str, of: str, module: str) -> None:
+        """Skip the test if a real server does not say that `of` has a feature: it has no such module."""
+        if not await self.clients[0].disco.has(of, feature):
+            pytest.skip(f"{self.label} has no module {module}")
+
+    def connect_administrator(self) -> AbstractAsyncContextManager[Client]:
+        """`trioxmpp.connect` for the administrator of the server, to be entered by the test."""
+        return trioxmpp.connect(f"{ADMINISTRATOR}@{self.domain}/bench", ADMINISTRATOR_PASSWORD, **self._options)
+
+    async def add_account(self) -> int:
+        """Add an account that has no client, as the administrator does; return its number."""
+        name = f"new{secrets.token_hex(6)}"
+        async with self.connect_administrator() as admin:
+            await add_user(admin, f"{name}@{self.domain}", "secret")
+        self.names.append(name)
+        self.accounts[name] = "secret"
+        return len(self.names) - 1
+
     def jid(self, number: int) -> str:
         """The bare JID of an account."""
         return f"{self.names[number]}@{self.domain}"
@@ -166,6 +196,12 @@ async def _embedded(kind: Kind, count: int, settings: dict[str, Any]) -> AsyncIt
     async with open_server(accounts=accounts, dialect=kind.dialect, rooms=True, archive=True, **settings) as server:
         server.upload.serve()
         server.pubsub.serve()
+        server.add_account(ADMINISTRATOR, ADMINISTRATOR_PASSWORD)
+        server.administration.serve(ADMINISTRATOR)
+        server.external_services.serve(*EXTERNAL)
+        server.push.serve()
+        if kind.dialect.takes_reports:
+            server.blocking.take_reports()
         options = {"endpoint": server.endpoint, "allow_plaintext": True}
         bench = Bench(kind.label, kind.dialect, server.domain, accounts, options)
         bench.server = server
@@ -184,7 +220,7 @@ class _RealServers:
     def get(self, name: str, count: int) -> tuple[RealServer, dict[str, str]]:
         """A server, which has to be started unless it runs, and new accounts."""
         if name not in self._servers:
-            self._servers[name] = KINDS[name](accounts=GUESTS, archive=True), iter(GUESTS)
+            self._servers[name] = start(name), iter(GUESTS)
         server, names = self._servers[name]
         chosen = [*itertools.islice(names, count)]
         if len(chosen) < count:
@@ -195,6 +231,12 @@ class _RealServers:
     def close(self) -> None:
         for server, _ in self._servers.values():
             server.close()
+
+
+def start(name: str) -> RealServer:
+    """Return a real server that has the accounts of the tests, and is not started."""
+    accounts = {**GUESTS, ADMINISTRATOR: ADMINISTRATOR_PASSWORD}
+    return KINDS[name](accounts=accounts, archive=True, administrators=[ADMINISTRATOR])
 
 
 _REAL = pytest.StashKey[_RealServers]()

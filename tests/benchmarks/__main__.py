@@ -45,7 +45,7 @@ from .results import Results
 #: The sections by what they need: the server, which a compiler makes; the scripted peer; or neither.
 WITH_SERVER = ("streams", "held", "websocket", "queue", "connect", "idle", "growth")
 WITH_PEER = ("roster", "disco", "presence", "rooms", "archive", "upload", "component")
-ALONE = ("resume", "import", "elements", "limits")
+ALONE = ("resume", "import", "elements", "limits", "omemo")
 SECTIONS = (*WITH_SERVER, *ALONE, *WITH_PEER)
 
 Sections = dict[str, Callable[[], None]]
@@ -79,6 +79,7 @@ def _run(results: Results, wanted: set[str], options: argparse.Namespace) -> Non
             "import": lambda: local.importing(results, 5 if options.quick else 11),
             "elements": lambda: local.elements(results, rounds),
             "limits": lambda: local.limits(results, laps, rounds),
+            "omemo": lambda: local.omemo(results, rounds, 100 if options.quick else 1_000),
         }
         if missing := [name for name in WITH_SERVER if name in wanted]:
             try:

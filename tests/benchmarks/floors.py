@@ -22,6 +22,8 @@ from .results import Results
 FAR, FAR_MESSAGES = 0.1, 25_000
 #: Octets of the file that is uploaded.
 FILE_SIZE = 200 * 1000 * 1000
+#: Rounds of uploads, at least: the clock of a busy machine says little in fewer.
+UPLOAD_ROUNDS = 5
 COMPONENT_STANZAS = 50_000
 #: Seconds that a measurement may take.
 PATIENCE = 600
@@ -114,7 +116,10 @@ def archive(results: Results, peer: Peer, others: Sequence[Kind], rounds: int, m
 
 
 def upload(results: Results, peer: Peer, rounds: int, size: int) -> None:
-    """A large file by HTTP, against what httpx2 does alone."""
+    """A large file by HTTP, against what httpx2 does alone: on a connection of its own, in chunks of the same size.
+
+    Both take turns, the other one first in each round.
+    """
     if peer.ca is None:
         return
     try:
@@ -135,12 +140,13 @@ def sections(
 ) -> dict[str, Callable[[], None]]:
     """The sections of the upper floors, by name."""
     given = results, peer, others, rounds
+    sizes = (rounds, FILE_SIZE // 10) if quick else (max(rounds, UPLOAD_ROUNDS), FILE_SIZE)
     return {
         "roster": lambda: measure(*given, "roster"),
         "disco": lambda: measure(*given, "disco"),
         "presence": lambda: measure(*given, "caps"),
         "rooms": lambda: measure(*given, "room"),
         "archive": lambda: archive(*given, 10_000 if quick else crowds.MESSAGES),
-        "upload": lambda: upload(results, peer, rounds, FILE_SIZE // 10 if quick else FILE_SIZE),
+        "upload": lambda: upload(results, peer, *sizes),
         "component": lambda: measure(*given, "component", COMPONENT_STANZAS // (5 if quick else 1)),
     }

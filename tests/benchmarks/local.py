@@ -1,13 +1,14 @@
-"""Benchmarks without a server: importing, the parser's limits, single elements. Each has a fresh process per round."""
+"""Benchmarks without a server: importing, the parser, single elements, OMEMO. Each has a fresh process per round."""
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import subprocess
 import sys
 from pathlib import Path
 
-from .harness import CLIENTS, environment
+from .harness import CLIENTS, Unavailable, environment
 from .results import Results
 
 _IMPORT = """
@@ -37,6 +38,13 @@ def limits(results: Results, laps: dict[str, Path], rounds: int) -> None:
 def elements(results: Results, rounds: int) -> None:
     """A payload of twenty children read, an element of five fields written, each against lxml alone."""
     _from_script(results, "elements.py", rounds)
+
+
+def omemo(results: Results, rounds: int, number: int) -> None:
+    """A message encrypted for three devices and decrypted by one, and the library for OMEMO alone."""
+    if importlib.util.find_spec("twomemo") is None:
+        raise Unavailable("no library for OMEMO: pip install omemo twomemo")
+    _from_script(results, "omemo_messages.py", rounds, str(number))
 
 
 def _from_script(results: Results, script: str, rounds: int, *arguments: str) -> None:

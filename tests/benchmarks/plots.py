@@ -150,6 +150,8 @@ def groups(results: Results) -> Iterator[tuple[str, list[str]]]:
         ("Memory", [("room-join", "an occupant of a room, octets", "memory", 1.0),
                     ("roster-first", "a contact, octets", "memory", 1.0),
                     ("idle-1000", "an idle session of 1,000, kB", "kib", 1.0)]),
+        ("OMEMO for three devices: CPU of a message, microseconds (bare limit: the library alone)",
+         [(name, title, "cpu", 1.0) for name, title in upper.OMEMO]),
         ("Upload by HTTP (bare limit: httpx2 alone)", [("upload", "CPU, ms", "cpu", 1e-3),
                                                        ("upload", "growth at most, MiB", "peak", 1.0)]),
     ):  # fmt: skip

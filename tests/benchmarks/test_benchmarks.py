@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks import harness, report, traffic
+from tests.benchmarks import guard, harness, local, report, traffic
 from tests.benchmarks.harness import (
     BARE_WEBSOCKET,
     MANAGED,
@@ -57,6 +57,17 @@ def test_a_ratio_is_the_median_of_the_ratios_of_the_rounds() -> None:
     assert ratio is not None
     assert (ratio.median, ratio.low, ratio.high) == (3, 2, 4)
     assert "NOT reached" in report.render(results)
+
+
+def test_encryption_is_measured_beside_the_library_alone() -> None:
+    pytest.importorskip("twomemo")
+    results = Results()
+    local.omemo(results, 1, 5)
+    assert results.values("omemo-encrypt", "bare limit")[0] < results.values("omemo-encrypt", OWN.name)[0]
+    assert "OMEMO for three devices" in report.render(results)
+    assert {name for name, _ in guard.ratios(results)} == {"omemo-encrypt cpu", "omemo-decrypt cpu"}
+    (target,) = [each for each in report.targets(results) if each.title.startswith("OMEMO")]
+    assert target.measured is not None
 
 
 def test_measurements_over_websocket_have_tables_of_their_own() -> None:

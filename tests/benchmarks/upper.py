@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from .floors import SCENARIOS
 from .harness import BARE, OWN
-from .results import Results
+from .results import Results, Spread
 from .streams import SCENARIOS as STREAMS
 from .streams import WEBSOCKET_SCENARIOS
 from .tables import Table
@@ -26,7 +26,8 @@ def tables(results: Results) -> Iterator[Table]:
     for title, headings, rows in (
         ("Upper floors: CPU microseconds (ms: milliseconds)", _COSTS, [*_costs(results)]),
         ("Upper floors: memory", ["", "bare limit", "trioxmpp", "slixmpp"], [*_memory(results)]),
-        ("Upload by HTTP", ["", "httpx2 alone", "trioxmpp"], [*_upload(results)]),
+        ("OMEMO for three devices: CPU microseconds a message", _OMEMO, [*_omemo(results)]),
+        ("Upload by HTTP", ["", "httpx2 alone", "trioxmpp", "over httpx2"], [*_upload(results)]),
         ("For how long the loop is held at most, milliseconds", ["", "clock", "CPU"], [*_held(results)]),
     ):
         if rows:
@@ -45,6 +46,19 @@ def _costs(results: Results) -> Iterator[list[str]]:
         cells = ["-" if each is None else each.scaled(scale).text() for each in spreads]
         ratios = [results.ratio(name, OWN.name, other) for other in (SLIXMPP, BARE.name)]
         yield [title + unit, *cells, *("-" if ratio is None else ratio.text(2) for ratio in ratios)]
+
+
+_OMEMO = ["", "the library alone", "trioxmpp", "over the library"]
+OMEMO = (("omemo-encrypt", "encrypt"), ("omemo-decrypt", "decrypt"))
+
+
+def _omemo(results: Results) -> Iterator[list[str]]:
+    for name, title in OMEMO:
+        spreads = [results.spread(name, client) for client in (BARE.name, OWN.name)]
+        ratio = results.ratio(name, OWN.name, BARE.name)
+        if any(spreads):
+            cells = ["-" if each is None else each.text(0) for each in spreads]
+            yield [title, *cells, "-" if ratio is None else ratio.text()]
 
 
 def _memory(results: Results) -> Iterator[list[str]]:
@@ -68,8 +82,10 @@ def _upload(results: Results) -> Iterator[list[str]]:
         ("cancelled after, ms", "cancel", 1),
     ):
         spreads = [results.spread("upload", client, quantity) for client in (BARE.name, OWN.name)]
+        ratio = results.ratio("upload", OWN.name, BARE.name, quantity) if quantity in ("speed", "cpu") else None
         if any(spreads):
-            yield [title, *("-" if each is None else each.scaled(scale).text() for each in spreads)]
+            cells = ["-" if each is None else each.scaled(scale).text() for each in spreads]
+            yield [title, *cells, "-" if ratio is None else ratio.text(2)]
 
 
 def _held(results: Results) -> Iterator[list[str]]:
@@ -108,8 +124,12 @@ def targets(results: Results) -> Iterator[Target]:
     yield Target("archive, 100 ms away: time over pages x round trip", trips, 1.2)
     speed = results.ratio("upload", BARE.name, OWN.name, "speed")
     yield Target("upload: speed of httpx2 alone over ours", speed, 1 / 0.8)
+    yield Target("upload: CPU over that of httpx2 alone", results.ratio("upload", OWN.name, BARE.name), 1 / 0.8)
     yield Target("upload: growth", results.spread("upload", OWN.name, "peak"), 16, digits=1, unit=" MiB")
     yield Target("upload: cancelled after", results.spread("upload", OWN.name, "cancel"), 1000, digits=1, unit=" ms")
+    each = [results.values(name, OWN.name) for name, _ in OMEMO]
+    message = Spread.of(map(sum, zip(*each, strict=False))).scaled(1e-3) if all(each) else None
+    yield Target("OMEMO, encrypted for three devices and decrypted: CPU", message, 12, unit=" ms")
     yield _longest(results, "held", "the clock")
     yield _longest(results, "held_cpu", "CPU")
 

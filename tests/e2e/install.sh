@@ -19,6 +19,8 @@ give_up() {
 missing=
 command -v prosody >/dev/null || missing="$missing prosody"
 ls /usr/lib/*/ejabberd-*/ebin/ejabberd.app >/dev/null 2>&1 || missing="$missing ejabberd"
+# Push notifications of Prosody 0.12 are a module of others.
+[ -d /usr/lib/prosody/modules/mod_cloud_notify ] || missing="$missing prosody-modules"
 [ -n "$missing" ] || exit 0
 [ "$(id -u)" = 0 ] || give_up "to test against all servers, as root: apt-get install --no-install-recommends$missing"
 command -v apt-get >/dev/null || give_up "to test against all servers, install$missing (this is not Debian)"

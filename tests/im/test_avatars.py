@@ -277,6 +277,40 @@ async def test_an_avatar_in_a_vcard_is_found_by_its_hash(autojump_clock: Any) ->
         assert (found.data, found.type) == (PNG, "image/png"), "the type is that of the octets"
 
 
+@on_every_bench(accounts=2)
+async def test_an_avatar_in_a_vcard_is_found_on_every_server(bench: Bench) -> None:
+    romeo, juliet = bench.clients
+    data = PNG + bench.names[1].encode()
+    async with open_avatars(romeo) as avatars:
+        await romeo.send(Presence())
+        await juliet.send(Presence())
+        await befriend(romeo, juliet)
+        await change_vcard(juliet, photos=(Photo(type="image/png", data=data),))
+        presence = Presence(payloads=[VCardUpdate(photo=sha1(data))])
+        async with romeo.presences.subscribe(from_=juliet.jid) as inbox:
+            await juliet.send(presence)
+            while (update := (await anext(inbox)).get(VCardUpdate)) is None or update.photo != sha1(data):
+                pass
+        found = await avatars.fetch(juliet.jid)
+        assert found is not None
+        assert (found.hash, found.data) == (sha1(data), data)
+
+
+@pytest.mark.item("D11.avatars.1")
+@on_every_bench(accounts=2)
+async def test_an_avatar_is_in_the_vcard_where_the_server_converts(bench: Bench) -> None:
+    romeo, juliet = bench.clients
+    if bench.server is not None:
+        pytest.skip(f"{bench.label} does not convert avatars")
+    await bench.needs("urn:xmpp:pep-vcard-conversion:0", bench.jid(0), "for XEP-0398")
+    for client in bench.clients:
+        await client.send(Presence())
+    await befriend(romeo, juliet)
+    await set_avatar(juliet, PNG + bench.names[1].encode())
+    card = await fetch_vcard(romeo, juliet.jid.bare)
+    assert [photo.data for photo in card.photos] == [PNG + bench.names[1].encode()]
+
+
 @pytest.mark.item("B2.15")
 @pytest.mark.item("D11.avatars.2")
 async def test_four_images_at_a_time_after_the_archives_and_each_hash_once(autojump_clock: Any) -> None:

@@ -22,6 +22,7 @@ from trioxmpp.im.bookmarks import (
     open_bookmarked_rooms,
     open_bookmarks,
 )
+from trioxmpp.im.bookmarks.stores import PrivateStore
 from trioxmpp.protocol.elements import bookmark_storage, bookmarks
 from trioxmpp.protocol.elements.private import PrivateQuery, SetPrivate
 from trioxmpp.protocol.elements.pubsub import Item, Publish, PubSubSet
@@ -100,6 +101,19 @@ async def test_bookmarks_are_kept_by_the_server(bench: Bench) -> None:
         await book.remove(str(room))
     async with open_bookmarks(bench.clients[0]) as book:
         assert room not in book
+
+
+@on_every_bench(accounts=1)
+async def test_a_list_in_private_storage_is_kept_by_the_server(bench: Bench) -> None:
+    room, (client,) = JID.parse(bench.room()), bench.clients
+    store = PrivateStore(client, 10, lambda bookmarks: None)
+    await store.put(Bookmark(room, name="Orchard", nick="Romeo", autojoin=True))
+    async with bench.connect(0, "other") as other:
+        assert [each.jid for each in (await in_private(other)).conferences] == [room]
+        elsewhere = PrivateStore(other, 10, lambda bookmarks: None)
+        assert await elsewhere.current(room) == Bookmark(room, name="Orchard", nick="Romeo", autojoin=True)
+        await elsewhere.remove(room)
+    assert await store.current(room) is None
 
 
 @pytest.mark.item("B2.20")

@@ -26,10 +26,12 @@ from trioxmpp.im.provenance import Account, Occupant, Room
 from trioxmpp.protocol.elements import chat_states, markers, receipts, replies
 from trioxmpp.protocol.elements.correction import Replace
 from trioxmpp.protocol.elements.fallback import Body, Fallback
+from trioxmpp.protocol.elements.hints import NoStore, Store
 from trioxmpp.protocol.elements.reactions import Reactions
 from trioxmpp.protocol.elements.retraction import Moderated, Retract
 from trioxmpp.protocol.elements.retraction import Retracted as Tombstone
 from trioxmpp.protocol.stanza import parse_stanza
+from trioxmpp.xep.encryption import Unreadable
 
 JULIET, ROMEO, MALLORY = (JID.parse(f"{name}@example.test") for name in ("juliet", "romeo", "mallory"))
 HERS, OURS = Account(JULIET), Account(ROMEO)
@@ -304,3 +306,10 @@ def test_two_authors_may_use_one_id(book):
     book.apply(theirs(chat(None, receipts.Received(id="1"))))
     assert [line.text for line in book.lines] == ["hers, fixed", "ours"]
     assert book.lines[1].delivery is Delivery.RECEIVED
+
+
+def test_a_message_that_cannot_be_read_is_a_line_unless_no_archive_shall_keep_it(book: Book) -> None:
+    unreadable = Unreadable(ValueError())
+    state = theirs(chat(None, NoStore(), id="1"), encryption=unreadable)
+    assert (book.apply(state), book.lines) == ([], ())
+    assert kinds(book.apply(theirs(chat(None, Store(), id="2"), encryption=unreadable))) == [Said]

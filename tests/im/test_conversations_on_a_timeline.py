@@ -10,7 +10,7 @@ import trio
 from tests.bench import on_every_bench
 from tests.im.world import ACCOUNTS, Disk, chat, connect, settle
 from trioxmpp import JID, Presence
-from trioxmpp.im.conversation import Conversation, Delivery, Said, open_conversations
+from trioxmpp.im.conversation import Conversation, Delivery, Said, Typing, open_conversations
 from trioxmpp.im.roster import open_roster
 from trioxmpp.im.timeline import Entry, Source, open_timeline
 from trioxmpp.testing import open_server
@@ -55,6 +55,30 @@ async def test_contacts_talk_and_get_receipts(bench):
         await ours.react(ours.lines[1], {"👍"})
         await until(theirs, lambda: theirs.lines[1].reactions)
         assert len(ours.lines) == len(theirs.lines) == 2, "what we say is there once, though the timeline tells it, too"
+
+
+@pytest.mark.item("D6.6")
+@on_every_bench(accounts=2)
+async def test_contacts_see_each_other_type(bench):
+    await bench.add_contacts(0, 1)
+    async with (
+        talking(bench.clients[0], bench.jid(1)) as ours,
+        talking(bench.clients[1], bench.jid(0)) as theirs,
+        theirs.events() as events,
+    ):
+        for talk, other in ((ours, theirs), (theirs, ours)):
+            line = await talk.say("each tells that it knows chat states")
+            await talk.wait_received(line)
+            await until(other, lambda line=line, other=other: other.line(line.id))
+        events.take_all()
+        async with ours.typing():
+            pass
+        seen = []
+        while len(seen) < 2:
+            event = await anext(events)
+            if isinstance(event, Typing):
+                seen.append(type(event.state).__name__)
+        assert seen == ["Composing", "Paused"]
 
 
 @pytest.mark.item("D6.7")

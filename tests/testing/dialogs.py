@@ -35,7 +35,10 @@ RECORDINGS = {
 }
 _LINE = re.compile(r"^ +(?:(\w+) )?([<=]) (<.*)$")
 _PREFIXES = ("http://jabber.org/protocol/", "urn:ietf:params:xml:ns:xmpp-", "jabber:")
-_VOLATILE = {"id", "stamp", "timestamp", "ver", "queryid", "label"}
+_VOLATILE = {
+    "id", "stamp", "timestamp", "ver", "queryid", "label", "sessionid", "username", "password", "expires",
+}  # fmt: skip
+_DEFAULTS = {("type", "normal"), ("restricted", "false")}
 #: Elements that servers add beside the protocol in question: an older archive id, an avatar hash, error texts.
 _ADDED = {
     "{urn:xmpp:mam:tmp}archived",
@@ -88,9 +91,9 @@ def canonical(element: etree._Element, ignored: frozenset[str] = frozenset()) ->
     name = etree.QName(element)
     tag = f"{{{_short(name.namespace)}}}{name.localname}"
     attributes = {
-        key: value
+        key: "true" if (key, value) == ("restricted", "1") else value
         for key, value in element.attrib.items()
-        if key not in _VOLATILE and "lang" not in key and not (key == "type" and value == "normal")
+        if key not in _VOLATILE and "lang" not in key and (key, value) not in _DEFAULTS
     }
     children = sorted((canonical(child, ignored) for child in element if isinstance(child.tag, str)), key=repr)
     if element.get("type") == "error" and not tag.endswith("}error"):
@@ -129,14 +132,22 @@ async def play(
     players: dict[str, RawClient], steps: Iterable[Step], recording: dict[str, list[tuple[str, Any]]],
     ignored: frozenset[str] = frozenset(),
 ) -> list[str]:  # fmt: skip
-    """Send what the steps say, and return the differences to the recording, one text for each scene."""
+    """Send what the steps say, and return the differences to the recording, one text for each scene.
+
+    A client that sends nothing breaks its link. ``$session`` is the last *sessionid* that a client heard.
+    """
     differences = []
     drifted: Counter[Any] = Counter()
+    session = ""
     for step in steps:
-        await players[step.client].says(step.sends)
+        if step.sends:
+            await players[step.client].says(step.sends.replace("$session", session))
+        else:
+            await players.pop(step.client).aclose()
         got, drifted = drifted, Counter()
         for name, client in players.items():
             for element in await heard(client):
+                session = next(iter(element.xpath("//@sessionid")), session)
                 if name in step.drifts:
                     drifted[(name, canonical(element, ignored))] += 1
                 elif name in step.watch or is_answer(element, name, step):

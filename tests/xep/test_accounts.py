@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -14,6 +15,7 @@ import trio.testing
 import trioxmpp
 from tests.bench import Bench, on_every_bench
 from trioxmpp import (
+    JID,
     AuthenticationFailure,
     ErroneousStanza,
     MemoryStore,
@@ -32,6 +34,7 @@ from trioxmpp.xep.accounts import (
     register,
     remove_account,
 )
+from trioxmpp.xep.adhoc import run_command
 from trioxmpp.xep.forms import FormError
 
 DIALECTS = [Dialect.PROSODY_13, Dialect.EJABBERD_26]
@@ -97,17 +100,44 @@ async def test_fields_that_the_server_does_not_want_are_not_sent(autojump_clock:
         assert "a" not in server.accounts
 
 
+def tls_of(bench: Bench) -> ssl.SSLContext | None:
+    """Return what trusts the server of a bench."""
+    return bench.tls if bench.server is None else bench.server.client_tls_context()
+
+
+async def invitation(bench: Bench) -> tuple[str, str]:
+    """Return a domain at which a registration needs an invitation, and the token of one."""
+    if bench.server is not None:
+        bench.server.policy.registration_token = "abc"
+        return bench.domain, "abc"
+    domain = f"invited.{bench.domain}"
+    async with bench.connect_administrator() as admin:
+        try:
+            async with run_command(admin, "urn:xmpp:invite#create-account", on=domain) as command:
+                assert command.result is not None
+                return domain, command.result["uri"].partition("preauth=")[2]
+        except XMPPError:
+            pytest.skip(f"{bench.label} has no module for invitations (mod_invites)")
+
+
 @pytest.mark.item("D11.registration.2")
-async def test_a_token_permits_a_registration(autojump_clock: Any) -> None:
-    async with registrar(registration_token="abc") as (server, options):
+@on_every_bench(accounts=0, registration=True, starttls="required")
+async def test_a_token_permits_a_registration(bench: Bench) -> None:
+    options: dict[str, Any] = {"endpoint": bench.endpoint, "tls": tls_of(bench)}
+    domain, token = await invitation(bench)
+    jid = f"new{secrets.token_hex(6)}@{domain}"
+    refusals = []
+    for wrong in (None, "wrong"):
         with pytest.raises(XMPPError) as caught:
-            await register("juliet@example.test", "capulet", **options)
-        assert caught.value.condition is StanzaCondition.NOT_ALLOWED
-        with pytest.raises(XMPPError) as caught:
-            await register("juliet@example.test", "capulet", token="wrong", **options)
-        assert caught.value.condition is StanzaCondition.ITEM_NOT_FOUND
-        await register("juliet@example.test", "capulet", token="abc", **options)
-        assert "juliet" in server.accounts
+            await register(jid, "capulet", token=wrong, **options)
+        refusals.append(caught.value.condition)
+    if bench.dialect.invitation_forbidden:
+        assert refusals == [StanzaCondition.NOT_ACCEPTABLE, StanzaCondition.FORBIDDEN]
+    else:
+        assert refusals == [StanzaCondition.NOT_ALLOWED, StanzaCondition.ITEM_NOT_FOUND]
+    await register(jid, "capulet", token=token, **options)
+    async with trioxmpp.connect(jid, "capulet", **options) as client:
+        assert client.jid.bare == JID.parse(jid)
 
 
 @pytest.mark.item("D11.registration.5")
@@ -320,10 +350,26 @@ async def test_a_link_that_breaks_before_the_answer_is_an_error(autojump_clock: 
 # --- on every server
 
 
+@pytest.mark.item("D11.registration.3")
+@on_every_bench(accounts=0, sasl2=True, registration=True, starttls="required")
+async def test_a_token_ends_with_the_password_on_every_server(bench: Bench) -> None:
+    options: dict[str, Any] = {"endpoint": bench.endpoint, "tls": tls_of(bench)}
+    jid, store = f"new{secrets.token_hex(6)}@{bench.domain}", MemoryStore()
+    await register(jid, "first", **options)
+    async with trioxmpp.connect(f"{jid}/1", "first", store=store, **options) as client:
+        assert store.ticket is not None
+        if store.ticket.login.token is None:
+            pytest.skip(f"{bench.label} gives this login no token (mod_sasl2_fast, mod_auth_fast; XEP-0484)")
+        await change_password(client, "second")
+        assert store.ticket.login.token is None
+    async with trioxmpp.connect(f"{jid}/1", "second", store=store, **options) as client:
+        assert client.established
+
+
+@pytest.mark.item("D11.registration.1", "D11.registration.4")
 @on_every_bench(accounts=0, registration=True, starttls="required")
 async def test_the_life_of_an_account(bench: Bench) -> None:
-    tls = bench.tls if bench.server is None else bench.server.client_tls_context()
-    options: dict[str, Any] = {"endpoint": bench.endpoint, "tls": tls}
+    options: dict[str, Any] = {"endpoint": bench.endpoint, "tls": tls_of(bench)}
     name = f"new{secrets.token_hex(6)}"
     jid = f"{name}@{bench.domain}"
     await register(jid, "first", **options)

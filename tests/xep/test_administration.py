@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -9,10 +10,12 @@ from typing import Any
 import pytest
 
 import trioxmpp
-from trioxmpp import Client, ErroneousStanza
+from tests.bench import Bench, on_every_bench
+from trioxmpp import AuthenticationFailure, Client, ErroneousStanza, StanzaCondition, XMPPError
 from trioxmpp.testing import Server, open_server
 from trioxmpp.testing.server.commands import Forms, Stage
 from trioxmpp.testing.server.forms import form
+from trioxmpp.xep.adhoc import CommandFailed, list_commands
 from trioxmpp.xep.administration import (
     AdminCommand,
     add_user,
@@ -85,6 +88,15 @@ async def test_numbers_are_read(autojump_clock: Any) -> None:
             await online_user_count(client)
 
 
+async def test_a_command_that_says_that_it_failed_is_an_error(autojump_clock: Any) -> None:
+    async with connected() as (server, client):
+        failed = Stage(note="Account already exists", failed=True, done=True)
+        server.commands.add(AdminCommand.ADD_USER, "Add", lambda forms: failed)
+        with pytest.raises(CommandFailed, match="already exists") as caught:
+            await administer(client, AdminCommand.ADD_USER, {})
+        assert [note.text for note in caught.value.notes] == ["Account already exists"]
+
+
 async def test_a_form_that_does_not_fit_is_an_error(autojump_clock: Any) -> None:
     async with connected() as (server, client):
         server.commands.add(AdminCommand.ANNOUNCE, "Announce", takes({"subject": "text-single"}, []))
@@ -94,3 +106,65 @@ async def test_a_form_that_does_not_fit_is_an_error(autojump_clock: Any) -> None
         server.commands.add(AdminCommand.ANNOUNCE, "Announce", lambda forms: Stage(form=question))
         with pytest.raises(ErroneousStanza, match="more than one form"):
             await administer(client, AdminCommand.ANNOUNCE, {"subject": "hello"})
+
+
+# --- on every server
+
+
+@on_every_bench(accounts=1)
+async def test_an_administrator_adds_changes_and_deletes_an_account(bench: Bench) -> None:
+    name = f"new{secrets.token_hex(6)}"
+    jid = f"{name}@{bench.domain}"
+
+    async def logs_in(password: str) -> bool:
+        bench.accounts[name], bench.names = password, [bench.names[0], name]
+        try:
+            async with bench.connect(1):
+                return True
+        except AuthenticationFailure:
+            return False
+
+    async with bench.connect_administrator() as admin:
+        offered = {item.node for item in await list_commands(admin, bench.domain)}
+        assert offered >= {AdminCommand.ADD_USER, AdminCommand.DELETE_USER, AdminCommand.CHANGE_USER_PASSWORD}
+        await add_user(admin, jid, "first")
+        assert await logs_in("first")
+        for account, password in ((jid, "other"), ("someone@example.org", "x")):
+            with pytest.raises((CommandFailed, XMPPError)) as caught:
+                await add_user(admin, account, password)
+            assert isinstance(caught.value, CommandFailed) is bench.dialect.commands_fail_by_notes
+        await change_user_password(admin, jid, "second")
+        assert not await logs_in("first")
+        assert await logs_in("second")
+        with pytest.raises((CommandFailed, XMPPError)):
+            await change_user_password(admin, f"not-{jid}", "x")
+        await delete_users(admin, [jid])
+        assert not await logs_in("second")
+
+
+@on_every_bench(accounts=1)
+async def test_users_are_counted_where_the_server_counts_them(bench: Bench) -> None:
+    async with bench.connect_administrator() as admin:
+        if not bench.dialect.counts_users:
+            with pytest.raises(XMPPError) as caught:
+                await registered_user_count(admin)
+            assert caught.value.condition is StanzaCondition.SERVICE_UNAVAILABLE
+            return
+        registered, online = await registered_user_count(admin), await online_user_count(admin)
+        assert registered is not None
+        assert online is not None
+        assert 2 <= online <= registered
+        name = f"new{secrets.token_hex(6)}"
+        await add_user(admin, f"{name}@{bench.domain}", "secret")
+        assert await registered_user_count(admin) == registered + 1
+        await delete_users(admin, [f"{name}@{bench.domain}"])
+        assert await registered_user_count(admin) == registered
+
+
+@on_every_bench(accounts=1)
+async def test_other_users_may_not_administer(bench: Bench) -> None:
+    (romeo,) = bench.clients
+    assert AdminCommand.ADD_USER not in {item.node for item in await list_commands(romeo, bench.domain)}
+    with pytest.raises(XMPPError) as caught:
+        await add_user(romeo, f"another@{bench.domain}", "secret")
+    assert caught.value.condition is StanzaCondition.FORBIDDEN

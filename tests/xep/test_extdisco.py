@@ -10,9 +10,12 @@ import trio
 import trio.testing
 
 import trioxmpp
+from tests.bench import EXTERNAL, Bench, on_every_bench
 from tests.dialogs import renewed
-from trioxmpp import ErroneousStanza, XMPPError
+from trioxmpp import ErroneousStanza, StanzaCondition, XMPPAuthError, XMPPError
 from trioxmpp.protocol.elements.extdisco import Action, Credentials, CredentialsQuery, Service, Services, ServicesQuery
+from trioxmpp.protocol.elements.version import Version
+from trioxmpp.record import replace
 from trioxmpp.testing import Server, inject, open_server
 from trioxmpp.xep.extdisco import credentials, open_external_services, services
 
@@ -120,3 +123,45 @@ async def test_a_server_without_services_has_none(autojump_clock: Any) -> None:
         many = "".join(f"<service host='h{n}' type='turn' action='add'/>" for n in range(100))
         inject(client.stream, push(many))
         assert len(found) == 5
+
+
+async def test_an_answer_about_credentials_may_be_called_services(autojump_clock: Any) -> None:
+    with_password = replace(TURN, username="u", password="p")
+    async with open_server() as server, connect(server) as client:
+        answers: list[Any] = [Services(services=(with_password,)), Credentials(services=(with_password,)), None]
+        server.answer(CredentialsQuery, lambda iq: answers.pop(0), at=("domain",))
+        assert (await credentials(client, TURN)).password == "p"
+        assert (await credentials(client, TURN)).password == "p"
+        with pytest.raises(ErroneousStanza, match="no credentials"):
+            await credentials(client, TURN)
+        answers.append(Version(name="x", version="y"))
+        with pytest.raises(ErroneousStanza, match="no credentials"):
+            await credentials(client, TURN)
+
+        def refuse(iq: Any) -> None:
+            raise XMPPAuthError(StanzaCondition.FORBIDDEN)
+
+        server.answer(CredentialsQuery, refuse, at=("domain",))
+        with pytest.raises(XMPPError) as caught:
+            await credentials(client, TURN)
+        assert caught.value.condition is StanzaCondition.FORBIDDEN
+
+
+@pytest.mark.item("D11a.8")
+@on_every_bench(accounts=1)
+async def test_the_server_tells_of_its_services_with_credentials(bench: Bench) -> None:
+    (client,) = bench.clients
+    found = {service.type: service for service in await services(client)}
+    assert {(s.host, s.type, s.port, s.transport) for s in found.values()} == {
+        (s.host, s.type, s.port, s.transport) for s in EXTERNAL
+    }
+    assert [service.type for service in await services(client, "turn")] == ["turn"]
+    turn = await credentials(client, found["turn"])
+    assert turn.username
+    assert turn.password
+    assert turn.expires is not None
+    assert turn.expires > datetime.now(UTC)
+    async with open_external_services(client, "turn") as kept:
+        assert [(service.host, bool(service.password)) for service in kept] == [("turn.example.test", True)]
+    with pytest.raises(ErroneousStanza, match="no credentials"):
+        await credentials(client, replace(found["turn"], host="other.example.test"))

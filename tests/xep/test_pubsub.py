@@ -288,6 +288,32 @@ async def test_a_configuration_is_read_changed_and_submitted_as_a_whole(bench: B
 
 
 @pytest.mark.item("D7.8")
+@on_every_bench(accounts=1)
+async def test_all_items_are_read_by_pages_or_at_once(bench: Bench) -> None:
+    bench.has("max_items")
+    (client,) = bench.clients
+    node = Node("urn:example:many", Note, multi=True, options=PRIVATE)
+    numbers = [f"{number:02}" for number in range(25)]
+    for number in numbers:
+        await pubsub.publish(client, node, Note(text=number), id=number)
+    assert await texts(client, node, page=10) == {number: number for number in numbers}
+    assert len(await pubsub.fetch(client, node, limit=7)) == 7
+
+
+@pytest.mark.item("D7.5")
+@on_every_bench(accounts=2)
+async def test_a_private_node_is_private_on_every_server_even_to_contacts(bench: Bench) -> None:
+    await bench.add_contacts(0, 1)
+    romeo, juliet = bench.clients
+    node = Node("urn:example:secret", Note, multi=True, options=PRIVATE)
+    await pubsub.publish(romeo, node, Note(text="for our own clients"), id="1")
+    assert (await pubsub.configuration(romeo, node)).access is Access.WHITELIST
+    with pytest.raises(XMPPError):
+        await pubsub.fetch(juliet, node, owner=bench.jid(0))
+    assert await texts(romeo, node) == {"1": "for our own clients"}
+
+
+@pytest.mark.item("D7.8")
 async def test_ten_thousand_items_paged_or_not(autojump_clock: Any) -> None:
     for dialect in (Dialect.PROSODY_13, Dialect.EJABBERD_26):
         async with open_server(dialect=dialect) as server, connect(server) as client:

@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import trio
 
 import trioxmpp
+from tests.bench import Bench, on_every_bench
 from tests.dialogs import renewed, resumed
-from trioxmpp import StanzaCondition, XMPPError, xml
+from trioxmpp import JID, Message, MessageType, StanzaCondition, XMPPError, xml
+from trioxmpp.protocol.elements.ping import Ping
+from trioxmpp.protocol.elements.pubsub import PubSubSet
 from trioxmpp.protocol.elements.push import Disable, Enable, Notification
 from trioxmpp.testing import Server, open_server
 from trioxmpp.xep.push import FEATURE, Summary, disable_push, enable_push, has_push, open_push
@@ -74,3 +78,43 @@ def test_the_summary_of_a_notification_is_typed() -> None:
     summary = Summary.read(notification.form)
     assert (summary.messages, str(summary.last_sender)) == (1, "juliet@example.org/balcony")
     assert (summary.last_body, summary.subscriptions) == (None, None)
+
+
+@pytest.mark.item("D11.push.1")
+@on_every_bench(accounts=2)
+async def test_the_app_server_is_told_of_a_message_that_waits(bench: Bench) -> None:
+    """Any client can stand for an app server: it is told what the server publishes, with the secret."""
+    sender, app_server = bench.clients
+    await bench.needs(FEATURE, bench.jid(0), "mod_cloud_notify" if "prosody" in bench.label else "mod_push")
+    away = await bench.add_account()
+    told, published = trio.open_memory_channel[Any](10)
+
+    def is_our_server(jid: JID) -> bool:
+        return str(jid) == bench.domain
+
+    async def message_waits() -> None:
+        await sender.send(Message(to=bench.jid(away), type=MessageType.CHAT, body="Wake up"))
+
+    with app_server.answer(PubSubSet, lambda iq: told.send_nowait(iq.payload), from_=is_our_server):
+        async with (
+            bench.connect(away) as client,
+            open_push(client, app_server.jid, "device", options={"secret": "s3cret"}),
+        ):
+            pass
+        await message_waits()
+        pubsub = await published.receive()
+        assert pubsub.publish.node == "device"
+        assert pubsub.publish_options.form.field("secret").values == ("s3cret",)
+        (item,) = pubsub.publish.items
+        summary = Summary.read(item.payload.get(Notification).form)
+        assert summary.last_body is not None, "servers say that there is a message, and not which"
+        assert "Wake up" not in summary.last_body
+        assert (summary.last_sender, summary.subscriptions) == (None, None)
+        # The account comes back, and has logged out for good the next time.
+        async with bench.connect(away) as client:
+            await disable_push(client, app_server.jid, "device")
+        await message_waits()
+        for client in (sender, app_server):
+            await client.request(Ping(), to=bench.domain)
+        with pytest.raises(trio.WouldBlock):
+            published.receive_nowait()

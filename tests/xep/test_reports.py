@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 import trioxmpp
+from tests.bench import Bench, on_every_bench
 from trioxmpp import JID
 from trioxmpp.protocol.elements.blocking import Block, BlocklistQuery
 from trioxmpp.protocol.elements.stanza_ids import StanzaId
@@ -46,3 +47,17 @@ async def test_the_address_is_blocked(autojump_clock: Any) -> None:
     async with open_server() as server, connect(server) as client:
         assert not await report(client, str(TYBALT), SPAM)
         assert [item.jid for item in (await client.request(BlocklistQuery())).items] == [TYBALT]
+
+
+@pytest.mark.item("D11a.9")
+@on_every_bench(accounts=2)
+async def test_a_reported_address_is_blocked_and_the_server_takes_the_report_if_it_can(bench: Bench) -> None:
+    romeo, tybalt = bench.clients
+    takes = await can_report(romeo)
+    assert await report(romeo, tybalt.jid.bare, SPAM, text="a duel") is takes
+    assert [item.jid for item in (await romeo.request(BlocklistQuery())).items] == [tybalt.jid.bare]
+    if bench.server is not None:
+        expected = [(str(tybalt.jid.bare), SPAM, "a duel")] if takes else []
+        assert bench.server.blocking.reports == expected
+    elif not takes:
+        pytest.skip(f"{bench.label} has no module for reports (mod_spam_reporting): it was blocked without one")

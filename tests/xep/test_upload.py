@@ -53,7 +53,7 @@ DIALECTS = [Dialect.PROSODY_13, Dialect.EJABBERD_26]
 @pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
 async def test_a_file_is_put_and_its_url_returned(dialect: Dialect, tmp_path: Path, autojump_clock: Any) -> None:
     path = tmp_path / "pict é.jpg"
-    path.write_bytes(bytes(range(256)) * 1000)
+    path.write_bytes(bytes(range(256)) * 2000)
     seen: list[tuple[int, int]] = []
     async with connected(dialect) as (server, client):
         web = InMemory(server)
@@ -61,11 +61,11 @@ async def test_a_file_is_put_and_its_url_returned(dialect: Dialect, tmp_path: Pa
         assert url.isascii()
         assert web.content(url) == path.read_bytes()
     assert web.requests[0].headers["Content-Type"] == "image/jpeg"
-    assert web.requests[0].headers["Content-Length"] == "256000"
+    assert web.requests[0].headers["Content-Length"] == "512000"
     assert "transfer-encoding" not in web.requests[0].headers
-    assert [size for _, size in seen] == [256000] * len(seen)
+    assert [size for _, size in seen] == [512000] * len(seen)
     assert [sent for sent, _ in seen] == sorted({sent for sent, _ in seen})
-    assert seen[-1] == (256000, 256000)
+    assert seen[-1] == (512000, 512000)
     assert len(seen) > 5
 
 

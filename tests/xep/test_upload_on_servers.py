@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
 
 import httpx2
 import pytest
+import trio
 
 from tests.bench import Bench, on_every_bench
 from tests.xep.webserver import InMemory
@@ -63,3 +66,42 @@ async def test_the_limit_of_the_service_holds(bench: Bench) -> None:
     with pytest.raises(UploadRefused) as caught:
         await upload(client, b"x" * ((10 << 20) + 1), name="large", **options(bench))
     assert caught.value.limit == 10 << 20
+
+
+async def chunks(count: int, octets: int) -> AsyncGenerator[bytes, None]:
+    """A source that is read chunk by chunk."""
+    for _ in range(count):
+        await trio.lowlevel.checkpoint()
+        yield bytes(octets)
+
+
+@pytest.mark.item("D10.2")
+@on_every_bench(accounts=1)
+async def test_an_upload_that_is_cancelled_is_cut_and_the_next_one_goes_well(bench: Bench) -> None:
+    (client,) = bench.clients
+    seen: list[int] = []
+    with trio.CancelScope() as scope:
+
+        def progress(sent: int, size: int) -> None:
+            seen.append(sent)
+            if sent > size // 4:
+                scope.cancel()
+
+        async with aclosing(chunks(80, 100_000)) as source:
+            await upload(client, source, name="large.bin", size=8_000_000, progress=progress, **options(bench))
+    assert scope.cancelled_caught
+    assert 0 < seen[-1] < 4_000_000
+    assert await fetched(bench, await upload(client, b"small", name="small.txt", **options(bench))) == b"small"
+
+
+@pytest.mark.item("D10.3")
+@on_every_bench(accounts=1)
+async def test_a_source_of_another_size_than_was_said_is_an_error_before_the_server_finds_it(bench: Bench) -> None:
+    (client,) = bench.clients
+    for size in (9_999, 10_001):
+        async with aclosing(chunks(10, 1_000)) as source:
+            with pytest.raises(ValueError, match="octets"):
+                await upload(client, source, name="wrong.bin", size=size, **options(bench))
+    async with aclosing(chunks(10, 1_000)) as source:
+        url = await upload(client, source, name="right.bin", size=10_000, **options(bench))
+    assert await fetched(bench, url) == bytes(10_000)

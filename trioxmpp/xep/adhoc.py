@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from .. import xml
 from ..client import Client
-from ..errors import ErroneousStanza, StanzaCondition, XMPPError
+from ..errors import ErroneousStanza, StanzaCondition, StanzaError, XMPPError
 from ..jid import JID
 from ..protocol.elements.adhoc import NS, Action, Command, CommandRequest, Condition, Note, NoteType, Status
 from ..protocol.elements.disco import Item
@@ -21,7 +21,17 @@ from ..protocol.elements.oob import OutOfBand
 from ..protocol.stanza import IQ
 from .forms import Form
 
-__all__ = ["Action", "CommandError", "Note", "NoteType", "RemoteCommand", "Status", "list_commands", "run_command"]
+__all__ = [
+    "Action",
+    "CommandError",
+    "CommandFailed",
+    "Note",
+    "NoteType",
+    "RemoteCommand",
+    "Status",
+    "list_commands",
+    "run_command",
+]
 
 F = TypeVar("F", bound=Form)
 
@@ -46,6 +56,18 @@ async def list_commands(client: Client, on: JID | str) -> tuple[Item, ...]:
     responder = _jid(on)
     items = await client.disco.items(responder, NS, fresh=True)
     return tuple([item for item in items if item.jid == responder and item.node])
+
+
+class CommandFailed(StanzaError):
+    """A command is finished, and its responder says that it failed (the notes of type *error*, §4.3).
+
+    `notes` are the remarks of the responder; their texts are for people.
+    """
+
+    def __init__(self, node: str, notes: tuple[Note, ...]) -> None:
+        self.notes = notes
+        texts = "; ".join(note.text or "" for note in notes if note.type == NoteType.ERROR)
+        super().__init__(f"the command {node[:200]} failed: {texts[:500]}")
 
 
 @asynccontextmanager

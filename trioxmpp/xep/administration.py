@@ -12,7 +12,7 @@ from typing import Any, Final
 from ..client import Client
 from ..errors import ErroneousStanza
 from ..jid import JID
-from .adhoc import run_command
+from .adhoc import CommandFailed, NoteType, run_command
 from .forms import Form, FormField, integer, jid, jids, private, text
 
 __all__ = [
@@ -107,8 +107,9 @@ async def administer(
     """Run a command of one form, filled in with `values` by field, and return the form of results, if there is one.
 
     `on` is the server; None stands for that of our account. Raises FormError for a field that the form does not have,
-    `ErroneousStanza` if the command wants more than one form, and what `run_command` raises. Cancelling leaves it
-    unknown whether the command was executed.
+    `ErroneousStanza` if the command wants more than one form, and what `run_command` raises. If the command fails,
+    some servers answer with an error, which is an `XMPPError`; others finish the command and say why, which is a
+    `CommandFailed`. Cancelling leaves it unknown whether the command was executed.
     """
     server = JID(None, client.jid.domain, None) if on is None else on
     async with run_command(client, command, on=server) as dialog:
@@ -119,6 +120,8 @@ async def administer(
             await (dialog.proceed() if dialog.default is not None else dialog.complete())
         if not dialog.finished:
             raise ErroneousStanza(f"the command {command} wants more than one form")
+        if any(note.type == NoteType.ERROR for note in dialog.notes):
+            raise CommandFailed(dialog.node, dialog.notes)
         return dialog.result
 
 
@@ -129,7 +132,10 @@ async def add_user(client: Client, account: JID | str, password: str, *, on: JID
 
 
 async def delete_users(client: Client, accounts: Iterable[JID | str], *, on: JID | str | None = None) -> None:
-    """Delete accounts (§4.2). Raises, and may be cancelled, as `administer`."""
+    """Delete accounts (§4.2). Raises, and may be cancelled, as `administer`.
+
+    Prosody tells of accounts that do not exist in words only, so that is no error there.
+    """
     await administer(client, AdminCommand.DELETE_USER, {"accountjids": tuple(map(str, accounts))}, on=on)
 
 

@@ -15,8 +15,8 @@ __all__ = ["CHUNK", "Body", "Meter", "Source", "SourceError", "opened", "size_of
 Source: TypeAlias = Path | bytes | AsyncIterable[bytes]
 """A file by its path, its content, or a stream of it: a `trio.abc.ReceiveStream`, for example."""
 
-#: The octets that are sent between two reports of progress.
-CHUNK: Final = 32 * 1024
+#: The octets that are sent between two reports of progress, as many as httpx2 itself takes of a file.
+CHUNK: Final = 64 * 1024
 
 
 class SourceError(Exception):

@@ -21,7 +21,7 @@ from ..jid import JID
 from ..protocol.stanza import Message
 from ..record import field, record
 
-__all__ = ["Device", "Encrypted", "Encryption", "Plain", "Sealed", "Trust", "Unreadable"]
+__all__ = ["Device", "Encrypted", "Encryption", "Plain", "Sealed", "Trust", "Unreadable", "may_touch"]
 
 
 class Trust(enum.Enum):
@@ -62,18 +62,24 @@ class Encrypted:
     """Only the recipients could read it, and `device` wrote it, as far as `device.trust` goes.
 
     `method` is the namespace of the encryption. `sealed` is when the device encrypted it, as it says itself. `punctual`
-    is false if that differs much from the time at which the server got the message: it was held back.
+    is false if that differs much from the time at which the server got the message: it was held back. `whole` is false
+    if the encryption, that of older clients, covers the text and nothing else: what such a client tells of a message,
+    that it came, say, cannot be encrypted.
     """
 
     method: str
     device: Device
     sealed: datetime | None = None
     punctual: bool = True
+    whole: bool = True
 
 
 @record
 class Plain:
-    """It came without encryption, in a conversation that is encrypted. Every server on its way could write it."""
+    """It came without encryption, in a conversation that is encrypted. Every server on its way could write it.
+
+    A correction, a retraction, a reaction, a receipt, a marker or a chat state that has this mark changes nothing.
+    """
 
 
 @record
@@ -93,3 +99,13 @@ class Sealed:
 
 
 Encryption: TypeAlias = Encrypted | Plain | Unreadable
+
+
+def may_touch(change: Encryption | None, line: Encryption | None) -> bool:
+    """Return whether a message that came with the mark `change` may change one that came with the mark `line`.
+
+    A message that was encrypted as a whole (XEP-0420) is changed by encrypted ones only, for a server could write any
+    other. A message that cannot be read may have been one.
+    """
+    covered = isinstance(line, Unreadable) or (isinstance(line, Encrypted) and line.whole)
+    return not covered or isinstance(change, Encrypted)

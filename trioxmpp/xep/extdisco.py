@@ -9,11 +9,20 @@ from typing import Any
 
 import trio
 
+from .. import xml
 from ..client import Client, Session, Signal, Step, supervised
-from ..errors import ErroneousStanza, XMPPError
+from ..errors import ElementError, ErroneousStanza, XMPPError
 from ..jid import JID
-from ..protocol.elements.extdisco import Action, CredentialsQuery, Service, ServicesPush, ServicesQuery
-from ..protocol.stanza import IQ
+from ..protocol.elements.extdisco import (
+    Action,
+    Credentials,
+    CredentialsQuery,
+    Service,
+    Services,
+    ServicesPush,
+    ServicesQuery,
+)
+from ..protocol.stanza import IQ, IQType
 from ..record import replace
 
 __all__ = ["ExternalServices", "credentials", "open_external_services", "services"]
@@ -40,13 +49,28 @@ async def credentials(client: Client, service: Service, *, of: JID | str | None 
     Raises as `services`, and `ErroneousStanza` if the answer has none.
     """
     asked = Service(host=service.host, type=service.type, port=service.port)
-    answer = await client.request(CredentialsQuery(services=(asked,)), to=_domain(client) if of is None else of)
-    for found in answer.services:
+    # As XML, which is answered by XML: ejabberd 23.01 answers with <services/> where the others do not.
+    question = xml.fromstring(xml.serialise(CredentialsQuery(services=(asked,)), ""))
+    answer = await client.send(
+        IQ(type=IQType.GET, payload=question, to=_domain(client) if of is None else JID.parse(str(of)))
+    )
+    for found in _services_in(answer):
         if _key(found)[:2] == _key(service)[:2] and found.port in (None, service.port):
             return replace(
                 service, username=found.username, password=found.password, expires=found.expires or service.expires
             )
     raise ErroneousStanza(f"the answer has no credentials for {service.host}")
+
+
+def _services_in(answer: xml.Element | None) -> tuple[Service, ...]:
+    """Return the services with credentials. Raises `ErroneousStanza` if the answer is something else."""
+    kind: type[Credentials | Services] = Credentials
+    if answer is not None and answer.tag == xml.tag_of(Services):
+        kind = Services
+    try:
+        return () if answer is None else xml.parse(kind, answer).services
+    except ElementError as exc:
+        raise ErroneousStanza(f"the answer has no credentials: {exc}") from exc
 
 
 def _domain(client: Client) -> JID:

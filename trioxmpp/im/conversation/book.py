@@ -1,8 +1,9 @@
 """The book of one conversation: what was said, and what became of it. Without I/O and without a clock.
 
-A message changes the book by what `provenance` lets its sender change. A correction, retraction, receipt or marker
-that its sender may not make counts for nothing; the text of a forged correction is a message like any other. A change
-of a line that is not known yet is kept: older lines may be put in front later.
+A message changes the book by what `provenance` lets its sender change; and a line that came encrypted is changed by
+encrypted messages only. A correction, retraction, receipt or marker that its sender may not make counts for nothing;
+the text of a forged correction is a message like any other. A change of a line that is not known yet is kept: older
+lines may be put in front later.
 """
 
 from __future__ import annotations
@@ -14,14 +15,15 @@ from typing import Final
 from ...jid import JID
 from ...protocol.elements import markers, receipts
 from ...protocol.elements.correction import Replace
+from ...protocol.elements.hints import NoStore
 from ...protocol.elements.reactions import Reactions
 from ...protocol.elements.replies import Reply
 from ...protocol.elements.retraction import Retract
 from ...protocol.elements.retraction import Retracted as Tombstone
 from ...protocol.stanza import Message, MessageType
 from ...record import replace
-from ...xep.encryption import Encryption, Unreadable
-from ..provenance import Account, Occupant, Room, Sender, may_change
+from ...xep.encryption import Encryption, Unreadable, may_touch
+from ..provenance import Account, Occupant, Room, may_change
 from .fallbacks import text_of
 from .lines import (
     Corrected,
@@ -100,13 +102,13 @@ class Book:
 
     def _said(self, entry: Entry) -> Iterator[TalkEvent]:
         message, tombstone = entry.message, entry.message.get(Tombstone)
-        is_secret = isinstance(entry.encryption, Unreadable) and not entry.encryption.repeated
+        is_secret = _is_missed(entry)
         if (tombstone is None and message.body is None and not is_secret) or self._is_noted(entry):
             return
         correction = message.get(Replace)
         corrects = None
         if correction is not None:
-            number = self._find(correction.id, entry.sender)
+            number = self._find(correction.id, entry)
             if number is not None:
                 yield from self._corrected(entry, number)
                 return
@@ -215,7 +217,7 @@ class Book:
         if correction is None:
             self._changes(entry)
             return
-        number = self._find(correction.id, entry.sender)
+        number = self._find(correction.id, entry)
         if number is None:
             self._unresolved.append(entry)
             return
@@ -233,7 +235,7 @@ class Book:
         by_room = isinstance(entry.sender, Room)
         if (retract.moderated is not None) != by_room:
             return  # only a room says that a moderator has done it (XEP-0425 §5)
-        number = self._lines.last(retract.id) if by_room else self._find(retract.id, entry.sender)
+        number = self._lines.last(retract.id) if by_room else self._find(retract.id, entry)
         if number is not None:
             yield from self._retracted(number)
         elif not self._lines.named(retract.id):
@@ -255,7 +257,7 @@ class Book:
         reactions = entry.message.get(Reactions)
         if reactions is None:
             return
-        number = self._lines.last(reactions.id)
+        number = self._lines.last(reactions.id, lambda line: _may_touch(entry, line))
         if number is None:
             self._unresolved.append(entry)
             return
@@ -268,7 +270,7 @@ class Book:
         received = entry.message.get(receipts.Received)
         if received is None or not self._is_of_peer(entry):
             return
-        number = self._own(received.id)
+        number = self._lines.last(received.id, lambda line: line.by_us and _may_touch(entry, line))
         if number is not None:
             yield from self._advance(number, Delivery.RECEIVED)
         else:
@@ -278,7 +280,7 @@ class Book:
         marker = entry.message.get(markers.Displayed)
         if marker is None or (not self.is_room and not entry.by_us and not self._is_of_peer(entry)):
             return
-        number = self._lines.last(marker.id)
+        number = self._lines.last(marker.id, lambda line: _may_touch(entry, line))
         if number is None:
             self._unresolved.append(entry)
             return
@@ -327,9 +329,20 @@ class Book:
     def _own(self, id: str) -> int | None:
         return self._lines.last(id, lambda line: line.by_us)
 
-    def _find(self, id: str, sender: Sender) -> int | None:
-        """Return the number of the last line of this id that `sender` may change."""
-        return self._lines.last(id, lambda line: may_change(sender, line.sender))
+    def _find(self, id: str, entry: Entry) -> int | None:
+        """Return the number of the last line of this id that the sender of `entry` may change, by such a message."""
+        return self._lines.last(id, lambda line: may_change(entry.sender, line.sender) and _may_touch(entry, line))
+
+
+def _is_missed(entry: Entry) -> bool:
+    """Return whether a message cannot be read. One that no archive shall keep is a chat state, and is not missed."""
+    mark = entry.encryption
+    return isinstance(mark, Unreadable) and not mark.repeated and entry.message.get(NoStore) is None
+
+
+def _may_touch(entry: Entry, line: Line) -> bool:
+    """Return whether a message is protected enough to change a line. Messages of this client come by no server."""
+    return entry.source.name == "OWN" or may_touch(entry.encryption, line.encryption)
 
 
 def _is_copy(entry: Entry, line: Line) -> bool:

@@ -35,8 +35,9 @@ __all__ = ["Composition", "Conversation", "Pages", "Seal"]
 #: Seconds without a key after which a person has paused.
 PAUSED_AFTER = 30.0
 
-#: Gives what is sent in the place of a message: the same, encrypted, say. An exception fails the message.
-Seal: TypeAlias = Callable[[Message], Awaitable[Sealed]]
+#: Gives what is sent in the place of a message: the same, encrypted, say. None: nothing is sent. An exception fails the
+#: message.
+Seal: TypeAlias = Callable[[Message], Awaitable[Sealed | None]]
 #: Seconds that the timeline of a room has to give what the room has reflected.
 NOTED_WITHIN = 2.0
 
@@ -226,6 +227,7 @@ class Conversation:
     async def displayed(self, line: Line) -> None:
         """Say that everything up to this line of another was seen: to its sender, if that wants to know (XEP-0333).
 
+        In a conversation that is encrypted, the sender is told nothing if that cannot be encrypted.
         Our other clients are told, too, if the conversation has `displays` (XEP-0490): up to the last line that has an
         id in the archive. Nothing is told of a line that any of our clients has displayed. Raises and is cancelled
         as `say`.
@@ -260,7 +262,8 @@ class Conversation:
 
         After `paused_after` seconds without ``composition.key_pressed()`` the person has paused. At the end of the
         block the other side is told so, unless something was said in it. Nothing is told to a peer that has never sent
-        a chat state, nor while we are invisible. Raises what `Client.send` raises.
+        a chat state, nor while we are invisible, nor if the conversation is encrypted and a chat state cannot be.
+        Raises what `Client.send` raises, and `StoreError`.
         """
         composition, before = Composition(), self._said
 
@@ -292,7 +295,10 @@ class Conversation:
 
     async def _send_state(self, state: chat_states.ChatState) -> None:
         if self.book.states.are_known and self._visible():
-            await self._send_now(self._bare_message(state, NoStore(), has_id=False))
+            message = self._bare_message(state, NoStore(), has_id=False)
+            sealed = Sealed(message) if self._seal is None else await self._seal(message)
+            if sealed is not None:
+                await self._send_now(sealed.message)
         else:
             await trio.lowlevel.checkpoint()
 
@@ -334,8 +340,9 @@ class Conversation:
         assert message.id is not None
         try:
             sealed = Sealed(message) if self._seal is None else await self._seal(message)
-            self.book.protect(message.id, sealed.encryption)
-            await self._send(sealed.message)
+            if sealed is not None:
+                self.book.protect(message.id, sealed.encryption)
+                await self._send(sealed.message)
         except Exception as exc:
             self.tell([*self.book.not_sent(message.id, exc)])
             raise

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator, Ma
 from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 from types import MappingProxyType
+from typing import TypeAlias
 
 import trio
 
@@ -17,6 +18,7 @@ from ...jid import JID
 from ...protocol.elements import receipts as elements
 from ...protocol.elements.hints import Store
 from ...protocol.stanza import Message, MessageType
+from ...xep.encryption import Encrypted, Encryption, Sealed
 from ...xep.muc import Room
 from ..displayed import Displays, Position
 from ..provenance import Account, Sender
@@ -35,6 +37,10 @@ STATE_LASTS = 60.0
 
 #: How a message came for which a receipt may be due: not by a copy, nor from an archive.
 _DIRECT = frozenset({"LIVE", "OFFLINE"})
+
+
+#: A receipt, and how the message was encrypted.
+_Due: TypeAlias = tuple[Message, Encryption | None]
 
 
 class Receipts(enum.Enum):
@@ -78,8 +84,8 @@ class Conversations:
         self._ages: OrderedDict[tuple[JID, tuple[object, ...]], float] = OrderedDict()
         """When each chat state of another was told, the oldest first."""
         self._aged = trio.Event()
-        self.receipts_due: tuple[trio.MemorySendChannel[Message], trio.MemoryReceiveChannel[Message]] = (
-            trio.open_memory_channel[Message](1_000)
+        self.receipts_due: tuple[trio.MemorySendChannel[_Due], trio.MemoryReceiveChannel[_Due]] = (
+            trio.open_memory_channel[_Due](1_000)
         )
         """Receipts that are to be sent. If too many wait, one is left out: a receipt is a courtesy."""
 
@@ -145,7 +151,7 @@ class Conversations:
             assert message.id is not None
             receipt = Message(to=message.from_, type=message.type, payloads=[elements.Received(id=message.id), Store()])
             try:
-                self.receipts_due[0].send_nowait(receipt)
+                self.receipts_due[0].send_nowait((receipt, entry.encryption))
             except trio.WouldBlock:
                 _logger.warning("left out: a receipt for %r, since %d wait", message, 1_000)
 
@@ -180,9 +186,12 @@ class Conversations:
             self.apply(entry)
 
     async def acknowledge(self) -> None:
-        """Send the receipts that are due, until cancelled."""
-        async for receipt in self.receipts_due[1]:
-            await self._client.send(receipt)
+        """Send the receipts that are due, until cancelled: encrypted for a message that was, as a whole."""
+        async for receipt, encryption in self.receipts_due[1]:
+            is_secret = isinstance(encryption, Encrypted) and encryption.whole
+            sealed = Sealed(receipt) if self._seal is None or not is_secret else await self._seal(receipt)
+            if sealed is not None:
+                await self._client.send(sealed.message)
 
     # --- chat states grow old
 
@@ -233,7 +242,8 @@ async def open_conversations(
     `markers` is whether we ask and tell what was displayed, ``visible()`` whether others may know that we are here: if
     not, no chat state is sent. `displays` (`open_displayed`) has our clients agree how far each conversation was read.
     `limit` conversations are kept, and `capacity` lines of each. ``await seal(message)`` gives what is sent in the
-    place of a message: ``omemo.seal`` encrypts it. Receipts and chat states are sent as they are.
+    place of a message, or None: ``omemo.seal`` encrypts it. That goes for chat states, too, and for the receipts of
+    messages that came encrypted. A line that came encrypted is changed by encrypted messages only.
 
     ``pages(peer, entry, size)`` gives the older pages for `Conversation.older`; without it a timeline that is `entries`
     gives them. `rooms` are the rooms in which we are, the same ones as for `open_timeline`: then a private talk in one

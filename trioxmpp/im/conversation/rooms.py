@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from ...client import Client, supervised
 from ...jid import JID
 from ...protocol.stanza import Message
 from ...record import replace
+from ...xep.encryption import Sealed
 from ...xep.muc import MessageModerated, RoomBack, RoomEntry, RoomEvent, RoomGone, RoomMessage
 from ..displayed import Displays, Position
 from ..timeline import Entry, RoomTimeline, entry_in_room
@@ -45,6 +46,15 @@ class SpeakingRoom(Protocol):
         ...
 
 
+@runtime_checkable
+class SealingRoom(Protocol):
+    """A room whose messages are encrypted: it encrypts chat states, too."""
+
+    async def seal(self, message: Message, /) -> Sealed | None:
+        """Give what is sent in the place of a message; None: nothing."""
+        ...
+
+
 class RoomConversation(Conversation):
     """The conversation in a room. Its verbs return when the room has reflected what we said."""
 
@@ -52,7 +62,14 @@ class RoomConversation(Conversation):
         self, room: SpeakingRoom, *, markers: bool, displays: Displays | None, pages: Pages | None, capacity: int
     ) -> None:
         super().__init__(
-            room.client, room.jid, is_room=True, markers=markers, displays=displays, pages=pages, capacity=capacity
+            room.client,
+            room.jid,
+            is_room=True,
+            markers=markers,
+            displays=displays,
+            pages=pages,
+            capacity=capacity,
+            seal=room.seal if isinstance(room, SealingRoom) else None,
         )
         self._room = room
 

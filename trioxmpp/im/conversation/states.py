@@ -7,6 +7,7 @@ from typing import Final
 
 from ...protocol.elements.chat_states import ChatState, chat_state
 from ...protocol.elements.retraction import Retract
+from ...xep.encryption import Plain
 from ..provenance import Sender
 from .lines import Entry, TalkEvent, Typing, key_of
 
@@ -32,6 +33,8 @@ class ChatStates:
         state = chat_state(entry.message)
         if entry.by_us:
             return
+        if isinstance(entry.encryption, Plain):
+            state = None  # a server could write it
         if state is not None:
             self.are_known = True
         elif entry.message.body is None or entry.message.get(Retract) is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Any, Final
 
 from omemo import SessionManager
@@ -119,6 +119,10 @@ class DeviceBook:
         """Return the encryptions that a device takes part in now."""
         value = self._storage.get(f"account {jid}", {}).get("devices", {}).get(str(id), {})
         return list(value.get("in", []))
+
+    def has_session(self, jid: JID, namespaces: Container[str]) -> bool:
+        """Return whether there is, or was, a session of one of these encryptions with a device of an account."""
+        return any(key[0] in namespaces for key, _ in self._storage.records_of(str(jid)))
 
     def _device(self, jid: JID, id: int, value: dict[str, Any], note: dict[str, Any]) -> Device:
         key = value.get("key")

@@ -9,7 +9,6 @@ believed from one side only: a hint or an archive id *within* the envelope could
 from __future__ import annotations
 
 import secrets
-import string
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -17,14 +16,17 @@ from ... import xml
 from ...errors import ErroneousStanza
 from ...jid import JID
 from ...protocol import ns
+from ...protocol.elements.chat_states import chat_state
 from ...protocol.elements.eme import Encryption
 from ...protocol.elements.hints import Store
+from ...protocol.elements.markers import Displayed
+from ...protocol.elements.receipts import Received
 from ...protocol.elements.sce import NS as SCE
 from ...protocol.elements.sce import Content, Envelope
 from ...protocol.stanza import Message, MessageType, parse_stanza
 from .errors import BadEnvelope, Malformed
 
-__all__ = ["MARGIN", "check", "fill", "is_outside", "lay_open", "pack", "read", "strip"]
+__all__ = ["MARGIN", "check", "fill", "is_courtesy", "is_outside", "lay_open", "pack", "read", "strip"]
 
 #: How far the time of the envelope and that of the stanza may differ.
 MARGIN: Final = timedelta(minutes=10)
@@ -65,6 +67,12 @@ def _is_ours(payload: object) -> bool:
     return is_outside(tag)
 
 
+def is_courtesy(message: Message) -> bool:
+    """Return whether a message says nothing but that one was received or displayed, or what a person does now."""
+    told = message.get(Received) is not None or message.get(Displayed) is not None or chat_state(message) is not None
+    return told and message.body is None
+
+
 # --- on the way out
 
 
@@ -81,7 +89,7 @@ def pack(message: Message, sender: JID, recipient: JID, now: datetime) -> bytes:
     written = sensitive.serialise().replace("<message", f"<message xmlns='{ns.CLIENT}'", 1)
     envelope = Envelope(
         content=Content(elements=tuple(xml.fromstring(written))),
-        rpad="".join(secrets.choice(_LETTERS) for _ in range(secrets.randbelow(PADDING + 1))),
+        rpad=_padding(secrets.randbelow(PADDING + 1)),
         stamp=now,
         to=recipient.bare,
         from_=sender.bare,
@@ -89,7 +97,9 @@ def pack(message: Message, sender: JID, recipient: JID, now: datetime) -> bytes:
     return xml.serialise(envelope, "").encode()
 
 
-_LETTERS: Final = string.ascii_letters + string.digits
+def _padding(length: int) -> str:
+    """Return random characters."""
+    return secrets.token_urlsafe(length)[:length]
 
 
 def strip(message: Message) -> Message:

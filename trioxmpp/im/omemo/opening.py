@@ -121,7 +121,7 @@ class Opener:
                 raise
             await core.storage.flush()
         if kept is None:
-            return envelope.strip(message), Encrypted(method.namespace, device), b""
+            return envelope.strip(message), Encrypted(method.namespace, device, whole=method.envelope), b""
         return (*self.lay_open(message, sender, sent, kept), kept.digest)
 
     async def _open(self, method: Method, incoming: Incoming, sent: datetime) -> tuple[bytes | None, Device]:
@@ -163,7 +163,7 @@ class Opener:
                 opened.body = kept.text.decode()
             except UnicodeDecodeError as exc:
                 raise Malformed("the text is no UTF-8") from exc
-            return opened, Encrypted(kept.method, device)
+            return opened, Encrypted(kept.method, device, whole=False)
         read = envelope.read(kept.text)
         envelope.check(read, message, sender, core.account)
         stamp = None if read.stamp is None else (read.stamp if read.stamp.tzinfo else read.stamp.replace(tzinfo=UTC))

@@ -56,7 +56,8 @@ class Reader:
             found = self._opener.find(message)
             if found is None:
                 await trio.lowlevel.checkpoint()
-                return message, Plain() if is_secret and _says_something(message) else None, b""
+                is_plain = is_secret and (message.body is not None or self._would_be_covered(sender))
+                return message, Plain() if is_plain else None, b""
             if sender is None:
                 raise OmemoError("the account of the sender is not known")
             if self._opener.is_own(*found, sender):
@@ -100,6 +101,11 @@ class Reader:
         )
         return opened, mark
 
+    def _would_be_covered(self, sender: JID | None) -> bool:
+        """Return whether an account encrypts all that it says, and not only texts, as its clients have done before."""
+        whole = [name for name, method in self.core.methods.items() if method.envelope]
+        return sender is None or sender == self.core.account or self.core.book.has_session(sender, whole)
+
     async def open_room_entry(self, entry: RoomEntry, candidates: list[JID]) -> RoomEntry:
         """Return an entry of a room in plain text. One of `candidates` has sent it. Raises `StoreError`."""
         opened = await self.open(entry, self._sender(entry.message, candidates), True, "room")
@@ -122,10 +128,6 @@ class Reader:
             return None
         device = found[0].sender_device(found[1])
         return next((jid for jid in candidates if self.core.book.device(jid, device) is not None), None)
-
-
-def _says_something(message: Message) -> bool:
-    return message.body is not None
 
 
 class Reading:

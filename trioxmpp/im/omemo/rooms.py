@@ -21,8 +21,9 @@ from ...jid import JID
 from ...protocol.elements.muc import Affiliation
 from ...protocol.stanza import Message
 from ...record import replace
+from ...xep.encryption import Sealed
 from ...xep.muc import Room, RoomBack, RoomEntry, RoomEvent, RoomMessage, affiliations
-from .errors import RoomUnfit
+from .errors import CannotEncrypt, RoomUnfit
 from .service import Omemo
 
 __all__ = ["EncryptedRoom", "RoomReading", "open_encrypted_room"]
@@ -105,6 +106,18 @@ class EncryptedRoom:
             self.jid, stanza, await self.members(), strict=self._strict
         )
         return await self.open(await self.room.say(sealed, timeout=timeout))
+
+    async def seal(self, message: Message) -> Sealed | None:
+        """Give a chat state encrypted for the members that can read it; None if there are none, or it is undecided.
+
+        Raises what `members` raises, and `StoreError`. If cancelled, nothing can be sent.
+        """
+        try:
+            members = await self.members()
+            sealed, _ = await self._omemo.encrypt_in_room(self.jid, message, members, strict=False)
+        except CannotEncrypt:
+            return None
+        return Sealed(sealed)
 
     def events(self, *, capacity: float = 10_000) -> RoomReading:
         """``async with`` block that gives an asynchronous iterator of events, with messages in plain text.

@@ -13,7 +13,7 @@ from omemo.message import PlainKeyMaterial
 
 from ...jid import JID
 from ...protocol.elements.eme import Encryption
-from ...protocol.elements.hints import Store
+from ...protocol.elements.hints import NoStore, Store
 from ...protocol.stanza import Message, MessageType
 from ...xep.encryption import Device, Encrypted, Trust
 from . import envelope
@@ -33,11 +33,18 @@ BATCH: Final = 8
 class Sealer:
     """Encrypts messages for the devices of accounts."""
 
-    def __init__(self, core: Core, directory: Directory, stale_after: int) -> None:
+    def __init__(self, core: Core, directory: Directory, stale_after: int, away_after: int) -> None:
         self._core = core
         self._directory = directory
         self._stale_after = stale_after
+        self._away_after = min(away_after, stale_after)
         self._sent: OrderedDict[str, tuple[Message, Encrypted]] = OrderedDict()
+
+    def takes_texts_only(self, jid: JID) -> bool:
+        """Return whether each device that an account lists is of an encryption that covers texts only."""
+        core = self._core
+        spoken = {name for device in core.book.devices(jid) for name in core.book.namespaces(jid, device.id)}
+        return bool(spoken) and not any(name in core.methods and core.methods[name].envelope for name in spoken)
 
     async def encrypt(
         self, message: Message, to: Iterable[JID], *, strict: bool = True
@@ -50,7 +57,8 @@ class Sealer:
         accounts = {*recipients, self._core.account}
         await self._directory.prepare(accounts)
         async with self._core.turn:
-            devices = self._choose(accounts)
+            stale_after = self._stale_after if message.get(NoStore) is None else self._away_after
+            devices = self._choose(accounts, stale_after)
             sealed, reached = await self._seal(message, message.to.bare, devices)
             missing = frozenset(recipients - reached - {self._core.account})
             if not reached or (missing and strict):
@@ -68,7 +76,7 @@ class Sealer:
 
     # --- for which devices
 
-    def _choose(self, accounts: set[JID]) -> list[tuple[Method, Device]]:
+    def _choose(self, accounts: set[JID], stale_after: int) -> list[tuple[Method, Device]]:
         """Return the devices to encrypt for. Raises `Undecided`."""
         core = self._core
         chosen = []
@@ -78,7 +86,7 @@ class Sealer:
                     continue
                 namespaces = core.book.namespaces(jid, device.id)
                 method = next((method for name, method in core.methods.items() if name in namespaces), None)
-                if method is not None and device.unanswered < self._stale_after:
+                if method is not None and device.unanswered < stale_after:
                     chosen.append((method, device))
         undecided = [device for _, device in chosen if device.trust is Trust.UNDECIDED]
         if undecided:
@@ -144,8 +152,10 @@ class Sealer:
     def _remember(self, message: Message, sealed: Message) -> None:
         assert sealed.id is not None
         named = sealed.get(Encryption)
-        method = "" if named is None else named.namespace
-        self._sent[sealed.id] = message, Encrypted(method, self._core.own, datetime.now(UTC))
+        namespace = "" if named is None else named.namespace
+        used = [method for method in self._core.methods.values() if sealed.get(method.element) is not None]
+        whole = all(method.envelope for method in used)
+        self._sent[sealed.id] = message, Encrypted(namespace, self._core.own, datetime.now(UTC), whole=whole)
         while len(self._sent) > MAX_SENT:
             self._sent.popitem(last=False)
 

@@ -21,6 +21,7 @@ import trio
 
 from ...client import Client, Destroyed, Event, Session, Signal, Step, Subscription, supervised
 from ...jid import JID
+from ...protocol.elements import muc
 from ...protocol.stanza import Message, MessageType
 from ...xep.encryption import Device, Encrypted, Sealed, Trust
 from ...xep.muc import RoomEntry
@@ -30,6 +31,8 @@ from .announcing import Announcer
 from .chores import Chores
 from .core import Core, OmemoEvent
 from .directory import Directory
+from .envelope import is_courtesy
+from .errors import NoDevices, Undecided
 from .method import Method, omemo_2
 from .opening import Opener, Tasks
 from .plaintexts import Plaintexts
@@ -45,6 +48,9 @@ ROTATE_EVERY: Final = 7 * 86_400.0
 HEAL_EVERY: Final = 3_600.0
 #: Messages without an answer after which a device is taken to be gone.
 STALE_AFTER: Final = 2_000
+#: Messages without an answer after which a device gets none that no archive keeps: it may be away, and would have to
+#: keep a key for each of them.
+AWAY_AFTER: Final = 100
 
 
 class _Parts:
@@ -56,12 +62,13 @@ class _Parts:
         timeline: Timeline | None,
         core: Core,
         stale_after: int,
+        away_after: int,
         heal_every: float,
         rotate_every: float,
     ) -> None:
         self.core = core
         self.directory: Directory = Directory(core)
-        self.sealer: Sealer = Sealer(core, self.directory, stale_after)
+        self.sealer: Sealer = Sealer(core, self.directory, stale_after, away_after)
         self.announcer: Announcer = Announcer(core, self.directory, rotate_every)
         self.chores: Chores = Chores(core, self.directory, self.sealer)
         self._plaintexts = Plaintexts(core.storage)
@@ -185,16 +192,25 @@ class Omemo:
         sealed, _ = await self._sealer.encrypt(message, [_bare(each) for each in to])
         return sealed
 
-    async def seal(self, message: Message) -> Sealed:
+    async def seal(self, message: Message) -> Sealed | None:
         """Give `message` encrypted, if ``encrypted(peer)`` of `open_omemo` wants that; else as it is.
+
+        A receipt, a marker or a chat state is a courtesy: None if it cannot be encrypted, so that it is not sent. To
+        accounts whose devices all read encrypted texts and nothing else it goes as it is.
 
         For ``open_conversations(seal=omemo.seal)``. Raises, and may be cancelled, as `encrypt`.
         """
         peer = message.to
-        if peer is None or peer.resource is not None or message.type is MessageType.GROUPCHAT or not self._wants(peer):
+        is_elsewhere = message.type is MessageType.GROUPCHAT or message.get(muc.Occupant) is not None
+        if peer is None or is_elsewhere or not self._wants(peer.bare):
             await trio.lowlevel.checkpoint()
             return Sealed(message)
-        sealed = await self.encrypt(message)
+        try:
+            sealed = await self.encrypt(message)
+        except (NoDevices, Undecided):
+            if not is_courtesy(message):
+                raise
+            return Sealed(message) if self._sealer.takes_texts_only(peer.bare) else None
         sent = self._sealer.sent(sealed.id)
         return Sealed(sealed, None if sent is None else sent[1])
 
@@ -267,6 +283,7 @@ async def open_omemo(
     methods: Sequence[Method] = (omemo_2,),
     label: str | None = None,
     stale_after: int = STALE_AFTER,
+    away_after: int = AWAY_AFTER,
     heal_every: float = HEAL_EVERY,
     rotate_every: float = ROTATE_EVERY,
 ) -> AsyncIterator[Omemo]:
@@ -278,13 +295,15 @@ async def open_omemo(
     `Omemo.seal` encrypts. With a `timeline` sessions are answered, and used keys deleted, once it has caught up.
 
     `methods` are the encryptions that are spoken, the preferred first. `label` names this device to others. A device
-    that has not answered `stale_after` messages gets no more until it writes. A broken session is replaced after
-    `heal_every` seconds at the earliest, the signed pre-key after `rotate_every`.
+    that has not answered `stale_after` messages gets no more until it writes, and after `away_after` no chat states: a
+    device that only listens answers more often. A broken session is replaced after `heal_every` seconds at the
+    earliest, the signed pre-key after `rotate_every`.
 
     Entering raises `StoreError`, `XMPPError` and `NodeMismatch` if the account cannot publish, and what `Client.send`
     raises. Later failures are `Trouble` events, and healed. Leaving the block, or cancelling, leaves the device listed.
     """
-    parts = _Parts(client, timeline, Core(client, methods, trust, label), stale_after, heal_every, rotate_every)
+    core = Core(client, methods, trust, label)
+    parts = _Parts(client, timeline, core, stale_after, away_after, heal_every, rotate_every)
     await parts.load()
     async with AsyncExitStack() as stack:
         stack.callback(parts.core.on_event.close)

@@ -23,6 +23,9 @@ BLOCKING = "urn:xmpp:blocking"
 ERRORS = "urn:xmpp:blocking:errors"
 
 #: XEP-0016, the older lists on which some servers build this one.
+#: Reports, which come with a block (XEP-0377).
+REPORTING = "urn:xmpp:reporting:1"
+
 PRIVACY = "jabber:iq:privacy"
 
 
@@ -31,11 +34,26 @@ class Blocking:
 
     def __init__(self, post: Post) -> None:
         self._post = post
+        self.reports: list[tuple[str, str, str | None]] = []
+        """The address, the reason and the text of each report that was taken; the last `Policy.history`."""
+        self._takes_reports = False
         services = post.services
         services.features.domain.features.append(BLOCKING)
         services.add("get", f"{{{BLOCKING}}}blocklist", self._list, "account")
         services.add("set", f"{{{BLOCKING}}}block", self._change, "account")
         services.add("set", f"{{{BLOCKING}}}unblock", self._change, "account")
+
+    def take_reports(self) -> None:
+        """Announce that reports are taken, and take them."""
+        self._takes_reports = True
+        self._post.services.features.domain.features.append(REPORTING)
+
+    def _report(self, item: xml.Element) -> None:
+        found = item.find(f"{{{REPORTING}}}report")
+        if found is not None and self._takes_reports:
+            text = found.findtext(f"{{{REPORTING}}}text")
+            self.reports.append((_jid(item), found.get("reason", ""), text))
+            del self.reports[: -self._post.policy.history]
 
     def _list(self, request: Request) -> xml.Element:
         assert request.account is not None
@@ -50,6 +68,8 @@ class Blocking:
         if blocks and not jids:
             raise XMPPModifyError(StanzaCondition.BAD_REQUEST)
         if blocks:
+            for item in request.payload:
+                self._report(item)
             self._hide(account, jids)
             account.blocked.extend(jid for jid in jids if jid not in account.blocked)
         else:
@@ -67,7 +87,8 @@ class Blocking:
                     self._post.send(new_stanza("presence", type="unavailable", from_=session.jid, to=watcher))
 
     def _push(self, account: Account, blocks: bool, jids: list[str]) -> None:
-        dialect, listeners = self._post.dialect, [s for s in self._post.sessions.of(account) if s.wants_blocklist]
+        dialect = self._post.dialect
+        listeners = [s for s in self._post.sessions.of(account) if s.wants_blocklist or dialect.block_push_to_all]
         if dialect.pushes_privacy_lists:
             lists = build(PRIVACY, "query", build(PRIVACY, "list", name="Blocked contacts"))
             self._send(account, lists, None, listeners)

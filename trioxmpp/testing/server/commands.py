@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from ... import xml
-from ...errors import StanzaCondition, XMPPCancelError, XMPPModifyError
+from ...errors import StanzaCondition, XMPPAuthError, XMPPCancelError, XMPPModifyError
 from .forms import read_form
 from .post import Post
 from .services import Request
@@ -35,6 +35,8 @@ class Stage:
 
     form: xml.Element | None = None
     note: str | None = None
+    failed: bool = False
+    """Whether the note is about an error."""
     done: bool = False
     last: bool = False
     """Whether the form is the last one: its default action is *complete*, otherwise *next*."""
@@ -57,6 +59,7 @@ class Commands:
     def __init__(self, post: Post) -> None:
         self._post = post
         self._commands: dict[str, tuple[str, Command]] = {}
+        self._restricted: dict[str, Callable[[str], bool]] = {}
         self._dialogs: dict[str, _Dialog] = {}
         services = post.services
         services.features.domain.features.append(COMMANDS)
@@ -67,14 +70,28 @@ class Commands:
         """Offer a command."""
         self._commands[node] = name, command
 
+    def restrict(self, prefix: str, may: Callable[[str], bool]) -> None:
+        """Let only those senders execute commands whose node begins with `prefix` for whose full JID `may` is true."""
+        self._restricted[prefix] = may
+
     def _items(self, request: Request) -> list[tuple[str, str | None, str | None]]:
-        return [(self._post.domain, name, node) for node, (name, _) in self._commands.items()]
+        shown = [node for node in self._commands if self._is_allowed(node, request.sender)]
+        return [(self._post.domain, self._commands[node][0], node) for node in shown]
+
+    def _is_restricted(self, node: str) -> bool:
+        return any(node.startswith(prefix) for prefix in self._restricted)
+
+    def _is_allowed(self, node: str, sender: str) -> bool:
+        return all(may(sender) for prefix, may in self._restricted.items() if node.startswith(prefix))
 
     def _answer(self, request: Request) -> xml.Element | None:
         payload = request.payload
         node, action, id = payload.get("node", ""), payload.get("action", "execute"), payload.get("sessionid")
+        if not self._is_allowed(node, request.sender):
+            request.refuse(XMPPAuthError(StanzaCondition.FORBIDDEN), echo=True)
+            return None
         if node not in self._commands:
-            known = self._post.dialect.unknown_command_not_found
+            known = self._post.dialect.unknown_command_not_found and not self._is_restricted(node)
             raise XMPPCancelError(StanzaCondition.ITEM_NOT_FOUND if known else StanzaCondition.SERVICE_UNAVAILABLE)
         if id is None:
             if action != "execute":
@@ -117,8 +134,10 @@ class Commands:
         else:
             default = "complete" if stage.last else "next"
             back = build(COMMANDS, "prev") if dialog.forms else None
-            actions = build(COMMANDS, "actions", back, build(COMMANDS, default), execute=default)
-        note = None if stage.note is None else build(COMMANDS, "note", text=stage.note, type="info")
+            further = build(COMMANDS, "next") if stage.last and self._post.dialect.last_stage_has_next else None
+            actions = build(COMMANDS, "actions", back, further, build(COMMANDS, default), execute=default)
+        kind = "error" if stage.failed else "info"
+        note = None if stage.note is None else build(COMMANDS, "note", text=stage.note, type=kind)
         status = "completed" if done else "executing"
         return build(COMMANDS, "command", actions, note, stage.form, node=dialog.node, sessionid=id, status=status)
 

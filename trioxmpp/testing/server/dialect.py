@@ -69,6 +69,8 @@ class Dialect:
     """Whether a message from a blocked sender is answered by an error; otherwise it vanishes."""
     pushes_privacy_lists: bool
     """Whether a push of the older privacy lists (XEP-0016) precedes each push of the block list."""
+    block_push_to_all: bool
+    """Whether block list pushes go to clients that have not asked for the list, too."""
     block_push_id: str | None
     """The id that all block list pushes have. None: a new one each."""
     blocked_element: bool
@@ -127,10 +129,30 @@ class Dialect:
     pages_items: bool
     """Whether RSM works in requests for items."""
 
-    # --- commands, registration, upload
+    # --- commands, administration, push, external services, reports
+
+    last_stage_has_next: bool
+    """Whether the last stage of a command allows *next* beside *complete*."""
+    commands_fail_by_notes: bool
+    """Whether an administrator's command that failed is complete, with a note; otherwise its answer is an error."""
+    counts_users: bool
+    """Whether administrators have commands that count users."""
+    push_at_others: bool
+    """Whether push is enabled for the sender's account if another account is asked for it."""
+    push_counts: bool
+    """Whether notifications have all fields of the summary, some of them without a value."""
+    credentials_as_services: bool
+    """Whether the answer with credentials has the name of the answer with services."""
+    takes_reports: bool
+    """Whether there is a module for reports (XEP-0377)."""
+
+    # --- unknown commands, registration, upload
 
     unknown_command_not_found: bool
     """Whether an unknown command is *item-not-found*; otherwise *service-unavailable*."""
+    invitation_forbidden: bool
+    """Whether an unknown token of an invitation is *forbidden*, and a registration without any *not-acceptable*;
+    otherwise they are *item-not-found* and *not-allowed*. (Of ejabberd that was not seen.)"""
     registration_form: bool
     """Whether registration has a data form beside its fields."""
     upload_needs_token: bool
@@ -212,6 +234,7 @@ Dialect.PROSODY_13 = Dialect(
     probe_delay="server",
     blocked_answered=False,
     pushes_privacy_lists=False,
+    block_push_to_all=False,
     block_push_id="blocklist-push",
     blocked_element=True,
     archive_page=50,
@@ -237,7 +260,15 @@ Dialect.PROSODY_13 = Dialect(
     tells_owner_of_deletion=True,
     tells_of_retraction=True,
     pages_items=False,
+    last_stage_has_next=True,
+    commands_fail_by_notes=True,
+    counts_users=False,
+    push_at_others=False,
+    push_counts=True,
+    credentials_as_services=False,
+    takes_reports=True,
     unknown_command_not_found=False,
+    invitation_forbidden=True,
     registration_form=True,
     upload_needs_token=True,
     several_components=False,
@@ -268,6 +299,7 @@ Dialect.PROSODY_0_12 = replace(
     version="0.12.3",
     unannounced_of_account=frozenset(f"http://jabber.org/protocol/disco#{name}" for name in ("info", "items")),
     blocked_answered=True,
+    takes_reports=False,
     archive_counts=True,
     lists_reasons=False,
     events_name_publisher=True,
@@ -292,6 +324,7 @@ Dialect.EJABBERD_26 = Dialect(
     probe_delay=None,
     blocked_answered=True,
     pushes_privacy_lists=True,
+    block_push_to_all=True,
     block_push_id=None,
     blocked_element=False,
     archive_page=250,
@@ -317,7 +350,15 @@ Dialect.EJABBERD_26 = Dialect(
     tells_owner_of_deletion=False,
     tells_of_retraction=True,
     pages_items=True,
+    last_stage_has_next=False,
+    commands_fail_by_notes=False,
+    counts_users=True,
+    push_at_others=True,
+    push_counts=False,
+    credentials_as_services=False,
+    takes_reports=False,
     unknown_command_not_found=True,
+    invitation_forbidden=False,
     registration_form=False,
     upload_needs_token=False,
     several_components=True,
@@ -349,6 +390,7 @@ Dialect.EJABBERD_23 = replace(
     name="ejabberd 23.01",
     version="23.01",
     newest_component=False,
+    credentials_as_services=True,
     unannounced_of_account=_UNANNOUNCED_PEP
     | {"urn:xmpp:bookmarks:1#compat", "urn:xmpp:bookmarks:1#compat-pep"}
     | {f"http://jabber.org/protocol/pubsub#{name}" for name in ("config-node-max", "item-ids")},

@@ -48,6 +48,8 @@ class Post:
         self.services = services
         self.hosts: dict[str, Callable[[xml.Element], None]] = {}
         """The services with a domain of their own, by domain."""
+        self.waits: list[Callable[[Account, xml.Element], None]] = []
+        """The functions that are told of each message that waits until a client of its account comes."""
 
     # --- the places
 
@@ -200,6 +202,8 @@ class Post:
         if there or unannounced:
             return self.deliver(stanza, there or unannounced[-1:])
         account.offline.append(delayed(stanza, self.domain))
+        for told in self.waits:
+            told(account, stanza)
         return []
 
     def copy(self, how: str, stanza: xml.Element, account: Account, without: Sequence[ServerSession]) -> None:

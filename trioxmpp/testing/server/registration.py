@@ -107,12 +107,15 @@ class Stranger:
         token = self._host.policy.registration_token
         if request.payload.tag == _PREAUTH:
             if request.payload.get("token") != token:
-                raise XMPPCancelError(StanzaCondition.ITEM_NOT_FOUND)
+                forbidden = self._host.dialect.invitation_forbidden
+                raise XMPPCancelError(StanzaCondition.FORBIDDEN if forbidden else StanzaCondition.ITEM_NOT_FOUND)
             self._has_token = True
             return None
         if request.kind == "get":
             return _form(self._host.dialect)
         if token is not None and not self._has_token:
+            if self._host.dialect.invitation_forbidden:
+                raise XMPPModifyError(StanzaCondition.NOT_ACCEPTABLE, "an invitation is needed")
             raise XMPPAuthError(StanzaCondition.NOT_ALLOWED, "an invitation is needed")
         name, password = _credentials(request.payload)
         if not name or not password:

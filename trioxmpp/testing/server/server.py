@@ -23,17 +23,21 @@ from ..transcript import parse_script
 from ..virtual.faults import Faults
 from ..virtual.memory import MemoryStream, memory_link
 from .account import Account
+from .administration import Administration
+from .blocking import Blocking
 from .certificates import Authority
 from .commands import Commands
 from .components import Components
 from .conversation import Conversation
 from .dialect import Dialect
+from .extservices import ExternalServices
 from .link import Link
 from .listening import Listening
 from .parts import Parts
 from .pep import Public
 from .policy import Policy, StartTLS
 from .post import Post
+from .push import Push
 from .rooms import Rooms
 from .services import EVERYWHERE, AddressFeatures, At, Services
 from .session import ServerSession
@@ -95,7 +99,7 @@ class Server:
         """The way to the users of the domain, for services."""
         self.components: Components = Components(self.post)
         """The domains of components, and their links."""
-        parts = Parts(self.post, policy.history, self.remove_account)
+        parts = Parts(self.post, policy.history, self.add_account, self.remove_account)
         self.rooms: Rooms = parts.rooms
         """Its rooms; ``serve()`` begins the service."""
         self.upload: Upload = parts.upload
@@ -104,6 +108,14 @@ class Server:
         """Its publish-subscribe service; ``serve()`` begins it."""
         self.commands: Commands = parts.commands
         """Its ad-hoc commands."""
+        self.administration: Administration = parts.administration
+        """The commands for administrators (XEP-0133); ``serve("admin")`` offers them to a user."""
+        self.external_services: ExternalServices = parts.external_services
+        """Its external services (XEP-0215); ``serve(Service(...))`` announces them."""
+        self.push: Push = parts.push
+        """Its push notifications (XEP-0357); ``serve()`` offers them."""
+        self.blocking: Blocking = parts.blocking
+        """Its block lists (XEP-0191); ``take_reports()`` has it take reports with them (XEP-0377)."""
         self._router = parts.router
         self._listening = Listening(domain, policy, self.serve_listeners, self._changes.unpark_all)
         self._plans: deque[Faults] = deque()

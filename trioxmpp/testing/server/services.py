@@ -103,10 +103,10 @@ class Request:
         self.replied = True
         self._send(result_for(self.stanza, payload, from_=self._from))
 
-    def refuse(self, error: XMPPError) -> None:
-        """Send the error, now."""
+    def refuse(self, error: XMPPError, *, echo: bool = False) -> None:
+        """Send the error, now. With `echo`, it repeats the payload whatever the dialect."""
         self.replied = True
-        echo = self._dialect.echoes_request
+        echo = echo or self._dialect.echoes_request
         self._send(
             error_for(
                 self.stanza, error.condition, error.TYPE, from_=self._from, echo=echo,

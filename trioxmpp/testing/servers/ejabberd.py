@@ -27,13 +27,21 @@ auth_password_format: plain
 disable_sasl_mechanisms: [@NOT_OFFERED@]
 s2s_access: none
 registration_timeout: infinity
-access_rules: {trusted_network: {allow: loopback}}
+access_rules:
+  trusted_network: {allow: loopback}
+  configure: {allow: admin}
+acl:
+  loopback: {ip: [127.0.0.0/8]}
+  unlimited: {user: [@UNLIMITED@]}
+  admin: {user: [@ADMINISTRATORS@]}
 @SHAPER@
 modules:
+  mod_adhoc: {}
   mod_blocking: {}
   mod_caps: {}
   mod_carboncopy: {}
   mod_client_state: {}
+  mod_configure: {}
   mod_disco: {}
   mod_http_upload:
     {host: upload.@HOST@, put_url: "https://localhost:@HTTPS_PORT@/upload/@HOST@", docroot: "@DIR@/upload/@HOST@",
@@ -47,9 +55,17 @@ modules:
   mod_private: {}
   mod_pubsub: {plugins: [flat, pep]}
   mod_register: {ip_access: trusted_network}
+  mod_push: {}
   mod_roster: {versioning: true}
   mod_stream_mgmt:
     {resume_timeout: @SM_TIMEOUT@, max_resume_timeout: @SM_TIMEOUT@, @ACK_QUEUE@resend_on_timeout: if_offline}
+  mod_stun_disco:
+    secret: a secret of the TURN server
+    access: all
+    offer_local_services: false
+    services:
+      - {host: @TURN@, port: @TURN_PORT@, type: stun, transport: udp, restricted: false}
+      - {host: @TURN@, port: @TURN_PORT@, type: turn, transport: udp, restricted: true}
   mod_time: {}
   mod_vcard: {}
   mod_version: {}
@@ -77,15 +93,13 @@ LISTEN_TO_COMPONENTS = """\
 
 #: The rates at which clients may write, without limits and with those of the Debian package.
 SHAPER = """\
-acl: {loopback: {ip: [127.0.0.0/8]}}
 shaper_rules: {max_user_sessions: 1000, max_user_offline_messages: 100000, c2s_shaper: none}"""
 PACKAGED_SHAPER = """\
 shaper: {normal: {rate: 3000, burst_size: 20000}}
-acl: {loopback: {ip: [127.0.0.0/8]}, admin: {user: [@UNLIMITED@]}}
 shaper_rules:
   max_user_sessions: 1000
   max_user_offline_messages: 100000
-  c2s_shaper: [none: admin, normal: all]"""
+  c2s_shaper: [none: unlimited, normal: all]"""
 
 #: A fast reader overruns the default of 5000 stanzas in flight, and is thrown out for it.
 ACK_QUEUE = "max_ack_queue: infinity, "
@@ -131,7 +145,8 @@ class Ejabberd(RealServer):
             LISTEN="".join(listen),
             ARCHIVE="always" if self.archive else "never",
             ROOM_ARCHIVE=str(self.archive).lower(),
-            SHAPER=self._fill(PACKAGED_SHAPER, UNLIMITED=unlimited) if self.unlimited is not None else SHAPER,
+            SHAPER=SHAPER if self.unlimited is None else PACKAGED_SHAPER,
+            UNLIMITED=unlimited,
             ACK_QUEUE=ACK_QUEUE if self.unlimited is None else "",
         )
         since, module = FAST

@@ -29,10 +29,14 @@ component_ports = { @COMPONENT_PORT@ }
 component_interfaces = { @ADDRESSES@ }
 modules_disabled = { "s2s"; "s2s_auth_certs" }
 modules_enabled = {
-    "blocklist"; "bookmarks"; "carbons"; "csi"; "csi_simple"; "disco"; "iq"; "mam"; "message"; "offline"; "pep";
-    "ping"; "presence"; "private"; "register"; "roster"; "saslauth"; "smacks"; "time"; "tls"; "uptime"; "vcard4";
-    "vcard_legacy"; "version"; "websocket"; @MODULES@
+    "admin_adhoc"; "blocklist"; "bookmarks"; "carbons"; "csi"; "csi_simple"; "disco"; "iq"; "mam"; "message"; "offline";
+    "pep"; "ping"; "presence"; "private"; "register"; "roster"; "saslauth"; "smacks"; "time"; "tls"; "turn_external";
+    "uptime"; "vcard4"; "vcard_legacy"; "version"; "websocket"; @MODULES@
 }
+admins = { @ADMINISTRATORS@ }
+turn_external_host = "@TURN@"
+turn_external_port = @TURN_PORT@
+turn_external_secret = "a secret of the TURN server"
 
 ssl = certificate
 -- Not the default: here a TLS session can go on.
@@ -61,6 +65,12 @@ VirtualHost "@DOMAIN@"
 
 VirtualHost "anonymous.@DOMAIN@"
     authentication = "anonymous"
+    ssl = certificate
+
+VirtualHost "invited.@DOMAIN@"
+    authentication = "@AUTHENTICATION@"
+    modules_enabled = { "invites"; "invites_adhoc"; "invites_register" }
+    registration_invite_only = true
     ssl = certificate
 
 Component "conference.@DOMAIN@" "muc"
@@ -92,7 +102,9 @@ Component "@NAME@"
 VERIFY = """\
 cafile = "@DIR@/ca.pem"; capath = false; verify = { "peer"; "client_once" }; verifyext = { "lsec_continue" }"""
 
-#: Community modules (prosody-modules); the ones in Debian 12 are for another version.
+#: Community modules (prosody-modules), in the place of Prosody's own from some version on.
+EXTRAS = ("cloud_notify", "spam_reporting")
+#: Those of Debian 12 are for another version.
 COMMUNITY = (13,)
 SASL2 = ("sasl2", "sasl2_bind2", "sasl2_sm", "sasl_ssdp")
 FAST = ("sasl2_fast",)
@@ -141,9 +153,13 @@ class Prosody(RealServer):
 
     def _modules(self) -> list[str]:
         """Return the community modules that are installed."""
-        wanted = [*(SASL2 if self.sasl2 else ()), *(FAST if self.fast else ())]
-        there = [name for name in wanted if self.tree.find(f"{FOLDER}/modules/mod_{name}") is not None]
-        return there if self.version >= COMMUNITY else []
+        logins = [*(SASL2 if self.sasl2 else ()), *(FAST if self.fast else ())]
+        wanted = [*EXTRAS, *(logins if self.version >= COMMUNITY else ())]
+        return [name for name in wanted if self._has_module(name)]
+
+    def _has_module(self, name: str) -> bool:
+        """Return whether there is a module, as a file or as a folder."""
+        return any(self.tree.find(f"{FOLDER}/modules/mod_{name}{suffix}") is not None for suffix in ("", ".lua"))
 
     def _command(self) -> list[str]:
         options = ["--config", str(self.directory / "prosody.cfg.lua"), "-F"]

@@ -22,9 +22,12 @@ from .tree import SYSTEM, Tree
 
 __all__ = ["DOMAIN", "RealServer"]
 
-#: Its subdomain "anonymous" lets users in without a name (XEP-0175).
+#: Its subdomain "anonymous" lets users in without a name (XEP-0175). In "invited", of Prosody, a registration needs the
+#: token of an invitation (XEP-0445).
 DOMAIN = "example.test"
 ACCOUNTS = {"romeo": "montague", "juliet": "capulet"}
+#: The port of the STUN and TURN servers that it announces (XEP-0215); nothing listens there.
+TURN_PORT = 3478
 READY_TIMEOUT = 60.0
 SHUTDOWN_TIMEOUT = 10.0
 POLL_INTERVAL = 0.02
@@ -48,8 +51,9 @@ class RealServer(abc.ABC):
     is whether every message is archived (XEP-0313), which costs most of the throughput. `sasl2` and `fast` are whether
     it offers XEP-0388 and XEP-0484, if it supports them; ejabberd always offers the former. `component`
     is the domain of its component, and the secret (XEP-0114). With `unlimited`, the limits of the Debian package apply
-    to the stanzas in flight, and to the rate at which all accounts but these may write; None: no limits. `tree` is the
-    folder into which the server was unpacked with all that it needs; None: it is installed.
+    to the stanzas in flight, and to the rate at which all accounts but these may write; None: no limits.
+    `administrators` are the users that may administer the server (XEP-0133). `tree` is the folder into which the server
+    was unpacked with all that it needs; None: it is installed.
 
     Raises `ServerError` if there is no such server. Entering the block raises it if the server is not ready in a
     minute. Cancelling that is safe: nothing stays behind. A server may also outlive one
@@ -79,6 +83,7 @@ class RealServer(abc.ABC):
         fast: bool = True,
         component: tuple[str, str] | None = None,
         unlimited: Sequence[str] | None = None,
+        administrators: Sequence[str] = (),
         tree: Path | str | None = None,
     ) -> None:
         self.tree: Tree = SYSTEM if tree is None else Tree(Path(tree).resolve())
@@ -97,6 +102,7 @@ class RealServer(abc.ABC):
         self.sasl2 = sasl2
         self.fast: bool = sasl2 and fast
         self.unlimited: tuple[str, ...] | None = None if unlimited is None else tuple(unlimited)
+        self.administrators: tuple[str, ...] = tuple(administrators)
         self._owner = unprivileged()
         # The unprivileged user must be able to enter it, and TMPDIR may be anywhere.
         self._temporary = tempfile.TemporaryDirectory(prefix="trioxmpp-", dir="/tmp" if self._owner else None)
@@ -263,6 +269,9 @@ class RealServer(abc.ABC):
             "HTTPS_PORT": self.https_port,
             "SM_TIMEOUT": self.sm_timeout,
             "END_POINT": self._authority.end_point,
+            "TURN": f"turn.{DOMAIN}",
+            "TURN_PORT": TURN_PORT,
+            "ADMINISTRATORS": ", ".join(f'"{user}@{DOMAIN}"' for user in self.administrators),
             "NOT_OFFERED": ", ".join(f'"{name}"' for name in _all_but(self.mechanisms)),
         }
         for name, value in values.items():
