@@ -4,7 +4,6 @@ XMPP_PASSWORD=secret python chat.py romeo@example.org [directory [endpoint]]
 """
 
 import os
-import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from trioxmpp.im.presence import Available, Gone, appear, open_presence
 from trioxmpp.im.provenance import Occupant
 from trioxmpp.im.roster import ContactChanged, SubscriptionRequested, open_roster
 from trioxmpp.im.timeline import Gap, NoArchive, open_room_timeline, open_timeline
+from trioxmpp.program import StandardInput
 from trioxmpp.xep.muc import FROM_ARCHIVE, OccupantJoined, OccupantLeft, RoomLost, open_room
 
 HELP = """\
@@ -250,12 +250,12 @@ async def chat(jid, password, history, lines, show, **options):
             chat.nursery.cancel_scope.cancel()
 
 
-async def main(jid, directory=".", endpoint=None):
+async def main(jid, password, directory=".", endpoint=None):
     os.umask(0o077)  # what is said is for no other user
     with closing(History(Path(directory) / "history.db")) as history:
         options = {"store": trioxmpp.SQLiteStore(Path(directory) / "session.db"), "endpoint": endpoint}
-        await chat(jid, os.environ["XMPP_PASSWORD"], history, trio.wrap_file(sys.stdin), print, **options)
+        await chat(jid, password, history, StandardInput(), print, **options)
 
 
 if __name__ == "__main__":
-    trio.run(main, *sys.argv[1:])
+    trioxmpp.run(main)

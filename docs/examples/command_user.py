@@ -3,10 +3,7 @@
 XMPP_PASSWORD=secret python command_user.py romeo@example.org bot@example.org/1 greeting name=Romeo
 """
 
-import os
 import sys
-
-import trio
 
 import trioxmpp
 from trioxmpp import XMPPError
@@ -32,4 +29,4 @@ async def main(jid, password, responder, node=None, *values, **options):
 
 
 if __name__ == "__main__":
-    trio.run(main, sys.argv[1], os.environ["XMPP_PASSWORD"], *sys.argv[2:])
+    trioxmpp.run(main)

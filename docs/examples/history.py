@@ -5,9 +5,7 @@ The first call begins the history, and later ones add what was missed. With a pe
 XMPP_PASSWORD=secret python history.py romeo@example.org history.db [juliet@example.org]
 """
 
-import os
 import sqlite3
-import sys
 from contextlib import closing
 from datetime import datetime
 
@@ -184,4 +182,4 @@ async def main(jid, password, path, peer=None, **options):
 
 
 if __name__ == "__main__":
-    trio.run(lambda: main(sys.argv[1], os.environ["XMPP_PASSWORD"], *sys.argv[2:]))
+    trioxmpp.run(main)

@@ -21,6 +21,8 @@ from ..client.connect import connect
 from ..errors import StanzaError
 from ..im.presence import appear
 from ..im.roster import Roster, open_roster
+from ..program.interrupt import Interrupted, run_until_interrupted
+from ..program.standardinput import StandardInput
 from ..protocol.stanza import Message, MessageType, Presence, PresenceType
 from ..stream.bare import bare
 from ..stream.inbound.inbox import Inbox
@@ -167,9 +169,9 @@ def main() -> None:
         sys.exit(f"{sys.argv[1]} has no function main(jid, password, **options)")
     print("Each line is said to the bot; /help shows what else there is. Ctrl-D ends.")
     try:
-        trio.run(play, bot, trio.wrap_file(sys.stdin))
-    except KeyboardInterrupt:
-        sys.exit(130)
+        run_until_interrupted(lambda: play(bot, StandardInput()))
+    except Interrupted as exc:
+        sys.exit(exc.status)
 
 
 if __name__ == "__main__":
