@@ -6,6 +6,7 @@ XMPP_PASSWORD=secret python chat.py romeo@example.org [directory [endpoint]]
 import os
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import trio
 from history import History, Kept
@@ -41,7 +42,9 @@ class Chat:
         self.client, self.roster, self.presences, self.displays = client, roster, presences, displays
         self.show = lambda text: show(printable(text))
         self.do_add, self.do_accept, self.do_deny = roster.subscribe, roster.approve, roster.deny
-        self.talks = self.nursery = self.here = None  # `here` is the conversation that is open
+        self.talks: Any = None
+        self.nursery: Any = None
+        self.here: Any = None  # the conversation that is open
         self.rooms, self.stays = rooms, {}  # by address: the rooms; their conversations, and the scopes of our stays
 
     def name(self, sender):
@@ -69,7 +72,7 @@ class Chat:
                     await self.attempt(talk.displayed, line)
             case im.Corrected(line=line) | im.Retracted(line=line) | im.Reacted(line=line):
                 self.show_line(talk, line)
-            case im.DeliveryChanged(line=line):
+            case im.DeliveryChanged(line=line) if line.delivery:
                 self.show(f"* {line.delivery.name.lower()}: {line.text}{f' ({line.error})' if line.error else ''}")
             case im.Typing(sender=sender) if event.is_composing and talk is self.here:
                 self.show(f"* {self.name(sender)} is writing")

@@ -18,10 +18,10 @@ async def main(jid, password, responder, node=None, *values, **options):
                     print(item.node, "-", item.name)
                 return
             async with run_command(client, node, on=responder) as command:
-                for value in values:
-                    name, _, text = value.partition("=")
-                    command.form[name] = text
-                if values:
+                if values and (form := command.form) is not None:
+                    for value in values:
+                        name, _, text = value.partition("=")
+                        form[name] = text
                     await command.complete()
                 print(command.status, *(note.text for note in command.notes))
         except XMPPError as error:

@@ -16,7 +16,7 @@ class FakeNetwork:
     """Another network with two users. One repeats what she hears, the other shouts it."""
 
     def __init__(self):
-        self.users = {"alice": str, "bob": str.upper}
+        self.users = {"alice": lambda text: text, "bob": lambda text: text.upper()}
         self._heard, self.lines = trio.open_memory_channel(100)
 
     async def say(self, sender, nick, text):

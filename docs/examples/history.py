@@ -44,7 +44,7 @@ def row_of(entry):
 def entry_of(row):
     archive_id, peer, kind, address, by_us, sent, *_, text = row
     jid = JID.parse(address)
-    sender = Occupant(jid.bare, jid.resource) if kind == "occupant" else KINDS[kind](jid)
+    sender = Occupant(jid.bare, jid.resource or "") if kind == "occupant" else KINDS[kind](jid)
     message, when = Message.deserialise(text), datetime.fromisoformat(sent)
     return Entry(message, Source.ARCHIVE, JID.parse(peer), sender, bool(by_us), when, archive_id, False)
 

@@ -62,7 +62,7 @@ def run(main: Callable[..., Awaitable[object]]) -> None:
             case JIDError() as malformed:
                 _end(because(sys.argv[0], malformed), BAD_USAGE)
             case ConnectionError() as error:
-                _end(because(sys.argv[0], str(error) or type(error).__name__), FAILED)
+                _end(f"{sys.argv[0]}: {str(error) or type(error).__name__}", FAILED)  # of several lines, at times
         raise
 
 
