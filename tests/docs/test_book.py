@@ -157,6 +157,7 @@ def test_a_page_has_a_section_for_each_public_module_of_a_package() -> None:
         assert f"## `trioxmpp.im.{name}`" in text
     assert ".. autofunction:: trioxmpp.im.roster.open_roster\n" in text
     assert ".. autoclass:: trioxmpp.im.roster.Roster\n   :members:\n" in text
+    assert ".. autodata:: trioxmpp.im.omemo.TrustRule\n" in text  # the type of a function is not a function
 
 
 def test_the_names_of_other_projects_become_an_inventory(tmp_path: Path) -> None:

@@ -32,7 +32,6 @@ fresh() {
     debootstrap --variant=minbase --include=python3,python3-venv,ca-certificates \
         --keyring="$KEYRING" "$1" "$machine" "$MIRROR" >"$folder/$1.log" || give_up "see $folder/$1.log"
     chroot "$machine" useradd --create-home newcomer
-    echo "127.0.0.1 localhost" >"$machine/etc/hosts"
     touch "$machine/complete"
 }
 
@@ -61,6 +60,7 @@ for suite; do
     fi
     fresh "$suite"
     cp -L /etc/resolv.conf "$machine/etc/resolv.conf"
+    echo "127.0.0.1 localhost" >"$machine/etc/hosts"
     cp "$authorities" "$machine$authorities"
     packed "$machine/srv/trioxmpp"
     for user in root newcomer; do

@@ -1,5 +1,7 @@
 """Running a program: the words of its command line are the arguments of its `main`, and Ctrl-C ends it cleanly.
 
+This is a whole program::
+
     async def main(jid, password, to, text="Hello", **options):
         async with trioxmpp.connect(jid, password, **options) as client: ...
 

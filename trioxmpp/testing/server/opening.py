@@ -27,7 +27,7 @@ async def open_server(
     dialect: Dialect = Dialect.PROSODY_13,
     **policy: Unpack[PolicyOptions],
 ) -> AsyncIterator[Server]:
-    """Run an XMPP server during the block; gives a `Server`.
+    """Run an XMPP server during the block; gives a `Server`::
 
         async with open_server(accounts={"romeo": "secret"}) as server:
             async with trioxmpp.connect("romeo@example.test", "secret", **server.options) as client:
