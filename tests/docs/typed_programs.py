@@ -26,7 +26,7 @@ WITHOUT_PROGRAMS = {"seed.md"}
 #: The names by which a page says to save its programs, since one imports the other.
 SAVED_AS = {("extending.md", 1): "weather.py"}
 
-#: What a page may leave out of the rules for the library. The cache of mypy is the same, which halves the time.
+#: The rules for the library that do not hold for a page. The cache of mypy is the same, which halves the time.
 OPTIONS = (
     "--allow-untyped-defs",
     "--allow-incomplete-defs",

@@ -53,8 +53,8 @@ def run(main: Callable[..., Awaitable[object]]) -> None:
         run_until_interrupted(lambda: main(*given))
     except BaseException as exc:
         match _only(exc):
-            case SystemExit() as end:
-                raise end from None
+            case SystemExit(code=status):
+                sys.exit(status)
             case Interrupted(status=status):
                 sys.exit(status)
             case KeyboardInterrupt():
