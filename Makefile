@@ -18,7 +18,8 @@ RUN := $(VENV)/bin/python
 
 .PHONY: all demo test check ruff async types floors items coverage proof proof-servers fuzz mutants chaos soak burst
 .PHONY: slow bench bench-report bench-guard bench-scale bench-profile docs interop servers servers-newer test-newer
-.PHONY: servers-table pythons-newer test-pythons test-services release changes clean
+.PHONY: servers-table pythons-newer test-pythons test-services release newcomer
+.PHONY: changes clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -70,10 +71,11 @@ async: $(VENV)/.installed-dev
 	  --startable-in-context-manager=run,resume,serve,live,listen,watch,_accept
 	@grep -rlE --include='*.py' '$(ASYNC_WORDS)' tests | $(ASYNC) --enable=$(ASYNC_IN_TESTS)
 
-# Two checkers; and every type that the library shows is written down, so that other checkers need not guess. pyright
-# looks for the package in the Python that it finds first.
+# Two checkers, of which mypy reads the programs of README.md and docs as well; and every type that the library shows is
+# written down, so that other checkers need not guess. pyright looks for the package in the Python that it finds first.
 types: $(VENV)/.installed-dev
 	$(RUN) -m mypy
+	$(RUN) -m tests.docs.typed_programs
 	$(RUN) -m pyright --pythonpath $(RUN) trioxmpp
 	@echo "pyright --verifytypes trioxmpp" && export PATH="$(abspath $(VENV))/bin:$$PATH" && \
 	  found=$$(pyright --ignoreexternal --verifytypes trioxmpp) || { echo "$$found" | grep -A 1 -E 'could be|override|has unknown'; exit 1; }
@@ -201,6 +203,14 @@ release: $(VENV)/.installed-release
 	$(RUN) -m build
 	$(RUN) -m twine check --strict dist/*
 	$(RUN) -m tests.pythons.release $(PYTHONS)
+
+# A newcomer's first minutes, as README.md tells them, on a fresh Debian 12 and 13, as root and as an ordinary user; `make
+# newcomer NEWCOMER=here` takes this machine. It takes root for the fresh ones.
+NEWCOMER ?=
+newcomer: $(RUN)
+	rm -f build/newcomer/*.whl
+	$(RUN) -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir build/newcomer .
+	tests/newcomer/run.sh build/newcomer/*.whl $(NEWCOMER)
 
 # What the next release has to say about itself.
 changes: $(VENV)/.installed-release

@@ -17,6 +17,7 @@ extensions = [
     "sphinxcontrib_trio",
     "linked_names",
     "public_modules",
+    "table_labels",
 ]
 html_theme = "furo"
 html_title = "trioxmpp"

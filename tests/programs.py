@@ -4,8 +4,9 @@
     async def test_a_message_arrives(place):
         await place.run("send.py", place.jid(0), place.jid(1), "Hello")
 
-A program runs as ``python send.py ARGUMENTS`` would, up to its ``trio.run(main, ...)``: what that is given is awaited
-here, with the server of the test as additional options. So each program takes ``**options``, those of `connect`.
+A program runs as ``python send.py ARGUMENTS`` would, up to its ``trioxmpp.run(main)``: its `main` is awaited here, with
+the arguments of that command line, and the server of the test as additional options. So each program takes
+``**options``, those of `connect`.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ import pytest
 import trio
 import trio.testing
 
+import trioxmpp
 from tests.bench import Bench
+from trioxmpp.program.commandline import arguments as program_arguments
 
 EXAMPLES = Path(__file__).parents[1] / "docs" / "examples"
 
@@ -60,10 +63,14 @@ class Printed:
 
 @contextmanager
 def _as_if_started(arguments: list[Any], secret: str) -> Iterator[list[tuple[Any, ...]]]:
-    """The surroundings of a program that was started, in which `trio.run` only takes note of what it is given."""
+    """The surroundings of a program that was started, in which `trioxmpp.run` only takes note of what it would call."""
     taken: list[tuple[Any, ...]] = []
+
+    def run(main: Callable[..., Any]) -> None:
+        taken.append((main, *program_arguments(main, sys.argv, os.environ)))
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trio, "run", lambda *call: taken.append(call))
+        patch.setattr(trioxmpp, "run", run)
         patch.setattr(sys, "argv", arguments)
         patch.syspath_prepend(str(EXAMPLES))
         for name in ("XMPP_PASSWORD", "XMPP_SECRET"):
@@ -72,7 +79,7 @@ def _as_if_started(arguments: list[Any], secret: str) -> Iterator[list[tuple[Any
 
 
 def load(path: Path, arguments: list[Any], printed: Printed, secret: str) -> tuple[Any, ...]:
-    """Start a program; return the function that it gives to `trio.run`, and the arguments for that."""
+    """Start a program; return the function that it gives to `trioxmpp.run`, and the arguments for that."""
     with _as_if_started([str(path), *arguments], secret) as taken:
         runpy.run_path(str(path), init_globals={"print": printed.print}, run_name="__main__")
     (call,) = taken

@@ -38,6 +38,7 @@ FLOORS = {
     "client": 4,
     "xep": 5,
     "fleet": 5,
+    "program": 5,
     "im": 6,
     "cli": 7,
 }

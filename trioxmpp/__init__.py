@@ -55,6 +55,7 @@ from .errors import (
     XMPPWaitError,
 )
 from .jid import JID
+from .program import run
 from .protocol.limits import Limits
 from .protocol.sasl import Credentials
 from .protocol.stanza import IQ, Get, IQType, Message, MessageType, Presence, PresenceShow, PresenceType, Set
@@ -141,6 +142,7 @@ __all__ = [
     "XmlStream",
     "connect",
     "connect_component",
+    "run",
     "serve",
     "xml",
 ]

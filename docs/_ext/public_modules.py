@@ -7,6 +7,7 @@ what is public (``__all__``), with all that it defines.
 from __future__ import annotations
 
 import importlib
+import inspect
 import pkgutil
 import re
 from types import ModuleType
@@ -29,7 +30,7 @@ def _own(module: ModuleType) -> list[str]:
     for name in module.__all__:
         value = getattr(module, name)
         defined = module.__name__
-        if isinstance(value, type) or callable(value):
+        if isinstance(value, type) or inspect.isroutine(value):
             defined = getattr(value, "__module__", defined)
         if defined == module.__name__ or defined.startswith(f"{module.__name__}."):
             names.append(name)
@@ -41,7 +42,7 @@ def _directive(dotted: str, value: object) -> str:
     if isinstance(value, type):
         kind = "exception" if issubclass(value, BaseException) else "class"
         return f".. auto{kind}:: {dotted}\n   :members:\n"
-    return f".. auto{'function' if callable(value) else 'data'}:: {dotted}\n"
+    return f".. auto{'function' if inspect.isroutine(value) else 'data'}:: {dotted}\n"
 
 
 def _section(module: ModuleType) -> str:

@@ -3,11 +3,7 @@
 XMPP_PASSWORD=secret python archive.py romeo@example.org juliet@example.org 2026-01-31
 """
 
-import os
-import sys
 from datetime import UTC, datetime
-
-import trio
 
 import trioxmpp
 from trioxmpp.xep.mam import open_pages
@@ -28,4 +24,4 @@ async def main(jid, password, peer, start="1999-01-01", **options):
 
 
 if __name__ == "__main__":
-    trio.run(main, sys.argv[1], os.environ["XMPP_PASSWORD"], *sys.argv[2:])
+    trioxmpp.run(main)

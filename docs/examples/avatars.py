@@ -3,10 +3,6 @@
 XMPP_PASSWORD=secret python avatars.py romeo@example.org faces/
 """
 
-import contextlib
-import os
-import sys
-
 import trio
 
 import trioxmpp
@@ -39,5 +35,4 @@ async def main(jid, password, folder, **options):
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):
-        trio.run(main, sys.argv[1], os.environ["XMPP_PASSWORD"], *sys.argv[2:])
+    trioxmpp.run(main)

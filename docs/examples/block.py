@@ -3,11 +3,6 @@
 XMPP_PASSWORD=secret python block.py romeo@example.org tybalt@example.net -paris@example.net
 """
 
-import os
-import sys
-
-import trio
-
 import trioxmpp
 from trioxmpp.im.blocking import open_blocking
 
@@ -23,4 +18,4 @@ async def main(jid, password, *addresses, **options):
 
 
 if __name__ == "__main__":
-    trio.run(main, sys.argv[1], os.environ["XMPP_PASSWORD"], *sys.argv[2:])
+    trioxmpp.run(main)

@@ -3,9 +3,6 @@
 XMPP_PASSWORD=secret python bytestream_receiver.py juliet@example.org/balcony romeo@example.org letters/
 """
 
-import contextlib
-import os
-import sys
 from pathlib import Path
 
 import trio
@@ -38,5 +35,4 @@ async def main(jid, password, sender, folder, **options):
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):
-        trio.run(main, sys.argv[1], os.environ["XMPP_PASSWORD"], *sys.argv[2:])
+    trioxmpp.run(main)

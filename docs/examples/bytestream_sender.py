@@ -3,7 +3,6 @@
 XMPP_PASSWORD=secret python bytestream_sender.py romeo@example.org juliet@example.org/balcony sun.jpg
 """
 
-import os
 import sys
 
 import trio
@@ -24,4 +23,4 @@ async def main(jid, password, to, path, **options):
 
 
 if __name__ == "__main__":
-    trio.run(main, sys.argv[1], os.environ["XMPP_PASSWORD"], *sys.argv[2:])
+    trioxmpp.run(main)

@@ -3,12 +3,6 @@
 XMPP_PASSWORD=secret python carbons_sniffer.py romeo@example.org
 """
 
-import contextlib
-import os
-import sys
-
-import trio
-
 import trioxmpp
 from trioxmpp.im.presence import appear
 from trioxmpp.xep.carbons import open_carbons
@@ -27,5 +21,4 @@ async def main(jid, password, **options):
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):
-        trio.run(main, sys.argv[1], os.environ["XMPP_PASSWORD"])
+    trioxmpp.run(main)

@@ -4,9 +4,9 @@ XMPP_PASSWORD=secret python chat.py romeo@example.org [directory [endpoint]]
 """
 
 import os
-import sys
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import trio
 from history import History, Kept
@@ -19,6 +19,7 @@ from trioxmpp.im.presence import Available, Gone, appear, open_presence
 from trioxmpp.im.provenance import Occupant
 from trioxmpp.im.roster import ContactChanged, SubscriptionRequested, open_roster
 from trioxmpp.im.timeline import Gap, NoArchive, open_room_timeline, open_timeline
+from trioxmpp.program import StandardInput
 from trioxmpp.xep.muc import FROM_ARCHIVE, OccupantJoined, OccupantLeft, RoomLost, open_room
 
 HELP = """\
@@ -41,7 +42,9 @@ class Chat:
         self.client, self.roster, self.presences, self.displays = client, roster, presences, displays
         self.show = lambda text: show(printable(text))
         self.do_add, self.do_accept, self.do_deny = roster.subscribe, roster.approve, roster.deny
-        self.talks = self.nursery = self.here = None  # `here` is the conversation that is open
+        self.talks: Any = None
+        self.nursery: Any = None
+        self.here: Any = None  # the conversation that is open
         self.rooms, self.stays = rooms, {}  # by address: the rooms; their conversations, and the scopes of our stays
 
     def name(self, sender):
@@ -69,7 +72,7 @@ class Chat:
                     await self.attempt(talk.displayed, line)
             case im.Corrected(line=line) | im.Retracted(line=line) | im.Reacted(line=line):
                 self.show_line(talk, line)
-            case im.DeliveryChanged(line=line):
+            case im.DeliveryChanged(line=line) if line.delivery:
                 self.show(f"* {line.delivery.name.lower()}: {line.text}{f' ({line.error})' if line.error else ''}")
             case im.Typing(sender=sender) if event.is_composing and talk is self.here:
                 self.show(f"* {self.name(sender)} is writing")
@@ -250,12 +253,12 @@ async def chat(jid, password, history, lines, show, **options):
             chat.nursery.cancel_scope.cancel()
 
 
-async def main(jid, directory=".", endpoint=None):
+async def main(jid, password, directory=".", endpoint=None):
     os.umask(0o077)  # what is said is for no other user
     with closing(History(Path(directory) / "history.db")) as history:
         options = {"store": trioxmpp.SQLiteStore(Path(directory) / "session.db"), "endpoint": endpoint}
-        await chat(jid, os.environ["XMPP_PASSWORD"], history, trio.wrap_file(sys.stdin), print, **options)
+        await chat(jid, password, history, StandardInput(), print, **options)
 
 
 if __name__ == "__main__":
-    trio.run(main, *sys.argv[1:])
+    trioxmpp.run(main)

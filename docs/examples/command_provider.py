@@ -3,10 +3,6 @@
 XMPP_PASSWORD=secret python command_provider.py bot@example.org/1
 """
 
-import contextlib
-import os
-import sys
-
 import trio
 
 import trioxmpp
@@ -31,5 +27,4 @@ async def main(jid, password, **options):
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):
-        trio.run(main, sys.argv[1], os.environ["XMPP_PASSWORD"])
+    trioxmpp.run(main)

@@ -3,10 +3,7 @@
 XMPP_PASSWORD=secret python command_user.py romeo@example.org bot@example.org/1 greeting name=Romeo
 """
 
-import os
 import sys
-
-import trio
 
 import trioxmpp
 from trioxmpp import XMPPError
@@ -21,10 +18,10 @@ async def main(jid, password, responder, node=None, *values, **options):
                     print(item.node, "-", item.name)
                 return
             async with run_command(client, node, on=responder) as command:
-                for value in values:
-                    name, _, text = value.partition("=")
-                    command.form[name] = text
-                if values:
+                if values and (form := command.form) is not None:
+                    for value in values:
+                        name, _, text = value.partition("=")
+                        form[name] = text
                     await command.complete()
                 print(command.status, *(note.text for note in command.notes))
         except XMPPError as error:
@@ -32,4 +29,4 @@ async def main(jid, password, responder, node=None, *values, **options):
 
 
 if __name__ == "__main__":
-    trio.run(main, sys.argv[1], os.environ["XMPP_PASSWORD"], *sys.argv[2:])
+    trioxmpp.run(main)

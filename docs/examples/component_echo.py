@@ -3,12 +3,6 @@
 XMPP_SECRET=secret python component_echo.py echo.example.org xmpp://127.0.0.1:5347
 """
 
-import contextlib
-import os
-import sys
-
-import trio
-
 import trioxmpp
 from trioxmpp import MessageType
 
@@ -24,5 +18,4 @@ async def main(domain, secret, endpoint, **options):
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):
-        trio.run(main, sys.argv[1], os.environ["XMPP_SECRET"], sys.argv[2])
+    trioxmpp.run(main)

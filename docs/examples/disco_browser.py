@@ -3,11 +3,6 @@
 XMPP_PASSWORD=secret python disco_browser.py romeo@example.org example.org [node]
 """
 
-import os
-import sys
-
-import trio
-
 import trioxmpp
 from trioxmpp import XMPPError
 
@@ -28,4 +23,4 @@ async def main(jid, password, entity, node=None, **options):
 
 
 if __name__ == "__main__":
-    trio.run(main, sys.argv[1], os.environ["XMPP_PASSWORD"], *sys.argv[2:])
+    trioxmpp.run(main)

@@ -3,11 +3,7 @@
 XMPP_PASSWORD=secret python echo_bot.py bot@example.org
 """
 
-import argparse
 import logging
-import os
-
-import trio
 
 import trioxmpp
 from trioxmpp import Client, MessageType, Presence
@@ -19,13 +15,8 @@ async def appear(client: Client) -> None:
     await client.send(Presence(status="Tell me something."))
 
 
-async def main() -> None:
-    parser = argparse.ArgumentParser(description="Sends back what it is told.")
-    parser.add_argument("jid", help="the address of the bot; its password is in $XMPP_PASSWORD")
-    parser.add_argument("--endpoint", help="where the server is, if the DNS does not tell: xmpp://host:port")
-    args = parser.parse_args()
-
-    async with trioxmpp.connect(args.jid, os.environ["XMPP_PASSWORD"], endpoint=args.endpoint) as client:
+async def main(jid: str, password: str, endpoint: str | None = None) -> None:
+    async with trioxmpp.connect(jid, password, endpoint=endpoint) as client:
         log.info("I am %s", client.jid)
         client.on_event.connect(lambda event: log.info("%s", event))
         async with client.messages.subscribe(MessageType.CHAT) as inbox, client.maintain(appear):
@@ -40,7 +31,4 @@ async def main() -> None:
 if __name__ == "__main__":
     logging.basicConfig(format="%(asctime)s %(message)s")
     log.setLevel(logging.INFO)
-    try:
-        trio.run(main)
-    except KeyboardInterrupt:
-        log.info("goodbye")
+    trioxmpp.run(main)

@@ -1,11 +1,9 @@
 """A gateway: the users of another network as contacts at addresses of our domain, nick@irc.example.org.
 
-Usage: XMPP_SECRET=... python gateway.py irc.example.org xmpp://127.0.0.1:5347
+XMPP_SECRET=secret python gateway.py irc.example.org xmpp://127.0.0.1:5347
 """
 
 import logging
-import os
-import sys
 
 import trio
 
@@ -18,7 +16,7 @@ class FakeNetwork:
     """Another network with two users. One repeats what she hears, the other shouts it."""
 
     def __init__(self):
-        self.users = {"alice": str, "bob": str.upper}
+        self.users = {"alice": lambda text: text, "bob": lambda text: text.upper()}
         self._heard, self.lines = trio.open_memory_channel(100)
 
     async def say(self, sender, nick, text):
@@ -48,10 +46,11 @@ async def let_subscribe(component, requests, network):
                 await component.send(Presence(from_=request.to, to=request.from_.bare, type=kind))
 
 
-async def main(domain, secret, network, **options):
+async def main(domain, secret, endpoint, *, network=None, **options):
+    network = network or FakeNetwork()
     identity = Identity(category="gateway", type="irc", name="A gateway to a fake network")
     async with (
-        trioxmpp.connect_component(domain, secret, identity=identity, **options) as component,
+        trioxmpp.connect_component(domain, secret, endpoint=endpoint, identity=identity, **options) as component,
         component.messages.subscribe(MessageType.CHAT) as inbox,
         component.presences.subscribe(PresenceType.SUBSCRIBE) as requests,
         trio.open_nursery() as nursery,
@@ -63,4 +62,4 @@ async def main(domain, secret, network, **options):
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO)
-    trio.run(lambda: main(sys.argv[1], os.environ["XMPP_SECRET"], FakeNetwork(), endpoint=sys.argv[2]))
+    trioxmpp.run(main)

@@ -5,9 +5,7 @@ The first call begins the history, and later ones add what was missed. With a pe
 XMPP_PASSWORD=secret python history.py romeo@example.org history.db [juliet@example.org]
 """
 
-import os
 import sqlite3
-import sys
 from contextlib import closing
 from datetime import datetime
 
@@ -46,7 +44,7 @@ def row_of(entry):
 def entry_of(row):
     archive_id, peer, kind, address, by_us, sent, *_, text = row
     jid = JID.parse(address)
-    sender = Occupant(jid.bare, jid.resource) if kind == "occupant" else KINDS[kind](jid)
+    sender = Occupant(jid.bare, jid.resource or "") if kind == "occupant" else KINDS[kind](jid)
     message, when = Message.deserialise(text), datetime.fromisoformat(sent)
     return Entry(message, Source.ARCHIVE, JID.parse(peer), sender, bool(by_us), when, archive_id, False)
 
@@ -184,4 +182,4 @@ async def main(jid, password, path, peer=None, **options):
 
 
 if __name__ == "__main__":
-    trio.run(lambda: main(sys.argv[1], os.environ["XMPP_PASSWORD"], *sys.argv[2:]))
+    trioxmpp.run(main)

@@ -5,12 +5,11 @@
     XMPP_PASSWORD=secret python low_level.py romeo@example.org xmpp://xmpp.example.org:5222
 """
 
-import os
 import ssl
-import sys
 
 import trio
 
+import trioxmpp
 from trioxmpp import JID, Client, Credentials, Message, MessageType, StanzaStream, XmlStream
 from trioxmpp.protocol.features import StreamFeatures
 from trioxmpp.stream.negotiation.negotiate import NegotiationOptions, bind, negotiate
@@ -32,9 +31,8 @@ async def log_in(jid: JID, password: str, endpoint: str) -> tuple[XmlStream, Str
         raise
 
 
-async def main(address: str, endpoint: str) -> None:
-    jid, password = JID.parse(address), os.environ["XMPP_PASSWORD"]
-
+async def main(address: str, password: str, endpoint: str) -> None:
+    jid = JID.parse(address)
     stream = StanzaStream(jid.bare)
     async with trio.open_nursery() as nursery:
         xmlstream, features = await log_in(jid, password, endpoint)
@@ -60,4 +58,4 @@ async def main(address: str, endpoint: str) -> None:
 
 
 if __name__ == "__main__":
-    trio.run(main, *sys.argv[1:])
+    trioxmpp.run(main)

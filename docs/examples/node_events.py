@@ -3,12 +3,6 @@
 XMPP_PASSWORD=secret python node_events.py romeo@example.org pubsub.example.org weather
 """
 
-import contextlib
-import os
-import sys
-
-import trio
-
 import trioxmpp
 from trioxmpp import xml
 from trioxmpp.im.presence import appear
@@ -42,5 +36,4 @@ async def main(jid, password, owner, node, **options):
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):
-        trio.run(main, sys.argv[1], os.environ["XMPP_PASSWORD"], *sys.argv[2:])
+    trioxmpp.run(main)

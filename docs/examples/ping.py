@@ -3,11 +3,6 @@
 XMPP_PASSWORD=secret python ping.py romeo@example.org example.net
 """
 
-import os
-import sys
-
-import trio
-
 import trioxmpp
 from trioxmpp import XMPPError
 from trioxmpp.xep.basics import ping
@@ -23,4 +18,4 @@ async def main(jid, password, target=None, **options):
 
 
 if __name__ == "__main__":
-    trio.run(main, sys.argv[1], os.environ["XMPP_PASSWORD"], *sys.argv[2:])
+    trioxmpp.run(main)

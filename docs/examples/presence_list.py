@@ -3,12 +3,6 @@
 XMPP_PASSWORD=secret python presence_list.py romeo@example.org
 """
 
-import contextlib
-import os
-import sys
-
-import trio
-
 import trioxmpp
 from trioxmpp.im.presence import Available, Gone, appear, open_presence
 from trioxmpp.im.roster import open_roster
@@ -31,5 +25,4 @@ async def main(jid, password, **options):
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):
-        trio.run(main, sys.argv[1], os.environ["XMPP_PASSWORD"])
+    trioxmpp.run(main)

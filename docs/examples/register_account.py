@@ -3,11 +3,9 @@
 XMPP_PASSWORD=secret python register_account.py nurse@example.org
 """
 
-import os
 import sys
 
-import trio
-
+import trioxmpp
 from trioxmpp import XMPPError
 from trioxmpp.xep.accounts import RegistrationElsewhere, register
 
@@ -21,4 +19,4 @@ async def main(jid, password, **options):
 
 
 if __name__ == "__main__":
-    trio.run(main, sys.argv[1], os.environ["XMPP_PASSWORD"])
+    trioxmpp.run(main)

@@ -3,12 +3,6 @@
 XMPP_PASSWORD=secret python room_bot.py bot@example.org hall@conference.example.org Nurse
 """
 
-import contextlib
-import os
-import sys
-
-import trio
-
 import trioxmpp
 from trioxmpp import StanzaError
 from trioxmpp.xep.muc import OccupantJoined, Rejoin, RoomMessage, open_room
@@ -32,5 +26,4 @@ async def main(jid, password, address, nick, **options):
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):
-        trio.run(main, sys.argv[1], os.environ["XMPP_PASSWORD"], *sys.argv[2:])
+    trioxmpp.run(main)

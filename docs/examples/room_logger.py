@@ -3,12 +3,6 @@
 XMPP_PASSWORD=secret python room_logger.py romeo@example.org hall@conference.example.org Scribe
 """
 
-import contextlib
-import os
-import sys
-
-import trio
-
 import trioxmpp
 from trioxmpp.xep.muc import (
     NickChanged,
@@ -58,5 +52,4 @@ async def main(jid, password, address, nick, **options):
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):
-        trio.run(main, sys.argv[1], os.environ["XMPP_PASSWORD"], *sys.argv[2:])
+    trioxmpp.run(main)

@@ -3,9 +3,6 @@
 XMPP_PASSWORD=secret python roster_browser.py romeo@example.org
 """
 
-import os
-import sys
-
 import trio
 
 import trioxmpp
@@ -31,4 +28,4 @@ async def main(jid, password, patience="5", **options):
 
 
 if __name__ == "__main__":
-    trio.run(main, sys.argv[1], os.environ["XMPP_PASSWORD"], *sys.argv[2:])
+    trioxmpp.run(main)

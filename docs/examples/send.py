@@ -3,11 +3,6 @@
 XMPP_PASSWORD=secret python send.py romeo@example.org juliet@example.org "She speaks."
 """
 
-import os
-import sys
-
-import trio
-
 import trioxmpp
 from trioxmpp import Message, MessageType
 
@@ -18,4 +13,4 @@ async def main(jid, password, to, text, **options):
 
 
 if __name__ == "__main__":
-    trio.run(main, sys.argv[1], os.environ["XMPP_PASSWORD"], *sys.argv[2:])
+    trioxmpp.run(main)

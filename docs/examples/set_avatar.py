@@ -3,9 +3,6 @@
 XMPP_PASSWORD=secret python set_avatar.py romeo@example.org face.png
 """
 
-import os
-import sys
-
 import trio
 
 import trioxmpp
@@ -19,4 +16,4 @@ async def main(jid, password, path, **options):
 
 
 if __name__ == "__main__":
-    trio.run(main, sys.argv[1], os.environ["XMPP_PASSWORD"], *sys.argv[2:])
+    trioxmpp.run(main)

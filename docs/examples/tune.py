@@ -3,12 +3,6 @@
 XMPP_PASSWORD=secret python tune.py romeo@example.org "Prokofiev" "Dance of the Knights"
 """
 
-import contextlib
-import os
-import sys
-
-import trio
-
 import trioxmpp
 from trioxmpp import xml
 from trioxmpp.im.presence import appear
@@ -43,5 +37,4 @@ async def main(jid, password, artist=None, title=None, **options):
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):
-        trio.run(main, sys.argv[1], os.environ["XMPP_PASSWORD"], *sys.argv[2:])
+    trioxmpp.run(main)

@@ -3,18 +3,15 @@
 XMPP_PASSWORD=secret python upload.py romeo@example.org juliet@example.org sun.jpg
 """
 
-import os
 import sys
 from pathlib import Path
-
-import trio
 
 import trioxmpp
 from trioxmpp import XMPPError
 from trioxmpp.xep.upload import UploadFailed, file_message, upload
 
 
-async def main(jid, password, to, name, web=None, **options):
+async def main(jid, password, to, name, *, web=None, **options):
     async with trioxmpp.connect(jid, password, **options) as client:
         try:
             url = await upload(client, Path(name), **(web or {}))
@@ -25,4 +22,4 @@ async def main(jid, password, to, name, web=None, **options):
 
 
 if __name__ == "__main__":
-    trio.run(main, sys.argv[1], os.environ["XMPP_PASSWORD"], *sys.argv[2:])
+    trioxmpp.run(main)

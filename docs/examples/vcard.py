@@ -4,25 +4,22 @@ XMPP_PASSWORD=secret python vcard.py romeo@example.org juliet@example.org
 XMPP_PASSWORD=secret python vcard.py romeo@example.org full_name="Romeo Montague"
 """
 
-import os
 import sys
-
-import trio
 
 import trioxmpp
 from trioxmpp import XMPPError
 from trioxmpp.xep.vcard import change_vcard, fetch_vcard
 
 
-async def main(jid, password, *args, **options):
+async def main(jid, password, *words, **options):
     async with trioxmpp.connect(jid, password, **options) as client:
-        changes = dict(arg.split("=", 1) for arg in args if "=" in arg)
+        changes = dict(word.split("=", 1) for word in words if "=" in word)
         try:
-            card = await change_vcard(client, **changes) if changes else await fetch_vcard(client, *args)
+            card = await change_vcard(client, **changes) if changes else await fetch_vcard(client, *words)
         except XMPPError as error:
             sys.exit(f"no card: {error}")
         print(card)
 
 
 if __name__ == "__main__":
-    trio.run(main, sys.argv[1], os.environ["XMPP_PASSWORD"], *sys.argv[2:])
+    trioxmpp.run(main)

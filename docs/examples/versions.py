@@ -3,9 +3,6 @@
 XMPP_PASSWORD=secret python versions.py romeo@example.org example.org juliet@example.org/balcony
 """
 
-import os
-import sys
-
 import trio
 
 import trioxmpp
@@ -28,4 +25,4 @@ async def main(jid, password, *addresses, **options):
 
 
 if __name__ == "__main__":
-    trio.run(main, sys.argv[1], os.environ["XMPP_PASSWORD"], *sys.argv[2:])
+    trioxmpp.run(main)

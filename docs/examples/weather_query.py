@@ -3,10 +3,6 @@
 XMPP_PASSWORD=secret python weather_query.py romeo@example.org station@example.org/roof Verona
 """
 
-import os
-import sys
-
-import trio
 from weather import Query
 
 import trioxmpp
@@ -24,4 +20,4 @@ async def main(jid, password, station, place, **options):
 
 
 if __name__ == "__main__":
-    trio.run(main, sys.argv[1], os.environ["XMPP_PASSWORD"], *sys.argv[2:])
+    trioxmpp.run(main)

@@ -3,10 +3,6 @@
 XMPP_PASSWORD=secret python weather_station.py station@example.org/roof
 """
 
-import contextlib
-import os
-import sys
-
 import trio
 from weather import Query, Report
 
@@ -30,5 +26,4 @@ async def main(jid, password, **options):
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):
-        trio.run(main, sys.argv[1], os.environ["XMPP_PASSWORD"])
+    trioxmpp.run(main)

@@ -15,7 +15,8 @@ from trioxmpp import MessageType
 from trioxmpp.cli.errors import LoginRefused, OutputClosed
 from trioxmpp.cli.trace.printer import Line, coloured_line, plain_line
 from trioxmpp.cli.trace.session import trace
-from trioxmpp.cli.trace.typed import Incomplete, StandardInput, TypedError, read_stanza
+from trioxmpp.cli.trace.typed import Incomplete, TypedError, read_stanza
+from trioxmpp.program import StandardInput
 
 HERE = Path()
 

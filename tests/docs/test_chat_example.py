@@ -171,6 +171,6 @@ def test_the_program_is_short_and_uses_public_names():
         for node in ast.walk(ast.parse((EXAMPLES / name).read_text())):
             if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("trioxmpp."):
                 assert not any(part.startswith("_") for part in node.module.split("."))
-                assert node.module.split(".")[1] in ("im", "xep", "protocol"), node.module
+                assert node.module.split(".")[1] in ("im", "program", "protocol", "xep"), node.module
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id != "self":
                 assert not node.attr.startswith("_"), node.attr

@@ -28,7 +28,7 @@ async def _gateway(program, network):
     async with open_server(accounts={"romeo": "secret"}) as server, trio.open_nursery() as nursery:
         server.add_component(DOMAIN, "s3cret")
         options = {"endpoint": server.component_endpoint, "allow_plaintext": True}
-        nursery.start_soon(lambda: program["main"](DOMAIN, "s3cret", network, **options))
+        nursery.start_soon(lambda: program["main"](DOMAIN, "s3cret", network=network, **options))
         async with (
             trioxmpp.connect("romeo@example.test", "secret", endpoint=server.endpoint, allow_plaintext=True) as romeo,
             romeo.messages.subscribe() as inbox,

@@ -6,7 +6,9 @@ import asyncio
 import os
 import re
 import signal
+import sys
 import threading
+import types
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +20,7 @@ import trio.testing
 
 import trioxmpp
 from tests.docs.test_pages import load, programs, run
-from trioxmpp import AuthenticationFailure, FileStore, Message, MessageType, Presence
+from trioxmpp import AuthenticationFailure, Credentials, FileStore, Message, MessageType, Presence
 from trioxmpp.testing import open_server
 
 PAGE = "docs/running.md"
@@ -81,6 +83,13 @@ def test_a_password_that_is_refused_leaves_the_service_bare(tmp_path: Path) -> N
                 await names(SERVICE)["main"](NURSE, "wrong", FileStore(tmp_path / "session"), **options)
 
     run(main)
+
+
+def test_the_password_comes_from_a_keyring(monkeypatch: pytest.MonkeyPatch) -> None:
+    keyring = types.ModuleType("keyring")
+    vars(keyring)["get_password"] = lambda service, name: {("xmpp", "nurse@example.org"): "s3cret"}[service, name]
+    monkeypatch.setitem(sys.modules, "keyring", keyring)
+    assert names(KEYRING)["from_keyring"]() == Credentials("nurse", "s3cret")
 
 
 def test_one_account_that_fails_does_not_end_the_others(capsys: pytest.CaptureFixture[str]) -> None:

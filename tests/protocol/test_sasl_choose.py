@@ -140,7 +140,8 @@ def test_plain_refuses_characters_that_it_cannot_carry(credentials: Credentials)
 
 
 def test_credentials_of_an_address() -> None:
-    assert Credentials.of(JID.parse("romeo@example.org/x"), "s3cret") == Credentials("romeo", "s3cret")
+    for address in (JID.parse("romeo@example.org/x"), "romeo@example.org", "Romeo@example.org/x"):
+        assert Credentials.of(address, "s3cret") == Credentials("romeo", "s3cret")
     for jid, password in [("example.org", "s3cret"), ("romeo@example.org", None)]:
         with pytest.raises(ValueError, match="local part"):
             Credentials.of(JID.parse(jid), password)

@@ -1,6 +1,7 @@
 """Try the installed library: `release.py` runs this program in an empty environment, apart from the repository.
 
-python -I installed.py import|talk
+python -I installed.py talk
+python -I installed.py import [PACKAGE ...]    every module, but for those in these packages
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import sys
+from collections.abc import Collection, Iterable
 
 import trio
 
@@ -16,11 +18,12 @@ from trioxmpp import Message, MessageType
 from trioxmpp.testing import open_server
 
 
-def import_all() -> None:
-    """Import every module of the package."""
-    for module in pkgutil.walk_packages(trioxmpp.__path__, "trioxmpp."):
-        if not module.name.endswith("__main__"):
-            importlib.import_module(module.name)
+def import_all(path: Iterable[str], prefix: str, left_out: Collection[str]) -> None:
+    """Import every module of a package, but for those in the packages that are left out."""
+    for module in pkgutil.iter_modules(path, prefix):
+        if module.name not in left_out and not module.name.endswith("__main__"):
+            imported = importlib.import_module(module.name)
+            import_all(getattr(imported, "__path__", ()), f"{module.name}.", left_out)
 
 
 async def talk() -> None:
@@ -38,6 +41,6 @@ async def talk() -> None:
 
 
 if sys.argv[1] == "import":
-    import_all()
+    import_all(trioxmpp.__path__, "trioxmpp.", sys.argv[2:])
 else:
     trio.run(talk)

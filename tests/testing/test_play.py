@@ -5,12 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
 import trio.testing
 
+import trioxmpp
 from tests.docs.test_pages import load, programs, run
+from trioxmpp import Presence
 from trioxmpp.errors import AuthenticationFailure
 from trioxmpp.testing.play import HELP, main, play
 
@@ -64,6 +67,24 @@ def test_a_file_of_the_bot_is_shown(shows) -> None:
     lines = shows(6, "note buy wax", "notes")
     assert "    - buy wax" in lines
     assert lines[-1].startswith("bot: https://upload.example.test/")
+
+
+def test_the_first_line_is_taken_when_the_bot_has_appeared(capsys: pytest.CaptureFixture[str]) -> None:
+    """A bot that reads its archive first would take an earlier line for one that it has missed."""
+
+    async def bot(jid: str, password: str, **options: Any) -> None:
+        async with trioxmpp.connect(jid, password, **options) as client:
+            await trio.sleep(1.5)
+            print("the bot appears")
+            await client.send(Presence())
+            await trio.sleep_forever()
+
+    async def lines() -> AsyncIterator[str]:
+        print("a line is taken")
+        yield "Ho!\n"
+
+    run(play, bot, lines())
+    assert capsys.readouterr().out == "the bot appears\na line is taken\n"
 
 
 def test_an_error_of_the_bot_is_raised_as_it_is() -> None:

@@ -17,9 +17,9 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from .. import __version__
+from ..program.interrupt import Interrupted
 from . import demo, doctor, listen, send, trace
 from .errors import CommandError, OutputClosed
-from .interrupt import Interrupted
 
 __all__ = ["main"]
 

@@ -22,12 +22,12 @@ from ..client.events import in_words
 from ..errors import InboxOverflow
 from ..im.presence import appear
 from ..jid import JID
+from ..program.interrupt import run_until_interrupted
 from ..protocol.elements.delay import Delay
 from ..stream.bare import bare
 from ..text import because
 from .account import ACCOUNT_HELP, Account, account_of, add_account_options, network_errors_told
 from .errors import CommandError, NotDelivered, RoomRefused, UsageError
-from .interrupt import run as run_until_interrupted
 from .output import escape_unprintable, print_line
 from .terminal import for_terminal
 

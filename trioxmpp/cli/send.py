@@ -20,11 +20,11 @@ import trio
 from .. import Client, Message, MessageType, ReconnectPolicy, StanzaToken
 from ..errors import OutboxFull, StanzaRefused, StanzaTooLarge, XMPPError
 from ..jid import JID
+from ..program.interrupt import run_until_interrupted
 from ..protocol.elements.ping import Ping
 from ..text import because
 from .account import ACCOUNT_HELP, Account, account_of, add_account_options, network_errors_told, seconds
 from .errors import CommandError, NotDelivered, RoomRefused, TookTooLong, UploadImpossible, UsageError
-from .interrupt import run as run_until_interrupted
 from .output import escape_unprintable
 from .terminal import for_terminal
 

@@ -7,10 +7,8 @@ There are two ways, for two kinds of tests:
 
       async def test_my_bot_survives(autojump_clock):
           async with open_server(accounts={"bot": "secret"}) as server:
-              async with trioxmpp.connect(
-                  "bot@example.test/1", "secret", endpoint=server.endpoint, allow_plaintext=True
-              ) as client:
-                  server.sessions["bot@example.test/1"].link.reset()
+              async with trioxmpp.connect("bot@example.test/1", "secret", **server.options) as client:
+                  server.sessions["bot@example.test/1"].reset_link()
                   await server.until(lambda: server.sessions["bot@example.test/1"].resumptions)
 
 - `ScriptedPeer` and `ScriptedServer` follow a script, element by element, for dialogs that no correct server has.
@@ -34,6 +32,7 @@ from .server import (
     Link,
     Policy,
     Server,
+    ServerOptions,
     ServerQueue,
     ServerSession,
     Sessions,
@@ -64,6 +63,7 @@ __all__ = [
     "ScriptedPeer",
     "ScriptedServer",
     "Server",
+    "ServerOptions",
     "ServerQueue",
     "ServerSession",
     "Sessions",

@@ -21,11 +21,13 @@ from ..client.connect import connect
 from ..errors import StanzaError
 from ..im.presence import appear
 from ..im.roster import Roster, open_roster
+from ..program.interrupt import Interrupted, run_until_interrupted
+from ..program.standardinput import StandardInput
 from ..protocol.stanza import Message, MessageType, Presence, PresenceType
 from ..stream.bare import bare
 from ..stream.inbound.inbox import Inbox
 from ..xep.muc import Room, RoomMessage, open_room
-from .server import Server, open_server
+from .server import Server, ServerSession, open_server
 
 __all__ = ["HELP", "play"]
 
@@ -38,6 +40,9 @@ HELP: Final = """\
 /help      this text"""
 
 _BOT, _USER, _PASSWORD = "bot", "you", "secret"
+
+#: Seconds for the bot to appear. A bot that reads its archive first may take an earlier line for one that it missed.
+_PATIENCE: Final = 2.0
 
 
 class _Player:
@@ -134,6 +139,11 @@ async def play(bot: Callable[..., Awaitable[object]], lines: AsyncIterable[str])
             await _play(server, bot, lines)
 
 
+def _is_available(session: ServerSession) -> bool:
+    """Return whether it is a session of the bot, and the bot has appeared."""
+    return session.presence is not None and session.account.jid.startswith(f"{_BOT}@")
+
+
 async def _play(server: Server, bot: Callable[..., Awaitable[object]], lines: AsyncIterable[str]) -> None:
     async with trio.open_nursery() as nursery:
         server.upload.serve()
@@ -152,6 +162,8 @@ async def _play(server: Server, bot: Callable[..., Awaitable[object]], lines: As
             player = _Player(server, client, roster, inner)
             inner.start_soon(player.hear, messages)
             inner.start_soon(player.see, presences)
+            with trio.move_on_after(_PATIENCE):  # some bots never appear
+                await server.until(lambda: any(_is_available(session) for session in server.sessions.values()))
             await player.take_all(lines)
             await trio.sleep(1)
             inner.cancel_scope.cancel()
@@ -167,9 +179,9 @@ def main() -> None:
         sys.exit(f"{sys.argv[1]} has no function main(jid, password, **options)")
     print("Each line is said to the bot; /help shows what else there is. Ctrl-D ends.")
     try:
-        trio.run(play, bot, trio.wrap_file(sys.stdin))
-    except KeyboardInterrupt:
-        sys.exit(130)
+        run_until_interrupted(lambda: play(bot, StandardInput()))
+    except Interrupted as exc:
+        sys.exit(exc.status)
 
 
 if __name__ == "__main__":

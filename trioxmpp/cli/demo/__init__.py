@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from ..interrupt import run as run_until_interrupted
+from ...program.interrupt import run_until_interrupted
 from ..output import Output, Silent, open_output
 from .ledger import Ledger
 from .report import report

@@ -13,11 +13,11 @@ import ssl
 
 from ...errors import JIDError
 from ...jid import JID
+from ...program.interrupt import run_until_interrupted
 from ...transport.endpoint import Endpoint
 from ...transport.proxy import Proxy
 from ..account import PASSWORD_FILE_HELP, add_way_options
 from ..errors import UsageError
-from ..interrupt import run as run_until_interrupted
 from ..output import escape_unprintable, open_output
 from ..passwords import ENVIRONMENT, KEYRING_SERVICE, find_password
 from ..terminal import for_terminal

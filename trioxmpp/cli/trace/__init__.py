@@ -10,8 +10,8 @@ from __future__ import annotations
 import argparse
 import sys
 
+from ...program.interrupt import run_until_interrupted
 from ..account import ACCOUNT_HELP, account_of, add_account_options
-from ..interrupt import run as run_until_interrupted
 from ..output import escape_unprintable
 
 __all__ = ["configure", "run"]
@@ -42,9 +42,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Trace until the input ends, or a signal comes."""
+    from ...program.standardinput import StandardInput
     from .printer import open_printer
     from .session import trace
-    from .typed import StandardInput
 
     escape_unprintable()
     account = account_of(arguments)

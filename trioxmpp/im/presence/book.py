@@ -6,7 +6,7 @@ import itertools
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, overload
 
 import trio
 
@@ -135,6 +135,14 @@ class Presences:
     def changes(self, *, capacity: float = 10_000) -> Subscription[Available | Gone]:
         """``async with`` block that gives an inbox of changes, from now on."""
         return self.on_change.subscribe(capacity)
+
+    @overload
+    async def wait(self, jid: JID | str) -> ResourcePresence: ...
+
+    @overload
+    async def wait(
+        self, jid: JID | str, condition: Callable[[ResourcePresence | None], Any]
+    ) -> ResourcePresence | None: ...
 
     async def wait(
         self,

@@ -88,8 +88,10 @@ class Credentials:
     kind: CredentialsKind = CredentialsKind.PASSWORD
 
     @classmethod
-    def of(cls, jid: JID, password: str | None) -> Self:
+    def of(cls, jid: JID | str, password: str | None) -> Self:
         """Return the usual credentials: the local part of our address and a password. Raises ValueError without one."""
+        if isinstance(jid, str):
+            jid = JID.parse(jid)
         if password is None or jid.local is None:
             raise ValueError("logging in takes an address with a local part, and a password or credentials")
         return cls(jid.local, password)

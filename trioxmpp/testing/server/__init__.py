@@ -12,7 +12,7 @@ from .dialect import Dialect
 from .link import Link
 from .opening import open_server
 from .policy import Certificate, Policy, StartTLS
-from .server import Accepted, Server
+from .server import Accepted, Server, ServerOptions
 from .services import Features, Request, Services
 from .session import ServerSession
 from .sessions import Sessions
@@ -29,6 +29,7 @@ __all__ = [
     "Policy",
     "Request",
     "Server",
+    "ServerOptions",
     "ServerQueue",
     "ServerSession",
     "Services",

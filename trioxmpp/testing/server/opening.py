@@ -27,14 +27,12 @@ async def open_server(
     dialect: Dialect = Dialect.PROSODY_13,
     **policy: Unpack[PolicyOptions],
 ) -> AsyncIterator[Server]:
-    """Run an XMPP server during the block; gives a `Server`.
+    """Run an XMPP server during the block; gives a `Server`::
 
         async with open_server(accounts={"romeo": "secret"}) as server:
-            async with trioxmpp.connect(
-                "romeo@example.test", "secret", endpoint=server.endpoint, allow_plaintext=True
-            ) as client:
+            async with trioxmpp.connect("romeo@example.test", "secret", **server.options) as client:
                 ...
-                server.sessions[str(client.jid)].link.reset()
+                server.sessions[str(client.jid)].reset_link()
 
     `accounts` are passwords by user name; the default is romeo and juliet, whose password is ``secret``. The two users
     of each pair in `contacts` see each other's presence. With `rooms` there are rooms (XEP-0045) at ``conference.``

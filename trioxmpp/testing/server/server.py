@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar
 
 import trio
 
@@ -44,7 +44,7 @@ from .session import ServerSession
 from .sessions import Sessions
 from .upload import Upload
 
-__all__ = ["Accepted", "Server"]
+__all__ = ["Accepted", "Server", "ServerOptions"]
 
 R = TypeVar("R")
 
@@ -55,6 +55,13 @@ class Accepted:
 
     jid: str
     stanza: xml.Element
+
+
+class ServerOptions(TypedDict):
+    """The options of `connect` for a link in memory to a `Server`."""
+
+    endpoint: Callable[[], Awaitable[trio.abc.Stream]]
+    allow_plaintext: bool
 
 
 class Server:
@@ -175,6 +182,11 @@ class Server:
         self.components.add(domain, secret)
 
     # --- endpoints
+
+    @property
+    def options(self) -> ServerOptions:
+        """The options of `connect` for a link in memory, without TLS: ``connect(jid, password, **server.options)``."""
+        return {"endpoint": self.endpoint, "allow_plaintext": True}
 
     async def endpoint(self, *, capacity: float = float("inf")) -> trio.abc.Stream:
         """Return a new link in memory: ``connect(..., endpoint=server.endpoint)`` calls this for each attempt.

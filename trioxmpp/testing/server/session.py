@@ -57,6 +57,11 @@ class ServerSession:
         """Whether it has no link and can be resumed."""
         return self.link is None and not self.ended
 
+    def reset_link(self) -> None:
+        """Break its link with a reset, if it has one; see `Link.reset`."""
+        if self.link is not None:
+            self.link.reset()
+
     def announced(self, presence: xml.Element) -> None:
         """Note the presence that the client has broadcast. A priority that is malformed is 0."""
         self.presence, self.presence_stamp = presence, now()

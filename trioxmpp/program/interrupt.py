@@ -1,4 +1,4 @@
-"""Running a command so that Ctrl-C ends it at once, and cleanly."""
+"""Running an async function so that Ctrl-C ends it at once, and cleanly."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import trio
 
 from ..stream.bare import bare
 
-__all__ = ["Interrupted", "run"]
+__all__ = ["Interrupted", "run_until_interrupted"]
 
 T = TypeVar("T")
 
 
 class Interrupted(Exception):
-    """A signal ended the command. `status` is the exit status for that, as in shells."""
+    """A signal ended the program. `status` is the exit status for that, as in shells."""
 
     def __init__(self, number: int) -> None:
         super().__init__(f"ended by {signal.Signals(number).name}")
         self.status: int = 128 + number
 
 
-def run(function: Callable[[], Awaitable[T]]) -> T:
+def run_until_interrupted(function: Callable[[], Awaitable[T]]) -> T:
     """Return or raise what ``trio.run(function)`` does.
 
     On SIGINT or SIGTERM, `function` is cancelled, so that it can close its links, and `Interrupted` is raised. A second
@@ -45,7 +45,7 @@ async def _until_interrupted(function: Callable[[], Awaitable[T]]) -> T:
         async with trio.open_nursery() as nursery:
             await nursery.start(watch)
             result = await function()
-            nursery.cancel_scope.cancel(reason="the command has ended")
+            nursery.cancel_scope.cancel(reason="the program has ended")
     if received:
         raise Interrupted(received[0])
     return result
