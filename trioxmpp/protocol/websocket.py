@@ -18,7 +18,7 @@ from ..xml.markup import read_document
 from . import ns
 from .framing import FIRST_LEVEL_NAMESPACES, FOOTER, Framing, header
 from .limits import Limits
-from .pullparser import DOCUMENTS, refuse
+from .pullparser import DOCUMENTS, has_markup, refuse
 from .shown import shown
 from .streamevents import Event, Skipped, StreamFooter, StreamHeader, read_header
 
@@ -66,7 +66,7 @@ class DocumentFraming:
         """See `Framing.incomplete`: messages are always complete."""
         return 0
 
-    def feed(self, data: bytes) -> tuple[list[Event], StreamError | None]:
+    def feed(self, data: bytes, *, goes_on: bool = False) -> tuple[list[Event], StreamError | None]:
         """Read one message. Return its element, and the stream error that stopped us, if any."""
         event, _, error = self.feed_one(data)
         return [] if event is None else [event], error
@@ -94,7 +94,7 @@ class DocumentFraming:
         # Without a declaration it is UTF-8, unless it begins otherwise or has octets of value 0.
         if len(data) > self._fast_path_limit or not data.startswith(b"<"):
             return None
-        if b"\0" in data or b"<!" in data or b"<?" in data:
+        if b"\0" in data or has_markup(data):
             return None
         try:
             element = read_document(data, DOCUMENTS)
