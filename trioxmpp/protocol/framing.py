@@ -110,8 +110,8 @@ class Framing:
         """Octets of a first-level element that is too short to exceed any limit; 0 before the header."""
         return self._parser.fast_path_limit
 
-    def feed(self, data: bytes, *, goes_on: bool = False) -> tuple[list[Event], StreamError | None]:
-        """Read `data`. Return everything that it completes, in order, and the stream error that stopped us, if any.
+    def feed(self, data: bytes, *more: bytes, goes_on: bool = False) -> tuple[list[Event], StreamError | None]:
+        """Read `data`, and then `more`. Return all that they complete, in order, and the error that stopped us, if any.
 
         The elements that were complete before the error are returned. The elements belong to the caller.
 
@@ -120,7 +120,7 @@ class Framing:
         that beginning. Whatever is fed next, even if it is nothing, has it read.
         """
         self._more_comes = goes_on
-        self._read(data, all_of_it=True)
+        self._read(b"".join((data, *more)) if more else data, all_of_it=True)
         events = self._parser.events.copy()
         self._parser.events.clear()
         return events, self._error

@@ -82,12 +82,12 @@ def names_of_thread() -> Names:
     return _local.names
 
 
-def read_bounded(inbound: Inbound, read: Callable[[bytes], T], data: bytes) -> T:
-    """Return ``read(data)``, where `read` is a method of `inbound`; read apart if this thread has too many names."""
-    if not _local.names.exhausted(data):
-        return read(data)
+def read_bounded(inbound: Inbound, read: Callable[..., T], *data: bytes) -> T:
+    """Return ``read(*data)``, where `read` is a method of `inbound`; read apart if this thread has too many names."""
+    if not _local.names.exhausted(b"".join(data)):
+        return read(*data)
     inbound.isolate()
-    return _run_apart(read, data)
+    return _run_apart(read, *data)
 
 
 def _run_apart(function: Callable[..., T], *args: Any) -> T:

@@ -28,8 +28,8 @@ class Inbound(Protocol):
         """The octets of the element that has begun and not ended; 0 if none has."""
         ...
 
-    def feed(self, data: bytes, *, goes_on: bool = False) -> tuple[list[Event], StreamError | None]:
-        """Return everything that `data` completes, and the stream error that stopped us, if any.
+    def feed(self, data: bytes, *more: bytes, goes_on: bool = False) -> tuple[list[Event], StreamError | None]:
+        """Return everything that `data` and `more` complete, and the stream error that stopped us, if any.
 
         `goes_on` tells that more will probably be fed at once.
         """

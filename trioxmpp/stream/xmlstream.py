@@ -303,17 +303,15 @@ class XmlStream:
             await trio.lowlevel.checkpoint()
             raise self._error
         begun = self._incomplete
-        data = await self._read()
-        octets = len(data)
+        data = [await self._read()]
+        while self._is_message_based and (message := self.transport.receive_nowait()) is not None:
+            data.append(message)
+        octets = sum(map(len, data))
         if next(self._names.unlooked, True):
-            events, self._error = read_bounded(self._inbound, self._inbound.feed, data)
+            events, self._error = read_bounded(self._inbound, self._inbound.feed, *data)
         else:
             # A read that is full is seldom the last one of a burst.
-            events, self._error = self._inbound.feed(data, goes_on=octets >= READ_SIZE)
-        while self._is_message_based and self._error is None and (more := self.transport.receive_nowait()) is not None:
-            events_of_message, self._error = read_bounded(self._inbound, self._inbound.feed, more)
-            events += events_of_message
-            octets += len(more)
+            events, self._error = self._inbound.feed(*data, goes_on=octets >= READ_SIZE)
         self._incomplete = self._inbound.incomplete
         if events:
             if self._is_traced or xml_logger.isEnabledFor(logging.DEBUG):
