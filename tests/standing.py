@@ -74,7 +74,6 @@ OTHER_STATE: dict[str, str] = {
     "trioxmpp.client.disco.Disco": SET_UP,
     "trioxmpp.client.disco._Question": ONE_OF_MANY,
     "trioxmpp.client.offers.Offers": SETTING,
-    "trioxmpp.client.options.ConnectOptions.lang": NO_VARIABLE,
     "trioxmpp.client.reconnector.Reconnector.failures": FIGURES,
     "trioxmpp.client.register.StrangerStream.domain": NO_VARIABLE,
     "trioxmpp.client.session.Session._failure": ONE_OF_MANY,

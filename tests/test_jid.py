@@ -347,3 +347,10 @@ def test_an_address_that_is_not_a_string_is_a_type_error(wrong: object) -> None:
         JID.parse(wrong)  # type: ignore[arg-type]
     with pytest.raises(TypeError):
         JID.parse_inbound(wrong)  # type: ignore[arg-type]
+
+
+def test_an_address_that_is_used_again_and_again_is_read_once():
+    first = JID.parse_inbound("juliet@capulet.example/balcony")
+    for number in range(10_000):
+        JID.parse_inbound(f"tybalt{number}@verona.example")
+        assert number % 100 or JID.parse("juliet@capulet.example/balcony") is first

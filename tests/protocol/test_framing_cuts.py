@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from tests.protocol.framings import HEADER, canonical, read, read_one_by_one
+from trioxmpp.errors import StreamCondition
 from trioxmpp.protocol.framing import FOOTER, Framing, Limits
 
 GOOD = b"<presence/>"
@@ -47,6 +48,24 @@ def test_many_stanzas_at_once_are_read_like_one_after_the_other(many: bytes, dat
     cut = draw.draw(st.integers(len(HEADER), len(stream)))
     outcome = read([HEADER + GOOD + CHAT, *(stream[i : i + 1] for i in range(len(HEADER), len(stream)))])
     assert read([HEADER + GOOD + CHAT, stream[len(HEADER) : cut], stream[cut:]]) == outcome
+
+
+@given(MANY.map(b"".join), st.lists(NASTY, max_size=6).map(b"".join), st.data())
+@settings(max_examples=100, deadline=None)
+def test_the_beginning_of_an_element_may_wait_for_the_rest_of_it(many: bytes, data: bytes, draw: st.DataObject) -> None:
+    """It is read with whatever comes next, even if that is nothing, and the same comes of it."""
+    where = draw.draw(st.integers(0, len(many)))
+    stream = HEADER + GOOD + CHAT + many[:where] + data + many[where:]
+    cuts = sorted(draw.draw(st.sets(st.integers(1, len(stream)), max_size=8)))
+    limits = draw.draw(st.sampled_from([Limits(), Limits(stanza=200), SMALL]))
+    framing, events = Framing(limits), []
+    for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
+        new, error = framing.feed(stream[start:end], goes_on=draw.draw(st.booleans()))
+        events += canonical(new)
+        if error is None:
+            assert bool(framing.incomplete) is not framing.between
+    new, error = framing.feed(b"")
+    assert (events + canonical(new), error and error.condition) == read([stream], limits)
 
 
 @given(st.lists(NASTY, max_size=12).map(b"".join), st.data())
@@ -102,3 +121,35 @@ def test_the_written_form_is_read(stanzas: list[tuple[str, str]], size: int) -> 
         events += new
     messages = [event for event in events if isinstance(event, etree._Element)]
     assert [(m.get("id"), m[0].text or "") for m in messages] == stanzas
+
+
+def test_an_element_that_waits_counts_as_begun_and_costs_no_event() -> None:
+    framing = Framing()
+    framing.feed(HEADER + GOOD + CHAT)
+    events, error = framing.feed(CHAT * 5 + CHAT[:20], goes_on=True)
+    assert (len(events), error) == (5, None)
+    assert framing.incomplete == 20
+    assert not framing.between
+    events, error = framing.feed(CHAT[20:])
+    assert (canonical(events), error) == (read([HEADER + CHAT])[0][1:], None)
+    assert framing.incomplete == 0
+
+
+def test_the_beginning_of_a_large_element_does_not_wait() -> None:
+    """So an error in it shows at once, and no read costs more than its length."""
+    framing = Framing()
+    framing.feed(HEADER + GOOD)
+    begun = b"<message><body>" + b"x" * framing.fast_path_limit + b"</nobody>"
+    _, error = framing.feed(CHAT + begun, goes_on=True)
+    assert error is not None
+    assert error.condition is StreamCondition.NOT_WELL_FORMED
+
+
+def test_an_error_before_a_nul_does_not_wait() -> None:
+    """A NUL is an error of its own, and the one that comes first counts."""
+    data = CHAT + b"<message><x:y/>\0"
+    framing = Framing()
+    framing.feed(HEADER + GOOD)
+    _, error = framing.feed(data, goes_on=True)
+    assert error is not None
+    assert error.condition is read([HEADER + GOOD + data])[1] is StreamCondition.BAD_NAMESPACE_PREFIX

@@ -259,6 +259,73 @@ def test_an_element_read_as_a_document_equals_one_read_in_a_stream(data):
         assert isinstance(error, StreamError)
 
 
+def shown(event: object) -> object:
+    """An event in a form that compares by structure, with all that the tree around an element declares."""
+    return (xml.serialise(event), event.nsmap, event.tail) if isinstance(event, xml.Element) else repr(event)
+
+
+@given(data=st.data())
+def test_messages_that_come_together_are_read_like_one_after_the_other(data):
+    """Whatever was done to their octets, and wherever they were cut: none has to do with what another one opens."""
+    messages = [bytearray(message) for message in data.draw(st.lists(st.sampled_from(SAMPLES), min_size=2, max_size=6))]
+    for _ in range(data.draw(st.integers(0, 2))):
+        message = data.draw(st.sampled_from(messages))
+        place = data.draw(st.integers(0, len(message)))
+        message[place : place + data.draw(st.integers(0, 3))] = data.draw(st.sampled_from(BITS))
+    if data.draw(st.booleans()):
+        index = data.draw(st.integers(0, len(messages) - 2))
+        both = messages[index] + messages[index + 1]
+        place = data.draw(st.integers(0, len(both)))
+        messages[index : index + 2] = both[:place], both[place:]
+    alone, together = DocumentFraming(), DocumentFraming()
+    expected, error = [], None
+    for message in messages:
+        new, error = alone.feed(bytes(message))
+        expected += map(shown, new)
+    found, failure = together.feed(*map(bytes, messages))
+    assert ([*map(shown, found)], failure and failure.condition) == (expected, error and error.condition)
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        (b"<message xmlns='jabber:client'><x>", b"</x></message>"),
+        (b"<message xmlns='jabber:client'><x>", b"</x></message><?_?><presence xmlns='jabber:client'/>"),
+        (b"<message xmlns='jabber:client'><x>", b"</x></message><_></_><presence xmlns='jabber:client'/>"),
+        (MESSAGE, MESSAGE + MESSAGE),
+        (MESSAGE, MESSAGE + b"&#32;"),
+        (MESSAGE, MESSAGE + b"text"),
+        (MESSAGE, b"text" + MESSAGE),
+        (b"text" + MESSAGE, MESSAGE),
+        (MESSAGE, b"<presence xmlns='jabber:client' a='", b"'/>"),
+        (MESSAGE, b"</_>", b"<_>"),
+        (MESSAGE, b"<x:message xmlns:x='jabber:client'><x>", b"</x></x:message>"),
+    ],
+)
+def test_no_message_has_to_do_with_what_another_one_opens(messages):
+    alone = DocumentFraming()
+    one_by_one = [alone.feed(message) for message in messages]
+    events, error = DocumentFraming().feed(*messages)
+    assert len(events) == sum(len(new) for new, _ in one_by_one)
+    assert error is not None
+    assert error.condition is one_by_one[-1][1].condition
+
+
+def test_messages_that_came_together_do_not_keep_each_other():
+    (first, second), error = DocumentFraming().feed(MESSAGE + b"\n", MESSAGE)
+    assert error is None
+    for element in (first, second):
+        assert (element.getparent(), element.getnext(), element.getprevious(), element.tail) == (None,) * 4
+        assert xml.serialise(element) == MESSAGE.decode().replace("'", '"')
+
+
+def test_of_messages_that_came_together_none_declares_what_it_does_not_use():
+    """It would go with each payload that is forwarded."""
+    message = b"<message xmlns='jabber:client' xmlns:unused='urn:x'><body/></message>"
+    events, _ = DocumentFraming().feed(message, MESSAGE, message)
+    assert [event.nsmap for event in events] == [{None: "jabber:client"}] * 3
+
+
 def test_a_message_may_be_as_large_as_a_stanza_may_be():
     limits = Limits(stanza=len(MESSAGE))
     assert len(read(MESSAGE, MESSAGE, limits=limits)[0]) == 2

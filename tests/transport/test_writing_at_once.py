@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import ssl
 
@@ -10,6 +11,7 @@ import trio
 import trio.testing
 import trustme
 
+from trioxmpp.testing.network import Network
 from trioxmpp.testing.virtual.memory import memory_link
 from trioxmpp.transport.tcp import StreamTransport
 
@@ -190,3 +192,24 @@ async def test_records_that_reading_makes_go_out_before_later_ones(autojump_cloc
             assert client.send_nowait(b"now")
             assert await everything(theirs, 5) == b"[now]"
     assert 0 < refusals < 12, "before the change of keys was read, there was no doubt"
+
+
+async def test_octets_written_at_once_to_a_network_in_memory_get_into_no_file(autojump_clock):
+    """`write_now` hands the number of a socket to the system. Here it was 0: the standard input of the process."""
+    ours, theirs = memory_link()
+
+    async def answer() -> trio.abc.Stream:
+        await trio.lowlevel.checkpoint()
+        return ours
+
+    network = Network()
+    network.names["xmpp.example.test"] = ["192.0.2.1"]
+    network.answers["192.0.2.1", 5222] = answer
+    network.begin()
+    stream = await trio.open_tcp_stream("xmpp.example.test", 5222)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(stream.socket.fileno())
+    client = StreamTransport(stream)
+    if not client.send_nowait(b"<presence/>"):
+        await client.send(b"<presence/>")
+    assert await everything(theirs, 11) == b"<presence/>"

@@ -3,8 +3,9 @@
 An address is split first, at the first ``/`` and then at the first ``@`` of what stands before it, and only then
 are its parts mapped to canonical form (`parts`). Addresses are compared by that, octet by octet.
 
-One regular expression reads an address of ASCII letters, which nearly all are. Addresses that were read are
-remembered, but only short ones, so that the memory that strangers can make us use is bounded.
+One regular expression reads an address of ASCII letters in canonical form, which nearly all are; another reads those
+with capital letters. The addresses that were read last are remembered, but only short ones, so that the memory that
+strangers can make us use is bounded.
 
 XEP-0106 escaping is presentation and has no place here: ``\\20`` is three characters.
 """
@@ -29,6 +30,7 @@ _MAX_REMEMBERED: Final = 128
 _ASCII_ADDRESS: Final = re.compile(
     r"(?:([!#-%(-.0-9;=?A-Z\[-~]++)@|)([a-zA-Z0-9_]++(?:[.-][a-zA-Z0-9_]++)*)(?:/([ -~]++)|)"
 )
+_CANONICAL_ADDRESS: Final = re.compile(_ASCII_ADDRESS.pattern.replace("A-Z", ""))
 
 
 def _split(text: str) -> tuple[str | None, str, str | None]:
@@ -81,10 +83,7 @@ class JID:
 
         Raises `JIDError` when it is not one, ``a@b/`` with its empty resourcepart included (RFC 7622 §3.1).
         """
-        try:
-            jid = _remembered(text)
-        except _TooLong:
-            jid = _read(text)
+        jid = JID.parse_inbound(text)
         return JID(*_split(text)) if jid.is_lenient else jid
 
     @staticmethod
@@ -96,10 +95,8 @@ class JID:
         `is_lenient`; the other parts are canonical. `JIDError` is raised only if the address cannot be split: when
         a part is empty, is longer than 1023 octets, or has no UTF-8 form.
         """
-        try:
-            return _remembered(text)
-        except _TooLong:
-            return _read(text)
+        jid = _recent.get(text)
+        return _learn(text) if jid is None else jid
 
     @property
     def bare(self) -> JID:
@@ -229,23 +226,35 @@ def _read(text: str) -> JID:
     """Read an address for the first time."""
     if not isinstance(text, str):
         raise TypeError(f"an address is a str, not {type(text).__name__}")
-    found = _ASCII_ADDRESS.fullmatch(text)
-    if found is not None and len(text) <= MAX_OCTETS:
+    if len(text) > MAX_OCTETS:
+        return _tolerate(*_split(text))
+    # A label of an internationalised name has to be decoded, one that is too long to be refused.
+    if (found := _CANONICAL_ADDRESS.fullmatch(text)) is not None:
+        local, domain, resource = found.groups()
+        if len(domain) <= MAX_LABEL and "xn--" not in domain:
+            return _built(local, domain, resource, False, text)
+    elif (found := _ASCII_ADDRESS.fullmatch(text)) is not None:
         raw_local, name, resource = found.groups()
         local, domain = raw_local and raw_local.lower(), name.lower()
-        # A label of an internationalised name has to be decoded, one that is too long to be refused.
         if len(domain) <= MAX_LABEL and "xn--" not in domain:
-            canonical = text if domain == name and local == raw_local else None
-            return _built(local, domain, resource, False, canonical)
+            return _built(local, domain, resource)
     return _tolerate(*_split(text))
 
 
-class _TooLong(Exception):
-    """An address is too long to be remembered: a function that raises leaves nothing in its cache."""
+# Of the addresses that are remembered, those that were read or used last, and older ones. When the first are half as
+# many as may be remembered, they become the older ones, and what was not used since the last time is forgotten. That
+# costs less than to know the order of them all.
+_recent: Final[dict[str, JID]] = {}
+_older: Final[dict[str, JID]] = {}
 
 
-@functools.lru_cache(maxsize=_REMEMBERED)
-def _remembered(text: str) -> JID:
-    if len(text) > _MAX_REMEMBERED:
-        raise _TooLong
-    return _read(text)
+def _learn(text: str) -> JID:
+    """Read an address that is not among the recent ones, and remember it."""
+    jid = _older.get(text) or _read(text)
+    if len(text) <= _MAX_REMEMBERED:
+        if len(_recent) >= _REMEMBERED // 2:
+            _older.clear()
+            _older.update(_recent)
+            _recent.clear()
+        _recent[text] = jid
+    return jid

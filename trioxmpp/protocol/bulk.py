@@ -12,20 +12,27 @@ prefix for it (`ns0`), which `xml.serialise` does not write.
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
+from lxml import etree
+
 from .. import xml
-from ..errors import ElementError
-from ..xml.markup import read_document
 from . import ns
 from .pullparser import DOCUMENTS
 
 __all__ = ["BULK", "read_bulk"]
 
 #: The octets from which on a run is worth a document of its own.
-BULK: Final = 512
+BULK: Final = 128
 
-_CLOSING: Final = tuple(f"</{name}>".encode() for name in ns.STANZA_NAMES)
+_STANZA: Final = f"(?:{'|'.join(ns.STANZA_NAMES)})"
+# Up to the end of the last stanza, or of the last request or answer of stream management: `.*` jumps to the end of the
+# data, and comes back from there. It may be mistaken, since it knows neither attributes nor what is open.
+_RUN: Final = re.compile(
+    rf".*<(?:/{_STANZA}|{_STANZA}[ ][^<>]*/|[ra][ ]xmlns=['\"]{re.escape(ns.SM)}['\"][^<>]*/)>".encode(), re.DOTALL
+)
+_MARKUP: Final = re.compile(rb"<[!?]")
 _SPACE: Final = " \t\r\n"
 
 
@@ -39,14 +46,21 @@ def read_bulk(
     that may be here.
     """
     # If that is the end of a stanza within another one, as an archive sends them, the footer does not fit.
-    end = max([data.rfind(closing) + len(closing) for closing in _CLOSING if closing in data], default=0)
-    run = data[:end]
+    found = _RUN.match(data)
+    if found is None:
+        return None
+    end, run = found.end(), found[0]
     # Comments, processing instructions and CDATA; and character references, which may be white space in disguise.
-    if not end or b"<!" in run or b"<?" in run or (b"&" in run and b"&#" in run) or not _has_short_tags(run, longest):
+    # To look for one octet first is much faster.
+    if ((b"!" in run or b"?" in run) and _MARKUP.search(run)) or (b"&" in run and b"&#" in run):
+        return None
+    if not _has_short_tags(run, longest):
         return None
     try:
-        root = read_document(header + run + footer, DOCUMENTS)
-    except ElementError:
+        root = etree.fromstring(header + run + footer, DOCUMENTS)
+    except etree.XMLSyntaxError:
+        return None
+    if len(DOCUMENTS.error_log):  # of something that may be harmless
         return None
     elements = [*root]
     for element in elements:

@@ -21,7 +21,7 @@ from ..errors import StreamCondition, StreamError
 from . import ns
 from .bulk import BULK
 from .limits import Limits
-from .pullparser import LimitExceeded, check_declaration, find_offence, may_offend, refuse
+from .pullparser import LimitExceeded, check_declaration, find_offence, has_markup, refuse
 from .skipping import Skipper
 from .streamerror import parse_stream_error, stream_error
 from .streamevents import Event, Skipped, StreamFooter, StreamHeader
@@ -78,10 +78,11 @@ class Framing:
     ) -> None:
         self._limits = limits or Limits()
         self._parser = StreamParser(self._limits, namespaces, content)
-        self._handed_out: list[Event] = []  # by the parser, but not by us
         self._error: StreamError | None = None
         self._isolated = False
         self._in_bulk = False  # whether to try to read much at once
+        self._more_comes = False  # whether the beginning of an element may wait for the rest of it
+        self._waits = False  # whether one does
         self._declared = False  # whether there was an XML declaration
         self._rest = bytearray()  # the piece that is not complete yet
         self._between = True  # whether we stand outside of any first-level element, and of any tag
@@ -109,13 +110,19 @@ class Framing:
         """Octets of a first-level element that is too short to exceed any limit; 0 before the header."""
         return self._parser.fast_path_limit
 
-    def feed(self, data: bytes) -> tuple[list[Event], StreamError | None]:
-        """Read `data`. Return everything that it completes, in order, and the stream error that stopped us, if any.
+    def feed(self, data: bytes, *more: bytes, goes_on: bool = False) -> tuple[list[Event], StreamError | None]:
+        """Read `data`, and then `more`. Return all that they complete, in order, and the error that stopped us, if any.
 
         The elements that were complete before the error are returned. The elements belong to the caller.
+
+        `goes_on` tells that more will probably be fed at once. Then the beginning of a short element waits for the rest
+        of it, since an element costs several times as much in two pieces as among others (`bulk`). So does an error in
+        that beginning. Whatever is fed next, even if it is nothing, has it read.
         """
-        self._read(data, all_of_it=True)
-        events, self._handed_out = self._handed_out, []
+        self._more_comes = goes_on
+        self._read(b"".join((data, *more)) if more else data, all_of_it=True)
+        events = self._parser.events.copy()
+        self._parser.events.clear()
         return events, self._error
 
     def feed_one(self, data: bytes) -> tuple[Event | None, bytes, StreamError | None]:
@@ -124,9 +131,10 @@ class Framing:
         For negotiation: what follows ``<proceed/>`` is TLS and no longer XML; what follows ``<success/>`` is another
         stream. The next call returns an error that comes after the event.
         """
-        rest = data if self._handed_out else self._read(data, all_of_it=False)
-        if self._handed_out:
-            return self._handed_out.pop(0), rest, None
+        events = self._parser.events
+        rest = data if events else self._read(data, all_of_it=False)
+        if events:
+            return events.pop(0), rest, None
         return None, b"", self._error
 
     def isolate(self) -> None:
@@ -170,10 +178,12 @@ class Framing:
             self._watch, self._size = watch, self._size + len(data)
             self._rest += data
             return b""
-        if self._rest and b">" in data:
+        if self._rest and (self._waits or b">" in data):
             self._size -= len(self._rest)
             data = bytes(self._rest + data)
             self._rest.clear()
+            self._waits = False
+        self._more_comes = self._more_comes and all_of_it and not nul and not self._isolated
         position, end = 0, len(data)
         self._in_bulk = all_of_it and not self._isolated
         if self._isolated:
@@ -187,7 +197,6 @@ class Framing:
         except StreamError as exc:
             self._error = exc.with_traceback(None)  # it is kept, and its traceback would keep frames
             self._fed.clear()
-        self._handed_out += parser.hand_out()
         if self._isolated:
             if self._error is None:
                 self._rewind()
@@ -205,12 +214,17 @@ class Framing:
                 position = match.start()
                 if data[position] != _LESS_THAN:
                     raise _stray(data[position], in_stream=bool(self._parser.depth))
-            if self._parser.depth and (end := self._feed_whole(data, position, all_of_it)) > position:
-                return end
+            if self._parser.depth:
+                if (end := self._feed_whole(data, position, all_of_it)) > position:
+                    return end
+                if self._more_comes and _is_begun(data, position, self._parser.fast_path_limit):
+                    self._waits, self._size = True, len(data) - position
+                    self._rest += data[position:]
+                    return len(data)
         if self._between and self._parser.depth:
             beginning = bytes(self._rest[:_MARKUP]) + data[position : position + _MARKUP]
             if len(beginning) >= _MARKUP and beginning[1] in b"!?":
-                self._refuse_markup(beginning)  # it might never end
+                _check_markup(beginning, is_first=False)  # it might never end
         end = _end_of_piece(data, position, self._closing, self._quote)
         limit = self._limits.stanza if self._parser.depth else self._limits.header
         allowed = position + limit - self._size
@@ -255,7 +269,8 @@ class Framing:
             if not 0 < end - position <= limit:
                 break
             piece = data[position:end]
-            if may_offend(piece) and (b"<!" in piece or b"<?" in piece or find_offence(piece, in_cdata=False)[1]):
+            # Most stanzas have none of these octets, and to look for one is fast.
+            if (b"&" in piece or b"!" in piece or b"?" in piece) and _is_offensive(piece):
                 break
             position = end
             try:
@@ -278,7 +293,8 @@ class Framing:
         parser = self._parser
         if self._between:
             if piece[1] in b"!?":
-                self._refuse_markup(piece)
+                _check_markup(piece, is_first=not (parser.depth or self._declared))
+                self._declared = True
                 return
             self._between = False
             self._opening = piece
@@ -335,21 +351,31 @@ class Framing:
 
     def _end_skipping(self, skipper: Skipper) -> None:
         """The element that was passed over has ended."""
-        self._parser.events.append(skipper.skipped(self._reason, self._size))
+        self._parser.add(skipper.skipped(self._reason, self._size))
         self._skipper = None
         self._end_element()
 
-    def _refuse_markup(self, piece: bytes) -> None:
-        """Refuse what is not a tag where only a tag may stand; accept one XML declaration before the header."""
-        if piece.startswith(b"<![CDATA["):
-            raise refuse(StreamCondition.BAD_FORMAT, "text between first-level elements")
-        if not re.match(rb"<\?xml[ \t\r\n]", piece):
-            what = "a processing instruction" if piece[1] == 0x3F else "a comment or document type declaration"
-            raise refuse(StreamCondition.RESTRICTED_XML, what)
-        if self._parser.depth or self._declared:
-            raise refuse(StreamCondition.NOT_WELL_FORMED, "an XML declaration in the wrong place")
-        check_declaration(piece)
-        self._declared = True
+
+def _check_markup(piece: bytes, *, is_first: bool) -> None:
+    """Refuse what is not a tag where only a tag may stand, but for an XML declaration that comes first."""
+    if piece.startswith(b"<![CDATA["):
+        raise refuse(StreamCondition.BAD_FORMAT, "text between first-level elements")
+    if not re.match(rb"<\?xml[ \t\r\n]", piece):
+        what = "a processing instruction" if piece[1] == 0x3F else "a comment or document type declaration"
+        raise refuse(StreamCondition.RESTRICTED_XML, what)
+    if not is_first:
+        raise refuse(StreamCondition.NOT_WELL_FORMED, "an XML declaration in the wrong place")
+    check_declaration(piece)
+
+
+def _is_begun(data: bytes, position: int, limit: int) -> bool:
+    """Return whether `data` has, from `position` on, the beginning of an element, and less of it than `limit`."""
+    return len(data) - position < limit and data[position + 1 : position + 2] not in b"!?"
+
+
+def _is_offensive(piece: bytes) -> bool:
+    """Return whether the parser needs to be kept from a part of `piece`, or whether that is in doubt."""
+    return has_markup(piece) or find_offence(piece, in_cdata=False)[1] is not None
 
 
 def _goes_on(watch: Skipper, data: bytes) -> bool:

@@ -34,6 +34,7 @@ __all__ = [
     "check_references",
     "copy_of",
     "find_offence",
+    "has_markup",
     "let_go",
     "may_offend",
     "new_parser",
@@ -74,6 +75,7 @@ _DECLARATION: Final = re.compile(
 
 _CDATA: Final = b"<![CDATA["
 _MARKUP: Final = re.compile(rb"<!\[CDATA\[|<[!?]|&")
+_BANG: Final = re.compile(rb"<[!?]")
 _REFERENCE: Final = re.compile(
     rb"&(?:#(?:0{0,55}([0-9]{1,7})|x0{0,55}([0-9a-fA-F]{1,6}))|([A-Za-z_:\x80-\xff][A-Za-z0-9_.:\x80-\xff-]{0,62}));"
 )
@@ -160,10 +162,15 @@ def find_offence(piece: bytes, in_cdata: bool) -> tuple[int, StreamError | None,
         position = mark.end()
 
 
+def has_markup(data: bytes) -> bool:
+    """Tell whether there is a comment, processing instruction, declaration or character data, or what looks like it."""
+    # To look for one octet first is much faster, and most texts have none of them.
+    return (b"!" in data or b"?" in data) and _BANG.search(data) is not None
+
+
 def may_offend(piece: bytes) -> bool:
     """Tell whether `find_offence` may find something in a piece."""
-    # To look for one octet first is much faster.
-    return b"&" in piece or (b"!" in piece and b"<!" in piece) or (b"?" in piece and b"<?" in piece)
+    return b"&" in piece or has_markup(piece)
 
 
 def check_references(text: bytes) -> None:

@@ -44,7 +44,7 @@ from .pullparser import (
     refuse,
     syntax_error,
 )
-from .streamevents import Event, Skipped, StreamFooter, StreamHeader, read_header
+from .streamevents import Event, Skipped, StreamFooter, read_header
 
 __all__ = ["StreamParser"]
 
@@ -69,7 +69,7 @@ class StreamParser:
 
     def __init__(self, limits: Limits, namespaces: frozenset[str], content: str = ns.CLIENT) -> None:
         self.events: list[Event] = []
-        """The elements that are complete and were not handed out."""
+        """The elements that are complete. The caller takes them out, and then they belong to it."""
         self.depth: int = 0
         """The number of open elements, the stream being the first."""
         self.ended: bool = False
@@ -89,6 +89,7 @@ class StreamParser:
         self._children = 0  # elements in it
         self._in_cdata = False  # whether the last piece ended within character data
         self._header = b""
+        self._binding = b""  # a header that declares the same namespaces, and has nothing else to be read
         self._footer = b""
         self._logged = 0
         self._known_names: set[str] = set()
@@ -117,8 +118,14 @@ class StreamParser:
         To be called between two first-level elements only, and for a piece without ``&``, ``<!`` and ``<?``, unless
         each ``&`` begins a reference.
         """
+        parser = self._parser or self._new_parser()
         self._size += len(piece)
-        events, failure = self._parse(piece)
+        failure: etree.XMLSyntaxError | None = None
+        try:
+            parser.feed(piece)
+        except etree.XMLSyntaxError as exc:
+            failure = exc
+        events = [*parser.read_events()]
         if failure is None and events:
             kind, element = events[-1]
             if kind == "end" and element.tag in self._checked_tags and element.getparent() is self._root:
@@ -134,17 +141,19 @@ class StreamParser:
         limits = self._limits
         if len(data) > min(limits.stanza, 4 * limits.children) or len(data) < BULK or limits.depth < MAX_DEPTH:
             return 0
-        bulk = read_bulk(self._header, self._footer, data, longest=self._longest_tag, allowed=self._checked_tags)
+        bulk = read_bulk(self._binding, self._footer, data, longest=self._longest_tag, allowed=self._checked_tags)
         if bulk is None:
             return 0
         elements, end = bulk
-        self.events += elements
+        if self._content == ns.CLIENT:
+            self.events += elements
+        else:
+            self.events += [_renamed(element, self._content) for element in elements]
         return end
 
-    def hand_out(self) -> list[Event]:
-        """Return the `events`, which belong to the caller from now on."""
-        events, self.events = self.events, []
-        return events if self._content == ns.CLIENT else [_renamed(event, self._content) for event in events]
+    def add(self, event: xml.Element | Skipped) -> None:
+        """Add a first-level element to the `events`."""
+        self.events.append(event if self._content == ns.CLIENT else _renamed(event, self._content))
 
     def release_buffers(self) -> None:
         """Have no parser until there is more to read. To be called between two first-level elements only."""
@@ -244,13 +253,17 @@ class StreamParser:
         self._longest_tag = min(5 * limits.attributes, limits.name // 2, limits.name - longest)
         if self._content != ns.CLIENT:
             declared[None] = ns.CLIENT
-            self._header = _header(root.prefix, declared)
+        self._binding = _header(root.prefix, declared)
+        if self._content != ns.CLIENT:
+            self._header = self._binding
             self.abandon()
 
     def _end(self, element: xml.Element) -> None:
         """Take the closing tag of a first-level element."""
-        self._check_log()
-        self.events.append(copy_of(element))
+        assert self._parser is not None
+        if len(self._parser.feed_error_log) != self._logged:
+            self._check_log()
+        self.add(copy_of(element))
         self._weight += self._size
         self._size = self._children = 0
         if self._weight > _HEAVY or self._logged > _LOG_ENTRIES:
@@ -305,12 +318,11 @@ def _header(prefix: str | None, declared: Mapping[str | None, str]) -> bytes:
     return f"<{prefix}:stream{bindings}>".encode()
 
 
-def _renamed(event: Event, content: str) -> Event:
+def _renamed(event: xml.Element | Skipped, content: str) -> xml.Element | Skipped:
     """Put what is in the namespace `content`, since the peer named it, into that of clients."""
     own = f"{{{content}}}"
     if isinstance(event, Skipped):
         return replace(event, tag=event.tag.replace(own, f"{{{ns.CLIENT}}}", 1))
-    if not isinstance(event, (StreamHeader, StreamFooter)):
-        for element in event.iter(f"{own}*"):
-            element.tag = f"{{{ns.CLIENT}}}{str(element.tag)[len(own) :]}"
+    for element in event.iter(f"{own}*"):
+        element.tag = f"{{{ns.CLIENT}}}{str(element.tag)[len(own) :]}"
     return event

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from lxml import etree
@@ -18,7 +19,7 @@ from ..xml.markup import read_document
 from . import ns
 from .framing import FIRST_LEVEL_NAMESPACES, FOOTER, Framing, header
 from .limits import Limits
-from .pullparser import DOCUMENTS, refuse
+from .pullparser import DOCUMENTS, has_markup, refuse
 from .shown import shown
 from .streamevents import Event, Skipped, StreamFooter, StreamHeader, read_header
 
@@ -33,6 +34,8 @@ _NAMESPACES: Final = FIRST_LEVEL_NAMESPACES | {ns.FRAMING}
 _STANZAS: Final = tuple(f"<{name}".encode() for name in ns.STANZA_NAMES)
 _USUAL: Final = ns.STANZA_TAGS | {f"{{{ns.SM}}}r", f"{{{ns.SM}}}a"}
 _SPACE: Final = b" \t\r\n"
+_SPACES: Final = " \t\r\n"
+_BETWEEN: Final = b"<?_?>"
 _PREFIX: Final = b" xmlns:"
 _TAG: Final = re.compile(rb"""(<[^ \t\r\n=<>'"/!?]+)((?:[ \t\r\n]+[^ \t\r\n=<>'"/]+=(?:'[^'<]*'|"[^"<]*"))*)""")
 _ATTRIBUTES: Final = re.compile(rb"""([^ \t\r\n=<>'"/]+)=(?:'[^'<]*'|"[^"<]*")""")
@@ -49,7 +52,8 @@ class DocumentFraming:
     prefix ``stream``: an element without ``xmlns`` is one of ``jabber:client``, and no other.
 
     Most messages are whole, usual stanzas, too short to exceed any limit, and acknowledgements of such. They are read
-    as the documents that they are. All others go the longer way, which finds the right error.
+    as the documents that they are, and those that came together as one document (`_read_together`). All others go the
+    longer way, which finds the right error.
 
     ``<close see-other-uri="…"/>`` is the StreamError *see-other-host*, with the URI as its text and its `uri`.
     """
@@ -66,10 +70,18 @@ class DocumentFraming:
         """See `Framing.incomplete`: messages are always complete."""
         return 0
 
-    def feed(self, data: bytes) -> tuple[list[Event], StreamError | None]:
-        """Read one message. Return its element, and the stream error that stopped us, if any."""
-        event, _, error = self.feed_one(data)
-        return [] if event is None else [event], error
+    def feed(self, data: bytes, *more: bytes, goes_on: bool = False) -> tuple[list[Event], StreamError | None]:
+        """Read one message, and `more` of them. Return their elements, and the stream error that stopped us, if any."""
+        if more and not self._ended and self._error is None:
+            together = _read_together((data, *more), self._fast_path_limit)
+            if together is not None:
+                return together, None
+        events: list[Event] = []
+        for message in (data, *more):
+            event, _, _ = self.feed_one(message)
+            if event is not None:
+                events.append(event)
+        return events, self._error
 
     def feed_one(self, data: bytes) -> tuple[Event | None, bytes, StreamError | None]:
         """Like `feed`. Nothing is ever left of a message: the bytes in the middle are empty."""
@@ -94,7 +106,7 @@ class DocumentFraming:
         # Without a declaration it is UTF-8, unless it begins otherwise or has octets of value 0.
         if len(data) > self._fast_path_limit or not data.startswith(b"<"):
             return None
-        if b"\0" in data or b"<!" in data or b"<?" in data:
+        if b"\0" in data or has_markup(data):
             return None
         try:
             element = read_document(data, DOCUMENTS)
@@ -135,6 +147,40 @@ class DocumentFraming:
             raise StreamError(StreamCondition.SEE_OTHER_HOST, shown(uri), uri=uri)
         self._ended = True
         return StreamFooter()
+
+
+def _read_together(messages: Sequence[bytes], longest: int) -> list[Event] | None:
+    """Return the elements of several messages, if each is one of the usual ones; None if there is any doubt.
+
+    They are the children of one document, with a processing instruction between each two of them. No message has one,
+    so these are ours. If all of them are children of the root, no message has to do with what another one opens. Each
+    message begins with its element, as there is no text before it.
+    """
+    octets = b"".join(messages)
+    if b"\0" in octets or has_markup(octets) or (b"&" in octets and b"&#" in octets):
+        return None
+    if max(map(len, messages)) > longest:
+        return None
+    try:
+        root = read_document(b"<_>" + _BETWEEN.join(messages) + b"</_>", DOCUMENTS)
+    except ElementError:
+        return None
+    children = [*root]
+    elements, between = children[::2], children[1::2]
+    if len(elements) != len(messages) or root.text is not None:
+        return None
+    for child in between:
+        if child.tag is not etree.PI or child.tail is not None:
+            return None
+    for element, message in zip(elements, messages, strict=True):
+        tail = element.tail
+        if element.tag not in _USUAL or (tail is not None and tail.strip(_SPACES)):
+            return None
+        element.tail = None
+        if _PREFIX in message:
+            etree.cleanup_namespaces(element)
+    root.clear()  # now each element is a tree of its own
+    return [*elements]
 
 
 def open_(*, to: str | None, from_: str | None = None, lang: str | None = None, id: str | None = None) -> bytes:

@@ -10,19 +10,21 @@ that much is in it, each further read is parsed in a thread of its own (`read_bo
 millisecond, and the dictionary of that thread goes when the stanzas of the read have gone.
 
 To look at every name would cost as much as to parse. So one read of `SAMPLED` is looked at. Which one depends on a
-keyed hash (that of Python's `bytes`), so that a peer cannot know it.
+keyed hash (that of Python's `bytes`), so that a peer cannot know it. The others cost no call: `Names.unlooked` has an
+item for each of them.
 """
 
 from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import repeat
 from typing import Any, Final, TypeVar
 
 from .encoding import Inbound
 
-__all__ = ["MOST", "SAMPLED", "Names", "read_bounded"]
+__all__ = ["MOST", "SAMPLED", "Names", "names_of_thread", "read_bounded"]
 
 T = TypeVar("T")
 
@@ -42,20 +44,20 @@ class Names:
     """An estimate of the names in the dictionary of one thread."""
 
     def __init__(self) -> None:
-        self._reads_left = 1  # until one is looked at
+        self.unlooked: Iterator[bool] = repeat(False, 0)
+        """An item for each read that comes before the next one that is looked at."""
         self._seen: set[bytes] = set()
         self._octets = 0
 
     def exhausted(self, data: bytes) -> bool:
         """Take note of a read; tell whether the dictionary has as many names as it may have."""
-        self._reads_left -= 1
-        return self._reads_left <= 0 and self._look(data)
+        return next(self.unlooked, True) and self._look(data)
 
     def _look(self, data: bytes) -> bool:
         """Count the names of a read, as if those that are not looked at had as many new ones."""
         if self._octets > MOST:
             return True
-        self._reads_left = 1 + hash(data[-_TAIL:]) % (2 * SAMPLED - 1)
+        self.unlooked = repeat(False, hash(data[-_TAIL:]) % (2 * SAMPLED - 1))
         for pair in _NAMES.findall(data):
             name = pair[0] or pair[1]
             if name not in self._seen:
@@ -63,7 +65,7 @@ class Names:
                 self._octets += SAMPLED * len(name)
         if self._octets > MOST:
             self._seen.clear()
-            self._reads_left = 0
+            self.unlooked = repeat(False, 0)
         return False
 
 
@@ -75,12 +77,17 @@ class _Local(threading.local):
 _local: Final = _Local()
 
 
-def read_bounded(inbound: Inbound, read: Callable[[bytes], T], data: bytes) -> T:
-    """Return ``read(data)``, where `read` is a method of `inbound`; read apart if this thread has too many names."""
-    if not _local.names.exhausted(data):
-        return read(data)
+def names_of_thread() -> Names:
+    """Return the estimate for the dictionary of this thread."""
+    return _local.names
+
+
+def read_bounded(inbound: Inbound, read: Callable[..., T], *data: bytes) -> T:
+    """Return ``read(*data)``, where `read` is a method of `inbound`; read apart if this thread has too many names."""
+    if not _local.names.exhausted(b"".join(data)):
+        return read(*data)
     inbound.isolate()
-    return _run_apart(read, data)
+    return _run_apart(read, *data)
 
 
 def _run_apart(function: Callable[..., T], *args: Any) -> T:

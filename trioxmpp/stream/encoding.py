@@ -1,7 +1,7 @@
 """How an XML stream is written on its transport: as a stream of bytes (RFC 6120), or in messages (RFC 7395).
 
 The writer and the negotiation write elements, stream errors and the footer as they stand in a stream of bytes. Only the
-encoding knows what becomes of them.
+encoding knows what becomes of them on a transport that is based on messages.
 """
 
 from __future__ import annotations
@@ -28,8 +28,11 @@ class Inbound(Protocol):
         """The octets of the element that has begun and not ended; 0 if none has."""
         ...
 
-    def feed(self, data: bytes) -> tuple[list[Event], StreamError | None]:
-        """Return everything that `data` completes, and the stream error that stopped us, if any."""
+    def feed(self, data: bytes, *more: bytes, goes_on: bool = False) -> tuple[list[Event], StreamError | None]:
+        """Return everything that `data` and `more` complete, and the stream error that stopped us, if any.
+
+        `goes_on` tells that more will probably be fed at once.
+        """
         ...
 
     def feed_one(self, data: bytes) -> tuple[Event | None, bytes, StreamError | None]:
@@ -56,13 +59,16 @@ class StreamEncoding(Protocol):
         """Return what begins a stream."""
         ...
 
-    def encode(self, pieces: Sequence[bytes], lang: str | None) -> Sequence[bytes]:
-        """Return what the transport sends for `pieces`, one or more, in a stream whose language is `lang`."""
+    def messages(self, pieces: Sequence[bytes], lang: str | None) -> Sequence[bytes]:
+        """Return the messages for `pieces`, one or more, in a stream whose language is `lang`.
+
+        Only for a transport that is based on messages: any other sends the pieces as they are.
+        """
         ...
 
 
 class TCPEncoding:
-    """One document, of which everything is a part. Everything is written at once."""
+    """One document, of which everything is a part."""
 
     def inbound(self, limits: Limits) -> Framing:
         """See `StreamEncoding.inbound`."""
@@ -72,9 +78,9 @@ class TCPEncoding:
         """See `StreamEncoding.header`."""
         return framing.header(to=to, from_=from_, lang=lang)
 
-    def encode(self, pieces: Sequence[bytes], lang: str | None) -> Sequence[bytes]:
-        """See `StreamEncoding.encode`."""
-        return (b"".join(pieces),)
+    def messages(self, pieces: Sequence[bytes], lang: str | None) -> Sequence[bytes]:
+        """See `StreamEncoding.messages`."""
+        return pieces
 
 
 class ComponentEncoding(TCPEncoding):
@@ -104,8 +110,8 @@ class WebSocketEncoding:
         """See `StreamEncoding.header`."""
         return websocket.open_(to=to, from_=from_, lang=lang)
 
-    def encode(self, pieces: Sequence[bytes], lang: str | None) -> Sequence[bytes]:
-        """See `StreamEncoding.encode`."""
+    def messages(self, pieces: Sequence[bytes], lang: str | None) -> Sequence[bytes]:
+        """See `StreamEncoding.messages`."""
         return [websocket.document(piece, lang=lang) for piece in pieces]
 
 

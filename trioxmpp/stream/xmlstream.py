@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 import math
 import ssl
+from collections.abc import Sequence
 
 import trio
 
@@ -23,8 +24,8 @@ from ..protocol import framing, ns
 from ..protocol.features import StreamFeatures, StreamLimits, parse_features
 from ..protocol.limits import Limits
 from ..protocol.streamevents import Event, Skipped, StreamFooter, StreamHeader
-from ..transport.base import Transport
-from .dictionary import read_bounded
+from ..transport.base import READ_SIZE, Transport
+from .dictionary import names_of_thread, read_bounded
 from .encoding import StreamEncoding, encoding_of
 from .tracing import Trace, Tracer, xml_logger
 
@@ -85,6 +86,7 @@ class XmlStream:
         self._tracer = Tracer(trace)
         self._is_traced = trace is not None
         self.transport = transport
+        self._is_message_based = transport.is_message_based
         self.domain = domain
         self.lang = lang
         self.header: StreamHeader | None = None
@@ -108,6 +110,8 @@ class XmlStream:
         self._limits = limits or Limits()
         self._encoding = encoding or encoding_of(transport)
         self._inbound = self._encoding.inbound(self._limits)
+        self._names = names_of_thread()
+        self._incomplete = 0  # octets of the element that had begun and not ended when `receive` returned last
         self._begun = 0.0  # when the element began that has not ended
         self._progress = -math.inf  # when the transport last took something after it had made us wait
         self.spoken: float = trio.current_time()
@@ -125,7 +129,7 @@ class XmlStream:
     @property
     def upgradable(self) -> bool:
         """Whether `start_tls` can do anything: over WebSocket, TLS comes first or never (RFC 7395 §3.9)."""
-        return not self.transport.is_message_based
+        return not self._is_message_based
 
     @property
     def heard(self) -> float:
@@ -148,7 +152,7 @@ class XmlStream:
         """
         header = await self._begin(from_, follow)
         if header.version is None:
-            raise self._refuse(StreamCondition.UNSUPPORTED_VERSION, "the server does not speak XMPP 1.0")
+            raise _refusal(StreamCondition.UNSUPPORTED_VERSION, "the server does not speak XMPP 1.0")
         self.header = header
         features = await self.receive_features()
         assert features is not None
@@ -170,7 +174,7 @@ class XmlStream:
         await self.send(beginning, *([follow] if follow else []))
         header = await self._receive_event()
         if not isinstance(header, StreamHeader):
-            raise self._refuse(StreamCondition.BAD_FORMAT, "the stream did not begin with a stream header")
+            raise _refusal(StreamCondition.BAD_FORMAT, "the stream did not begin with a stream header")
         return header
 
     async def receive_features(self, instead: str | None = None) -> StreamFeatures | None:
@@ -182,7 +186,7 @@ class XmlStream:
         if instead is not None and element.tag == instead:
             return None
         if element.tag != FEATURES:
-            raise self._refuse(StreamCondition.UNSUPPORTED_STANZA_TYPE, "stream features were due")
+            raise _refusal(StreamCondition.UNSUPPORTED_STANZA_TYPE, "stream features were due")
         features = parse_features(element)
         # They may change when we have logged in: the last ones hold (XEP-0478 §3).
         self.limits = features.limits or self.limits
@@ -196,7 +200,7 @@ class XmlStream:
         """
         if self._unread:
             self.closed = True
-            raise self._refuse(StreamCondition.POLICY_VIOLATION, "data followed <proceed/> in the clear")
+            raise _refusal(StreamCondition.POLICY_VIOLATION, "data followed <proceed/> in the clear")
         await self.transport.start_tls(context, self.domain)
 
     async def send(self, *pieces: bytes) -> None:
@@ -208,15 +212,18 @@ class XmlStream:
             raise ConnectionAbortedError("the XML stream is closed")
         if self._is_traced or xml_logger.isEnabledFor(logging.DEBUG):
             self._tracer.sent(pieces)
-        encoded = self._encoding.encode(pieces, self.lang)
+        encoded = self._encoded(pieces)
         self.closed = True  # until all of it is written: half an element cannot be followed by anything
-        if self.transport.is_message_based:
+        if self._is_message_based:
             await self._offer(*encoded)
         else:
-            for data in encoded:
-                for start in range(0, len(data), CHUNK):
-                    await self._offer(data[start : start + CHUNK])
+            for start in range(0, len(encoded[0]), CHUNK):
+                await self._offer(encoded[0][start : start + CHUNK])
         self.closed = False
+
+    def _encoded(self, pieces: Sequence[bytes]) -> Sequence[bytes]:
+        """Return what the transport sends for `pieces`: messages, or one piece of a stream of octets."""
+        return self._encoding.messages(pieces, self.lang) if self._is_message_based else (b"".join(pieces),)
 
     def send_nowait(self, *pieces: bytes) -> bool:
         """Write `pieces`, as `send` does, if the transport takes some of it now. False: nothing was written.
@@ -226,7 +233,7 @@ class XmlStream:
         """
         if self.closed or sum(map(len, pieces)) > CHUNK:
             return False
-        encoded = self._encoding.encode(pieces, self.lang)
+        encoded = self._encoded(pieces)
         if not self.transport.send_nowait(*encoded):
             return False
         if self._is_traced or xml_logger.isEnabledFor(logging.DEBUG):
@@ -252,8 +259,7 @@ class XmlStream:
 
     def _arrives(self, octets: int, began: float) -> None:
         """Note that the transport has taken some octets, which were offered at `began`, and has done so just now."""
-        latest = self.spoken + BUFFERS / SLOWEST_LINK
-        self.arrives_by = min(max(self.arrives_by, began) + octets / SLOWEST_LINK, latest)
+        self.arrives_by = min(max(self.arrives_by, began) + octets / SLOWEST_LINK, self.spoken + BUFFERS / SLOWEST_LINK)
 
     async def _offer(self, *data: bytes) -> None:
         """Have the transport take some data, and note the time."""
@@ -276,13 +282,13 @@ class XmlStream:
         """
         while isinstance(event := await self._receive_event(), Skipped):
             if event.is_stanza or event.tag.startswith(_NEEDED):
-                raise self._refuse(StreamCondition.POLICY_VIOLATION, f"an element that we need: {event.reason}")
+                raise _refusal(StreamCondition.POLICY_VIOLATION, f"an element that we need: {event.reason}")
             self.logger.warning("ignored during the negotiation: %.200s", event.reason)
         if isinstance(event, StreamFooter):
             self.closed = True
             raise ConnectionAbortedError("the server closed the stream")
         if isinstance(event, StreamHeader):
-            raise self._refuse(StreamCondition.BAD_FORMAT, "a second stream header")
+            raise _refusal(StreamCondition.BAD_FORMAT, "a second stream header")
         if event.tag == STREAM_ERROR:
             raise framing.parse_stream_error(event)
         return event
@@ -296,15 +302,17 @@ class XmlStream:
         if self._error is not None:
             await trio.lowlevel.checkpoint()
             raise self._error
-        begun = self._inbound.incomplete
-        data = await self._read()
-        octets = len(data)
-        events, self._error = read_bounded(self._inbound, self._inbound.feed, data)
-        octets = len(data)
-        while self._error is None and (more := self.transport.receive_nowait()) is not None:
-            events_of_message, self._error = read_bounded(self._inbound, self._inbound.feed, more)
-            events += events_of_message
-            octets += len(more)
+        begun = self._incomplete
+        data = [await self._read()]
+        while self._is_message_based and (message := self.transport.receive_nowait()) is not None:
+            data.append(message)
+        octets = sum(map(len, data))
+        if next(self._names.unlooked, True):
+            events, self._error = read_bounded(self._inbound, self._inbound.feed, *data)
+        else:
+            # A read that is full is seldom the last one of a burst.
+            events, self._error = self._inbound.feed(*data, goes_on=octets >= READ_SIZE)
+        self._incomplete = self._inbound.incomplete
         if events:
             if self._is_traced or xml_logger.isEnabledFor(logging.DEBUG):
                 self._tracer.received(events)
@@ -358,6 +366,7 @@ class XmlStream:
         while True:
             data = await self._read()
             event, self._unread, error = read_bounded(self._inbound, self._inbound.feed_one, data)
+            self._incomplete = self._inbound.incomplete
             if event is not None:
                 if self._is_traced or xml_logger.isEnabledFor(logging.DEBUG):
                     self._tracer.received((event,))
@@ -382,5 +391,6 @@ class XmlStream:
             raise ConnectionAbortedError("the connection was closed by the server, though the stream was not")
         return data
 
-    def _refuse(self, condition: StreamCondition, text: str) -> StreamError:
-        return StreamError(condition, text, by_us=True)
+
+def _refusal(condition: StreamCondition, text: str) -> StreamError:
+    return StreamError(condition, text, by_us=True)

@@ -159,7 +159,8 @@ class _Socket(trio.socket.SocketType):
         pass
 
     def fileno(self) -> int:
-        return -1 if self._closed else 0
+        """Return a number that no file has: what is written to it must not go to a real one."""
+        return -1 if self._closed else 1 << 30
 
     async def connect(self, address: Any) -> None:
         self._stream = await self._network.connect(address[0], address[1])

@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Final, Protocol
 
-__all__ = ["Transport"]
+__all__ = ["READ_SIZE", "Transport"]
+
+#: Octets that one read of a stream of octets brings at most. After as many, more are probably there. This size was the
+#: fastest: larger ones leave the cache of the processor.
+READ_SIZE: Final = 16384
 
 
 class Transport(Protocol):

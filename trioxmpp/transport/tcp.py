@@ -1,241 +1,27 @@
-"""Transports over a stream of octets: TCP, with or without TLS, or any other `trio.abc.Stream`.
-
-A `StreamTransport` turns trio's errors into ConnectionErrors, and remembers what must not happen any more: no octet may
-follow a write that was cut short, and none may be sent in the clear once TLS was tried.
-"""
+"""Transports over TCP: the addresses of an endpoint, and the way to one of them, perhaps through a proxy."""
 
 from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from itertools import zip_longest
-from typing import Any, cast
+from typing import Any
 
 import trio
 
-from ..errors import Stage, TLSFailure
-from .atonce import BelowTLS, WatchedTLS, write_now
+from ..errors import Stage
 from .base import Transport
-from .channelbinding import channel_bindings
-from .endpoint import Endpoint, to_ascii, without_zone
+from .endpoint import Endpoint, to_ascii
+from .octets import StreamTransport
 from .proxy import Proxy, explain_refusal, open_tunnel
-from .tls import ALPN, ALPN_WEBSOCKET, check_names, shared_context, tls_failure
+from .tls import ALPN, ALPN_WEBSOCKET, shared_context
 from .tlssessions import SessionReuse
 
 __all__ = ["StreamTransport", "find_addresses", "ignore_stage", "open_link", "open_transport"]
 
-#: Octets of a read. This size was the fastest: larger ones leave the cache of the processor.
-READ_SIZE = 16384
-
-#: Seconds that the peer may take to close TLS, too.
-CLOSE_NOTIFY_TIMEOUT = 1.0
-
 #: Addresses of one host that are tried. The owner of a name may give it thousands, to keep its users busy.
 MAX_ADDRESSES = 32
-
-
-def _connection_error(exc: trio.BrokenResourceError | trio.ClosedResourceError) -> ConnectionError:
-    """Return the ConnectionError that an error of trio stands for."""
-    if isinstance(exc, trio.ClosedResourceError):
-        return ConnectionAbortedError("the connection was closed by us")
-    reason = str(exc.__cause__ or exc)
-    return ConnectionResetError("the connection is broken" + (f": {reason}" if reason else ""))
-
-
-class StreamTransport:
-    """A `Transport` over a stream of octets, which it owns from now on.
-
-    `session_reuse` has the TLS session to go on with, and takes the one that this link leaves.
-    """
-
-    is_message_based = False
-
-    def __init__(self, stream: trio.abc.Stream, session_reuse: SessionReuse | None = None) -> None:
-        self.heard: float = trio.current_time()
-        """See `Transport.heard`."""
-        self._stream = stream
-        self._below: BelowTLS | None = None
-        """The stream under TLS, if there is TLS."""
-        self._tls: WatchedTLS | None = None
-        self._unsent = b""  # without TLS: what has to go out before all else
-        self._is_sending = False
-        self._session_reuse = session_reuse
-        self._unwritable: str | None = None
-        """The reason why nothing can be sent any more; None if it can."""
-        self._unusable: str | None = None
-        """The reason why nothing can be sent or received any more; None if it can."""
-
-    @property
-    def secure(self) -> bool:
-        """Whether TLS protects the link."""
-        return isinstance(self._stream, trio.SSLStream)
-
-    @property
-    def tls_version(self) -> str | None:
-        """See `Transport.tls_version`."""
-        if not isinstance(self._stream, trio.SSLStream):
-            return None
-        version: str | None = self._stream.version()
-        return version
-
-    @property
-    def certificate(self) -> Mapping[str, Any] | None:
-        """The peer's certificate, as `ssl.SSLSocket.getpeercert` returns it; None if it is not known."""
-        if not isinstance(self._stream, trio.SSLStream):
-            return None
-        try:
-            certificate: Mapping[str, Any] | None = self._stream.getpeercert()
-        except ValueError:  # not a link of the ssl module, or there was no handshake yet
-            return None
-        return certificate
-
-    @property
-    def certificate_der(self) -> bytes | None:
-        """The peer's certificate in DER; None if it is not known."""
-        if not isinstance(self._stream, trio.SSLStream):
-            return None
-        try:
-            certificate: bytes | None = self._stream.getpeercert(binary_form=True)
-        except ValueError:
-            return None
-        return certificate
-
-    def channel_bindings(self) -> Mapping[str, bytes]:
-        """See `Transport.channel_bindings`."""
-        return channel_bindings(self._stream) if isinstance(self._stream, trio.SSLStream) else {}
-
-    async def send(self, data: bytes, *more: bytes) -> None:
-        """See `Transport.send`."""
-        self._check(self._unwritable)
-        if more:
-            data = b"".join((data, *more))
-        if self._unsent:
-            data, self._unsent = self._unsent + data, b""
-        await self._write(self._stream, data)
-
-    async def _write(self, stream: trio.abc.Stream, data: bytes) -> None:
-        if self._is_sending:
-            raise trio.BusyResourceError("another task is sending")
-        self._is_sending = True
-        try:
-            await stream.send_all(data)
-        except BaseException as exc:
-            # Over plain TCP, trio would accept more, and write it behind the part that was written.
-            self._unwritable = "a write was cut short, so nothing can follow it"
-            if isinstance(exc, (trio.BrokenResourceError, trio.ClosedResourceError)):
-                raise _connection_error(exc) from exc  # noqa: ASYNC104  (no Cancelled)
-            raise
-        finally:
-            self._is_sending = False
-
-    def send_nowait(self, data: bytes, *more: bytes) -> bool:
-        """See `Transport.send_nowait`."""
-        if self._is_sending or self._unsent or self._unwritable is not None or self._unusable is not None:
-            return False
-        if more:
-            data = b"".join((data, *more))
-        if self._below is not None and self._tls is not None:
-            return self._below.write_now(self._tls, data)
-        taken = write_now(self._stream, data)
-        if taken:
-            self._unsent = data[taken:]
-        return taken > 0
-
-    @property
-    def unsent(self) -> bool:
-        """See `Transport.unsent`."""
-        return bool(self._unsent if self._below is None else self._below.unsent)
-
-    async def flush(self) -> None:
-        """See `Transport.flush`."""
-        self._check(self._unwritable)
-        if self._below is None:
-            await self.send(b"")
-        else:
-            await self._write(self._below, b"")
-
-    async def receive(self) -> bytes:
-        """See `Transport.receive`."""
-        self._check()
-        try:
-            data = bytes(await self._stream.receive_some(READ_SIZE))
-        except (trio.BrokenResourceError, trio.ClosedResourceError) as exc:
-            if isinstance(exc, trio.ClosedResourceError) or self._below is None or not self._below.ended:
-                raise _connection_error(exc) from exc
-            data = b""
-        if self._below is not None:
-            self._below.was_read()
-        if data:
-            self.heard = trio.current_time()
-        return data
-
-    def receive_nowait(self) -> None:
-        """See `Transport.receive_nowait`."""
-
-    async def start_tls(self, context: ssl.SSLContext, server_hostname: str) -> None:
-        """See `Transport.start_tls`."""
-        self._check(self._unwritable)
-        self._unusable = "TLS was not established"
-        below = BelowTLS(self._stream)
-        watched = WatchedTLS(context, below)
-        try:
-            host = without_zone(to_ascii(server_hostname))
-            tls: trio.SSLStream[trio.abc.Stream] = trio.SSLStream(
-                below,
-                cast(ssl.SSLContext, watched),
-                server_hostname=host,
-                # A missing close_notify is not an error: the stream's own footer tells whether it was cut off.
-                https_compatible=True,
-            )
-            if self._session_reuse is not None:
-                self._session_reuse.begin(tls, context, host)
-            await tls.do_handshake()
-            check_names(tls, context, host)
-        except (trio.BrokenResourceError, trio.ClosedResourceError, ssl.SSLError) as exc:
-            raise tls_failure(exc, server_hostname) from exc
-        except ValueError as exc:
-            raise TLSFailure(f"no certificate can be for {server_hostname}: {exc}") from exc
-        if self._session_reuse is not None:
-            self._session_reuse.begun(tls)
-        below.raises = True
-        self._stream, self._below, self._tls = tls, below, watched
-        self._unusable = None
-
-    async def close_gracefully(self) -> None:
-        """See `Transport.close_gracefully`."""
-        self._leave_session()
-        stream = self._stream
-        try:
-            if isinstance(stream, trio.SSLStream) and self._unusable is None:
-                self._unusable = "the connection was closed by us"
-                with (
-                    trio.move_on_after(CLOSE_NOTIFY_TIMEOUT),
-                    suppress(trio.BrokenResourceError, trio.ClosedResourceError, trio.BusyResourceError),
-                ):
-                    # An SSLStream gives its stream away here, and would not close it any more.
-                    self._stream, _ = await stream.unwrap()
-        finally:
-            await self.aclose()
-
-    async def aclose(self) -> None:
-        """See `Transport.aclose`."""
-        self._unusable = "the connection was closed by us"
-        self._leave_session()
-        with suppress(trio.BrokenResourceError, trio.ClosedResourceError, OSError):
-            await trio.aclose_forcefully(self._stream)
-
-    def _leave_session(self) -> None:
-        """Save the TLS session for the next link."""
-        reuse, self._session_reuse = self._session_reuse, None
-        if reuse is not None and isinstance(self._stream, trio.SSLStream):
-            reuse.end(self._stream)
-
-    def _check(self, also: str | None = None) -> None:
-        reason = self._unusable or also
-        if reason is not None:
-            raise ConnectionAbortedError(reason)
 
 
 def ignore_stage(stage: Stage) -> None:

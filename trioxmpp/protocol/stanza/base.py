@@ -11,7 +11,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Final, Self, TypeVar, cast
 
 from ... import xml
 from ...errors import ElementError, XMPPError
@@ -29,6 +29,7 @@ P = TypeVar("P")
 
 LANG = f"{{{ns.XML}}}lang"
 _ERROR = f"{{{ns.CLIENT}}}error"
+_parse_inbound: Final = JID.parse_inbound
 
 
 class Stanza:
@@ -44,24 +45,30 @@ class Stanza:
         "_element",
         "_error",
         "_escaped",
+        "_lang",
         "_payloads",
         "_views",
         "_written",
         "from_",
         "id",
-        "lang",
         "to",
     )
 
     NAME: ClassVar[str]
     TYPES: ClassVar[type[enum.Enum]]
+    KINDS: ClassVar[Mapping[str | None, Any]]
+    """The types by the value of the attribute ``type``, with None for an absent one if it may be absent."""
+    OTHER_KIND: ClassVar[Any] = None
+    """The type that any other value is read as; None: such a stanza is malformed."""
+    NEEDS_ID: ClassVar[bool] = False
+    """Whether a stanza without an id is malformed."""
     OWN: ClassVar[frozenset[str]] = frozenset()
     """The tags of the children that RFC 6121 defines for this kind of stanza."""
 
     to: JID | None
     from_: JID | None
     id: str | None
-    lang: str | None
+    _lang: str | None
 
     def __init__(
         self,
@@ -81,7 +88,7 @@ class Stanza:
         if error is not None:
             check_class("error", error, XMPPError)
         self.id = id
-        self.lang = lang
+        self._lang = lang
         self._element: xml.Element | None = None
         # Most messages and presences have none. Without a list for them, the garbage collector has less to do.
         self._payloads: list[Any] | None = payload_list(payloads) if payloads else None
@@ -114,6 +121,17 @@ class Stanza:
             self._read()
         self._payloads = payload_list(value)
 
+    @property
+    def lang(self) -> str | None:
+        """The ``xml:lang`` of the stanza, or None."""
+        return self._lang if self._element is None else self._element.get(LANG)
+
+    @lang.setter
+    def lang(self, value: str | None) -> None:
+        if self._element is not None:
+            self._read()
+        self._lang = value
+
     error: XMPPError | None = lazy("_error", "The stanza error of a stanza of type error.")
 
     def get(self, cls: type[P], *, strict: bool = False) -> P | None:
@@ -123,15 +141,17 @@ class Stanza:
         that is forwarded keeps what `cls` does not know. A malformed payload is logged; with `strict` the first payload
         that `cls` describes counts, and if it is malformed this raises ElementError.
         """
+        payloads = self.payloads
         if self._views is None:
             self._views = Views()
-        return self._views.first(self.payloads, cls, strict=strict)
+        return self._views.first(payloads, cls, strict=strict)
 
     def get_all(self, cls: type[P], *, strict: bool = False) -> list[P]:
         """Return all well-formed payloads that `cls` describes, in order; see `get`."""
+        payloads = self.payloads
         if self._views is None:
             self._views = Views()
-        return self._views.all(self.payloads, cls, strict=strict)
+        return self._views.all(payloads, cls, strict=strict)
 
     def validate(self) -> None:
         """Check that this stanza may be sent and can be written; addresses given as strings become JIDs.
@@ -151,7 +171,7 @@ class Stanza:
         if (kind._value_ == "error") != (self._error is not None):
             raise ValueError("a stanza carries an error if, and only if, its type is ERROR (RFC 6120 §8.3.1)")
         try:
-            legal = self._has_legal_texts()
+            legal = self._has_legal_texts() and (self._lang is None or is_legal(self._lang))
         except (TypeError, ValueError):
             legal = False
         if not legal:
@@ -163,15 +183,18 @@ class Stanza:
             serialise_error(self._error)
 
     def _has_legal_texts(self) -> bool:
-        """Whether XML can carry all texts, found by as few looks as possible. Raises ValueError or TypeError if not."""
-        return is_legal((self.id or "") + (self.lang or ""))
+        """Whether XML can carry all texts but `lang`, found by as few looks as possible.
+
+        Raises ValueError or TypeError if not.
+        """
+        return not self.id or is_legal(self.id)
 
     def _named_texts(self) -> Iterator[tuple[str, Any]]:
         """The texts that are there, each with the name of its field."""
         if self.id is not None:
             yield "id", self.id
-        if self.lang is not None:
-            yield "lang", self.lang
+        if self._lang is not None:
+            yield "lang", self._lang
 
     def approximate_size(self) -> int:
         """Return roughly the characters that the stanza has as XML, texts that have to be escaped left aside.
@@ -194,7 +217,7 @@ class Stanza:
 
     def _length_of_texts(self) -> int:
         """The characters of all texts."""
-        return len(self.id or "") + len(self.lang or "")
+        return len(self.id or "") + len(self._lang or "")
 
     def serialise(self) -> str:
         """Return the stanza as XML, to be written where ``jabber:client`` is the default namespace.
@@ -216,7 +239,7 @@ class Stanza:
         # address and `value` of a type give, without the cost of a call.
         from_ = "" if self.from_ is None else self.from_._text
         to = "" if self.to is None else self.to._text
-        own_id, lang = self.id or "", self.lang or ""
+        own_id, lang = self.id or "", self._lang or ""
         kind: str = self.type._value_  # type: ignore[attr-defined]
         if not is_plain(from_ + to + own_id + lang):
             from_, to, own_id, lang = map(xml.escape_attr, (from_, to, own_id, lang))
@@ -229,7 +252,7 @@ class Stanza:
             start += f" id='{own_id}'"
         if kind:
             start += f" type='{kind}'"
-        if self.lang is not None:
+        if self._lang is not None:
             start += f" xml:lang='{lang}'"
         return f"{start}>{inner}</{self.NAME}>" if inner else f"{start}/>"
 
@@ -249,6 +272,8 @@ class Stanza:
         """Read the children of the element that arrived, and forget it."""
         element, self._element = self._element, None
         assert element is not None
+        self._lang = element.get(LANG)
+        self._payloads = self._error = self._views = self._written = self._checked = self._escaped = None
         own = self.OWN
         for child in element.iterchildren():
             tag = child.tag
@@ -278,21 +303,24 @@ class Stanza:
 
     @classmethod
     def _from_element(cls, element: xml.Element) -> Self:
-        """Return a stanza with the attributes of `element`, whose children are read later. Raises JIDError."""
-        stanza = cls.__new__(cls)
+        """Return a stanza with the attributes of `element`; `_read` fills all other slots.
+
+        Raises JIDError and ElementError.
+        """
+        stanza: Any = cls.__new__(cls)
         get = element.get
+        stanza.type = kind = cls.KINDS.get(get("type"), cls.OTHER_KIND)
+        if kind is None:
+            raise ElementError(f"no such type of {cls.NAME}", f"{cls.NAME}/@type")
         to, from_ = get("to"), get("from")
         # An empty `to` is read as absent. An empty `from` is not: it would make a stranger out to be our own server.
-        stanza.to = JID.parse_inbound(to) if to else None
-        stanza.from_ = None if from_ is None else JID.parse_inbound(from_)
-        stanza.id = get("id")
-        stanza.lang = get(LANG)
-        stanza._payloads = None
-        stanza._views = None
-        stanza._error = None
-        stanza._written = stanza._checked = stanza._escaped = None
+        stanza.to = _parse_inbound(to) if to else None
+        stanza.from_ = None if from_ is None else _parse_inbound(from_)
+        stanza.id = id = get("id")
+        if not id and cls.NEEDS_ID:
+            raise ElementError(f"an {cls.NAME} has an id", f"{cls.NAME}/@id")
         stanza._element = element
-        return stanza
+        return cast(Self, stanza)
 
 
 def inner_text(element: xml.Element) -> str:

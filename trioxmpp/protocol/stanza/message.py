@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 from ... import xml
 from ...errors import XMPPError
@@ -18,8 +18,7 @@ from .types import MessageType
 
 __all__ = ["Message"]
 
-_TYPES = {member.value: member for member in MessageType}
-_ERROR, _GROUPCHAT, _NORMAL = MessageType.ERROR, MessageType.GROUPCHAT, MessageType.NORMAL
+_ERROR, _GROUPCHAT = MessageType.ERROR, MessageType.GROUPCHAT
 _BODY, _SUBJECT, _THREAD = (f"{{{ns.CLIENT}}}{name}" for name in ("body", "subject", "thread"))
 
 
@@ -34,6 +33,8 @@ class Message(Stanza):
     __slots__ = ("_bodies", "_parent_thread", "_subjects", "_thread", "type")
     NAME: ClassVar[str] = "message"
     TYPES: ClassVar[type[enum.Enum]] = MessageType
+    KINDS: ClassVar[Mapping[str | None, Any]] = {member.value: member for member in MessageType}
+    OTHER_KIND: ClassVar[Any] = MessageType.NORMAL
     OWN: ClassVar[frozenset[str]] = frozenset({_BODY, _SUBJECT, _THREAD})
     type: MessageType
 
@@ -87,9 +88,15 @@ class Message(Stanza):
         """The text in the language of the message, else the one without a language, else the first one, else None."""
         if self._element is not None:
             # Usually there is one body, and the application needs no other child: do not read the others.
-            bodies = [*self._element.iterchildren(_BODY)]
+            if len(self._element) == 1:
+                bodies = [child for child in self._element if child.tag == _BODY]
+            else:
+                bodies = [*self._element.iterchildren(_BODY)]
             if len(bodies) < 2:
-                return inner_text(bodies[0]) if bodies else None
+                if not bodies:
+                    return None
+                body = bodies[0]
+                return inner_text(body) if len(body) else body.text or ""
         return preferred(self.bodies, self.lang)
 
     @body.setter
@@ -139,8 +146,6 @@ class Message(Stanza):
 
     def _has_legal_texts(self) -> bool:
         text = self.id or ""
-        if self.lang is not None:
-            text += self.lang
         if self._thread is not None or self._parent_thread is not None:
             text += (self._thread or "") + (self._parent_thread or "")
         if self._subjects:
@@ -191,6 +196,10 @@ class Message(Stanza):
             pieces += f"<thread{parent}>{xml.escape(self._thread)}</thread>"
         return pieces
 
+    def _read(self) -> None:
+        self._bodies, self._subjects, self._thread, self._parent_thread = {}, None, None, None
+        super()._read()
+
     def _read_own(self, child: xml.Element) -> bool:
         tag = child.tag
         if tag == _BODY:
@@ -203,11 +212,3 @@ class Message(Stanza):
         else:
             return False
         return True
-
-    @classmethod
-    def _from_element(cls, element: xml.Element) -> Self:
-        message = super()._from_element(element)
-        message.type = _TYPES.get(element.get("type", "normal"), _NORMAL)
-        message._bodies, message._subjects = {}, None
-        message._thread = message._parent_thread = None
-        return message

@@ -5,10 +5,10 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 from ... import xml
-from ...errors import ElementError, XMPPError
+from ...errors import XMPPError
 from ...jid import JID
 from ...xml.markup import is_legal
 from .. import ns
@@ -19,7 +19,6 @@ from .types import PresenceShow, PresenceType
 
 __all__ = ["Presence"]
 
-_TYPES = {member.value: member for member in PresenceType}
 _SHOWS = {member.value: member for member in PresenceShow}
 _PRIORITY_VALUE = re.compile(r"[+-]?[0-9]{1,10}")
 _SHOW, _STATUS, _PRIORITY = (f"{{{ns.CLIENT}}}{name}" for name in ("show", "status", "priority"))
@@ -35,6 +34,10 @@ class Presence(Stanza):
     __slots__ = ("_priority", "_show", "_statuses", "type")
     NAME: ClassVar[str] = "presence"
     TYPES: ClassVar[type[enum.Enum]] = PresenceType
+    KINDS: ClassVar[Mapping[str | None, Any]] = {
+        None: PresenceType.AVAILABLE,
+        **{member.value: member for member in PresenceType},
+    }
     OWN: ClassVar[frozenset[str]] = frozenset({_SHOW, _STATUS, _PRIORITY})
     type: PresenceType
 
@@ -136,6 +139,10 @@ class Presence(Stanza):
             pieces += f"<priority>{self._priority}</priority>"
         return pieces
 
+    def _read(self) -> None:
+        self._show, self._statuses, self._priority = None, {}, 0
+        super()._read()
+
     def _read_own(self, child: xml.Element) -> bool:
         tag = child.tag
         if tag == _SHOW:
@@ -147,13 +154,3 @@ class Presence(Stanza):
             if _PRIORITY_VALUE.fullmatch(text) and -128 <= (priority := int(text)) <= 127:
                 self._priority = priority
         return True
-
-    @classmethod
-    def _from_element(cls, element: xml.Element) -> Self:
-        kind = _TYPES.get(element.get("type", ""))
-        if kind is None:
-            raise ElementError("no such type of presence", "presence/@type")
-        presence = super()._from_element(element)
-        presence.type = kind
-        presence._show, presence._statuses, presence._priority = None, {}, 0
-        return presence

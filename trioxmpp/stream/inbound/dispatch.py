@@ -124,6 +124,9 @@ class Dispatcher(Generic[S, K]):
     """Hands each inbound stanza of one kind to at most one callback, and to every subscription that wants it.
 
     A stanza without ``from`` counts as sent by our own bare JID (RFC 6120 §8.1.2.1).
+
+    Usually nothing asks for a sender or a payload. Then the type of a stanza alone decides where it goes, and that is
+    looked up once for each type, until a registration changes.
     """
 
     def __init__(
@@ -150,6 +153,8 @@ class Dispatcher(Generic[S, K]):
         self._subscriptions: dict[str | None, dict[Interest, dict[Inbox[S], None]]] = {}
         self._subscriptions_for_sender = 0
         self._by_payload = 0  # how many of all these are for a payload
+        # Where the stanzas of a type go, as far as nothing but the type decides that.
+        self._by_type: dict[enum.Enum, tuple[list[Inbox[S]], Callable[[S], object] | None]] = {}
 
     def register_callback(
         self,
@@ -176,6 +181,7 @@ class Dispatcher(Generic[S, K]):
         slots[slot] = callback
         self._callbacks_for_sender += slot[1] is not None
         self._by_payload += tag is not None
+        self._by_type.clear()
         self._redispatch()
 
     def unregister_callback(
@@ -194,6 +200,7 @@ class Dispatcher(Generic[S, K]):
             del self._callbacks[tag]
         self._callbacks_for_sender -= slot[1] is not None
         self._by_payload -= tag is not None
+        self._by_type.clear()
 
     @contextmanager
     def handler(
@@ -283,6 +290,7 @@ class Dispatcher(Generic[S, K]):
                 by_interest.setdefault(interest, {})[inbox] = None
             self._subscriptions_for_sender += interests[0][1] is not None
             self._by_payload += tag is not None
+            self._by_type.clear()
             self._redispatch()
 
         def detach(inbox: Inbox[S]) -> None:
@@ -296,13 +304,31 @@ class Dispatcher(Generic[S, K]):
                 del self._subscriptions[tag]
             self._subscriptions_for_sender -= interests[0][1] is not None
             self._by_payload -= tag is not None
+            self._by_type.clear()
 
         return attach, detach
 
     def dispatch(self, stanza: S, counter: HandledCounter | None = None, octets: int = 0) -> None:
         """Hand `stanza` to what wants it. `counter` counts it as handled, unless a subscription defers that."""
-        if not self._dispatched(stanza, counter, octets) and self._unclaimed is not None:
+        takers = self._by_type.get(stanza.type) or self._look_up(stanza.type)
+        if takers is not None:
+            for inbox in takers[0]:
+                inbox.deliver(stanza, counter, octets)
+            if takers[1] is not None:
+                self._call(takers[1], stanza)
+        claimed = any(takers) if takers is not None else self._dispatched(stanza, counter, octets)
+        if not claimed and self._unclaimed is not None:
             self._unclaimed.add(stanza, counter, octets)
+
+    def _look_up(self, type_: enum.Enum) -> tuple[list[Inbox[S]], Callable[[S], object] | None] | None:
+        """Return the inboxes and the callback for the stanzas of a type; None if more than the type decides."""
+        if self._by_payload or self._callbacks_for_sender or self._subscriptions_for_sender:
+            return None
+        by_interest, callbacks = self._subscriptions.get(None, {}), self._callbacks.get(None, {})
+        inboxes = [inbox for interest in matching_interests(type_, None) for inbox in by_interest.get(interest, ())]
+        found = (callbacks[slot] for slot in candidate_slots(type_, None) if slot in callbacks)
+        self._by_type[type_] = inboxes, next(found, None)
+        return self._by_type[type_]
 
     def retain_unclaimed(self, *, defers: bool) -> None:
         """From now on retain what nothing wants, until `drop_unclaimed`. `defers`: it does not count as handled."""
@@ -355,12 +381,15 @@ class Dispatcher(Generic[S, K]):
             for slot in candidate_slots(stanza.type, sender if self._callbacks_for_sender else None):
                 callback = callbacks.get(slot)
                 if callback is not None:
-                    try:
-                        callback(stanza)
-                    except Exception:
-                        self._logger.exception("the callback for %r failed", stanza)
+                    self._call(callback, stanza)
                     return True
         return False
+
+    def _call(self, callback: Callable[[S], object], stanza: S) -> None:
+        try:
+            callback(stanza)
+        except Exception:
+            self._logger.exception("the callback for %r failed", stanza)
 
     def close(self, reason: Exception | None) -> None:
         """End all subscriptions, once their consumers had what is in them, with `reason` or without one."""

@@ -63,16 +63,21 @@ class Reader:
 
     async def _take(self, events: Sequence[Event]) -> bool:
         """Act on what came with one read; True if there is nothing more to read."""
-        octets, others = self._link.xmlstream.octets
+        link, turns = self._link, self._router.turns
+        octets, others = link.xmlstream.octets
         for event in events:
-            if self._link.state is STOPPED:
+            if link.state is STOPPED:
                 return True
             if isinstance(event, xml.Element) and event.tag in ns.STANZA_TAGS:
-                self._stanza(event, octets)
+                try:
+                    stanza: Message | Presence | IQ | ErroneousStanza | None = parse_stanza(event)
+                except ErroneousStanza as problem:
+                    stanza = problem
+                self._stanza(event, stanza, octets)
             elif self._process(event):
                 return True
-            if self._router.turns.urgent:
-                await self._router.turns.give()
+            if turns.urgent:
+                await turns.give()
             octets = others
         return False
 
@@ -104,13 +109,14 @@ class Reader:
                 StreamCondition.UNDEFINED_CONDITION, f"a stream error that we could not take: {event.reason}"
             )
         if event.is_stanza:
-            self._stanza(event, event.octets)
+            self._stanza(event, parse_skipped(event), event.octets)
         else:
             self._notices.element(event.tag, event.reason)
 
-    def _stanza(self, element: xml.Element | Skipped, octets: int) -> None:
+    def _stanza(
+        self, element: xml.Element | Skipped, stanza: Message | Presence | IQ | ErroneousStanza | None, octets: int
+    ) -> None:
         """Take a stanza of this number of octets where it belongs, and count it as handled."""
-        stanza = self._parsed(element)
         session, management = self._session, self._session.sm
         if management is not None:
             if self._writer.state is DONE:
@@ -118,10 +124,10 @@ class Reader:
             if not session.handled.arrived(management):
                 return  # the server repeats a stanza that the application still has
         try:
-            if not isinstance(stanza, ErroneousStanza):
-                self._router.route(stanza, session, octets)
-            else:
+            if isinstance(stanza, ErroneousStanza):
                 self._refuse(element, stanza)
+            elif stanza is not None:
+                self._router.route(stanza, session, octets)
         finally:
             if management is not None:
                 session.handled.processed()
@@ -134,16 +140,6 @@ class Reader:
         self._notices.stanza(element)
         if problem.partial is not None:
             self._router.refuse(problem, self._session, is_logged=True)
-
-    def _parsed(self, element: xml.Element | Skipped) -> Message | Presence | IQ | ErroneousStanza:
-        if isinstance(element, Skipped):
-            return parse_skipped(element)
-        try:
-            stanza = parse_stanza(element)
-        except ErroneousStanza as problem:
-            return problem
-        assert stanza is not None
-        return stanza
 
     def _request(self, element: xml.Element) -> None:
         if self._session.sm is None:

@@ -28,6 +28,8 @@ from .turns import Turns
 
 __all__ = ["Router"]
 
+_REQUESTS = (IQType.GET, IQType.SET)
+
 
 class Router:
     """The registries of a `StanzaStream`. They outlive its sessions. IQs pass no filter, in neither direction."""
@@ -111,7 +113,7 @@ class Router:
             self._route_message(stanza, session, octets)
         elif isinstance(stanza, Presence):
             self._route_presence(stanza, session, octets)
-        elif stanza.type.is_request:
+        elif stanza.type in _REQUESTS:
             self.requests.dispatch(stanza, session, self._start_soon, octets)
         else:
             self._deliver(stanza, session)
