@@ -31,6 +31,7 @@ from trioxmpp import (
     TLSFailure,
     XMPPCancelError,
 )
+from trioxmpp.errors import Stage
 from trioxmpp.protocol import ns
 from trioxmpp.protocol.elements.disco import Identity
 from trioxmpp.protocol.elements.ping import Ping
@@ -39,6 +40,7 @@ from trioxmpp.protocol.framing import header
 from trioxmpp.stream.outbound.token import OutgoingStanza
 from trioxmpp.stream.outbound.unconfirmed import MAX_UNCONFIRMED, Unconfirmed
 from trioxmpp.testing import Dialect, ScriptedPeer, ScriptedServer, open_server
+from trioxmpp.testing.network import Network
 from trioxmpp.testing.server.component_stream import ComponentStream
 
 DOMAIN = "irc.example.test"
@@ -251,6 +253,36 @@ async def test_plain_tcp_stays_on_this_machine(autojump_clock):
     with pytest.raises(ValueError, match="ws://"):
         async with trioxmpp.connect_component(DOMAIN, "s", endpoint="ws://127.0.0.1:5347/x"):
             raise AssertionError
+
+
+async def test_a_component_cannot_be_found_without_an_endpoint():
+    with pytest.raises(ValueError, match="a component needs an endpoint"):
+        async with trioxmpp.connect_component(DOMAIN, "s", endpoint=()):
+            raise AssertionError
+
+
+async def test_each_endpoint_that_has_no_address_is_named(autojump_clock):
+    network = Network()
+    network.names["silent.example.test"] = None
+    network.begin()
+    endpoints = ("xmpps://unknown.example.test:5347", "xmpps://silent.example.test:5347")
+    with pytest.raises(ConnectError) as failure:
+        async with trioxmpp.connect_component(DOMAIN, "s", endpoint=endpoints, connect_timeout=30):
+            raise AssertionError
+    assert [attempt.stage for attempt in failure.value.attempts] == [Stage.RESOLVING, Stage.RESOLVING]
+    told = str(failure.value)
+    assert "unknown.example.test:5347, looking it up: " in told
+    assert "silent.example.test:5347, looking it up: no answer in time" in told
+    assert trio.current_time() <= 30
+
+
+async def test_a_name_that_is_never_resolved_leaves_time_for_the_next_endpoint(autojump_clock, server):
+    network = Network()
+    network.names["silent.example.test"] = None
+    network.begin()
+    endpoints = ["xmpps://silent.example.test:5347", server.component_endpoint]
+    async with connect(server, endpoint=endpoints, connect_timeout=30) as component:
+        assert component.linked
 
 
 @pytest.mark.item("D12.8")

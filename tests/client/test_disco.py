@@ -148,6 +148,68 @@ async def test_features_of_account_and_server_are_asked_at_their_addresses(bench
     assert await client.disco.find("urn:xmpp:telepathy") is None
 
 
+class Services:
+    """Lists services of the domain. Those of which the name begins with "silent" never answer."""
+
+    def __init__(self, server, *names: str) -> None:
+        self.names = names
+        items = Items(items=tuple([Item(jid=JID.parse(f"{name}@example.test")) for name in names]))
+        server.answer(ItemsQuery, lambda iq: items, at=("domain",))
+        server.answer(InfoQuery, self._answer, at=("unknown",))
+
+    async def _answer(self, iq):
+        if iq.to.local.startswith("silent"):
+            await trio.sleep_forever()
+        if iq.to.local.startswith("upload"):
+            return Info.of(["urn:xmpp:http:upload:0"], [Identity(category="store", type="file")])
+        raise XMPPCancelError(StanzaCondition.SERVICE_UNAVAILABLE)
+
+
+async def test_a_service_is_found_among_silent_ones(server, autojump_clock):
+    async with connect(server) as client:
+        Services(server, "silent1", "refusing", "silent2", "upload1", "upload2", "silent3")
+        began = trio.current_time()
+        assert await client.disco.find("urn:xmpp:http:upload:0") == JID.parse("upload1@example.test")
+        assert trio.current_time() - began <= 31, "the silent ones are waited for at the same time"
+        began = trio.current_time()
+        assert await client.disco.find("urn:other") is None
+        assert trio.current_time() - began <= 31
+
+
+async def test_a_service_at_the_head_of_the_list_is_found_at_once(server, autojump_clock):
+    async with connect(server) as client:
+        Services(server, "upload1", "silent1")
+        began = trio.current_time()
+        assert await client.disco.find("urn:xmpp:http:upload:0") == JID.parse("upload1@example.test")
+        assert trio.current_time() - began < 1
+
+
+async def test_a_domain_that_lists_nothing_has_no_service(server, autojump_clock):
+    def refuse(iq):
+        raise XMPPCancelError(StanzaCondition.FORBIDDEN)
+
+    async with connect(server) as client:
+        server.answer(ItemsQuery, refuse)
+        assert await client.disco.find("urn:xmpp:http:upload:0") is None
+
+
+async def test_a_session_that_is_lost_ends_a_search_with_one_bare_error(server, autojump_clock):
+    caught = []
+
+    async def search(client):
+        with pytest.raises(ConnectionError) as failure:
+            await client.disco.find("urn:other")
+        caught.append(failure.value)
+
+    async with connect(server) as client, trio.open_nursery() as nursery:
+        Services(server, "silent1", "silent2")
+        nursery.start_soon(search, client)
+        await trio.sleep(1)
+        server.forget(str(client.jid))
+        await trio.sleep(100)
+        assert len(caught) == 1
+
+
 @pytest.mark.item("D3.10")
 async def test_an_answer_with_a_thousand_features(server, autojump_clock):
     Answers(server, Info.of([f"urn:feature:{number}" for number in range(1000)], [PC]))

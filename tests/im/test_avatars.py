@@ -433,6 +433,58 @@ async def test_a_task_that_is_cancelled_leaves_the_image_to_the_others(autojump_
         assert len(asked) <= 2
 
 
+async def test_an_account_of_which_nothing_was_heard_is_asked(autojump_clock: Any) -> None:
+    async with open_server(accounts=dict.fromkeys(("romeo", "juliet", "nurse"), "secret"), contacts=CONTACTS) as server:
+        async with connect(server, "juliet") as juliet, connect(server, "nurse") as nurse:
+            await set_avatar(juliet, PNG)
+            await change_vcard(nurse, photos=(Photo(type="image/png", data=OTHER),))
+        async with connect(server) as client, open_avatars(client) as avatars:
+            found = await avatars.fetch(JULIET)
+            assert found is not None
+            assert found.data == PNG
+            # A node of a stranger cannot be read, but the vCard can.
+            stranger = JID.parse("nurse@example.test")
+            found = await avatars.fetch(stranger)
+            assert found is not None
+            assert found.data == OTHER
+            assert avatars.hash_of(stranger) == sha1(OTHER)
+
+
+async def test_a_node_that_is_deleted_shows_no_avatar_any_more(autojump_clock: Any) -> None:
+    def event(what: str) -> str:
+        inner = f"<event xmlns='http://jabber.org/protocol/pubsub#event'>{what}</event>"
+        return f"<message type='headline' from='{JULIET}' to='{ROMEO}/1'>{inner}</message>"
+
+    async with open_server(contacts=CONTACTS) as server, connect(server) as client, open_avatars(client) as avatars:
+        ends = [f"<{end} node='{avatar.METADATA}'/>" for end in ("purge", "delete")]
+        ends.append(f"<items node='{avatar.METADATA}'><retract id='x'/></items>")
+        for end in ends:
+            inject(client.stream, announced(info()))
+            await trio.testing.wait_all_tasks_blocked()
+            assert avatars.hash_of(JULIET) == sha1(PNG)
+            inject(client.stream, event(end))
+            await trio.testing.wait_all_tasks_blocked()
+            assert avatars.hash_of(JULIET) is None
+            assert await avatars.fetch(JULIET) is None
+
+
+async def test_an_occupant_of_a_room_is_asked_for_the_image_in_its_vcard(autojump_clock: Any) -> None:
+    """A room passes the request on to the occupant; here it goes to the client itself."""
+    card = VCard(photos=(Photo(type="image/png", data=PNG),))
+    async with (
+        open_server(contacts=CONTACTS) as server,
+        connect(server) as client,
+        connect(server, "juliet", "occupant") as juliet,
+        open_avatars(client) as avatars,
+    ):
+        with juliet.answer(VCardQuery, lambda iq: card):
+            found = await avatars.fetch_occupant(juliet.jid)
+            assert found is not None
+            assert found.data == PNG
+            card = VCard()
+            assert await avatars.fetch_occupant(str(juliet.jid)) is None
+
+
 async def test_changes_are_values(autojump_clock: Any) -> None:
     async with open_server(contacts=CONTACTS) as server, connect(server) as client, open_avatars(client) as avatars:
         async with avatars.changes() as changes:

@@ -23,6 +23,7 @@ from trioxmpp.im.conversation import (
     PeerRenamed,
     Said,
     TalkEvent,
+    Typing,
     open_conversations,
 )
 from trioxmpp.im.provenance import Occupant
@@ -104,6 +105,27 @@ async def test_a_private_talk_has_the_words_of_all_others(bench: Bench) -> None:
         assert (talk.lines[1].text, talk.lines[1].reply_to) == ("Ay.", hers.lines[0].id)
         await talk.retract(talk.lines[0])
         await until(lambda: hers.lines[0].retracted)
+
+
+@on_every_bench(accounts=2)
+async def test_typing_is_told_to_the_occupant_under_its_present_nick(bench: Bench) -> None:
+    def composing() -> list[bool]:
+        return [event.is_composing for _, event in juliet.told if isinstance(event, Typing)]
+
+    async with two_guests(bench) as (romeo, juliet):
+        talk = romeo.talks[f"{romeo.room.jid}/juliet"]
+        await talk.say("Dost thou love me?")
+        await until(lambda: juliet.heard("Dost thou love me?") is not None)
+        await juliet.talks[f"{juliet.room.jid}/romeo"].say("Ay.")  # which says that she understands chat states
+        await until(lambda: len(talk.lines) == 2)
+        juliet.told.clear()
+        async with talk.typing():
+            await until(lambda: composing() == [True])
+        await until(lambda: composing() == [True, False])
+        await juliet.room.change_nick("capulet")
+        await until(lambda: nicks(romeo.room) == {"romeo", "capulet"})
+        async with talk.typing():
+            await until(lambda: composing() == [True, False, True])
 
 
 @pytest.mark.item("D4.19", "D6.14")

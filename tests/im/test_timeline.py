@@ -10,9 +10,10 @@ import trio
 
 from tests.im.world import ACCOUNTS, JULIET, ROMEO, Disk, chat, connect, deliver, keep, reading, settle
 from tests.xep.test_mam import Archive, fin, result
-from trioxmpp import JID, Step
+from trioxmpp import JID, StanzaCondition, Step, XMPPCancelError
 from trioxmpp.im.provenance import Account
 from trioxmpp.im.timeline import CaughtUp, Gap, NoArchive, Source, open_timeline
+from trioxmpp.protocol.elements.disco import InfoQuery
 from trioxmpp.protocol.elements.stanza_ids import StanzaId
 from trioxmpp.testing import Dialect, open_server
 
@@ -279,6 +280,19 @@ async def test_without_an_archive_there_are_live_messages_and_an_event(autojump_
         await settle()
         assert romeo.bodies == ["one", "two"]
         assert romeo.events == [NoArchive()]
+
+
+async def test_an_account_that_says_nothing_of_itself_has_no_archive(autojump_clock):
+    def refuse(iq):
+        raise XMPPCancelError(StanzaCondition.SERVICE_UNAVAILABLE)
+
+    async with open_server(accounts=ACCOUNTS, archive=True) as server:
+        server.answer(InfoQuery, refuse)
+        async with connect(server, f"{JULIET}/balcony") as juliet, reading(server) as romeo:
+            await juliet.send(chat("one"))
+            await settle()
+            assert romeo.bodies == ["one"]
+            assert romeo.events == [NoArchive()]
 
 
 @pytest.mark.item("D5.11")

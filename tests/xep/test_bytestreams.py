@@ -116,6 +116,17 @@ async def test_a_sender_waits_for_a_receiver_that_is_slow(autojump_clock: Any) -
                 got += len(await theirs.receive_some())
 
 
+async def test_sending_that_is_cancelled_breaks_the_stream(autojump_clock: Any) -> None:
+    async with two_clients(window=10_000) as (_, _, juliet, his, hers):
+        ours, _ = await opened(his, hers, juliet.jid)
+        with trio.move_on_after(1) as scope:
+            await ours.send_all(bytes(100_000))  # the other side does not read
+        assert scope.cancelled_caught
+        for broken in (ours.send_all(b"more"), ours.receive_some()):
+            with pytest.raises(trio.BrokenResourceError, match="sending was cancelled"):
+                await broken
+
+
 async def test_a_peer_that_does_not_wait_fills_no_memory(autojump_clock: Any) -> None:
     async with two_clients(window=1000) as (_, romeo, juliet, _, hers):
         await romeo.request(Open(block_size=500, sid="s"), to=juliet.jid)

@@ -22,6 +22,7 @@ from trioxmpp.xep.pubsub import (
     PRIVATE,
     Access,
     Change,
+    Configured,
     Deleted,
     EventHub,
     Node,
@@ -29,6 +30,8 @@ from trioxmpp.xep.pubsub import (
     Published,
     Purged,
     Retracted,
+    SubscriptionChanged,
+    SubscriptionState,
 )
 
 NS = "urn:example:tune"
@@ -115,6 +118,22 @@ async def test_a_watch_hears_of_what_is_retracted_purged_and_deleted(bench: Benc
         await pubsub.delete(client, LISTS)
         if bench.dialect.tells_owner_of_deletion:
             assert await anext(changes) == Deleted(client.jid.bare, LISTS.name)
+
+
+async def test_a_watch_hears_of_a_configuration_and_of_a_subscription(autojump_clock: Any) -> None:
+    async with open_server() as server, connect(server) as client, watch(client, TUNES, owners=()) as changes:
+        form = "<x xmlns='jabber:x:data' type='result'><field var='pubsub#title'><value>New</value></field></x>"
+        inject(client.stream, event(NS, f"<configuration node='NODE'>{form}</configuration>", "romeo@example.test"))
+        inject(client.stream, event(NS, "<configuration node='NODE'/>", "romeo@example.test"))
+        about = "<subscription node='NODE' jid='juliet@example.test' subscription='pending' subid='7'/>"
+        inject(client.stream, event(NS, about, "romeo@example.test"))
+        first, second, third = changes.take_all()
+        assert isinstance(first, Configured)
+        assert first.form is not None
+        assert [(field.var, field.values) for field in first.form.fields] == [("pubsub#title", ("New",))]
+        assert second == Configured(client.jid.bare, NS)
+        juliet = JID.parse("juliet@example.test")
+        assert third == SubscriptionChanged(client.jid.bare, NS, juliet, SubscriptionState.PENDING, "7")
 
 
 @pytest.mark.item("D7.2")

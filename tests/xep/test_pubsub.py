@@ -10,11 +10,13 @@ import trio
 
 import trioxmpp
 from tests.bench import Bench, on_every_bench
-from trioxmpp import Client, StanzaCondition, XMPPCancelError, XMPPError, XMPPWaitError, xml
+from trioxmpp import Client, ErroneousStanza, StanzaCondition, XMPPCancelError, XMPPError, XMPPWaitError, xml
 from trioxmpp.protocol.elements.disco import Info, InfoQuery
+from trioxmpp.protocol.elements.forms import DataForm, Field
 from trioxmpp.protocol.elements.nick import Nick
 from trioxmpp.protocol.elements.pubsub import Item as RawItem
 from trioxmpp.protocol.elements.pubsub import Items as RawItems
+from trioxmpp.protocol.elements.pubsub import Options as SubscriptionOptions
 from trioxmpp.protocol.elements.pubsub import Publish, PubSub, PubSubGet, PubSubSet
 from trioxmpp.protocol.elements.pubsub_owner import OwnerSet
 from trioxmpp.protocol.elements.rsm import Page
@@ -366,6 +368,32 @@ async def test_subscriptions_at_a_service(bench: Bench) -> None:
     await pubsub.unsubscribe(reader, node, owner=at, subid=subscription.subid)
     left = await pubsub.subscribers(owner, node, owner=at)
     assert reader.jid.bare not in [each.jid.bare for each in left if each.subscription != "none"]
+
+
+async def test_the_options_of_a_subscription_are_read_changed_and_submitted(autojump_clock: Any) -> None:
+    held = SubscriptionOptions(form=DataForm(fields=(Field(var="pubsub#digest", type="boolean", values=("0",)),)))
+    submitted: list[Any] = []
+
+    def give(iq: Any) -> PubSub:
+        submitted.append(iq.payload.options)
+        return PubSub(options=held)
+
+    def take(iq: Any) -> None:
+        submitted.append(iq.payload.options)
+
+    async with open_server() as server, connect(server) as client:
+        server.answer(PubSubGet, give)
+        server.answer(PubSubSet, take)
+        form = await pubsub.subscription_options(client, NOTES, subid="7")
+        form["pubsub#digest"] = True
+        await pubsub.configure_subscription(client, NOTES, form, subid="7")
+        asked, changed = submitted
+        assert (asked.node, asked.jid, asked.subid, asked.form) == (NS, client.jid.bare, "7", None)
+        assert (changed.node, changed.jid, changed.subid) == (NS, client.jid.bare, "7")
+        assert [(field.var, field.values) for field in changed.form.fields][-1] == ("pubsub#digest", ("1",))
+        held = SubscriptionOptions()
+        with pytest.raises(ErroneousStanza, match="no form with options"):
+            await pubsub.subscription_options(client, NOTES)
 
 
 @pytest.mark.item("D7.9")

@@ -94,7 +94,7 @@ class ComponentDialler:
         """
         self._deadline = trio.current_time() + self._timeout
         attempts: list[Attempt] = []
-        places = await self.within_deadline(self._places, attempts)
+        places = await self._places(attempts)
         for number, (endpoint, address) in enumerate(places):
             share = (self._deadline - trio.current_time()) / (len(places) - number)
             try:
@@ -118,14 +118,17 @@ class ComponentDialler:
     async def _places(self, attempts: list[Attempt]) -> list[Place]:
         """Look up the endpoints, and leave out what must not be connected to."""
         places: list[Place] = []
-        for endpoint in self._endpoints:
+        for number, endpoint in enumerate(self._endpoints):
             if not isinstance(endpoint, Endpoint):
                 places.append((endpoint, None))
                 continue
+            # A name that is never resolved leaves time for the names behind it, and a share for the connections.
+            share = (self._deadline - trio.current_time()) / (len(self._endpoints) - number + 1)
             try:
-                addresses = await find_addresses(endpoint)
-            except FAILURES as exc:
-                attempts.append(Attempt(str(endpoint), None, Stage.RESOLVING, exc))
+                with trio.fail_after(share):
+                    addresses = await find_addresses(endpoint)
+            except (*FAILURES, trio.TooSlowError) as exc:
+                attempts.append(Attempt(str(endpoint), None, Stage.RESOLVING, self._meant(exc)))
                 continue
             for address in addresses:
                 if endpoint.scheme == "xmpps" or self._allow_plaintext or _is_loopback(address):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Generic, TypeVar
 
 import trio
@@ -19,6 +19,7 @@ from ..errors import ErroneousStanza, XMPPError
 from ..jid import JID
 from ..protocol.elements.disco import Info, InfoQuery, Item, Items, ItemsQuery
 from ..record import replace
+from ..stream.bare import bare
 from .events import Destroyed, Event
 from .session import Session
 
@@ -109,7 +110,11 @@ class Disco:
             return False
 
     async def find(self, feature: str) -> JID | None:
-        """Return the service of our domain that has `feature`: the domain itself, or one of its items; else None."""
+        """Return the service of our domain that has `feature`: the domain itself, or one of its items; else None.
+
+        The items are asked at once; the first one in the list that has it is returned. An item that refuses, or does
+        not answer within 30 seconds, does not have it. Raises as `info` otherwise. Cancelling cancels the questions.
+        """
         domain = JID(None, (await self._wait_session()).jid.domain, None)
         if await self.has(domain, feature):
             return domain
@@ -117,10 +122,30 @@ class Disco:
             items = await self.items(domain)
         except (XMPPError, ErroneousStanza):
             return None
-        for item in items[:OPEN]:
-            if item.node is None and await self.has(item.jid, feature):
-                return item.jid
-        return None
+        services = [item.jid for item in items[:OPEN] if item.node is None]
+        found = None
+        with bare() as inside:
+            async with trio.open_nursery() as nursery:
+                with inside:
+                    for jid in services:
+                        nursery.start_soon(self._ask_ahead, jid)
+                    for jid in services:
+                        if await self._surely_has(jid, feature):
+                            found = jid
+                            break
+                    nursery.cancel_scope.cancel(reason="the search is over")
+        return found
+
+    async def _ask_ahead(self, jid: JID) -> None:
+        with suppress(Exception):  # the task that needs the answer gets the error as well
+            await self.info(jid)
+
+    async def _surely_has(self, jid: JID, feature: str) -> bool:
+        """Return whether `jid` says that it has `feature`; a service that is silent does not."""
+        try:
+            return await self.has(jid, feature)
+        except TimeoutError:
+            return False
 
     @contextmanager
     def believing(self, proven: Callable[[JID], Info | None]) -> Iterator[None]:

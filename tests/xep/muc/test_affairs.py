@@ -38,6 +38,7 @@ from trioxmpp.xep.muc import (
     registered_nick,
     set_affiliation,
     set_affiliations,
+    set_role,
     unregister,
     write_config,
 )
@@ -98,6 +99,8 @@ async def test_a_moderator_takes_and_gives_voice_and_kicks(bench: Bench) -> None
         await one.set_role(juliet, Role.PARTICIPANT)
         await until(lambda: two.me is not None and two.me.role is Role.PARTICIPANT)
         assert (await two.say("thank you")).by_us
+        await set_role(bench.clients[0], one.jid, "juliet", Role.MODERATOR)
+        await until(lambda: two.me is not None and two.me.role is Role.MODERATOR)
         assert (await event(events, OccupantChanged)).who is juliet
     async with open_room(bench.clients[0], one.jid, "romeo", create=True) as one, one.events() as events:
         with pytest.raises(RoomGone, match="kicked"):

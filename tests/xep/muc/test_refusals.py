@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 import pytest
 import trio
+import trio.testing
 
 from tests.bench import Bench, on_every_bench
 from tests.xep.muc.rooms import until
-from trioxmpp import JID, Client
+from trioxmpp import JID, Client, xml
 from trioxmpp.errors import StanzaCondition, XMPPCancelError, XMPPWaitError
 from trioxmpp.protocol.elements.disco import InfoQuery
 from trioxmpp.protocol.elements.forms import DataForm, Field, FormType
@@ -144,6 +145,32 @@ async def test_a_reserved_nick_is_taken(bench: Bench) -> None:
         assert room is not None
         room.nicks[bench.jid(0)] = "montague"
         assert (await refused(bench.clients[1], jid, "montague")).reason is JoinProblem.NICK_TAKEN
+
+
+@on_every_bench(accounts=1)
+async def test_a_room_that_cannot_be_configured_is_left(bench: Bench) -> None:
+    bench.has("faults")
+    server, jid, (client,) = bench.server, bench.room(), bench.clients
+    assert server is not None
+    domain = JID.parse(jid).domain
+    receive = server.post.hosts[domain]
+    left: list[str] = []
+
+    def refuse(stanza: xml.Element) -> None:
+        if stanza.get("type") == "set":
+            error = "<error type='auth'><forbidden xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>"
+            server.send(f"<iq type='error' id='{stanza.get('id')}' from='{jid}' to='{client.jid}'>{error}</iq>")
+        else:
+            left.append(str(stanza.get("type")))
+            receive(stanza)
+
+    server.post.hosts[domain] = refuse
+    for create in (True, configured(persistent=True)):
+        refusal = await refused(client, jid, "romeo", create=create)
+        assert (refusal.reason, refusal.condition) == (JoinProblem.OTHER, StanzaCondition.FORBIDDEN)
+        assert "the new room cannot be configured" in str(refusal)
+        await trio.testing.wait_all_tasks_blocked()
+        assert left[-1] == "unavailable"
 
 
 @pytest.mark.item("D4.2")
