@@ -194,7 +194,7 @@ MUTANTS = [
     ),
     Mutant(
         "stanzas are processed after stop()",
-        "if self._link.state is STOPPED:",
+        "if link.state is STOPPED:",
         "if False:",
         ("stream/test_start_stop.py", "stream/test_sm_counting.py"),
     ),
