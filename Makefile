@@ -18,7 +18,7 @@ RUN := $(VENV)/bin/python
 
 .PHONY: all demo test check ruff async types floors items coverage proof proof-servers fuzz mutants chaos soak burst
 .PHONY: slow bench bench-report bench-guard bench-scale bench-profile docs interop servers servers-newer test-newer
-.PHONY: servers-table pythons-newer test-pythons test-services release newcomer
+.PHONY: servers-table services-table pythons-newer test-pythons test-services release newcomer
 .PHONY: changes clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
@@ -219,6 +219,13 @@ servers-table: $(VENV)/.installed-dev servers-newer
 	@tests/e2e/install.sh
 	TRIOXMPP_SERVERS=build/servers $(RUN) -m pytest tests/e2e -m cell -p tests.e2e.record --record build/servers.json
 	$(RUN) -m tests.e2e.table build/servers.json
+
+# The tables of services in docs/servers.md, likewise.
+services-table: $(VENV)/.installed-dev servers-newer
+	@tests/e2e/install.sh
+	TRIOXMPP_SERVERS=build/servers TRIOXMPP_BENCHES=servers $(RUN) -m pytest tests/im tests/xep \
+	  -p tests.e2e.record_services --record build/services.json
+	$(RUN) -m tests.e2e.services_table build/services.json
 
 clean:
 	rm -rf .venv .venv-* $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
