@@ -110,7 +110,7 @@ def test_each_file_of_tests_on_real_servers_is_in_one_row_of_services() -> None:
 
 def test_the_table_of_services_has_each_row_and_the_servers_of_the_other_table() -> None:
     (head, _, *rows), _ = services()
-    others = [titles for _, titles, _ in tables()][0]
+    others = next(titles for _, titles, _ in tables())
     assert head == others
     assert [row[0] for row in rows] == [*ROWS_OF_SERVICES]
     for name, *cells, shown in rows:
@@ -120,7 +120,7 @@ def test_the_table_of_services_has_each_row_and_the_servers_of_the_other_table()
             assert re.fullmatch(r"(-|\d+)( \(\*\d+\*\))?", cell), (name, cell)
 
 
-def test_what_was_not_tested_is_as_much_as_the_cells_say() -> None:
+def test_the_tests_that_were_skipped_are_as_many_as_the_cells_say() -> None:
     (head, _, *rows), (_, _, *missing) = services()
     for place, server in enumerate(head[1:-1], 1):
         counted = sum(int(found[1]) for row in rows if (found := re.search(r"\(\*(\d+)\*\)", row[place])))
