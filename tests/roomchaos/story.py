@@ -130,7 +130,7 @@ class Chaos:
         return self.server.name not in TOMBSTONES
 
     async def event(self, nursery: trio.Nursery) -> None:
-        """Let one thing happen. What takes a while goes on in `nursery`."""
+        """Let one thing happen. A verb that takes a while goes on in `nursery`."""
         program, jid = self.rng.choice(self.programs[:CLIENTS]), self.rng.choice(self.rooms)
         what = self.rng.choices([*self.weights], [*self.weights.values()])[0]
         self.log.append(f"{trio.current_time() - self._began:.1f} {what} {program.name} {jid}")
@@ -217,7 +217,7 @@ class Chaos:
 
 
 def disagreements(programs: list[Program], room: Room) -> list[str]:
-    """What a program has wrong, by what the witness sees that has just entered the room."""
+    """Return the mistakes of programs about a room, which a witness has just entered."""
     found = []
     shown = {each.nick: (each.role, each.affiliation) for each in room.occupants}
     for program in programs:
