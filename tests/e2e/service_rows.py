@@ -24,7 +24,9 @@ ROWS: Final[dict[str, tuple[str, ...]]] = {
     "conversations: receipts, corrections, reactions": ("im/test_conversations_on_a_timeline.py",),
     "private talks in rooms": ("im/test_private_talks.py",),
     "what was displayed, over all clients (XEP-0490)": ("im/test_displayed.py", "im/test_reading_together.py"),
-    "encryption (XEP-0384)": ("im/omemo/test_omemo_devices.py", "im/omemo/test_omemo_talking.py"),
+    "encryption (XEP-0384)": (
+        "im/omemo/test_omemo_devices.py", "im/omemo/test_omemo_talking.py", "im/omemo/test_omemo_courtesies.py",
+    ),
     "nodes of services and accounts (XEP-0060)": ("xep/test_pubsub.py",),
     "personal nodes (XEP-0163)": ("xep/test_pep.py",),
     "avatars (XEP-0084), nicks (XEP-0172)": ("im/test_avatars.py", "xep/test_nick.py"),
@@ -33,6 +35,10 @@ ROWS: Final[dict[str, tuple[str, ...]]] = {
     "files from client to client (XEP-0047, XEP-0065)": ("xep/test_bytestreams.py",),
     "commands between clients (XEP-0050)": ("xep/test_commands.py",),
     "registration, passwords (XEP-0077)": ("xep/test_accounts.py",),
+    "push (XEP-0357)": ("xep/test_push.py",),
+    "reports of spam (XEP-0377)": ("xep/test_reports.py",),
+    "external services (XEP-0215)": ("xep/test_extdisco.py",),
+    "administration (XEP-0133)": ("xep/test_administration.py",),
     "ping, time, version": ("xep/test_basics.py",),
 }  # fmt: skip
 
