@@ -18,7 +18,7 @@ RUN := $(VENV)/bin/python
 
 .PHONY: all demo test check ruff async types floors items coverage proof proof-servers fuzz mutants chaos soak burst
 .PHONY: slow bench bench-report bench-guard bench-scale bench-profile docs interop servers servers-newer test-newer
-.PHONY: servers-table pythons-newer test-pythons test-services release newcomer
+.PHONY: servers-table services-table pythons-newer test-pythons test-services release newcomer
 .PHONY: changes clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
@@ -95,8 +95,8 @@ coverage: $(VENV)/.installed-dev
 
 # The properties again, with far more examples: for the night.
 proof: $(VENV)/.installed-dev
-	TRIOXMPP_PROOF=1 $(RUN) -m pytest tests/proof tests/im/omemo/test_omemo_kills.py tests/im/test_timeline_programs.py \
-	  tests/im/test_room_programs.py
+	TRIOXMPP_PROOF=1 $(RUN) -m pytest -o faulthandler_timeout=0 tests/proof tests/im/omemo/test_omemo_kills.py \
+	  tests/im/test_timeline_programs.py tests/im/test_room_programs.py tests/xep/muc/test_chaos.py
 
 # Hostile input for all that reads what a peer, a proxy or a disk gives; `make fuzz FUZZ_SECONDS=60` takes a minute.
 fuzz: $(VENV)/.installed-dev
@@ -112,10 +112,12 @@ chaos: $(VENV)/.installed-dev
 	@tests/e2e/install.sh --try
 	$(RUN) -m tests.chaos $(if $(SERVER),--server $(SERVER)) $(CHAOS)
 
-# Random programs of three clients on a real server, half of them with a forger: their timelines miss and double nothing.
+# Random programs on a real server: the timelines of three clients, half of them with a forger, miss and double nothing;
+# and after chaos in three rooms each of six clients knows what the server knows.
 proof-servers: $(VENV)/.installed-dev
 	@tests/e2e/install.sh --try
-	for server in $(or $(SERVER),prosody ejabberd); do $(RUN) -m tests.timelines --server $$server || exit 1; done
+	for server in $(or $(SERVER),prosody ejabberd); do \
+	  $(RUN) -m tests.timelines --server $$server && $(RUN) -m tests.roomchaos --server $$server || exit 1; done
 
 # Good messages and poison over a wire that is cut, for SOAK_SECONDS: nothing may be lost or doubled, and memory stays
 # flat. On the embedded server, which sends more kinds of poison than `make soak SERVER=prosody`.
@@ -219,6 +221,13 @@ servers-table: $(VENV)/.installed-dev servers-newer
 	@tests/e2e/install.sh
 	TRIOXMPP_SERVERS=build/servers $(RUN) -m pytest tests/e2e -m cell -p tests.e2e.record --record build/servers.json
 	$(RUN) -m tests.e2e.table build/servers.json
+
+# The tables of services in docs/servers.md, likewise.
+services-table: $(VENV)/.installed-dev servers-newer
+	@tests/e2e/install.sh
+	TRIOXMPP_SERVERS=build/servers TRIOXMPP_BENCHES=servers $(RUN) -m pytest tests/im tests/xep \
+	  -p tests.e2e.record_services --record build/services.json
+	$(RUN) -m tests.e2e.services_table build/services.json
 
 clean:
 	rm -rf .venv .venv-* $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -158,6 +158,11 @@ class Bench:
         self.accounts[name] = "secret"
         return len(self.names) - 1
 
+    @property
+    def is_real_prosody(self) -> bool:
+        """Whether this is a Prosody, of whichever version, and not its dialect of the embedded server."""
+        return self.server is None and self.dialect.software == "Prosody"
+
     def jid(self, number: int) -> str:
         """The bare JID of an account."""
         return f"{self.names[number]}@{self.domain}"

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.e2e import services_table
+from tests.e2e.service_rows import ROWS as ROWS_OF_SERVICES
 from tests.e2e.table import BEGIN, END, PAGE, SECTIONS
 from tests.e2e.ways import WAYS
 from tests.failures import check_each
@@ -81,3 +83,49 @@ def test_whatever_is_a_cell_is_in_the_table() -> None:
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.AsyncFunctionDef) and marks(path, node.name):
                 assert (path, node.name) in named
+
+
+# --- the tables of services
+
+
+def services() -> tuple[list[list[str]], list[list[str]]]:
+    """The rows of both tables, with their heads."""
+    text = PAGE.read_text().partition(services_table.BEGIN)[2].partition(services_table.END)[0]
+    first, second = text.strip().split("\n\n")
+    found = [[re.split(r" ?\| ?", line)[1:-1] for line in each.split("\n")] for each in (first, second)]
+    return found[0], found[1]
+
+
+def files_on_real_servers() -> set[str]:
+    """The files of which tests run on real servers by `tests.bench`."""
+    files = [*(TESTS / "im").rglob("test_*.py"), *(TESTS / "xep").rglob("test_*.py")]
+    return {str(file.relative_to(TESTS)) for file in files if "@on_every_bench" in file.read_text()}
+
+
+def test_each_file_of_tests_on_real_servers_is_in_one_row_of_services() -> None:
+    named = [path for paths in ROWS_OF_SERVICES.values() for path in paths]
+    assert len(named) == len(set(named))
+    assert set(named) == files_on_real_servers()
+
+
+def test_the_table_of_services_has_each_row_and_the_servers_of_the_other_table() -> None:
+    (head, _, *rows), _ = services()
+    others = next(titles for _, titles, _ in tables())
+    assert head == others
+    assert [row[0] for row in rows] == [*ROWS_OF_SERVICES]
+    for name, *cells, shown in rows:
+        assert re.findall(r"`([\w/]+\.py)`", shown) == [*ROWS_OF_SERVICES[name]]
+        assert len(cells) == len(head) - 2
+        for cell in cells:
+            assert re.fullmatch(r"(-|\d+)( \(\*\d+\*\))?", cell), (name, cell)
+
+
+def test_the_tests_that_were_skipped_are_as_many_as_the_cells_say() -> None:
+    (head, _, *rows), (_, _, *missing) = services()
+    for place, server in enumerate(head[1:-1], 1):
+        counted = sum(int(found[1]) for row in rows if (found := re.search(r"\(\*(\d+)\*\)", row[place])))
+        assert counted == sum(server in where.split(", ") for _, where, _ in missing), server
+    for test, _, reason in missing:
+        path, name = test.strip("`").split("::")
+        assert f"def {name}(" in (TESTS / path).read_text()
+        assert reason

@@ -30,7 +30,7 @@ def main(record: Path) -> str | None:
 
 
 def table(cells: list[dict[str, str]]) -> str:
-    servers = sorted({cell["server"] for cell in cells}, key=_order)
+    servers = sorted({cell["server"] for cell in cells}, key=order)
     rows: Rows = {}
     tests: dict[tuple[str, str], set[str]] = {}
     for cell in cells:
@@ -61,7 +61,7 @@ def _cell(outcomes: dict[tuple[str, str], set[str]], server: str) -> str:
     return said.strip() or "-"
 
 
-def _order(title: str) -> tuple[bool, list[int]]:
+def order(title: str) -> tuple[bool, list[int]]:
     return title.startswith("ejabberd"), [int(number) for number in re.findall(r"\d+", title)]
 
 

@@ -225,6 +225,7 @@ async def test_the_events_of_other_clients_are_followed(autojump_clock: Any) -> 
             book.changes() as changes,
         ):
             await present(client)
+            await other.send(Presence())
             await trio.testing.wait_all_tasks_blocked()
             await theirs.put(Bookmark(ORCHARD, name="a"))
             assert await anext(changes) == BookmarkSet(Bookmark(ORCHARD, name="a"))

@@ -91,8 +91,12 @@ async def test_live_messages_that_arrive_while_catching_up_come_after_it_and_onc
                     await juliet.send(chat(number))
                 with trio.move_on_after(10):
                     async for entry in timeline:
-                        got.append(entry.message.body)
-        assert got == [str(number) for number in range(50)]
+                        got.append(entry)
+        assert [entry.message.body for entry in got] == [str(number) for number in range(50)]
+        # The archive gave some of them, but the server had delivered them: they were not missed.
+        assert {entry.caught_up for entry in got[40:]} == {True}
+        assert {entry.source for entry in got[40:]} == {Source.LIVE}
+        assert {entry.caught_up for entry in got[:35]} == {False}
         assert romeo.bodies == ["first"]
 
 

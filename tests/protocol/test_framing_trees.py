@@ -81,6 +81,26 @@ def test_a_stanza_is_a_tree_of_its_own():
             assert element.tail is None, way
 
 
+def test_a_large_stanza_is_a_tree_of_its_own_and_says_the_same():
+    """It is moved out of the tree of the stream, not copied."""
+    items = b"".join(b"<item n='%d'>t<b xmlns='urn:b'>c</b>u</item>between" % number for number in range(3000))
+    large = (
+        b"<message type='chat' xmlns:a='urn:a'>text<x xmlns='urn:x' a:c='1'>" + items + b"</x>" + OWN + b"</message>"
+    )
+    chunks = [large[i : i + 65536] for i in range(0, len(large), 65536)]
+    assert len(chunks) > 1
+    first, element, last = of_a_stream(CHAT, *chunks[:-1], chunks[-1] + CHAT)
+    (expected,) = of_websocket(large.replace(b"<message", b"<message xmlns='jabber:client'", 1))
+    assert xml.serialise(element) == xml.serialise(expected)
+    assert [(child.tag, child.text, child.tail) for child in element.iter()] == [
+        (child.tag, child.text, child.tail) for child in expected.iter()
+    ]
+    assert xml.serialise(first) == xml.serialise(last)
+    assert element.getparent() is None
+    assert element.getroottree().getroot() is element
+    assert (element.text, element.tail) == ("text", None)
+
+
 def resident() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 

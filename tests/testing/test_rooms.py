@@ -167,13 +167,21 @@ async def test_a_moderator_retracts_a_message_in_both_forms_and_leaves_a_tombsto
         await heard(romeo)
         moderate = (
             f"<moderate xmlns='urn:xmpp:message-moderate:1' id='{id}'><retract xmlns='urn:xmpp:message-retract:1'/>"
+            "<reason>spam</reason>"
         )
         await juliet.says(f"<iq type='set' id='m' to='{ROOM}'>{moderate}</moderate></iq>")
         assert condition(await heard(juliet)) == "forbidden"
         await romeo.says(f"<iq type='set' id='m' to='{ROOM}'>{moderate}</moderate></iq>")
         (told,) = await heard(juliet)
         assert told.get("from") == ROOM
-        assert {child.tag for child in told} == {"{urn:xmpp:fasten:0}apply-to", "{urn:xmpp:message-retract:1}retract"}
+        # The order and the places of what ejabberd 26.07 writes.
+        assert [child.tag for child in told] == [
+            "{urn:xmpp:fasten:0}apply-to",
+            "{urn:xmpp:message-retract:1}retract",
+            "{urn:xmpp:occupant-id:0}occupant-id",
+        ]
+        assert told[1].findtext("{urn:xmpp:message-moderate:1}reason") == "spam"
+        assert len(told[1].find("{urn:xmpp:message-moderate:1}moderated")) == 0
         (item,) = server.rooms.room(ROOM).archive.items
         assert item.stanza.find("{urn:xmpp:message-retract:1}retracted") is not None
 

@@ -356,7 +356,7 @@ async def test_subscriptions_at_a_service(bench: Bench) -> None:
     owner, reader = bench.clients
     node = Node(f"news-{bench.names[0]}", Note, multi=True)
     # ejabberd has no such lists for the nodes of accounts, and the Prosody of the bench no service.
-    at = bench.jid(0) if bench.label == "prosody" else f"pubsub.{bench.domain}"
+    at = bench.jid(0) if bench.is_real_prosody else f"pubsub.{bench.domain}"
     await pubsub.create(owner, node, owner=at, options=OPEN)
     await pubsub.publish(owner, node, Note(text="old"), id="1", owner=at)
     subscription = await pubsub.subscribe(reader, node, owner=at)

@@ -40,6 +40,7 @@ from .pullparser import (
     find_offence,
     let_go,
     may_offend,
+    moved,
     new_parser,
     refuse,
     syntax_error,
@@ -263,7 +264,7 @@ class StreamParser:
         assert self._parser is not None
         if len(self._parser.feed_error_log) != self._logged:
             self._check_log()
-        self.add(copy_of(element))
+        self.add(moved(element) if self._size > _HEAVY else copy_of(element))
         self._weight += self._size
         self._size = self._children = 0
         if self._weight > _HEAVY or self._logged > _LOG_ENTRIES:

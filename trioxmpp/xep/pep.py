@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Callable, Container, Iterable, Iterator, Mapping
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, nullcontext
 from typing import Any, Generic, TypeVar
 
 import trio
@@ -354,14 +354,14 @@ async def mirrored(
     node: Node[P],
     *,
     owner: JID | str | None = None,
-    step: Step = Step.SYNC,
+    step: Step | None = Step.SYNC,
     limit: int = KNOWN,
 ) -> AsyncIterator[Mirror[P]]:
     """A block during which there is a copy of a node; gives it, a mapping of items by id.
 
     The items are fetched in each session, at `step`, and then follow the events of the node. A session that is resumed
-    fetches nothing: the server keeps the events for it. `owner` is the account or service that has the node; None: our
-    own account. At most `limit` items are kept.
+    fetches nothing: the server keeps the events for it. With None for `step`, the caller fetches (`Mirror.fetch`).
+    `owner` is the account or service that has the node; None: our own account. At most `limit` items are kept.
 
     Entering raises what fetching raises, for the session of now. Later failures are `Trouble` events, and it is tried
     again. Cancelling leaves nothing behind.
@@ -383,7 +383,7 @@ async def mirrored(
         stack.callback(mirror.on_change.close)
         async with (
             _watching(client, node, is_owner, tell, 1, repeats=True),
-            client.each_session(step, fetch_all),
+            nullcontext() if step is None else client.each_session(step, fetch_all),
             supervised(client, mirror.complete, name=f"mirror of {node.name}"),
         ):
             yield mirror

@@ -11,6 +11,7 @@ import trio
 from tests.bench import on_every_bench
 from tests.im.omemo.devices import JULIET, ROMEO, listed, phone, serving, taking_part, until
 from tests.im.world import Disk, connect
+from trioxmpp import Presence
 from trioxmpp.im.omemo import (
     DeviceGone,
     DeviceSkipped,
@@ -20,6 +21,7 @@ from trioxmpp.im.omemo import (
     omemo_2,
 )
 from trioxmpp.protocol.elements import omemo as elements
+from trioxmpp.testing import Dialect
 from trioxmpp.xep.pubsub import Access, Options, configuration, configure, delete, fetch_item, publish
 
 BUNDLES, _ = omemo_2.bundle_node(1)
@@ -51,10 +53,29 @@ async def test_a_device_that_another_client_drops_from_the_list_is_put_back_once
     async with taking_part(client) as one:
         own = one.omemo.own.id
         async with bench.connect(0, "old") as careless:
+            if bench.dialect.events_by_last_session:
+                await careless.send(Presence())
             await publish(careless, omemo_2.devices, elements.Devices(devices=(elements.Device(id=1),)))
             await until(lambda: one.events.count(OwnDeviceRestored()))
             assert await listed(careless) == sorted((1, own))
             await trio.sleep(2)
+        assert one.events.count(OwnDeviceRestored()) == 1
+
+
+async def test_a_device_is_put_back_within_the_hour_where_no_event_tells_of_its_loss(
+    autojump_clock: Any,
+) -> None:
+    # The server passes events on by way of the last session, which has not sent presence.
+    async with (
+        serving(dialect=Dialect.EJABBERD_26) as server,
+        phone(server, f"{ROMEO}/a") as one,
+        connect(server, f"{ROMEO}/silent") as silent,
+    ):
+        await publish(silent, omemo_2.devices, elements.Devices(devices=(elements.Device(id=1),)))
+        await trio.sleep(60)
+        assert await listed(silent) == [1]
+        await trio.sleep(3600)
+        assert await listed(silent) == sorted((1, one.omemo.own.id))
         assert one.events.count(OwnDeviceRestored()) == 1
 
 

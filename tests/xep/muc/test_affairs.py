@@ -287,5 +287,6 @@ async def test_a_moderator_retracts_a_message_and_leaves_a_tombstone(bench: Benc
         moderated = await event(events, MessageModerated)
         assert (moderated.id, moderated.reason) == (entry.archive_id, "language")
         assert moderated.by == JID.parse(f"{one.jid}/romeo")
+        assert moderated.occupant_id == (one.me.id if bench.dialect.occupant_ids else None)
         async with open_room(nurse, one.jid, "nurse", history=None) as three:
             assert entry.text not in [each.text for each in three.history]

@@ -1,7 +1,8 @@
 """Three rooms, five clients, and everything that goes wrong: in the end each client knows what the server knows.
 
 A client is a program as a user would write it: it is in its rooms, and enters them again when it was put out. The
-events are random, and all time is virtual. ``TRIOXMPP_PROOF=1`` makes it many runs; a run is told by its seed.
+events are random, and all time is virtual. With ``TRIOXMPP_PROOF=1`` there are ``TRIOXMPP_CHAOS_RUNS`` runs; a run is
+told by its seed.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from trioxmpp.testing import Dialect, Server, open_server
 from trioxmpp.xep.muc import JoinProblem, JoinRefused, Rejoin, Room, RoomGone, destroy, open_room
 
 CLIENTS, ROOMS, EVENTS = 5, 3, 200
-RUNS = 100 if os.environ.get("TRIOXMPP_PROOF") == "1" else 3
+RUNS = int(os.environ.get("TRIOXMPP_CHAOS_RUNS", "1000")) if os.environ.get("TRIOXMPP_PROOF") else 3
 
 #: Seconds in which all is as the server says, after the last event. Rooms are asked after 300 seconds of silence, and
 #: for all occupants after 600: this server forgets occupants without a word to the others.

@@ -10,7 +10,8 @@ from ...client import Client, Signal, Subscription
 from ...jid import JID
 from ...record import replace
 from .bookmark import Bookmark, BookmarkChange, BookmarkRemoved, BookmarkSet
-from .stores import Store, store_of
+from .place import keeping_place
+from .stores import Store
 
 __all__ = ["Bookmarks", "open_bookmarks"]
 
@@ -88,7 +89,7 @@ class Bookmarks(Mapping[JID, Bookmark]):
 
     def _open_store(self) -> Store:
         if self._store is None:
-            raise RuntimeError("the block of open_bookmarks has not begun")
+            raise RuntimeError("no session was set up yet: the place of the bookmarks is not known")
         return self._store
 
     def _set(self, bookmark: Bookmark) -> None:
@@ -114,15 +115,14 @@ async def open_bookmarks(client: Client, *, limit: int = LIMIT) -> AsyncIterator
     They are where the server keeps them for all clients: as items (XEP-0402), or as a list (XEP-0048, XEP-0049). At
     most `limit` are kept. Changes by other clients are heard of while the client has presence with capabilities.
 
-    Entering waits for a session, and raises what asking raises in it; later failures are `Trouble` events. Cancelling
-    leaves nothing behind. Leaving changes no bookmark.
+    Entering waits for a session, and raises what asking raises in it; later failures are `Trouble` events. As one of
+    the `services` of `connect`, it is entered before the first session is set up, and there are no bookmarks until
+    then. Cancelling leaves nothing behind. Leaving changes no bookmark.
     """
     bookmarks = Bookmarks()
     await client.wait_established()
-    store = await store_of(client, limit, bookmarks.learn)
-    bookmarks.use(store)
     try:
-        async with store.following():
+        async with keeping_place(client, limit, bookmarks.learn, bookmarks.use):
             yield bookmarks
     finally:
         bookmarks.on_change.close()

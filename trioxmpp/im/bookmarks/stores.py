@@ -19,23 +19,19 @@ from typing import Final
 import trio
 
 from ... import xml
-from ...client import Client, Session, Step
-from ...errors import XMPPError
+from ...client import Client
 from ...jid import JID
 from ...protocol.elements import bookmark_storage, bookmarks
 from ...protocol.elements.private import PrivateQuery, SetPrivate
 from ...record import replace
 from ...xep.pep import Mirror, mirrored
-from ...xep.pubsub import PRIVATE, Change, Item, Node, fetch_item, publish, retract
+from ...xep.pubsub import PRIVATE, Item, Node, fetch_item, publish, retract
 from .bookmark import Bookmark, room_of
 
-__all__ = ["ListStore", "NativeStore", "PrivateStore", "Store", "store_of"]
+__all__ = ["ListStore", "NativeStore", "PrivateStore", "Store", "Tell"]
 
 NATIVE: Final = Node(bookmarks.NS, bookmarks.Conference, multi=True, options=PRIVATE)
 LIST: Final = Node(bookmark_storage.NS, bookmark_storage.Storage, options=PRIVATE)
-
-COMPAT: Final = f"{bookmarks.NS}#compat"
-CONVERSION: Final = "urn:xmpp:bookmarks-conversion:0"
 
 #: How often a list is written when other clients write theirs at the same time.
 ATTEMPTS = 10
@@ -54,7 +50,11 @@ class Store(ABC):
 
     @abstractmethod
     def following(self) -> AbstractAsyncContextManager[None]:
-        """A block during which all bookmarks are read in each session, and told of after each change."""
+        """A block during which all bookmarks are told of after each change by another client, once they are fetched."""
+
+    @abstractmethod
+    async def fetch(self) -> None:
+        """Read all bookmarks anew, and tell of them. Raises `XMPPError`, and what `Client.send` raises."""
 
     @abstractmethod
     async def current(self, jid: JID) -> Bookmark | None:
@@ -72,17 +72,28 @@ class Store(ABC):
 class NativeStore(Store):
     """Items of a node (XEP-0402)."""
 
+    def __init__(self, client: Client, limit: int, tell: Tell) -> None:
+        super().__init__(client, limit, tell)
+        self._mirror: Mirror[bookmarks.Conference] | None = None
+
     @asynccontextmanager
     async def following(self) -> AsyncIterator[None]:
         """See `Store.following`."""
-        async with mirrored(self.client, NATIVE, limit=self.limit) as mirror:
-
-            def changed(change: Change[bookmarks.Conference] | None) -> None:
-                self.tell(_of_items(mirror))
-
-            changed(None)
-            with mirror.on_change.context_connect(changed):
+        async with mirrored(self.client, NATIVE, step=None, limit=self.limit) as mirror:
+            self._mirror = mirror
+            with mirror.on_change.context_connect(lambda change: self.tell_all()):
                 yield
+
+    async def fetch(self) -> None:
+        """See `Store.fetch`."""
+        assert self._mirror is not None, "it follows"
+        await self._mirror.fetch()
+        self.tell_all()
+
+    def tell_all(self) -> None:
+        """Tell of all bookmarks as they were fetched."""
+        assert self._mirror is not None, "it follows"
+        self.tell(_of_items(self._mirror))
 
     async def current(self, jid: JID) -> Bookmark | None:
         """See `Store.current`."""
@@ -114,19 +125,25 @@ class ListStore(Store):
     def __init__(self, client: Client, limit: int, tell: Tell) -> None:
         super().__init__(client, limit, tell)
         self._turn = trio.Lock()
+        self._mirror: Mirror[bookmark_storage.Storage] | None = None
 
     @asynccontextmanager
     async def following(self) -> AsyncIterator[None]:
         """See `Store.following`."""
-        async with mirrored(self.client, LIST, limit=1) as mirror:
-
-            def changed(change: Change[bookmark_storage.Storage] | None) -> None:
-                items: list[Item[bookmark_storage.Storage]] = [*mirror.values()]
-                self._tell_list(items[0].payload if items else None)
-
-            changed(None)
-            with mirror.on_change.context_connect(changed):
+        async with mirrored(self.client, LIST, step=None, limit=1) as mirror:
+            self._mirror = mirror
+            with mirror.on_change.context_connect(lambda change: self._tell_mirror(mirror)):
                 yield
+
+    async def fetch(self) -> None:
+        """See `Store.fetch`."""
+        assert self._mirror is not None, "it follows"
+        await self._mirror.fetch()
+        self._tell_mirror(self._mirror)
+
+    def _tell_mirror(self, mirror: Mirror[bookmark_storage.Storage]) -> None:
+        items: list[Item[bookmark_storage.Storage]] = [*mirror.values()]
+        self._tell_list(items[0].payload if items else None)
 
     async def current(self, jid: JID) -> Bookmark | None:
         """See `Store.current`."""
@@ -190,12 +207,11 @@ class PrivateStore(ListStore):
     @asynccontextmanager
     async def following(self) -> AsyncIterator[None]:
         """See `Store.following`. Only a new session shows what other clients have changed."""
+        yield
 
-        async def fetch(session: Session) -> None:
-            self._tell_list(await self.read())
-
-        async with self.client.each_session(Step.SYNC, fetch):
-            yield
+    async def fetch(self) -> None:
+        """See `Store.fetch`."""
+        self._tell_list(await self.read())
 
     async def read(self) -> bookmark_storage.Storage:
         """Return the list as the server has it now."""
@@ -217,14 +233,3 @@ def _in_list(storage: bookmark_storage.Storage, jid: JID) -> Bookmark | None:
 def _listed(bookmark: Bookmark) -> Bookmark:
     """Return what a list can keep of a bookmark."""
     return Bookmark.of_listed(bookmark.listed())
-
-
-async def store_of(client: Client, limit: int, tell: Tell) -> Store:
-    """Return the place where this server keeps bookmarks. Raises what `Client.send` raises."""
-    try:
-        features = (await client.disco.info(client.jid.bare)).features
-    except XMPPError:
-        features = frozenset()
-    if COMPAT in features:
-        return NativeStore(client, limit, tell)
-    return (ListStore if CONVERSION in features else PrivateStore)(client, limit, tell)

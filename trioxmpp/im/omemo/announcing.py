@@ -14,6 +14,7 @@ import trio
 
 from ...client import Session
 from ...errors import XMPPError
+from ...jid import JID
 from ...xep.pep import Changes
 from ...xep.pubsub import Change, Deleted, Node, Published, Purged, Retracted, configure, fetch_item, publish
 from .core import PRE_KEYS, Core, OwnDeviceRestored
@@ -28,7 +29,7 @@ _logger = logging.getLogger(__name__)
 RESTORE_EVERY: Final = 60.0
 #: Seconds of quiet after which a changed bundle is published.
 QUIET: Final = 1.0
-#: Seconds between two looks at the age of our keys.
+#: Seconds between two looks at the age of our keys, and at our lists.
 LOOK_EVERY: Final = 3_600.0
 
 
@@ -135,11 +136,15 @@ class Announcer:
                 listed = []
             case _:
                 return
-        if change.owner == self._core.account and not any(each.id == self._core.device_id for each in listed):
+        await self._note(method, change.owner, listed)
+
+    async def _note(self, method: Method, owner: JID, listed: list[Listed]) -> None:
+        """Note the list of an account; have this device put back if ours has lost it."""
+        if owner == self._core.account and not any(each.id == self._core.device_id for each in listed):
             self._dropped.add(method.namespace)
             self._drop.set()
             listed.append(await self._core.listed(method.namespace))
-        await self._directory.note_list(method, change.owner, listed)
+        await self._directory.note_list(method, owner, listed)
 
     async def restore(self) -> None:
         """Put this device back into the lists that have lost it, until cancelled: at once, then at a bounded rate."""
@@ -154,6 +159,18 @@ class Announcer:
                 await self._drop.wait()
                 await trio.sleep_until(self._restored + RESTORE_EVERY)
                 self._restored = trio.current_time()
+
+    async def look(self) -> None:
+        """Look every hour whether our lists have this device, until cancelled. Raises `XMPPError`.
+
+        A server may keep an event from us: that of ejabberd sends none while the last session of our account, in the
+        order of the resources, has not sent presence.
+        """
+        while True:
+            await trio.sleep(LOOK_EVERY)
+            for method in self._core.methods.values():
+                listed = await self._directory.fetch_list(method, self._core.account)
+                await self._note(method, self._core.account, listed)
 
     async def rotate(self, drop_pre_keys: Callable[[], Awaitable[None]]) -> None:
         """Replace the signed pre-key when it is old enough, and forget used pre-keys, until cancelled."""

@@ -316,6 +316,7 @@ async def open_omemo(
             stack.enter_context(timeline.on_event.context_connect(parts.on_timeline))
         await stack.enter_async_context(client.each_session(Step.SYNC, parts.announce))
         rotate = partial(parts.announcer.rotate, parts.chores.drop_pre_keys)
-        for run in (parts.chores.run, parts.announcer.follow_bundle, parts.announcer.restore, rotate):
+        announcer = parts.announcer
+        for run in (parts.chores.run, announcer.follow_bundle, announcer.restore, announcer.look, rotate):
             await stack.enter_async_context(supervised(client, run, name="omemo"))
         yield Omemo(parts, encrypted)

@@ -149,6 +149,7 @@ class Ledger:
         """Give the messages of one page that are new, and move on behind the page."""
         now, put = datetime.now(UTC), self.queue.put
         fingerprint, read = self.archive.fingerprint, self.archive.archived
+        held = self._held_by_key()
         for result in results:
             id, message = result.id, result.forwarded.message
             if id is None:
@@ -165,8 +166,22 @@ class Ledger:
                 continue
             entry = read(message, id, stamp)
             if entry is not None:
+                # One that the server delivers as well was not missed, unless the server has kept it meanwhile: it is
+                # new, and a receipt of it may be due.
+                if held and (arrival := held.get(id) or held.get(mark)) is not None:
+                    live = self.archive.live(arrival, id)
+                    entry = entry if live.source is Source.OFFLINE else live
                 put(Outcome(entry, None, self.read, (archive_key(id), mark)))
         self.settle()
+
+    def _held_by_key(self) -> dict[object, Arrival]:
+        """Return the live messages that wait, by their ids in the archive and by their fingerprints."""
+        found: dict[object, Arrival] = {}
+        for arrival in self._held or ():
+            found[self.archive.fingerprint(arrival.message)] = arrival
+            if (id := self.archive.id_of(arrival)) is not None:
+                found[id] = arrival
+        return found
 
     @property
     def holds(self) -> int:

@@ -12,9 +12,10 @@ from .occupant_id import OccupantId
 __all__ = ["Moderated", "Retract", "Retracted"]
 
 NS: Final = "urn:xmpp:message-retract:1"
+MODERATION: Final = "urn:xmpp:message-moderate:1"
 
 
-@xml.element("urn:xmpp:message-moderate:1", "moderated")
+@xml.element(MODERATION, "moderated")
 class Moderated:
     """A moderator of the room, not the author, retracted the message (XEP-0425 §5). Only the room may say so."""
 
@@ -27,6 +28,13 @@ class _Retraction:
     id: str | None = xml.attr(default=None)
     moderated: Moderated | None = xml.child(default=None)
     reason: str | None = xml.child_text(default=None)
+    moderation_reason: str | None = xml.child_text("reason", ns=MODERATION, default=None)
+    """The reason in the namespace of moderation: ejabberd writes it there, beside the mark (as XEP-0425 does not)."""
+
+    @property
+    def stated_reason(self) -> str | None:
+        """The reason in whichever of the two namespaces it is written."""
+        return self.moderation_reason if self.reason is None else self.reason
 
 
 @xml.element(NS, "retract")

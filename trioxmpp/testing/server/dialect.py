@@ -122,10 +122,15 @@ class Dialect:
     """The publish options and node settings that the server knows, without ``pubsub#``."""
     ignores_options: bool
     """Whether unknown options are ignored; otherwise the whole publication is refused."""
-    tells_owner_of_deletion: bool
-    """Whether the owner is told of the deletion of a node."""
+    events_by_last_session: bool
+    """Whether events of accounts go out by way of one session of the owner, the one whose resource is the last in order
+    of their text. If that session is not available, clients that ask for events by ``+notify`` get none."""
+    tells_of_deletion: bool
+    """Whether clients that ask for events by ``+notify`` are told that a node was deleted."""
+    tells_of_purge: bool
+    """Whether they are told that a node was purged."""
     tells_of_retraction: bool
-    """Whether clients are told that an item was retracted, or a node purged."""
+    """Whether they are told that an item was retracted."""
     pages_items: bool
     """Whether RSM works in requests for items."""
 
@@ -203,6 +208,10 @@ class Dialect:
     """Whether archived messages of a room have stanza-ids and the real JIDs of their authors."""
     moderation: tuple[str, ...]
     """The namespaces of moderation (XEP-0425) that the room speaks, all in one message."""
+    moderation_reason_moved: bool
+    """Whether the reason of a moderation is in the namespace of moderation (XEP-0425 has it in that of retraction)."""
+    moderation_signed_beside: bool
+    """Whether the occupant id of the moderator is a child of the message (XEP-0425 has it in ``<moderated/>``)."""
 
 
 _OPTIONS = frozenset({
@@ -257,7 +266,9 @@ Dialect.PROSODY_13 = Dialect(
     event_first=True,
     node_options=_NEWER_OPTIONS,
     ignores_options=True,
-    tells_owner_of_deletion=True,
+    events_by_last_session=False,
+    tells_of_deletion=True,
+    tells_of_purge=True,
     tells_of_retraction=True,
     pages_items=False,
     last_stage_has_next=True,
@@ -291,6 +302,8 @@ Dialect.PROSODY_13 = Dialect(
     room_delays_forged=False,
     room_archive_sids=False,
     moderation=(),
+    moderation_reason_moved=False,
+    moderation_signed_beside=False,
 )
 Dialect.PROSODY_13_0_1 = replace(Dialect.PROSODY_13, name="Prosody 13.0.1", version="13.0.1", archive_cursor="empty")
 Dialect.PROSODY_0_12 = replace(
@@ -347,7 +360,9 @@ Dialect.EJABBERD_26 = Dialect(
     event_first=False,
     node_options=_NEWER_OPTIONS,
     ignores_options=False,
-    tells_owner_of_deletion=False,
+    events_by_last_session=True,
+    tells_of_deletion=False,
+    tells_of_purge=False,
     tells_of_retraction=True,
     pages_items=True,
     last_stage_has_next=False,
@@ -381,6 +396,8 @@ Dialect.EJABBERD_26 = Dialect(
     room_delays_forged=True,
     room_archive_sids=True,
     moderation=("urn:xmpp:message-moderate:0", "urn:xmpp:message-moderate:1"),
+    moderation_reason_moved=True,
+    moderation_signed_beside=True,
 )
 Dialect.EJABBERD_24 = replace(
     Dialect.EJABBERD_26, name="ejabberd 24.12", version="24.12", preapproval=False, occupant_ids=False

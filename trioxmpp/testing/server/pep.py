@@ -55,17 +55,24 @@ class Personal(Board):
             return
         raise closed(self._post.dialect, presence=model in ("presence", "roster"))
 
-    def notify(self, node: Node, event: xml.Element, publisher: str | None, *, own: bool = True) -> None:
-        """Send an event to the owner's sessions, and to those of contacts that may read the node."""
+    def notify(self, node: Node, event: xml.Element, publisher: str | None, *, implicit: bool = True) -> None:
+        """Send an event to subscribers, and with `implicit` to the clients of owner and contacts that ask for it."""
         to = [*node.subscribers]
-        if own:
+        if implicit and self._is_passed_on():
             to += self._interested(self.address, node)
-            if self._post.dialect.event_to_account and node.config["access_model"] == "presence":
-                to.append(self.address)
-        for jid in self._account.roster.watchers():
-            if self._may_read(node, jid):
-                to += self._interested(jid, node)
+            for jid in self._account.roster.watchers():
+                if self._may_read(node, jid):
+                    to += self._interested(jid, node)
+        if implicit and self._post.dialect.event_to_account and node.config["access_model"] == "presence":
+            to.append(self.address)
         send_event(self._post, self.address, to, event, publisher)
+
+    def _is_passed_on(self) -> bool:
+        """Return whether the session that events take their way by is available; there may be none at all."""
+        sessions = self._post.sessions_of(self.address)
+        if not sessions or not self._post.dialect.events_by_last_session:
+            return True
+        return max(sessions, key=lambda session: session.jid).presence is not None
 
     def tell_subscriber(self, jid: str, event: xml.Element) -> None:
         """Send an event to one subscriber."""
@@ -133,8 +140,8 @@ class Public(Board):
             return
         raise closed(self._post.dialect, presence=False)
 
-    def notify(self, node: Node, event: xml.Element, publisher: str | None, *, own: bool = True) -> None:
-        """Send an event to all subscribers."""
+    def notify(self, node: Node, event: xml.Element, publisher: str | None, *, implicit: bool = True) -> None:
+        """Send an event to all subscribers; `implicit` is about accounts."""
         to = [jid for jid, state in node.subscribers.items() if state == "subscribed"]
         send_event(self._post, self.address, to, event, publisher)
 

@@ -66,8 +66,8 @@ class Board(ABC):
         """Raise XMPPError if a bare JID may not read a node."""
 
     @abstractmethod
-    def notify(self, node: Node, event: xml.Element, publisher: str | None, *, own: bool = True) -> None:
-        """Send an event to all that hear of the node; to the owner only if `own`."""
+    def notify(self, node: Node, event: xml.Element, publisher: str | None, *, implicit: bool = True) -> None:
+        """Send an event to those that hear of the node; without `implicit` to those only that have subscribed to it."""
 
     @abstractmethod
     def tell_subscriber(self, jid: str, event: xml.Element) -> None:
@@ -225,14 +225,13 @@ class Board(ABC):
     def _delete(self, request: Request, action: xml.Element) -> xml.Element | None:
         node = self.owned(request, action)
         del self.nodes[node.name]
-        self.notify(node, build(EVENT, "delete", node=node.name), None, own=self._dialect.tells_owner_of_deletion)
+        self.notify(node, build(EVENT, "delete", node=node.name), None, implicit=self._dialect.tells_of_deletion)
         return None
 
     def _purge(self, request: Request, action: xml.Element) -> xml.Element | None:
         node = self.owned(request, action)
         node.items.clear()
-        if self._dialect.tells_of_retraction:
-            self.notify(node, build(EVENT, "purge", node=node.name), None)
+        self.notify(node, build(EVENT, "purge", node=node.name), None, implicit=self._dialect.tells_of_purge)
         return None
 
 

@@ -44,9 +44,14 @@ def moderate(room: Room, request: Request, speech: Speech, dialect: Dialect) -> 
     if MODERATE_0 in dialect.moderation:
         message.append(_fastened(room, actor, id, reason))
     if MODERATE_1 in dialect.moderation:
-        moderated = build(MODERATE_1, "moderated", _occupant(actor), by=f"{room.jid}/{actor.nick}")
-        explained = None if reason is None else build(RETRACT_1, "reason", text=reason)
+        occupant = _occupant(actor) if dialect.occupant_ids else None
+        within, beside = (None, occupant) if dialect.moderation_signed_beside else (occupant, None)
+        moderated = build(MODERATE_1, "moderated", within, by=f"{room.jid}/{actor.nick}")
+        namespace = MODERATE_1 if dialect.moderation_reason_moved else RETRACT_1
+        explained = None if reason is None else build(namespace, "reason", text=reason)
         message.append(build(RETRACT_1, "retract", moderated, explained, id=id))
+        if beside is not None:
+            message.append(beside)
     _leave_tombstone(room, places[0], message)
     speech.tell_all(room, message)
 

@@ -134,8 +134,10 @@ class Hearing:
         retract = message.get(Retract)
         if retract is not None and retract.moderated is not None and retract.id is not None:
             by = retract.moderated
-            id = None if by.occupant_id is None or not self._occupancy.features.occupant_ids else by.occupant_id.id
-            self._occupancy.events.emit(MessageModerated(retract.id, by.by, id, retract.reason))
+            # The occupant id of the moderator is within the mark (XEP-0425 §5); ejabberd writes it beside the mark.
+            occupant = by.occupant_id or message.get(OccupantId)
+            id = None if occupant is None or not self._occupancy.features.occupant_ids else occupant.id
+            self._occupancy.events.emit(MessageModerated(retract.id, by.by, id, retract.stated_reason))
             return True
         element = message.get(OccupantElement)
         if element is None or not element.codes or message.bodies:
