@@ -8,6 +8,7 @@ writes it into the archive later, in the process of the session that gets it. Th
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -33,7 +34,11 @@ def queries(server: Server) -> int:
 
 
 async def begun(server: Server) -> Disk:
-    """Return what a client in the garden has written down at its first start."""
+    """Return what a client in the garden has written down at its first start, long after the first messages."""
+    items = server.accounts["romeo"].archive.items
+    for number in range(5):
+        keep(server, f"past {number}")
+        items[-1] = replace(items[-1], time=items[-1].time - timedelta(hours=1))
     disk = Disk()
     async with reading(server, GARDEN, store=disk):
         pass

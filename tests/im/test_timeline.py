@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import trio
@@ -201,17 +201,19 @@ async def test_a_block_that_is_left_by_an_exception_is_not_done_with_its_message
 async def test_a_cursor_that_the_archive_does_not_know_any_more_loses_and_doubles_nothing(autojump_clock, dialect):
     disk = Disk()
     async with server_of(dialect) as server:
-        keep(server, "earlier")
-        keep(server, "before")
+        items = server.accounts["romeo"].archive.items
+        keep(server, "long ago")
+        items[0] = replace(items[0], time=items[0].time - timedelta(hours=1))
+        for body in ("earlier", "before"):
+            keep(server, body)
         async with connect(server, f"{JULIET}/balcony") as juliet, reading(server, store=disk) as romeo:
             for number in range(4):
                 await juliet.send(chat(number))
             await settle()
         assert romeo.bodies == ["0", "1", "2", "3"]
-        items = server.accounts["romeo"].archive.items
         for number in range(4, 8):
             keep(server, number)
-        # The archive drops the message at the cursor, and the one before: an owner may delete any.
+        # The archive drops the messages at the cursor, and has older ones: an owner may delete any.
         kept = [item for item in items if item.stanza.findtext("{*}body") not in ("earlier", "before", "2", "3")]
         items.clear()
         items.extend(kept)

@@ -86,8 +86,8 @@ MUTANTS = [
     ),
     Mutant(
         "timeline: a cursor is one message, and the one before it",
-        "while first > 0 and len(steps) - first <= OVERTAKING and stamp - steps[first][1] <= LATE:",
-        "if first > 0:",
+        "steps[max(first - 1, 0) :]",
+        "steps[-2:]",
         (f"{LATE}::test_a_message_that_was_overtaken_in_the_archive_is_given_in_the_next_session",),
     ),
     Mutant(
