@@ -38,8 +38,7 @@ def read_bulk(
     may have more than `longest` octets, so that none exceeds a limit. `allowed` are the tags of first-level elements
     that may be here.
     """
-    # If that is the end of a stanza within another one, as an archive sends them, the footer does not fit.
-    end = max([data.rfind(closing) + len(closing) for closing in _CLOSING if closing in data], default=0)
+    end = _end_of_stanzas(data)
     run = data[:end]
     # Comments, processing instructions and CDATA; and character references, which may be white space in disguise.
     if not end or b"<!" in run or b"<?" in run or (b"&" in run and b"&#" in run) or not _has_short_tags(run, longest):
@@ -59,6 +58,21 @@ def read_bulk(
             return None
     root.clear()  # now each element is a tree of its own
     return (elements, end) if elements else None
+
+
+def _end_of_stanzas(data: bytes) -> int:
+    """Return where the last stanza in `data` ends that no other end follows; 0 if there is none.
+
+    An end that another one follows is that of a stanza within another, as an archive sends them. If the data end with
+    it, that is not seen, and the footer does not fit.
+    """
+    end = len(data) + 1
+    for _ in range(2):
+        places = [(data.rfind(closing, 0, end - 1), closing) for closing in _CLOSING if closing in data]
+        end = max([place + len(closing) for place, closing in places if place >= 0], default=0)
+        if not end or not data.startswith(b"</", end):
+            return end
+    return 0
 
 
 def _has_short_tags(data: bytes, longest: int) -> bool:
