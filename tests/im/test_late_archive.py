@@ -116,6 +116,24 @@ async def test_a_whole_page_of_them_and_more_is_given_in_its_order(autojump_cloc
             assert texts(garden) == missed
 
 
+async def test_a_late_message_is_found_behind_more_known_ones_than_a_page_has(autojump_clock: Any) -> None:
+    dialect = replace(LATE, archive_page=4)
+    async with (
+        server_of(dialect) as server,
+        connect(server, f"{JULIET}/balcony") as juliet,
+        reading(server, ORCHARD) as orchard,
+    ):
+        disk = await begun(server)
+        known = [str(number) for number in range(10)]
+        for text in known:
+            await orchard.client.send(chat(text, JULIET))  # what a client sends is written at once
+        await juliet.send(chat("late"))
+        async with reading(server, GARDEN, store=disk) as garden:
+            assert texts(garden) == known
+            await trio.sleep(10)
+            assert texts(garden) == [*known, "late"]
+
+
 async def test_the_archive_is_asked_twice_in_a_session_if_nothing_is_late(autojump_clock: Any) -> None:
     async with server_of() as server:
         disk = await begun(server)

@@ -92,7 +92,7 @@ MUTANTS = [
     ),
     Mutant(
         "timeline: an id in the archive names one message",
-        'return f"@{shown} {crc32(str(sender).encode()):x}"',
+        'return f"@{shown} {_mark_of(str(sender))}"',
         'return f"@{shown}"',
         (f"{LATE}::test_two_messages_with_one_id_in_the_archive_are_both_given",),
     ),

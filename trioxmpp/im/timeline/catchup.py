@@ -138,16 +138,17 @@ class CatchUp:
         That is so once the archive has live messages, and has nothing new before them.
         """
         is_written, is_new = not self._ledger.is_behind, False
-        while place is not None:
-            page, first = await self._page_at(place)
+        before = frozenset(() if place is None else place.tail)
+        for _ in range(self._pages):
+            page, first = (None, 0) if place is None else await self._page_at(place)
             if page is None:
                 break
-            behind = [result for result in page.results[first:] if result.id not in place.tail]
+            behind = [result for result in page.results[first:] if result.id not in before]
             given = self._ledger.late(behind)
-            is_written = is_written or given < len(behind)
-            if not given:
+            is_written, is_new = is_written or given < len(behind), is_new or given > 0
+            if (behind and not given) or page.fin.complete:
                 break
-            is_new, place = True, None if page.fin.complete else _end_of(behind[-2:], False)
+            place = _end_of(page.results[-2:], False)
         return is_written and not is_new
 
     async def _catch_up(self) -> None:

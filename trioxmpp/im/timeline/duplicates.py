@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from functools import lru_cache
 from hashlib import sha256
 from typing import TypeAlias
 from zlib import crc32
@@ -103,4 +104,9 @@ def archive_key(archive_id: str, sender: JID) -> str:
     The id alone would not do: those of ejabberd are microseconds, and two clients can send within one.
     """
     shown = archive_id if len(archive_id) <= LONG else f"#{sha256(archive_id.encode()).hexdigest()}"
-    return f"@{shown} {crc32(str(sender).encode()):x}"
+    return f"@{shown} {_mark_of(str(sender))}"
+
+
+@lru_cache(1024)
+def _mark_of(sender: str) -> str:
+    return f"{crc32(sender.encode()):x}"

@@ -23,7 +23,6 @@ from ...errors import InboxOverflow
 from ...protocol.elements.mam import Result
 from ...protocol.stanza import Message
 from ...xep.muc import RoomEntry
-from ..provenance import clamped
 from .archives import Archive, Arrival
 from .cursor import Cursor, Position, Trail
 from .duplicates import Keys, Seen
@@ -316,4 +315,7 @@ def stamp_of(result: Result, now: datetime | None = None) -> datetime:
     """Return when an archived message was sent: never in the future, and `now` if the archive does not say."""
     now = datetime.now(UTC) if now is None else now
     delay = result.forwarded.delay
-    return now if delay is None else clamped(delay.stamp, now)
+    if delay is None:
+        return now
+    stamp = delay.stamp  # it has a time zone, since it was parsed
+    return stamp if stamp < now else now
