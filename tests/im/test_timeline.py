@@ -13,7 +13,7 @@ from tests.xep.test_mam import Archive, fin, result
 from trioxmpp import JID, Step
 from trioxmpp.im.provenance import Account
 from trioxmpp.im.timeline import CaughtUp, Gap, NoArchive, Source, open_timeline
-from trioxmpp.protocol.elements.stanza_ids import StanzaId
+from trioxmpp.protocol.elements.stanza_ids import OriginId, StanzaId
 from trioxmpp.testing import Dialect, open_server
 
 DIALECTS = (
@@ -221,6 +221,31 @@ async def test_a_cursor_that_the_archive_does_not_know_any_more_loses_and_double
             await settle()
         assert romeo.bodies == ["4", "5", "6", "7"]
         assert romeo.events == [CaughtUp()]
+
+
+@pytest.mark.item("B2.11")
+@every_dialect
+async def test_the_cursor_is_an_id_of_the_archive_and_no_other_id_of_a_message(autojump_clock, dialect):
+    disk, given = Disk(), []
+    async with server_of(dialect) as server, connect(server, f"{JULIET}/balcony") as juliet:
+        items = server.accounts["romeo"].archive.items
+        for number in range(3):
+            keep(server, f"past {number}", id=f"id {number}")
+        for number in range(4):
+            async with reading(server, store=disk) as romeo:
+                for kind in ("live", "lost"):
+                    # An id of the message that is an id of the archive, too, is no place in it.
+                    id, origin = items[0].id, OriginId(id=items[-1].id)
+                    await juliet.send(chat(f"{kind} {number}", id=id, payloads=[origin]))
+                    await romeo.client.send(chat(f"own {kind} {number}", JULIET, id=f"{number} {kind}"))
+                    server.forget(f"{ROMEO}/orchard")
+                    await juliet.send(chat(f"missed {kind} {number}", id="m", payloads=[OriginId(id="o")]))
+                    await trio.sleep(100)
+            given += romeo.bodies
+        assert given == [item.stanza.findtext("{*}body") for item in items][3:]
+        asked = [query.findtext("{*}set/{*}after") for query in queries(server)]
+        assert {id for id in asked if id} <= {item.id for item in items}
+        assert len([id for id in asked if id]) >= 8, "each session goes on behind an id"
 
 
 @pytest.mark.item("B2.10")

@@ -91,6 +91,12 @@ MUTANTS = [
         (f"{LATE}::test_a_message_that_was_overtaken_in_the_archive_is_given_in_the_next_session",),
     ),
     Mutant(
+        "timeline: the id of a message is the cursor",
+        "trail.add(result.id, stamp)",
+        "trail.add((result.forwarded.message and result.forwarded.message.id) or result.id, stamp)",
+        (f"{TIMELINE}::test_the_cursor_is_an_id_of_the_archive_and_no_other_id_of_a_message",),
+    ),
+    Mutant(
         "timeline: an id in the archive names one message",
         'return f"@{shown} {_mark_of(str(sender))}"',
         'return f"@{shown}"',
