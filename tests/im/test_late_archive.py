@@ -134,6 +134,20 @@ async def test_a_late_message_is_found_behind_more_known_ones_than_a_page_has(au
             assert texts(garden) == [*known, "late"]
 
 
+async def test_a_late_message_is_found_behind_live_ones_of_the_process_before(autojump_clock: Any) -> None:
+    dialect = replace(LATE, archive_page=4)
+    async with server_of(dialect) as server, connect(server, f"{JULIET}/balcony") as juliet, reading(server, ORCHARD):
+        disk = await begun(server)
+        async with reading(server, GARDEN, store=disk) as garden:
+            for number in range(10):
+                await juliet.send(chat(number))
+        assert len(garden.entries) == 10
+        await juliet.send(chat("late"))
+        async with reading(server, GARDEN, store=disk) as garden:
+            await trio.sleep(10)
+        assert texts(garden) == ["late"]
+
+
 async def test_the_archive_is_asked_twice_in_a_session_if_nothing_is_late(autojump_clock: Any) -> None:
     async with server_of() as server:
         disk = await begun(server)

@@ -133,22 +133,22 @@ class CatchUp:
         return True
 
     async def _find_late(self, place: Position | None) -> bool:
-        """Give what is behind `place` and was not given. Return whether nothing more is to be expected there.
+        """Give what is behind `place` and was not given, up to a page's worth of known messages.
 
-        That is so once the archive has live messages, and has nothing new before them.
+        Return whether nothing more is to be expected there. That is so once the archive has messages that were given
+        live, and has nothing new before them.
         """
-        is_written, is_new = not self._ledger.is_behind, False
+        is_written, is_new, known = not self._ledger.is_behind, False, 0
         before = frozenset(() if place is None else place.tail)
         for _ in range(self._pages):
-            page, first = (None, 0) if place is None else await self._page_at(place)
+            page, first = (None, 0) if place is None or known >= PAGE else await self._page_at(place)
             if page is None:
                 break
             behind = [result for result in page.results[first:] if result.id not in before]
             given = self._ledger.late(behind)
             is_written, is_new = is_written or given < len(behind), is_new or given > 0
-            if (behind and not given) or page.fin.complete:
-                break
-            place = _end_of(page.results[-2:], False)
+            known = 0 if given else known + len(page.results)
+            place = None if page.fin.complete else _end_of(page.results[-2:], False)
         return is_written and not is_new
 
     async def _catch_up(self) -> None:
