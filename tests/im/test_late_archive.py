@@ -116,6 +116,26 @@ async def test_a_whole_page_of_them_and_more_is_given_in_its_order(autojump_cloc
             assert texts(garden) == missed
 
 
+async def test_a_page_of_late_messages_at_the_beginning_of_an_archive_is_given(autojump_clock: Any) -> None:
+    dialect = replace(LATE, archive_page=4)
+    disk = Disk()
+    async with server_of(dialect) as server, reading(server, GARDEN, store=disk):
+        pass  # the archive is empty
+    async with (
+        server_of(dialect) as server,
+        connect(server, f"{JULIET}/balcony") as juliet,
+        reading(server, ORCHARD) as orchard,
+    ):
+        late = [str(number) for number in range(6)]
+        for text in late:
+            await juliet.send(chat(text))
+        await orchard.client.send(chat("at once", JULIET))
+        async with reading(server, GARDEN, store=disk) as garden:
+            assert texts(garden) == ["at once"]
+            await trio.sleep(10)
+            assert texts(garden) == ["at once", *late]
+
+
 async def test_a_late_message_is_found_behind_more_known_ones_than_a_page_has(autojump_clock: Any) -> None:
     dialect = replace(LATE, archive_page=4)
     async with (

@@ -278,6 +278,8 @@ class Story:
             archived = self.archived[account][life.began :]
             due = [self.ids[id] for id in archived if (account, id) not in self.purged]
             missing = [body for body in due if body not in given]
+            if missing and account in self.wrong_clocks and self.server.dialect.archive_lag:
+                return  # how late a message may be is told by the clock of the archive
             if missing and account in self.wrong_clocks and any(owner == account for owner, _ in self.purged):
                 # The place is lost, and the times are wrong: all that can be done is to say so.
                 assert any(isinstance(event, Gap) for told in life.events for event in told), (

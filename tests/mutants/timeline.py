@@ -80,8 +80,8 @@ MUTANTS = [
     ),
     Mutant(
         "timeline: an archive without the live messages is up to date",
-        "is_written, is_new = not self._ledger.is_behind, False",
-        "is_written, is_new = True, False",
+        "is_written, is_new, known = not self._ledger.is_behind, False, 0",
+        "is_written, is_new, known = True, False, 0",
         (f"{LATE}::test_an_archive_that_is_later_than_the_second_look_is_looked_at_again",),
     ),
     Mutant(

@@ -142,6 +142,8 @@ class CatchUp:
         before = frozenset(() if place is None else place.tail)
         for _ in range(self._pages):
             page, first = (None, 0) if place is None or known >= PAGE else await self._page_at(place)
+            if page is None and place is not None and known < PAGE and place.tail[:1] == (FIRST,):
+                page = await self._ask(Page(max=PAGE))  # a whole page of late ones is in front of the known ones
             if page is None:
                 break
             behind = [result for result in page.results[first:] if result.id not in before]
