@@ -96,7 +96,8 @@ coverage: $(VENV)/.installed-dev
 # The properties again, with far more examples: for the night.
 proof: $(VENV)/.installed-dev
 	TRIOXMPP_PROOF=1 $(RUN) -m pytest -o faulthandler_timeout=0 tests/proof tests/im/omemo/test_omemo_kills.py \
-	  tests/im/test_timeline_programs.py tests/im/test_room_programs.py tests/xep/muc/test_chaos.py
+	  tests/im/test_timeline_programs.py tests/im/test_room_programs.py tests/im/test_large_archive.py \
+	  tests/xep/muc/test_chaos.py
 
 # Hostile input for all that reads what a peer, a proxy or a disk gives; `make fuzz FUZZ_SECONDS=60` takes a minute.
 fuzz: $(VENV)/.installed-dev

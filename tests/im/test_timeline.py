@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import trio
@@ -14,7 +14,7 @@ from trioxmpp import JID, StanzaCondition, Step, XMPPCancelError
 from trioxmpp.im.provenance import Account
 from trioxmpp.im.timeline import CaughtUp, Gap, NoArchive, Source, open_timeline
 from trioxmpp.protocol.elements.disco import InfoQuery
-from trioxmpp.protocol.elements.stanza_ids import StanzaId
+from trioxmpp.protocol.elements.stanza_ids import OriginId, StanzaId
 from trioxmpp.testing import Dialect, open_server
 
 DIALECTS = (
@@ -206,17 +206,19 @@ async def test_a_block_that_is_left_by_an_exception_is_not_done_with_its_message
 async def test_a_cursor_that_the_archive_does_not_know_any_more_loses_and_doubles_nothing(autojump_clock, dialect):
     disk = Disk()
     async with server_of(dialect) as server:
-        keep(server, "earlier")
-        keep(server, "before")
+        items = server.accounts["romeo"].archive.items
+        keep(server, "long ago")
+        items[0] = replace(items[0], time=items[0].time - timedelta(hours=1))
+        for body in ("earlier", "before"):
+            keep(server, body)
         async with connect(server, f"{JULIET}/balcony") as juliet, reading(server, store=disk) as romeo:
             for number in range(4):
                 await juliet.send(chat(number))
             await settle()
         assert romeo.bodies == ["0", "1", "2", "3"]
-        items = server.accounts["romeo"].archive.items
         for number in range(4, 8):
             keep(server, number)
-        # The archive drops the message at the cursor, and the one before: an owner may delete any.
+        # The archive drops the messages at the cursor, and has older ones: an owner may delete any.
         kept = [item for item in items if item.stanza.findtext("{*}body") not in ("earlier", "before", "2", "3")]
         items.clear()
         items.extend(kept)
@@ -224,6 +226,31 @@ async def test_a_cursor_that_the_archive_does_not_know_any_more_loses_and_double
             await settle()
         assert romeo.bodies == ["4", "5", "6", "7"]
         assert romeo.events == [CaughtUp()]
+
+
+@pytest.mark.item("B2.11")
+@every_dialect
+async def test_the_cursor_is_an_id_of_the_archive_and_no_other_id_of_a_message(autojump_clock, dialect):
+    disk, given = Disk(), []
+    async with server_of(dialect) as server, connect(server, f"{JULIET}/balcony") as juliet:
+        items = server.accounts["romeo"].archive.items
+        for number in range(3):
+            keep(server, f"past {number}", id=f"id {number}")
+        for number in range(4):
+            async with reading(server, store=disk) as romeo:
+                for kind in ("live", "lost"):
+                    # An id of the message that is an id of the archive, too, is no place in it.
+                    id, origin = items[0].id, OriginId(id=items[-1].id)
+                    await juliet.send(chat(f"{kind} {number}", id=id, payloads=[origin]))
+                    await romeo.client.send(chat(f"own {kind} {number}", JULIET, id=f"{number} {kind}"))
+                    server.forget(f"{ROMEO}/orchard")
+                    await juliet.send(chat(f"missed {kind} {number}", id="m", payloads=[OriginId(id="o")]))
+                    await trio.sleep(100)
+            given += romeo.bodies
+        assert given == [item.stanza.findtext("{*}body") for item in items][3:]
+        asked = [query.findtext("{*}set/{*}after") for query in queries(server)]
+        assert {id for id in asked if id} <= {item.id for item in items}
+        assert len([id for id in asked if id]) >= 8, "each session goes on behind an id"
 
 
 @pytest.mark.item("B2.10")
@@ -543,7 +570,7 @@ async def test_after_many_live_messages_the_cursor_moves_without_reading_them_ag
                 await juliet.send(chat(number))
             await trio.sleep(5)
         assert len(romeo.entries) == 1500
-        assert len(queries(server)) < 8
+        assert len(queries(server)) < 13  # of which five look at 250 of the messages once more
         async with reading(server, store=disk.copy()) as romeo:
             pass
         assert romeo.bodies == []

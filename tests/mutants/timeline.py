@@ -5,15 +5,16 @@ from __future__ import annotations
 from .planting import Mutant
 
 TIMELINE = "im/test_timeline.py"
+LATE = "im/test_late_archive.py"
 
 MUTANTS = [
     Mutant(
         "timeline: a live message moves the cursor over the gap",
-        "self.cursor.finish(outcome.keys, outcome.position)",
+        "self.cursor.finish(outcome.keys)",
         """
-        self.cursor.finish(outcome.keys, outcome.position)
+        self.cursor.finish(outcome.keys)
         if outcome.entry is not None and outcome.entry.archive_id is not None:
-            self.read = Position(None, outcome.entry.archive_id, outcome.entry.sent)
+            self.read = Position((outcome.entry.archive_id,), outcome.entry.sent)
             self.cursor.move(self.read)
         """,
         ("im/test_timeline_programs.py", TIMELINE),
@@ -61,15 +62,45 @@ MUTANTS = [
     ),
     Mutant(
         "timeline: the answer to a cursor is believed without the overlap",
-        "if page is not None and page.results and page.results[0].id == position.last:",
-        "if page is not None:",
+        "return (None, 0) if place is None else (page, place)",
+        "return page, place or 0",
         (f"{TIMELINE}::test_a_cursor_that_the_archive_does_not_know_any_more_loses_and_doubles_nothing",),
     ),
     Mutant(
         "timeline: only an error says that a cursor is dead",
-        "if page is not None and page.results and page.results[0].id == position.last:",
-        "if page is not None and not (page.results and page.results[0].id != position.last):",
+        "return (None, 0) if place is None else (page, place)",
+        "return (None, 0) if place is None and page is not None and page.results else (page, place or 0)",
         (f"{TIMELINE}::test_a_cursor_that_the_archive_does_not_know_any_more_loses_and_doubles_nothing",),
+    ),
+    Mutant(
+        "timeline: one look at the archive is enough",
+        "ledger, place, due, looks = self._ledger, self._ledger.read, self._later(), LOOKS",
+        "ledger, place, due, looks = self._ledger, self._ledger.read, math.inf, LOOKS",
+        (f"{LATE}::test_a_message_that_a_session_gets_neither_live_nor_from_the_archive_at_first_is_given",),
+    ),
+    Mutant(
+        "timeline: an archive without the live messages is up to date",
+        "is_written, is_new, known = not self._ledger.is_behind, False, 0",
+        "is_written, is_new, known = True, False, 0",
+        (f"{LATE}::test_an_archive_that_is_later_than_the_second_look_is_looked_at_again",),
+    ),
+    Mutant(
+        "timeline: a cursor is one message, and the one before it",
+        "steps[max(first - 1, 0) :]",
+        "steps[-2:]",
+        (f"{LATE}::test_a_message_that_was_overtaken_in_the_archive_is_given_in_the_next_session",),
+    ),
+    Mutant(
+        "timeline: the id of a message is the cursor",
+        "trail.add(result.id, stamp)",
+        "trail.add((result.forwarded.message and result.forwarded.message.id) or result.id, stamp)",
+        (f"{TIMELINE}::test_the_cursor_is_an_id_of_the_archive_and_no_other_id_of_a_message",),
+    ),
+    Mutant(
+        "timeline: an id in the archive names one message",
+        'return f"@{shown} {_mark_of(str(sender))}"',
+        'return f"@{shown}"',
+        (f"{LATE}::test_two_messages_with_one_id_in_the_archive_are_both_given",),
     ),
     Mutant(
         "timeline: a purged archive is no gap",

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from trioxmpp import ElementError, StreamCondition, xml
-from trioxmpp.protocol.bulk import BULK
+from trioxmpp.protocol.bulk import BULK, read_bulk
 from trioxmpp.protocol.framing import Framing, header
 from trioxmpp.protocol.websocket import DocumentFraming
 
@@ -55,6 +55,20 @@ def test_it_does_not_matter_how_much_comes_at_once(usual: list[bytes], odd: list
         data = data[:position] + piece + data[position:]
     little = [data[i : i + 50] for i in range(0, len(data), 50)]
     assert read([data]) == read([data[:cut], data[cut:]]) == read(little)
+
+
+def test_a_run_that_ends_within_an_archived_stanza_is_read_up_to_the_stanza_before() -> None:
+    """The end of the stanza within it does not spoil the whole run."""
+    run = ARCHIVED * 12
+    opening, closing = header(to=None, from_="example.org"), b"</stream:stream>"
+    allowed = frozenset({"{jabber:client}message"})
+    for cut in range(len(run), len(run) + len(ARCHIVED)):
+        bulk = read_bulk(opening, closing, (run + ARCHIVED)[:cut], longest=1000, allowed=allowed)
+        inner_end = len(run) + ARCHIVED.index(b"</message>") + len(b"</message>")
+        if cut not in (inner_end, inner_end + 1):  # then the inner end may be that of the stanza
+            assert bulk is not None, cut
+            assert bulk[1] == len(run), cut
+            assert [element.tag for element in bulk[0]] == ["{jabber:client}message"] * 12
 
 
 @pytest.mark.parametrize("warned", [b"<query xmlns='relative'/>", b""])

@@ -28,10 +28,10 @@ BULK: Final = 128
 
 _STANZA: Final = f"(?:{'|'.join(ns.STANZA_NAMES)})"
 # Up to the end of the last stanza, or of the last request or answer of stream management: `.*` jumps to the end of the
-# data, and comes back from there. It may be mistaken, since it knows neither attributes nor what is open.
-_RUN: Final = re.compile(
-    rf".*<(?:/{_STANZA}|{_STANZA}[ ][^<>]*/|[ra][ ]xmlns=['\"]{re.escape(ns.SM)}['\"][^<>]*/)>".encode(), re.DOTALL
-)
+# data, and comes back from there. An end that another one follows is that of a stanza within another, as an archive
+# sends them. It may be mistaken, since it knows neither attributes nor what is open: then the footer does not fit.
+_EMPTY: Final = rf"{_STANZA}[ ][^<>]*/|[ra][ ]xmlns=['\"]{re.escape(ns.SM)}['\"][^<>]*/"
+_RUN: Final = re.compile(rf".*<(?:/{_STANZA}|{_EMPTY})>(?!</)".encode(), re.DOTALL)
 _MARKUP: Final = re.compile(rb"<[!?]")
 _SPACE: Final = " \t\r\n"
 
@@ -45,7 +45,6 @@ def read_bulk(
     may have more than `longest` octets, so that none exceeds a limit. `allowed` are the tags of first-level elements
     that may be here.
     """
-    # If that is the end of a stanza within another one, as an archive sends them, the footer does not fit.
     found = _RUN.match(data)
     if found is None:
         return None

@@ -19,6 +19,7 @@ from ...record import replace
 from ...xep.muc import Room, RoomEntry, RoomSource
 from .. import provenance
 from ..provenance import Claim, Context, Sender, believed, stanza_id
+from .duplicates import archive_key
 from .entry import Entry, Source, entry_of, fingerprint
 
 __all__ = ["AccountArchive", "Archive", "Arrival", "RoomArchive", "entry_in_room"]
@@ -50,6 +51,10 @@ class Archive(Protocol):
         """Return what copies of one message have in common."""
         ...
 
+    def key(self, message: Message, archive_id: str) -> str:
+        """Return what is remembered of a message that has this id in the archive."""
+        ...
+
     def id_of(self, arrival: Arrival) -> str | None:
         """Return the id that the archive gave a live message, if that is believed."""
         ...
@@ -76,6 +81,10 @@ class AccountArchive:
     def fingerprint(self, message: Message) -> str:
         """See `Archive`."""
         return fingerprint(message, self.owner)
+
+    def key(self, message: Message, archive_id: str) -> str:
+        """See `Archive`. All addresses of our account count as one."""
+        return archive_key(archive_id, self.owner if message.from_ is None else message.from_.bare)
 
     def id_of(self, arrival: Arrival) -> str | None:
         """See `Archive`. The caller knows whether the account gives ids."""
@@ -131,6 +140,10 @@ class RoomArchive:
             if retract is not None and retract.moderated is not None and retract.id is not None:
                 message = Message(from_=self.owner, id=f"moderated {retract.id}")
         return fingerprint(message, _NO_ACCOUNT)
+
+    def key(self, message: Message, archive_id: str) -> str:
+        """See `Archive`. One room gives all ids of its archive."""
+        return archive_key(archive_id, self.owner)
 
     def id_of(self, arrival: Arrival) -> str | None:
         """See `Archive`."""

@@ -3,13 +3,20 @@
 The archive is asked for what follows the position of the cursor. If the answer shows that the archive does not know the
 position any more, it is asked by time instead, from a little before; what was given already is passed over. If even
 that begins later than the cursor, something is missing for good, which a `Gap` tells.
+
+One look is not enough. ejabberd decides which sessions get a message when the message arrives, and archives it later,
+in the process of one of them. A session that becomes available in between, and reads the archive, has the message
+neither live nor from there, and no copy (XEP-0280) either. So the archive is read on once more a little later.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+
+import trio
 
 from ...client import ArchivePage, Client, Session, archive_page
 from ...errors import StanzaCondition, StanzaError, XMPPError
@@ -27,11 +34,18 @@ _logger = logging.getLogger(__name__)
 #: Two clocks, or the clocks of two machines behind one server, differ by less than this, as a rule.
 SLACK = timedelta(minutes=5)
 
+#: The archive is read on once more this many times at most.
+LOOKS = 12
+
+#: The number of the newest messages that are looked at after many live ones.
+NEWEST = 20
+
 
 class CatchUp:
     """Reads the archive in one session, or in one stay in a room: `occasion` tells one from the other.
 
-    `since` is where to begin if there is no position; None: now.
+    `since` is where to begin if there is no position; None: now. `look_again` is the number of seconds after which the
+    archive is read on once more; None: never.
     """
 
     def __init__(
@@ -41,6 +55,7 @@ class CatchUp:
         ledger: Ledger,
         since: datetime | None,
         pages: int,
+        look_again: float | None = None,
         occasion: object = None,
     ) -> None:
         self._client = client
@@ -48,6 +63,7 @@ class CatchUp:
         self._ledger = ledger
         self._since = since
         self._pages = pages
+        self._look_again = look_again
         self._occasion = session if occasion is None else occasion
 
     async def begin(self) -> None:
@@ -75,24 +91,67 @@ class CatchUp:
                 self._ledger.release_anyway()
                 raise
             self._ledger.tell_caught_up(self._occasion)
-            await self._wait_for_a_hole()
+            await self._watch()
 
-    async def _wait_for_a_hole(self) -> None:
-        """Wait until something may be missing. Now and then let the cursor move to the end of the archive."""
-        ledger = self._ledger
+    async def _watch(self) -> None:
+        """Wait until something may be missing. Meanwhile find what is late, and let the cursor follow.
+
+        It follows after many live messages, and again a little later, in case the archive did not have them yet.
+        """
+        ledger, place, due, looks = self._ledger, self._ledger.read, self._later(), LOOKS
         while True:
-            await ledger.attention.wait()
+            with trio.move_on_at(due) as waiting:
+                await ledger.attention.wait()
             if ledger.is_holding:
                 return
             ledger.rearm()
-            page = await self._ask(Page(max=2, before=""))
-            if not ledger.has_had(page.results):
-                ledger.hold()
+            if not waiting.cancelled_caught:
+                due = min(due, self._later())
+            elif looks and not await self._find_late(place):
+                due, looks = self._later(), looks - 1
+                continue
+            else:
+                due, looks = math.inf, 0
+            if ledger.is_behind and not await self._follow():
                 return
-            end = _end_of(page.results, page.fin.complete)
-            if end is not None:
-                ledger.skip(end)
-                ledger.settle()
+
+    def _later(self) -> float:
+        return math.inf if self._look_again is None else trio.current_time() + self._look_again
+
+    async def _follow(self) -> bool:
+        """Let the cursor move to the end of the archive. Return False if the archive has what was not given."""
+        ledger = self._ledger
+        page = await self._ask(Page(max=NEWEST, before=""))
+        newest = ledger.behind(page.results)
+        if not ledger.has_had(newest):
+            ledger.hold()
+            return False
+        end = _end_of(page.results, page.fin.complete) if newest else None
+        if end is not None:
+            ledger.skip(end)
+            ledger.settle()
+        return True
+
+    async def _find_late(self, place: Position | None) -> bool:
+        """Give what is behind `place` and was not given, up to a page's worth of known messages.
+
+        Return whether nothing more is to be expected there. That is so once the archive has messages that were given
+        live, and has nothing new before them.
+        """
+        is_written, is_new, known = not self._ledger.is_behind, False, 0
+        before = frozenset(() if place is None else place.tail)
+        for _ in range(self._pages):
+            page, first = (None, 0) if place is None or known >= PAGE else await self._page_at(place)
+            if page is None and place is not None and known < PAGE and place.tail[:1] == (FIRST,):
+                page = await self._ask(Page(max=PAGE))  # a whole page of late ones is in front of the known ones
+            if page is None:
+                break
+            behind = [result for result in page.results[first:] if result.id not in before]
+            given = self._ledger.late(behind)
+            is_written, is_new = is_written or given < len(behind), is_new or given > 0
+            known = 0 if given else known + len(page.results)
+            place = None if page.fin.complete else _end_of(page.results[-2:], False)
+        return is_written and not is_new
 
     async def _catch_up(self) -> None:
         """Read what was missed, and then give what was held meanwhile."""
@@ -105,7 +164,7 @@ class CatchUp:
             elif self._since is not None:
                 await self._read_pages(await self._ask_from(self._since), self._since)
                 if ledger.read is None:
-                    ledger.skip(Position(None, None, max(now(), self._since + SLACK)))
+                    ledger.skip(Position((), max(now(), self._since + SLACK)))
             else:
                 await self._begin_at_the_end()
             if ledger.release():
@@ -118,33 +177,39 @@ class CatchUp:
         page = await self._ask(Page(max=2 + min(ledger.holds, PAGE), before=""))
         known = [result for result in page.results if not ledger.is_held(result)]
         # In an archive without any other message we are at the beginning, whatever its clock says later.
-        end = _end_of(known, page.fin.complete) or Position(None, FIRST if page.fin.complete else None, now())
+        end = _end_of(known, page.fin.complete) or Position((FIRST,) if page.fin.complete else (), now())
         await ledger.begin_at(end)
 
     async def _read_on(self, position: Position) -> None:
         """Read what follows `position`."""
-        if position.last == FIRST:
-            await self._read_pages(await self._ask(Page(max=PAGE)), None)
+        page, place = await self._page_at(position)
+        if page is not None:
+            await self._read_pages(page, None, skipped=place)
             return
-        if position.anchor is not None:
-            page = await self._ask_after(position.anchor)
-            if page is not None and page.results and page.results[0].id == position.last:
-                await self._read_pages(page, None, skipped=1)
-                return
-            _logger.info("the archive does not know our position any more; going on by time")
+        _logger.info("the archive does not know our position; going on by time")
         start = position.stamp - SLACK
         page = await self._ask_from(start)
-        ids = [result.id for result in page.results]
-        if position.last is not None and position.last in ids:
-            await self._read_pages(page, start, skipped=ids.index(position.last) + 1)
+        known = _place_of(position, page.results)
+        if known is not None:
+            await self._read_pages(page, start, skipped=known)
             return
-        first = page.results[0] if ids else None
-        if position.last is not None and self._is_gap(position, first):
+        first = page.results[0] if page.results else None
+        if position.tail and self._is_gap(position, first):
             self._ledger.tell(Gap(position.stamp, None if first is None else stamp_of(first)))
-        # A message that the archive has lost marks no place in it any more.
-        self._ledger.skip(Position(None, None, position.stamp))
+        # Messages that the archive has lost mark no place in it any more.
+        self._ledger.skip(Position((), position.stamp))
         await self._read_pages(page, start)
         await self._find_what_time_hides(position)
+
+    async def _page_at(self, position: Position) -> tuple[ArchivePage | None, int]:
+        """Return the page in which the tail of `position` is, and where; no page if the archive does not know it."""
+        if position.tail == (FIRST,):
+            return await self._ask(Page(max=PAGE)), 0
+        if len(position.tail) < 2:
+            return None, 0
+        page = await self._ask_after(position.tail[0])
+        place = None if page is None else _place_of(position, page.results)
+        return (None, 0) if place is None else (page, place)
 
     async def _find_what_time_hides(self, position: Position) -> None:
         """Tell of a gap if the newest messages were not found by time: the archive had another clock for them."""
@@ -198,5 +263,14 @@ def now() -> datetime:
 
 def _end_of(results: Sequence[Result], is_whole: bool) -> Position | None:
     """Return the place behind the last messages of an archive, if there are any; `is_whole`: these are all of it."""
-    ids = [FIRST if is_whole else None, *(result.id for result in results if result.id is not None)]
-    return Position(ids[-2], ids[-1], stamp_of(results[-1])) if len(ids) > 1 else None
+    ids = [result.id for result in results if result.id is not None]
+    return Position((FIRST, *ids) if is_whole else tuple(ids), stamp_of(results[-1])) if ids else None
+
+
+def _place_of(position: Position, results: Sequence[Result]) -> int | None:
+    """Return the index of the first of `results` that follows a position or is in its tail; None if it has none of it.
+
+    Messages before the tail are from a server that has answered with the beginning of the archive.
+    """
+    places = [place for place, result in enumerate(results) if result.id in position.tail]
+    return None if not places else 0 if position.tail[0] == FIRST else places[0]

@@ -1,15 +1,21 @@
 """How far the application has come with an archive, and where that is written down.
 
-A position is the ids of two messages that follow each other in the archive. An archive that is asked for what follows
-the first must answer with the second: if not, it does not know our position. That is the only way to find out: for an
-id that they do not know, servers answer with an error, with an empty page, or with everything from the beginning.
+A position is the ids of some messages that follow each other in the archive. An archive that is asked for what follows
+the first must answer with one of the others: if not, it does not know our position. That is the only way to find out:
+for an id that they do not know, servers answer with an error, with an empty page, or with everything from the
+beginning.
+
+Two ids would do for that. There are more because an archive may be written late: ejabberd gives a message its place
+when it arrives, and writes it down when the process of the receiving session comes to it. Meanwhile later messages may
+be there already, and a position behind them. The last messages before a position are read again, and so a message that
+has appeared among them is found.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import trio
@@ -17,28 +23,61 @@ import trio
 from ...client import Notes
 from .duplicates import WRITTEN
 
-__all__ = ["FIRST", "Cursor", "Position"]
+__all__ = ["FIRST", "Cursor", "Position", "Trail"]
 
 #: In place of an id: the beginning of the archive, before its first message. No server gives this id.
 FIRST = ""
+
+#: A message that the archive shows late is found if at most this many messages overtook it,
+OVERTAKING = 50
+#: and if its time is at most this much before that of the last one.
+LATE = timedelta(seconds=60)
 
 #: Seconds that writing down may take at the end.
 LAST_SAVE = 2.0
 
 
 class Position(NamedTuple):
-    """A place in an archive: behind the message `last`, which follows the message `anchor`.
+    """A place in an archive: behind the messages with the ids `tail`, which follow each other, the oldest first.
 
-    Either is `FIRST` at the beginning of the archive, and None if it is not known. `stamp` is the time of `last`.
+    The first one may be `FIRST`; there is none if the place is known by its time alone. `stamp` is the time of the last
+    message.
     """
 
-    anchor: str | None
-    last: str | None
+    tail: tuple[str, ...]
     stamp: datetime
 
-    def then(self, id: str, stamp: datetime) -> Position:
-        """Return the place behind the next message."""
-        return Position(self.last, id, stamp)
+
+class Trail:
+    """The messages before a place that moves on through an archive."""
+
+    def __init__(self, begin: Position | None) -> None:
+        self._steps: list[tuple[str, datetime]] = [] if begin is None else [(id, begin.stamp) for id in begin.tail]
+
+    def add(self, id: str, stamp: datetime) -> None:
+        """Move on behind the next message."""
+        self._steps.append((id, stamp))
+
+    def rewind(self, id: str) -> None:
+        """Go back in front of a message that is read again."""
+        for place, (each, _) in enumerate(self._steps):
+            if each == id:
+                del self._steps[place:]
+                return
+
+    def position(self) -> Position | None:
+        """Return the place, if any message is before it.
+
+        Its tail begins with two messages that a late one does not come before: what follows the first of them begins
+        with the second, and all that is not known behind that is late.
+        """
+        steps = self._steps
+        if not steps:
+            return None
+        first, stamp = len(steps) - 1, steps[-1][1]
+        while first > 0 and len(steps) - first <= OVERTAKING and stamp - steps[first][1] <= LATE:
+            first -= 1
+        return Position(tuple([id for id, _ in steps[max(first - 1, 0) :]]), stamp)
 
 
 class Cursor:
@@ -64,10 +103,10 @@ class Cursor:
         """Read what was written down; return the keys of the messages that are done. Raises `StoreError`."""
         note: dict[str, Any] = (await self._notes.read()).get(self._archive) or {}
         try:
-            anchor, last, stamp, done = note["at"], note["last"], note["stamp"], note["done"]
-            if not all(isinstance(each, str) for each in done) or not isinstance(anchor, str | None):
+            tail, stamp, done = note["tail"], note["stamp"], note["done"]
+            if not all(isinstance(each, str) for each in (*tail, *done)):
                 raise TypeError
-            position = None if stamp is None else Position(anchor, last, datetime.fromtimestamp(stamp, UTC))
+            position = None if stamp is None else Position(tuple(tail), datetime.fromtimestamp(stamp, UTC))
         except (KeyError, TypeError, ValueError, OverflowError, OSError):
             return ()  # there is none, or it is damaged: begin anew
         self.position = position
@@ -79,11 +118,9 @@ class Cursor:
         self.position = position
         self.moved.set()
 
-    def finish(self, keys: Iterable[str], position: Position | None = None) -> None:
-        """The application is done with the message that has these keys, and with everything up to `position`."""
+    def finish(self, keys: Iterable[str]) -> None:
+        """The application is done with the message that has these keys."""
         self._done.extend(keys)
-        if position is not None:
-            self.position = position
         self.finished += 1
         self.moved.set()
 
@@ -94,10 +131,9 @@ class Cursor:
             return
         self.moved = trio.Event()
         finished = self.finished
-        anchor, last, stamp = self.position or (None, None, None)
+        tail, stamp = self.position or ((), None)
         note: dict[str, Any] = {
-            "at": anchor,
-            "last": last,
+            "tail": [*tail],
             "stamp": None if stamp is None else stamp.timestamp(),
             "done": [*self._done],
         }

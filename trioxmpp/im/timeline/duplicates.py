@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from functools import lru_cache
 from hashlib import sha256
+from typing import TypeAlias
+from zlib import crc32
 
+from ...jid import JID
 from .entry import WEAK
 
-__all__ = ["WRITTEN", "Seen", "archive_key"]
+__all__ = ["WRITTEN", "Keys", "Seen", "archive_key"]
+
+#: The keys of a copy of a message: its key in the archive, if that is known, and its fingerprint.
+Keys: TypeAlias = tuple[str | None, str]
 
 #: How many keys are remembered at least, and how many of them are written down.
 KEYS = 20_000
@@ -19,11 +26,11 @@ LONG = 64
 
 
 class Seen:
-    """The messages that were given, or are about to be: by their id in the archive, and by their fingerprint.
+    """The messages that were given, or are about to be: by their key in the archive, and by their fingerprint.
 
-    Two messages that have the same archive id are the same, and so are two with the same fingerprint, even if their
-    archive ids differ: servers archive a retransmission twice. For a message without any id a fingerprint says too
-    little: then each copy without an archive id is paired with one copy that has one, and no more. The newest
+    Two messages with the same archive id and sender are the same, and so are two with the same fingerprint, even if
+    their archive ids differ: servers archive a retransmission twice. For a message without any id a fingerprint says
+    too little: then each copy without an archive id is paired with one copy that has one, and no more. The newest
     `KEYS` keys are known, and up to as many from before.
     """
 
@@ -38,10 +45,9 @@ class Seen:
         self._archived: Counter[str] = Counter()
         """Copies without any id that the archive has shown, of which one more may arrive live."""
 
-    def add(self, archive_id: str | None, mark: str) -> bool:
-        """Note a message; return whether it is new. `mark` is its fingerprint."""
-        if archive_id is not None:
-            key = archive_key(archive_id)
+    def add(self, key: str | None, mark: str) -> bool:
+        """Note a message; return whether it is new. `key` is its `archive_key`, and `mark` its fingerprint."""
+        if key is not None:
             if self._knows(key):
                 self._note(key)
                 if not mark.startswith(WEAK):
@@ -53,7 +59,7 @@ class Seen:
             self._note(mark)
             return is_new
         ours, others = self._unarchived, self._archived
-        if archive_id is not None:
+        if key is not None:
             ours, others = others, ours
         if others[mark] > 0:
             others[mark] -= 1
@@ -61,13 +67,13 @@ class Seen:
         ours[mark] += 1
         return True
 
-    def has(self, archive_id: str | None, mark: str) -> bool:
+    def has(self, key: str | None, mark: str) -> bool:
         """Return whether the message was given already."""
-        if archive_id is not None and self._knows(archive_key(archive_id)):
+        if key is not None and self._knows(key):
             return True
         if not mark.startswith(WEAK):
             return self._knows(mark)
-        return (self._archived if archive_id is None else self._unarchived)[mark] > 0
+        return (self._archived if key is None else self._unarchived)[mark] > 0
 
     def _knows(self, key: str) -> bool:
         return key in self._known or key in self._older
@@ -92,6 +98,15 @@ class Seen:
                 self._note(key)
 
 
-def archive_key(archive_id: str) -> str:
-    """Return what is remembered of an id in the archive; a server may make them long."""
-    return f"@{archive_id}" if len(archive_id) <= LONG else f"@#{sha256(archive_id.encode()).hexdigest()}"
+def archive_key(archive_id: str, sender: JID) -> str:
+    """Return what is remembered of a message in the archive; a server may make ids long.
+
+    The id alone would not do: those of ejabberd are microseconds, and two clients can send within one.
+    """
+    shown = archive_id if len(archive_id) <= LONG else f"#{sha256(archive_id.encode()).hexdigest()}"
+    return f"@{shown} {_mark_of(str(sender))}"
+
+
+@lru_cache(1024)
+def _mark_of(sender: str) -> str:
+    return f"{crc32(sender.encode()):x}"

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -23,10 +23,9 @@ from ...errors import InboxOverflow
 from ...protocol.elements.mam import Result
 from ...protocol.stanza import Message
 from ...xep.muc import RoomEntry
-from ..provenance import clamped
 from .archives import Archive, Arrival
-from .cursor import Cursor, Position
-from .duplicates import Seen, archive_key
+from .cursor import Cursor, Position, Trail
+from .duplicates import Keys, Seen
 from .entry import CaughtUp, Entry, NoArchive, Source, TimelineEvent
 
 __all__ = ["CERTAIN_EVERY", "Ledger", "Outcome", "entry_of_result", "stamp_of"]
@@ -55,10 +54,12 @@ class Ledger:
     def __init__(self, archive: Archive, cursor: Cursor, seen: Seen, *, capacity: int, held: int) -> None:
         self.archive = archive
         self.cursor = cursor
-        self.read: Position | None = cursor.position
+        self.read: Position | None = None
         """The place up to which the archive was read."""
         self.has_archive: bool = True
         """Whether there is an archive, which gives ids, as far as that is known."""
+        self._before: frozenset[str] = frozenset()
+        """The archive ids of messages before the place where we began, which the archive shows once more."""
         self.on_event: Signal[TimelineEvent] = Signal()
         self.attention: trio.Event = trio.Event()
         """Set when the archive is to be asked again: messages were dropped, or many came since it was read."""
@@ -76,6 +77,11 @@ class Ledger:
         self._since_certain = 0
         self._in_hand: Outcome | None = None
         self._room = trio.lowlevel.ParkingLot()
+
+    def resume(self) -> None:
+        """Go on where the cursor is, once it is loaded."""
+        if self.cursor.position is not None:
+            self.skip(self.cursor.position)
 
     # --- live messages
 
@@ -107,6 +113,11 @@ class Ledger:
         """Whether live messages wait."""
         return self._held is not None
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether the application has finished with messages since the cursor moved."""
+        return self._since_certain > 0
+
     def release(self) -> bool:
         """Give the live messages that were held. Return False if some were dropped, so that the archive must be read.
 
@@ -128,59 +139,75 @@ class Ledger:
 
     def _give(self, arrival: Arrival) -> None:
         archive_id = self.archive.id_of(arrival) if self.has_archive else None
-        mark = self.archive.fingerprint(arrival.message)
-        if not self._seen.add(archive_id, mark):
+        keys = self._keys(arrival.message, archive_id)
+        if self._seen.add(*keys):
+            self._put(self.archive.live(arrival, archive_id), keys)
+        else:
             self.duplicates += 1
-            return
-        keys = (mark,) if archive_id is None else (archive_key(archive_id), mark)
-        self.queue.put(Outcome(self.archive.live(arrival, archive_id), keys=keys))
+
+    def _keys(self, message: Message, archive_id: str | None) -> Keys:
+        key = None if archive_id is None else self.archive.key(message, archive_id)
+        return key, self.archive.fingerprint(message)
+
+    def _put(self, entry: Entry, keys: Keys) -> None:
+        key, mark = keys
+        self.queue.put(Outcome(entry, keys=(mark,) if key is None else (key, mark)))
 
     def past(self, entries: Iterable[Entry]) -> None:
         """Give what a room has sent of its history, as far as it is new."""
         for entry in entries:
-            mark = self.archive.fingerprint(entry.message)
-            if self._seen.add(entry.archive_id, mark):
-                keys = (mark,) if entry.archive_id is None else (archive_key(entry.archive_id), mark)
-                self.queue.put(Outcome(entry, keys=keys))
+            keys = self._keys(entry.message, entry.archive_id)
+            if self._seen.add(*keys):
+                self._put(entry, keys)
 
     # --- archived messages
 
-    def archived(self, results: Iterable[Result]) -> None:
+    def archived(self, results: Sequence[Result]) -> None:
         """Give the messages of one page that are new, and move on behind the page."""
-        now, put = datetime.now(UTC), self.queue.put
-        fingerprint, read = self.archive.fingerprint, self.archive.archived
+        now, trail = datetime.now(UTC), Trail(self.read)
+        if results and results[0].id is not None:
+            trail.rewind(results[0].id)
         held = self._held_by_key()
         for result in results:
-            id, message = result.id, result.forwarded.message
-            if id is None:
-                self.malformed += 1
-                continue
             stamp = stamp_of(result, now)
-            self.read = Position(None if self.read is None else self.read.last, id, stamp)
-            if message is None:
-                self.malformed += 1
-                continue
-            mark = fingerprint(message)
-            if not self._seen.add(id, mark):
-                self.duplicates += 1
-                continue
-            entry = read(message, id, stamp)
-            if entry is not None:
-                # One that the server delivers as well was not missed, unless the server has kept it meanwhile: it is
-                # new, and a receipt of it may be due.
-                if held and (arrival := held.get(id) or held.get(mark)) is not None:
-                    live = self.archive.live(arrival, id)
-                    entry = entry if live.source is Source.OFFLINE else live
-                put(Outcome(entry, None, self.read, (archive_key(id), mark)))
+            if result.id is not None:
+                trail.add(result.id, stamp)
+            self._give_archived(result, stamp, held)
+        self.read = trail.position() or self.read
         self.settle()
 
-    def _held_by_key(self) -> dict[object, Arrival]:
-        """Return the live messages that wait, by their ids in the archive and by their fingerprints."""
-        found: dict[object, Arrival] = {}
+    def late(self, results: Iterable[Result]) -> int:
+        """Give those messages that the archive did not show when their place was read; return how many there were."""
+        now, held = datetime.now(UTC), self._held_by_key()
+        return sum([self._give_archived(result, stamp_of(result, now), held) for result in results])
+
+    def _give_archived(self, result: Result, stamp: datetime, held: Mapping[str, Arrival]) -> bool:
+        """Give an archived message if it is new; return whether it is."""
+        id, message = result.id, result.forwarded.message
+        if id is None or message is None:
+            self.malformed += 1
+            return False
+        keys = self._keys(message, id)
+        if not self._seen.add(*keys) or id in self._before:
+            self.duplicates += 1
+            return False
+        entry = self.archive.archived(message, id, stamp)
+        if entry is None:
+            return False
+        if held and (arrival := held.get(keys[0] or "") or held.get(keys[1])) is not None:
+            # The server delivers it as well, so it was not missed, unless the server has kept it meanwhile: it is new,
+            # and a receipt of it may be due.
+            live = self.archive.live(arrival, id)
+            entry = entry if live.source is Source.OFFLINE else live
+        self._put(entry, keys)
+        return True
+
+    def _held_by_key(self) -> dict[str, Arrival]:
+        """Return the live messages that wait, by their keys."""
+        found: dict[str, Arrival] = {}
         for arrival in self._held or ():
-            found[self.archive.fingerprint(arrival.message)] = arrival
-            if (id := self.archive.id_of(arrival)) is not None:
-                found[id] = arrival
+            keys = self._keys(arrival.message, self.archive.id_of(arrival))
+            found.update({key: arrival for key in keys if key is not None})
         return found
 
     @property
@@ -201,19 +228,26 @@ class Ledger:
 
     async def begin_at(self, position: Position) -> None:
         """Begin behind `position`, and write that down at once: what comes from now on is not to be missed."""
-        self.read = position
+        self.skip(position)
         self.cursor.move(position)
         await self.cursor.save()
 
     def skip(self, position: Position) -> None:
-        """Go on behind `position`, of which nothing is to be given."""
+        """Go on behind `position`, without giving anything that is before it."""
         self.read = position
+        if position.tail:
+            self._before = frozenset(position.tail)
 
     def settle(self) -> None:
         """Once all that is in the queue is done, the application is done with what was read of the archive."""
-        self._since_certain = 0
         if self.read is not None:
             self.queue.put(Outcome(position=self.read))
+
+    def behind(self, results: Sequence[Result]) -> Sequence[Result]:
+        """Return those of `results` that follow the place up to which the archive was read, or all of them."""
+        last = None if self.read is None else self.read.tail[-1:]
+        places = [place for place, result in enumerate(results) if last and result.id == last[0]]
+        return results[places[-1] + 1 :] if places else results
 
     def has_had(self, results: Iterable[Result]) -> bool:
         """Return whether all these messages were given, or are left out."""
@@ -223,9 +257,7 @@ class Ledger:
         message = result.forwarded.message
         if message is None:
             return False
-        return self._seen.has(id, self.archive.fingerprint(message)) or (
-            self.archive.archived(message, id, stamp_of(result)) is None
-        )
+        return self._seen.has(*self._keys(message, id)) or self.archive.archived(message, id, stamp_of(result)) is None
 
     def found_archive(self, found: bool) -> None:
         """Learn whether there is an archive. If there is none, nothing needs to wait for it."""
@@ -272,6 +304,7 @@ class Ledger:
                 self._in_hand = outcome
                 return outcome.entry
             if outcome.position is not None:
+                self._since_certain = 0
                 self.cursor.move(outcome.position)
             if outcome.event is not None:
                 self.on_event.emit(outcome.event)
@@ -281,12 +314,9 @@ class Ledger:
         outcome, self._in_hand = self._in_hand, None
         if outcome is None:
             return
-        self.cursor.finish(outcome.keys, outcome.position)
-        if outcome.position is not None:
-            return
+        self.cursor.finish(outcome.keys)
         self._since_certain += 1
-        if self._since_certain >= CERTAIN_EVERY and self.has_archive:
-            self._since_certain = 0
+        if not self._since_certain % CERTAIN_EVERY and self.has_archive:
             self.attention.set()
 
 
@@ -300,4 +330,7 @@ def stamp_of(result: Result, now: datetime | None = None) -> datetime:
     """Return when an archived message was sent: never in the future, and `now` if the archive does not say."""
     now = datetime.now(UTC) if now is None else now
     delay = result.forwarded.delay
-    return now if delay is None else clamped(delay.stamp, now)
+    if delay is None:
+        return now
+    stamp = delay.stamp  # it has a time zone, since it was parsed
+    return stamp if stamp < now else now

@@ -127,7 +127,7 @@ async def open_room_timeline(
     name = f"timeline of {room.jid}"
     with room.listen(timeline.take):
         seen.restore(await cursor.load())
-        ledger.read = cursor.position
+        ledger.resume()
         try:
             async with (
                 supervised(room.client, lambda: cursor.keep_saved(save_after), name=name),

@@ -30,7 +30,10 @@ from .giving import SAVE_AFTER, Giving, end_with
 from .history import History
 from .ledger import Ledger
 
-__all__ = ["Timeline", "open_timeline"]
+__all__ = ["LOOK_AGAIN", "Timeline", "open_timeline"]
+
+#: Seconds after which the archive is looked at once more.
+LOOK_AGAIN = 5.0
 
 _logger = logging.getLogger(__name__)
 
@@ -122,6 +125,7 @@ async def open_timeline(
     held: int = 10_000,
     capacity: int = 10_000,
     save_after: float = SAVE_AFTER,
+    look_again: float | None = LOOK_AGAIN,
 ) -> AsyncIterator[Timeline]:
     """A block that gives all messages of the account, once each, the oldest first.
 
@@ -129,6 +133,9 @@ async def open_timeline(
     client has a store. In each session carbons are enabled, and what was missed is read from the archive; live messages
     wait until then, at most `held` of them: more are read from the archive. The same happens if more than `capacity`
     entries wait for the application. `pages` is the number of pages that one catching up reads at most.
+
+    `look_again` seconds after catching up, the archive is asked once more in that session: some servers write a message
+    late that they have delivered to other sessions only. That is repeated while it brings something new; None: never.
 
     `rooms` are the rooms in which we are, by their addresses; the application adds and removes them. The senders of
     private messages in them can then be told from each other by more than their nicks.
@@ -144,6 +151,7 @@ async def open_timeline(
     cursor, seen = Cursor(client.notes("mam"), str(archive.owner)), Seen()
     seen.restore(await cursor.load())
     ledger = Ledger(archive, cursor, seen, capacity=capacity, held=held)
+    ledger.resume()
     timeline = Timeline(client, archive, ledger)
 
     with _listening(client, timeline):
@@ -155,7 +163,9 @@ async def open_timeline(
                 client.each_session(Step.SYNC, lambda session: _begin(session, ledger)),
                 client.each_session(
                     Step.CATCH_UP,
-                    lambda session: _catch_up(client, ledger, CatchUp(client, session, ledger, since, pages)),
+                    lambda session: _catch_up(
+                        client, ledger, CatchUp(client, session, ledger, since, pages, look_again)
+                    ),
                 ),
             ):
                 yield timeline

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Container
 from dataclasses import dataclass, field
 
+import trio
 from lxml import etree
 
 from ... import xml
@@ -36,12 +37,17 @@ _KEPT = (
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A message in an archive, and the other side of the conversation that it belongs to."""
+    """A message in an archive, and the other side of the conversation that it belongs to.
+
+    `written` is the time, by the clock of the scheduler, from which on queries find it. Its place is that of its
+    arrival.
+    """
 
     id: str
     time: datetime.datetime
     other: JID
     stanza: xml.Element
+    written: float = 0.0
 
     @property
     def stamp(self) -> str:
@@ -96,11 +102,13 @@ class Archive:
         *,
         always: bool = False,
         forge: bool = False,
+        lag: float = 0.0,
     ) -> xml.Element:
         """Put a message into the archive, if it is worth it; return it with the id that it got there (XEP-0359).
 
         `owner` is the bare JID of the archive. A message that is not kept is returned as it is. `always` keeps it even
-        if it has nothing that is worth it. With `forge`, ids that the sender claims stay in it.
+        if it has nothing that is worth it. With `forge`, ids that the sender claims stay in it. Queries do not find it
+        before `lag` seconds have passed.
         """
         stamped = copy.deepcopy(stanza)
         if not (dialect.forged_ids_kept or forge):
@@ -115,7 +123,7 @@ class Archive:
         stamped.append(sid)
         if dialect.archive_signed:
             archived.append(copy.copy(sid))
-        self.items.append(Item(id, now, other, archived))
+        self.items.append(Item(id, now, other, archived, trio.current_time() + lag if lag else 0.0))
         return stamped
 
     def matching(
@@ -125,11 +133,12 @@ class Archive:
         end: datetime.datetime | None = None,
         ids: Container[str] | None = None,
     ) -> list[Item]:
-        """Return the items of a conversation, a span of time, or with certain ids."""
+        """Return the items of a conversation, a span of time, or with certain ids, as far as they are written."""
         return [
             item
             for item in self.items
-            if (with_ is None or with_ in (item.other, item.other.bare))
+            if (not item.written or item.written <= trio.current_time())
+            and (with_ is None or with_ in (item.other, item.other.bare))
             and (start is None or start <= item.time)
             and (end is None or item.time <= end)
             and (ids is None or item.id in ids)

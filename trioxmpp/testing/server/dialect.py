@@ -96,6 +96,8 @@ class Dialect:
     """Whether unknown form fields are ignored; otherwise they are a *bad-request*."""
     archive_of_others: bool
     """Whether a query to another user's address is answered from one's own archive, under that address."""
+    archive_lag: float
+    """Seconds after which queries find a message that a session received. Its place is that of its arrival."""
     keeps_receipts: bool
     """Whether receipts, markers and invitations are archived without a hint."""
     forged_ids_kept: bool
@@ -255,6 +257,7 @@ Dialect.PROSODY_13 = Dialect(
     archive_extended=True,
     archive_ignores_fields=True,
     archive_of_others=False,
+    archive_lag=0.0,
     keeps_receipts=True,
     forged_ids_kept=True,
     carbons_of_carbons=True,
@@ -349,6 +352,7 @@ Dialect.EJABBERD_26 = Dialect(
     archive_extended=False,
     archive_ignores_fields=False,
     archive_of_others=True,
+    archive_lag=0.0,
     keeps_receipts=False,
     forged_ids_kept=False,
     carbons_of_carbons=True,

@@ -173,9 +173,9 @@ class Post:
     def _message(self, stanza: xml.Element, target: JID, account: Account) -> list[ServerSession]:
         kind = stanza.get("type", "normal")
         if self.policy.archive and kind != "groupchat":
-            stanza = account.archive.keep(
-                stanza, JID.parse(stanza.get("from", "")), account.jid, self.dialect, forge=self.policy.forge
-            )
+            other = JID.parse(stanza.get("from", ""))
+            lag = self.dialect.archive_lag if self.sessions.of(account) else 0.0
+            stanza = account.archive.keep(stanza, other, account.jid, self.dialect, forge=self.policy.forge, lag=lag)
         addressed = self._addressed(target)
         if addressed or kind == "error":
             delivered = self.deliver(stanza, addressed)
