@@ -147,8 +147,9 @@ def fingerprint(message: Message, account: JID) -> str:
         tag: Any = payload.tag if is_element else xml.tag_of(type(payload))
         if tag not in _ADDED:
             parts.append(tag)
-            if is_element and tag in _ENCRYPTED:
-                parts.append("".join(payload.itertext()))
+            if tag in _ENCRYPTED:
+                element = payload if is_element else xml.fromstring(xml.serialise(payload))
+                parts.append("".join(element.itertext()))
         elif id is None and tag == _ORIGIN_ID and (origin := message.get(OriginId)) is not None:
             id = origin.id
     if len(parts) > 1:

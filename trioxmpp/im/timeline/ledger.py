@@ -35,6 +35,9 @@ _logger = logging.getLogger(__name__)
 #: After this many live messages the archive is asked for its newest ids, so that the cursor can move.
 CERTAIN_EVERY = 400
 
+#: How many messages are remembered that this client has sent, and that are no entries.
+LEFT_OUT = 1_000
+
 #: An archive is read on when at most this many entries wait.
 LOW = 250
 
@@ -69,6 +72,7 @@ class Ledger:
         self._told_at: object = None
         """The occasion at which `CaughtUp` was told last."""
         self._seen = seen
+        self._left_out = Seen(LEFT_OUT)
         self._capacity = capacity
         self._max_held = held
         self._held: list[Arrival] | None = []
@@ -102,6 +106,10 @@ class Ledger:
         elif not self._lost_tail:
             self._lost_tail = True
             _logger.warning("more than %d messages wait: the archive will be asked for the others", self._max_held)
+
+    def leave_out(self, message: Message) -> None:
+        """Do not give what the archive has of `message`, which this client sends, and which is no entry."""
+        self._left_out.add(*self._keys(message, None))
 
     def hold(self) -> None:
         """From now on live messages wait."""
@@ -188,7 +196,7 @@ class Ledger:
             self.malformed += 1
             return False
         keys = self._keys(message, id)
-        if not self._seen.add(*keys) or id in self._before:
+        if not self._seen.add(*keys) or id in self._before or self._left_out.has(*keys):
             self.duplicates += 1
             return False
         entry = self.archive.archived(message, id, stamp)

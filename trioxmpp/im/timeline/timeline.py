@@ -93,9 +93,15 @@ class Timeline(Giving):
         return message
 
     def sent(self, message: Message) -> Message:
-        """Note a message that this client sends: a text, or a change of one that is worth an archive."""
-        if message.type in _SPOKEN and (message.body is not None or _is_change(message)):
-            self._books.arrived(message, Source.OWN)
+        """Note a message that this client sends: a text, or a change of one that is worth an archive.
+
+        Others may be in the archive as well, encrypted ones among them: those are for the next process.
+        """
+        if message.type in _SPOKEN:
+            if message.body is not None or _is_change(message):
+                self._books.arrived(message, Source.OWN)
+            else:
+                self._books.leave_out(message)
         return message
 
     def _is_of_a_room(self, message: Message) -> bool:
