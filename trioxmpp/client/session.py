@@ -219,16 +219,6 @@ class Session:
         router = self._core.router
         return self._state.replies.expect(iq.to, id, router.local_jid, deliver, own=router.own(iq.from_))
 
-    def expect_iq(self, payload: Get[Any] | Set[Any], on_reply: Callable[[IQ], None]) -> StanzaToken:
-        """Enqueue a request to our own account, without waiting; `on_reply` is called with the reply.
-
-        Stanzas that are enqueued from now on are sent behind it. A session that ends answers nothing.
-        """
-        iq = IQ.request(payload, id=new_id())
-        self._check(iq)
-        self._state.replies.expect(None, cast(str, iq.id), self._core.router.local_jid, on_reply)
-        return self._state.enqueue(iq)
-
     def at_stage(self, stage: Stage, message: Callable[[Message], Message | None]) -> AbstractContextManager[None]:
         """``with`` block during which ``message(stanza)`` sees each inbound message; see `Client.at_stage`."""
         return self._core.router.at_stage(stage, message)
