@@ -33,7 +33,7 @@ class _Worker:
             try:
                 return await trio.to_thread.run_sync(function, *args)
             except self._errors as exc:
-                raise StoreError(f"{self._what}: {exc}") from exc
+                raise StoreError(f"{self._what}: {str(exc) or type(exc).__name__}") from exc
 
 
 class DiskStore(ABC):

@@ -45,8 +45,9 @@ class SQLiteStore(DiskStore):
     def __init__(self, path: str | os.PathLike[str]) -> None:
         import sqlite3  # takes its time, and few need it
 
-        # ValueError is what sqlite3 has for a message of SQLite that repeats what is no UTF-8 any more.
-        super().__init__(path, (OSError, sqlite3.Error, ValueError))
+        # ValueError is what sqlite3 has for a message of SQLite that repeats what is no UTF-8 any more. MemoryError
+        # comes where a damaged page tells of more than SQLite can have.
+        super().__init__(path, (OSError, sqlite3.Error, ValueError, MemoryError))
         self._sqlite3 = sqlite3
         self._open: sqlite3.Connection | None = None
         self._ticket: StoredSession | None = None
