@@ -12,7 +12,7 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 from tests.e2e.service_rows import ROWS
-from tests.e2e.table import PAGE, order
+from tests.e2e.table import order, rewrite
 
 BEGIN, END = "<!-- make services-table -->\n", "<!-- until here: services -->\n"
 
@@ -25,9 +25,7 @@ def main(records: list[Path]) -> str | None:
             return f"{each['test']} failed with {each['server']}"
         if each["row"] is None:
             return f"{each['test']} is in no row of tests/e2e/service_rows.py"
-    before, _, rest = PAGE.read_text().partition(BEGIN)
-    _, _, after = rest.partition(END)
-    PAGE.write_text(before + BEGIN + tables(found) + END + after)
+    rewrite(BEGIN, tables(found), END)
     return None
 
 

@@ -23,10 +23,15 @@ def main(record: Path) -> str | None:
     for cell in cells:
         if cell["outcome"] not in ("yes", NOT_OFFERED, DEFECT):
             return f"{cell['test']} with {cell['server']} by {cell['way']}: {cell['outcome']}"
-    before, _, rest = PAGE.read_text().partition(BEGIN)
-    _, _, after = rest.partition(END)
-    PAGE.write_text(before + BEGIN + table(cells) + END + after)
+    rewrite(BEGIN, table(cells), END)
     return None
+
+
+def rewrite(begin: str, text: str, end: str) -> None:
+    """Put `text` between two lines of the page."""
+    before, _, rest = PAGE.read_text().partition(begin)
+    _, _, after = rest.partition(end)
+    PAGE.write_text(before + begin + text + end + after)
 
 
 def table(cells: list[dict[str, str]]) -> str:

@@ -13,13 +13,12 @@ from contextlib import AsyncExitStack, suppress
 import trio
 
 import trioxmpp
-from tests.xep.muc.rooms import persistent
+from tests.xep.muc.rooms import be_in
 from trioxmpp import JID, Client, MemoryStore, ReconnectPolicy
 from trioxmpp.errors import StanzaError
 from trioxmpp.testing.servers import RealServer, Relay, open_relay
 from trioxmpp.xep.muc import (
     Affiliation,
-    JoinProblem,
     JoinRefused,
     Rejoin,
     Role,
@@ -97,19 +96,7 @@ class Program:
                 self.client = None
 
     async def _be_in(self, client: Client, jid: JID) -> None:
-        nick = self.name
-        while True:
-            try:
-                async with open_room(client, jid, nick, create=persistent, rejoin=REJOIN) as room:
-                    self.rooms[jid] = room
-                    await trio.sleep_forever()
-            except JoinRefused as refusal:
-                nick = nick + "_" if refusal.reason is JoinProblem.NICK_TAKEN else nick
-            except RoomGone:
-                pass
-            finally:
-                self.rooms.pop(jid, None)
-            await trio.sleep(0.5)
+        await be_in(client, jid, self.name, self.rooms, rejoin=REJOIN, pause=0.5)
 
 
 class Chaos:

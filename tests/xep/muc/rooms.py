@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, MutableMapping
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import trio
 
 from tests.bench import Bench
-from trioxmpp import Client
+from trioxmpp import JID, Client
 from trioxmpp.client import Inbox
 from trioxmpp.testing import Server, open_server
 from trioxmpp.testing.server.rooms import Room as ServerRoom
-from trioxmpp.xep.muc import Room, RoomConfig, RoomEvent, open_room
+from trioxmpp.xep.muc import JoinProblem, JoinRefused, Rejoin, Room, RoomConfig, RoomEvent, RoomGone, open_room
 
 E = TypeVar("E")
+J = TypeVar("J", JID, str)
 
 ROOM = "capulets@conference.example.test"
 MUC = "http://jabber.org/protocol/muc"
@@ -36,6 +37,27 @@ def nicks(room: Room) -> set[str]:
 
 def persistent(config: RoomConfig) -> None:
     config.persistent = True
+
+
+async def be_in(
+    client: Client, jid: J, nick: str, rooms: MutableMapping[J, Room], *, rejoin: Rejoin, pause: float
+) -> NoReturn:
+    """Be in a room for ever, under another nick if this one is taken. `rooms` has it while we are in.
+
+    A program that is thrown out comes back after `pause` seconds.
+    """
+    while True:
+        try:
+            async with open_room(client, jid, nick, create=persistent, rejoin=rejoin) as room:
+                rooms[jid] = room
+                await trio.sleep_forever()
+        except JoinRefused as refusal:
+            nick = nick + "_" if refusal.reason is JoinProblem.NICK_TAKEN else nick
+        except RoomGone:
+            pass
+        finally:
+            rooms.pop(jid, None)
+        await trio.sleep(pause)
 
 
 def server_room(server: Server, jid: str = ROOM) -> ServerRoom:

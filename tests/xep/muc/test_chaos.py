@@ -16,11 +16,11 @@ import trio
 import trio.testing
 
 import trioxmpp
-from tests.xep.muc.rooms import persistent
+from tests.xep.muc.rooms import be_in
 from trioxmpp import Client, MemoryStore
 from trioxmpp.errors import StanzaError
 from trioxmpp.testing import Dialect, Server, open_server
-from trioxmpp.xep.muc import JoinProblem, JoinRefused, Rejoin, Room, RoomGone, destroy, open_room
+from trioxmpp.xep.muc import JoinRefused, Rejoin, Room, RoomGone, destroy, open_room
 
 CLIENTS, ROOMS, EVENTS = 5, 3, 200
 RUNS = int(os.environ.get("TRIOXMPP_CHAOS_RUNS", "1000")) if os.environ.get("TRIOXMPP_PROOF") else 3
@@ -74,19 +74,7 @@ class Program:
             self.client = None
 
     async def _be_in(self, client: Client, jid: str) -> None:
-        nick = self.name
-        while True:
-            try:
-                async with open_room(client, jid, nick, create=persistent, rejoin=REJOIN) as room:
-                    self.rooms[jid] = room
-                    await trio.sleep_forever()
-            except JoinRefused as refusal:
-                nick = nick + "_" if refusal.reason is JoinProblem.NICK_TAKEN else nick
-            except RoomGone:
-                pass
-            finally:
-                self.rooms.pop(jid, None)
-            await trio.sleep(10)
+        await be_in(client, jid, self.name, self.rooms, rejoin=REJOIN, pause=10)
 
 
 class Chaos:
