@@ -25,6 +25,7 @@ import trioxmpp
 from tests.docs.test_pages import load, programs
 from tests.failures import check_each
 from trioxmpp import Message, MessageType
+from trioxmpp.jid import JID, JIDError
 from trioxmpp.program.commandline import SECRETS, Misuse, arguments, usage
 from trioxmpp.testing import open_server
 
@@ -152,6 +153,14 @@ def test_a_malformed_address_ends_with_one_line(end_of: Callable[..., Ended]) ->
     status, err = end_of(main, "romeo@@example.org")
     assert status == 2
     assert re.fullmatch(r"program\.py: .*@example.*\n", err), err
+
+
+def test_a_malformed_address_that_is_no_word_is_a_fault_of_the_program(end_of: Callable[..., Ended]) -> None:
+    async def main(jid: str) -> None:
+        JID.parse("a@@b")
+
+    with pytest.raises(JIDError):
+        end_of(main, "romeo@example.org")
 
 
 def test_a_login_that_is_refused_ends_with_one_line(end_of: Callable[..., Ended]) -> None:

@@ -20,7 +20,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Final, NoReturn
 
-from ..jid import JIDError
+from ..jid import JID, JIDError
 from ..text import because
 from .commandline import Misuse, arguments
 from .interrupt import Interrupted, run_until_interrupted
@@ -43,10 +43,10 @@ def run(main: Callable[..., Awaitable[object]]) -> None:
 
     On Ctrl-C or SIGTERM, `main` is cancelled, so that it can close its session. A second signal has its usual effect.
 
-    Raises SystemExit, which ends the process: with status 2 and the usage if the words do not fit, or an address is
-    malformed; with 1 and its text for a ConnectionError that leaves `main`, such as AuthenticationFailure; with 130
-    after Ctrl-C, and 143 after SIGTERM. The same holds if one of these is alone in the group that a nursery raises. All
-    other exceptions leave as they are. Call it in the main thread.
+    Raises SystemExit, which ends the process: with status 2 and the usage if the words do not fit, or an address among
+    them is malformed; with 1 and its text for a ConnectionError that leaves `main`, such as AuthenticationFailure; with
+    130 after Ctrl-C, and 143 after SIGTERM. The same holds if one of these is alone in the group that a nursery raises.
+    All other exceptions leave as they are. Call it in the main thread.
     """
     try:
         given = arguments(main, sys.argv, os.environ)
@@ -61,7 +61,7 @@ def run(main: Callable[..., Awaitable[object]]) -> None:
                 sys.exit(128 + signal.SIGINT)
             case Misuse() as misuse:
                 _end(str(misuse), BAD_USAGE)
-            case JIDError() as malformed:
+            case JIDError() as malformed if _is_of_a_word(malformed):
                 _end(because(sys.argv[0], malformed), BAD_USAGE)
             case ConnectionError() as error:
                 _end(f"{sys.argv[0]}: {str(error) or type(error).__name__}", FAILED)  # of several lines, at times
@@ -73,6 +73,17 @@ def _only(exc: BaseException) -> BaseException:
     while isinstance(exc, BaseExceptionGroup) and len(exc.exceptions) == 1:
         exc = exc.exceptions[0]
     return exc
+
+
+def _is_of_a_word(malformed: JIDError) -> bool:
+    """Return whether a word of the command line is the malformed address. If none is, the program has a fault."""
+    for word in sys.argv[1:]:
+        try:
+            JID.parse(word)
+        except JIDError as problem:
+            if str(problem) == str(malformed):
+                return True
+    return False
 
 
 def _end(text: str, status: int) -> NoReturn:
