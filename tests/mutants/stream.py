@@ -72,6 +72,27 @@ MUTANTS = [
         ("stream/test_sm_enabling.py",),
     ),
     Mutant(
+        "a ping is written, and not counted, behind <enable/>",
+        """
+        if self._session.asked is not None:
+            return
+        """,
+        "",
+        ("client/test_first_flight.py",),
+        also=(
+            (
+                "if (self._wants_ack or self._ping) and self._session.asked is None:",
+                "if self._wants_ack or self._ping:",
+            ),
+        ),
+    ),
+    Mutant(
+        "there is no window before the answer to <enable/>",
+        "return session.asked is None or session.in_flight < WINDOW",
+        "return True",
+        ("client/test_first_flight.py",),
+    ),
+    Mutant(
         "the last word is no ack",
         "return [framing.FOOTER] if management is None else [sm.ack(management.handled).encode(), framing.FOOTER]",
         "return [framing.FOOTER]",
@@ -453,7 +474,7 @@ MUTANTS = [
     ),
     Mutant(
         "an unanswered ping is repeated with another id",
-        "if self._ping_id is None or not self.replies.expects(server, self._ping_id, local_jid, own=own):",
+        "if self._id is None or not self._replies.expects(server, self._id, local_jid, own=own):",
         "if True:",
         ("stream/test_liveness.py", "proof/test_running_stream.py"),
     ),

@@ -10,10 +10,11 @@ import trio
 
 from ..errors import StreamNegotiationFailure
 from ..jid import JID
+from ..protocol import ns
 from ..protocol.elements.csi import Inactive
 from ..protocol.sm import Enable, Enabled, Failed
 from ..stream.core import StreamCore
-from ..stream.link import Link
+from ..stream.link import Link, SMNegotiation
 from ..stream.negotiation.negotiate import bind
 from ..stream.negotiation.resumption import ResumptionRefused
 from ..stream.negotiation.sasl2 import InlineRequests, LoggedIn
@@ -147,17 +148,48 @@ class LinkMaker:
             raise ConnectionAbortedError("the stream was stopped")
         return link
 
-    async def enable_sm(self, login: LoggedIn) -> None:
-        """Have the server manage the stream, if that was not settled along with the login. Raises ConnectionError."""
+    # --- the beginning of a session
+
+    def begins(self, arrival: Arrival) -> SMNegotiation | None:
+        """The link of `arrival` lives. Return what tells whether the server manages the stream; None if that is known.
+
+        The first stanzas leave behind the request, and count if the server agrees: it takes no round trip of its own.
+        """
+        login = arrival.login
+        if arrival.adopted:
+            self._client_state.resumed(login.features, arrival.link)
+            return None
+        if self._journal is not None:
+            self._journal.begins(self._core.session, arrival.jid)
+        negotiation = self._ask_for_sm(login)
+        self._client_state.begins(login.features, arrival.link, inactive=ns.CSI in login.results.begun)
+        return negotiation
+
+    def _ask_for_sm(self, login: LoggedIn) -> SMNegotiation | None:
         answer = login.results.managed
         if isinstance(answer, Failed):
             _logger.warning("going on without stream management: it was refused: %s", answer.condition)
         if self._sm is None or not login.features.sm or answer is not None:
-            return
+            return None
+        return self._core.ask_for_sm(self._sm.resume, self._sm.max, ahead=True)
+
+    async def agree(self, arrival: Arrival, negotiation: SMNegotiation, agreed: trio.Event) -> None:
+        """Wait for the answer of `negotiation`, and tell `agreed`, or have the link fail."""
         try:
-            await self._dialler.within_deadline(self._core.start_sm, self._sm.resume, self._sm.max)
+            await self._dialler.within_deadline(negotiation.wait)
         except StreamNegotiationFailure as exc:
             _logger.warning("going on without stream management: %s", exc)
+        except ConnectionError as exc:
+            arrival.link.fail(exc)  # no effect if the link has failed already
+            return
+        await self.begun(arrival)
+        agreed.set()
+
+    async def begun(self, arrival: Arrival) -> None:
+        """It is known how the session is managed: write that down."""
+        self._reconnector.linked(resumed=arrival.adopted)
+        if self._journal is not None:
+            await self._journal.logged_in(self._core.session, self._dialler.login)
 
 
 async def drop(connected: Connected | None) -> None:

@@ -18,7 +18,6 @@ import trio
 
 from ..errors import DestructionRequested, SessionLost, StreamError
 from ..jid import JID
-from ..protocol import ns
 from ..stream.bare import bare
 from ..stream.core import StreamCore
 from ..stream.link import Link
@@ -327,33 +326,31 @@ class Supervisor:
     # --- the beginning of a session, and of each further link
 
     async def _begin(self, session: Session, arrival: Arrival) -> None:
-        """Set up a session while its first link lives."""
-        features, login = arrival.login.features, arrival.login
-        if session.adopted:
-            self.reconnector.linked(resumed=True)
-            self.client_state.resumed(features, arrival.link)
-            if self.journal is not None:
-                await self.journal.logged_in(self.core.session, self._dialler.login)
-        else:
-            try:
-                await self._maker.enable_sm(login)
-            except ConnectionError as exc:
-                arrival.link.fail(exc)  # no effect if the link has failed already
-                return
-            if self.journal is not None:
-                await self.journal.established(self.core.session, session.jid, self._dialler.login)
-            self.client_state.begins(features, arrival.link, inactive=ns.CSI in login.results.begun)
-            self.reconnector.linked(resumed=False)
-        await self._set_up(session)
+        """Set up a session while its first link lives.
 
-    async def _set_up(self, session: Session) -> None:
+        The first requests of its services leave together with that for stream management.
+        """
+        agreed = trio.Event()
+        negotiation = self._maker.begins(arrival)
+        if negotiation is None:
+            await self._maker.begun(arrival)
+            agreed.set()
+        else:
+            session.start_soon(self._maker.agree, arrival, negotiation, agreed)
+        await self._set_up(session, agreed)
+
+    async def _set_up(self, session: Session, agreed: trio.Event) -> None:
+        """Have the services set the session up; what comes after the first step waits until it has begun."""
         self._steps.gather(session)
         is_first = self.phase is Phase.ARRIVING
         if is_first:
             self._reach(Phase.ENTERING)
             self._task_status.started(session)
             await self._wait(Phase.PREPARING)
-        await self._steps.prepare(session, (Step.SYNC, Step.PRESENCE))
+        await self._steps.prepare(session, (Step.SYNC,))
+        if not agreed.is_set():
+            await agreed.wait()
+        await self._steps.prepare(session, (Step.PRESENCE,))
         if session.ended is not None:
             return
         self._session = session

@@ -26,7 +26,7 @@ from .home import Home
 from .inbound.handled import LIMIT
 from .inbound.reader import Reader
 from .inbound.router import Router
-from .link import LIVE, EndedBy, Link
+from .link import LIVE, EndedBy, Link, SMNegotiation
 from .liveness import LivenessSettings, Watchdog
 from .negotiation.resumption import ResumptionRefused, negotiate_resumption
 from .outbound.channels import Control
@@ -255,7 +255,7 @@ class StreamCore:
             if link.session.sm is not None:
                 link.control.send_nowait(Control.WANT_ACK)
             else:
-                link.control.send_nowait(Control.PING, link.session.ping(self.router.local_jid, self.server))
+                link.control.send_nowait(Control.PING, link.session.pings.request(self.router.local_jid, self.server))
 
         def speak() -> None:
             """Say something: white space, where that is no element (RFC 6120 §4.6.1, RFC 7395 §3.7)."""
@@ -300,11 +300,15 @@ class StreamCore:
 
     async def start_sm(self, resume: bool, max: int | None) -> None:
         """Negotiate stream management on the running stream."""
+        await self.ask_for_sm(resume, max).wait()
+
+    def ask_for_sm(self, resume: bool, max: int | None, *, ahead: bool = False) -> SMNegotiation:
+        """Ask the server to manage the running stream; return what tells of the answer. `ahead`: see `Link`."""
         if self.link is None or self.link.state is not LIVE:
             raise RuntimeError("the stream is not running")
         if self.session.sm is not None:
             raise RuntimeError("stream management is already enabled")
-        await self.link.enable_sm(sm.enable(resume=resume and max != 0, max=max)).wait()
+        return self.link.enable_sm(sm.enable(resume=resume and max != 0, max=max), ahead=ahead)
 
     def stop_sm(self) -> None:
         """Forget about stream management, and so about the session."""

@@ -201,19 +201,22 @@ class Link:
 
     # --- stream management
 
-    def enable_sm(self, request: str) -> SMNegotiation:
-        """Ask the server to manage the stream. RuntimeError if that is being negotiated already."""
+    def enable_sm(self, request: str, *, ahead: bool = False) -> SMNegotiation:
+        """Ask the server to manage the stream. RuntimeError if that is being negotiated already.
+
+        No stanza is written before the answer is here. With `ahead` stanzas go on, and count if the server agrees.
+        """
         if self._sm_negotiation is not None:
             raise RuntimeError("stream management is being negotiated already")
         self._sm_negotiation = SMNegotiation()
-        self.control.send_nowait(Control.ENABLE, request)
+        self.control.send_nowait(Control.ENABLE_AHEAD if ahead else Control.ENABLE, request)
         return self._sm_negotiation
 
     def sm_enabled(self, element: xml.Element) -> None:
         """The server agreed. The next element of the same segment is counted already (XEP-0198 §3)."""
         negotiation = self._answered()
         if negotiation is not None:
-            self.session.sm = sm.StreamManagement(sm.parse_enabled(element))
+            self.session.answered(sm.parse_enabled(element))
             negotiation.settle()
 
     def sm_failed(self, element: xml.Element) -> None:
@@ -221,6 +224,7 @@ class Link:
         negotiation = self._answered()
         if negotiation is not None:
             failed = sm.parse_failed(element)
+            self.session.answered(None)
             negotiation.settle(StreamNegotiationFailure(f"stream management was refused: {failed.condition}"))
 
     def _answered(self) -> SMNegotiation | None:

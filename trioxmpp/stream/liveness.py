@@ -24,10 +24,16 @@ from typing import NamedTuple
 import trio
 
 from ..errors import StreamTimeout
+from ..jid import JID
+from ..protocol.elements.ping import Ping
+from ..protocol.stanza import IQ, IQType
 from ..record import record
+from .ids import new_id
+from .inbound.replies import ReplyTable
+from .outbound.unconfirmed import Unconfirmed
 from .xmlstream import SLOWEST_LINK, XmlStream
 
-__all__ = ["Clocks", "Liveness", "LivenessSettings", "Watchdog"]
+__all__ = ["Clocks", "Liveness", "LivenessSettings", "Pings", "Watchdog"]
 
 #: Seconds of silence after which a link is idle, and frees the memory that it needs for reading only.
 IDLE_AFTER = 5.0
@@ -221,3 +227,35 @@ class Watchdog:
         before, self._difference = self._difference, self._settings.clocks.difference()
         if abs(self._difference - before) >= JUMP:
             self._settings.check_link(PATIENCE_AFTER_JUMP)
+
+
+class Pings:
+    """Requests for a sign of life of a server that does not manage the stream (XEP-0199). Any reply will do.
+
+    They are no stanzas of the application: they have no token, and do not wait behind any.
+    """
+
+    __slots__ = ("_id", "_replies", "_unconfirmed")
+
+    def __init__(self, replies: ReplyTable, unconfirmed: Unconfirmed | None) -> None:
+        self._id: str | None = None
+        self._replies = replies
+        self._unconfirmed = unconfirmed
+
+    def request(self, local_jid: JID | None, server: JID | None = None) -> str:
+        """Return the request, to be written at once.
+
+        A client asks its own account. A component has none: it asks its `server`, in the name of its domain. A server
+        that never answers, but says other things, is asked again with the same id.
+        """
+        own = None if server is None else local_jid
+        if self._id is None or not self._replies.expects(server, self._id, local_jid, own=own):
+            self._id = new_id()
+            self._replies.expect(server, self._id, local_jid, self._answered, own=own)
+        if self._unconfirmed is not None:
+            self._unconfirmed.pinged()
+        return IQ(type=IQType.GET, to=server, from_=own, payload=Ping(), id=self._id).serialise()
+
+    def _answered(self, reply: IQ) -> None:
+        if self._unconfirmed is not None:
+            self._unconfirmed.confirmed()

@@ -7,15 +7,14 @@ from typing import Protocol
 import trio
 
 from ..errors import DestructionRequested, OutboxFull, StanzaTooLarge
-from ..jid import JID
-from ..protocol.elements.ping import Ping
-from ..protocol.sm import Resume, StreamManagement
-from ..protocol.stanza import IQ, IQType, Message, Presence
+from ..protocol.sm import Enabled, Resume, StreamManagement
+from ..protocol.stanza import IQ, Message, Presence
 from .attempts import ResumptionAttempts
 from .home import Home
 from .ids import new_id
 from .inbound.handled import HandledCounter
 from .inbound.replies import ReplyTable
+from .liveness import Pings
 from .outbound.channels import Doorbell, OutgoingChannel
 from .outbound.token import ACKED, ACTIVE, SENT, OutgoingStanza, StanzaState, StanzaToken
 from .outbound.unconfirmed import Unconfirmed
@@ -52,8 +51,8 @@ class SessionState:
         "_being_written",
         "_bytes_offered",
         "_condemned",
-        "_ping_id",
         "_room",
+        "asked",
         "attempts",
         "doorbell",
         "ended",
@@ -64,6 +63,7 @@ class SessionState:
         "journal",
         "max_bytes",
         "outgoing",
+        "pings",
         "replies",
         "running",
         "sent_unmanaged",
@@ -84,6 +84,8 @@ class SessionState:
         self.home: Home = Home()
         """The thread of the stream."""
         self.sm: StreamManagement[Sent] | None = None
+        self.asked: StreamManagement[Sent] | None = None
+        """The count of the stanzas that are sent while the answer to ``<enable/>`` is on the way."""
         self.handled: HandledCounter = HandledCounter()
         self.journal: Journal | None = journal
         self.replies: ReplyTable = ReplyTable(ended)
@@ -94,6 +96,8 @@ class SessionState:
         self.established: bool = False
         self.unconfirmed: Unconfirmed | None = unconfirmed
         """The stanzas of a component that are in doubt; None for a client."""
+        self.pings: Pings = Pings(self.replies, unconfirmed)
+        """The requests for a sign of life."""
         self.ended = ended
         """Why nothing can be enqueued any more."""
         self.in_flight: int = 0
@@ -109,7 +113,6 @@ class SessionState:
         # Without stream management: what the writer is writing, and whether the transport may have some of it.
         self._being_written: list[OutgoingStanza] = []
         self._bytes_offered = False
-        self._ping_id: str | None = None
 
     @property
     def resumable(self) -> bool:
@@ -188,15 +191,38 @@ class SessionState:
 
         With stream management it is in flight from now on: its ack may be here before the writer's call returns.
         """
-        if self.sm is None:
+        management = self.sm or self.asked
+        if management is None:
             token.take()
             self._being_written.append(token)
             return
-        self.sm.sent((token, data))
+        management.sent((token, data))
         self.in_flight += len(data)
-        if self.journal is not None:
+        if self.journal is not None and self.sm is not None:
             self.journal.sent(token, data)
         token.become(SENT)
+
+    # --- whether the server manages the stream
+
+    def asks_ahead(self) -> None:
+        """The server is asked to manage the stream. If it agrees, it counts from now on (XEP-0198 §4)."""
+        self.asked = StreamManagement()
+
+    def answered(self, granted: Enabled | None) -> None:
+        """The server agreed, and counts since it was asked; or it refused (None), and nothing tells what it has."""
+        management, self.asked = self.asked or StreamManagement(), None
+        if granted is None:
+            self.in_flight = 0
+            self.sent_unmanaged += len(management.unacked)
+            for token, _ in management.unacked:
+                token.become(StanzaState.SENT_WITHOUT_SM)
+            self.got_room()
+            return
+        management.granted = granted
+        if self.journal is not None:
+            for token, data in management.unacked:
+                self.journal.sent(token, data)
+        self.sm = management
 
     def offering(self) -> None:
         """The transport is about to get the bytes of the stanzas that are being written."""
@@ -212,25 +238,6 @@ class SessionState:
                 if self.unconfirmed is not None:
                     self.unconfirmed.written(token)
                 token.become(StanzaState.SENT_WITHOUT_SM)
-
-    def ping(self, local_jid: JID | None, server: JID | None = None) -> str:
-        """Return the request for a sign of life (XEP-0199), to be written at once. Any reply will do; none is reported.
-
-        It is no stanza of the application: it has no token, and does not wait behind any. A client asks its own
-        account. A component has none: it asks its `server`, in the name of its domain.
-        """
-        own = None if server is None else local_jid
-        if self._ping_id is None or not self.replies.expects(server, self._ping_id, local_jid, own=own):
-            self._ping_id = new_id()
-            self.replies.expect(server, self._ping_id, local_jid, self._ping_answered, own=own)
-        # A server that never answers, but says other things, is asked again with the same id.
-        if self.unconfirmed is not None:
-            self.unconfirmed.pinged()
-        return IQ(type=IQType.GET, to=server, from_=own, payload=Ping(), id=self._ping_id).serialise()
-
-    def _ping_answered(self, reply: IQ) -> None:
-        if self.unconfirmed is not None:
-            self.unconfirmed.confirmed()
 
     async def resume_request(self, *, in_login: bool = False) -> Resume | None:
         """Return the request to resume this session, to be written at once; None if it cannot be resumed.
@@ -315,7 +322,8 @@ class SessionState:
 
     def unsettled(self) -> list[OutgoingStanza]:
         """The tokens of everything that was enqueued and is not settled yet, in order."""
-        sent = [] if self.sm is None else [token for token, _ in self.sm.unacked]
+        management = self.sm or self.asked
+        sent = [] if management is None else [token for token, _ in management.unacked]
         waiting = [token for token in self.outgoing.queue if not token.state.is_final]
         return sent + self._being_written + waiting
 
@@ -337,9 +345,9 @@ class SessionState:
         self.replies.fail_all(failure)
         for scope in list(self.running):
             scope.cancel(reason="the session has ended")
-        sm, self.sm = self.sm, None
-        if sm is not None:
-            for token, _ in sm.unacked:
+        management, self.sm, self.asked = self.sm or self.asked, None, None
+        if management is not None:
+            for token, _ in management.unacked:
                 token.become(unacked)
         self._disconnect()
 

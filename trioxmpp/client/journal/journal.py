@@ -127,11 +127,10 @@ class SessionJournal:
         if self.restored is not None:
             self.restored = replace(self.restored, resumed=False)
 
-    async def established(self, session: SessionState, jid: JID, login: Login) -> None:
-        """Write down a new session. Durable messages wait until its services have set it up."""
+    def begins(self, session: SessionState, jid: JID) -> None:
+        """A new session begins. Durable messages wait until its services have set it up."""
         self._bound = jid
         self.outbox.begin_reconciling(session)
-        await self.logged_in(session, login)
 
     async def logged_in(self, session: SessionState, login: Login) -> None:
         """Write down the state of logins, too."""

@@ -159,6 +159,7 @@ class Control(enum.Enum):
 
     OWE_ACK = "the server asked how much we handled"
     ENABLE = "ask the server to manage the stream; then write no stanza before `ANSWERED`"
+    ENABLE_AHEAD = "ask the server to manage the stream; what is written behind that counts if it agrees"
     ANSWERED = "the server answered that request"
     CLIENT_STATE = "tell the server whether a person is looking (XEP-0352)"
     WANT_ACK = "ask the server how much it handled"
@@ -182,7 +183,7 @@ class ControlChannel:
         """The words that wait: to look at."""
 
     def send_nowait(self, control: Control, text: str = "") -> None:
-        """Tell the writer; `text` is the nonza that it shall write, for `ENABLE`, `CLIENT_STATE` and `PING`."""
+        """Tell the writer; `text` is the nonza that it shall write, if the word has one."""
         self.waiting[control] = text
         self._doorbell.ring()
 

@@ -169,7 +169,7 @@ class Writer:
             return True
         if self.state is WriterState.AWAITS_ENABLED:
             return False
-        if self._wants_ack or self._ping:
+        if (self._wants_ack or self._ping) and self._session.asked is None:
             return True
         return bool(self._resending or self._outgoing.queue) and self._window_is_open
 
@@ -187,7 +187,7 @@ class Writer:
         """Whether another stanza may be on the way."""
         session = self._session
         if session.sm is None:
-            return True
+            return session.asked is None or session.in_flight < WINDOW
         if self._resending:
             # They count as in flight already, and are few enough. Behind a suspect nothing is sent.
             return not session.suspect_in_flight or len(self._resending) == len(session.sm.unacked)
@@ -206,8 +206,12 @@ class Writer:
             # Whether the stanzas that follow are counted is known when the answer is here (XEP-0198 §3).
             pieces.append(control[Control.ENABLE].encode())
             self.state = WriterState.AWAITS_ENABLED
+        if Control.ENABLE_AHEAD in control:
+            pieces.append(control[Control.ENABLE_AHEAD].encode())
+            self._session.asks_ahead()
         if Control.ANSWERED in control:
             self.state = OPEN
+            self._wants_ack = self._wants_ack or self._session.in_flight > 0
         if Control.CLIENT_STATE in control:
             pieces.append(control[Control.CLIENT_STATE].encode())
         self._wants_ack = self._wants_ack or Control.WANT_ACK in control
@@ -231,7 +235,12 @@ class Writer:
         return [framing.FOOTER] if management is None else [sm.ack(management.handled).encode(), framing.FOOTER]
 
     def _take_ping(self, pieces: list[bytes]) -> None:
-        """Ask for a sign of life. On a stream that is managed by now, an ack is one, and a ping would be counted."""
+        """Ask for a sign of life. On a stream that is managed by now, an ack is one, and a ping would be counted.
+
+        While it is not known which of them, there is an answer to come, which is a sign of life, too.
+        """
+        if self._session.asked is not None:
+            return
         if self._ping and self._session.sm is None:
             pieces.append(self._ping.encode())
         elif self._ping:
