@@ -62,7 +62,7 @@ SET_UP = "what the services, and the server, have of a session"
 READ = "how far bytes were read or written, and what the server has said of itself"
 FIGURES = "a number for the log or for `Client.counters`"
 LENT = "set once, by the block of `connect`"
-ONE_OF_MANY = "one for each request, question or preparation"
+ONE_OF_MANY = "one for each request, question, call or preparation"
 SETTING = "the application, or the server, chooses it"
 NO_VARIABLE = "another class has an attribute of this name that changes"
 
@@ -93,14 +93,15 @@ OTHER_STATE: dict[str, str] = {
     "trioxmpp.stream.link.Link._sm_negotiation": ONE_OF_MANY,
     "trioxmpp.stream.link.Link.session": NO_VARIABLE,
     "trioxmpp.stream.link.SMNegotiation": ONE_OF_MANY,
+    "trioxmpp.stream.liveness.Alarm": ONE_OF_MANY,
     "trioxmpp.stream.liveness.LivenessSettings": SETTING,
+    "trioxmpp.stream.liveness.Pings": ON_ITS_WAY,
     "trioxmpp.stream.liveness.Watchdog": READ,
     "trioxmpp.stream.outbound.channels.ControlChannel": ON_ITS_WAY,
     "trioxmpp.stream.outbound.channels.Doorbell": ON_ITS_WAY,
     "trioxmpp.stream.outbound.channels.OutgoingChannel": ON_ITS_WAY,
     "trioxmpp.stream.outbound.unconfirmed.Unconfirmed": ON_ITS_WAY,
     "trioxmpp.stream.outbound.writer.Writer": ON_ITS_WAY,
-    "trioxmpp.stream.liveness.Pings._id": ON_ITS_WAY,
     "trioxmpp.stream.session.SessionState._being_written": ON_ITS_WAY,
     "trioxmpp.stream.session.SessionState._bytes_offered": ON_ITS_WAY,
     "trioxmpp.stream.session.SessionState._condemned": ON_ITS_WAY,

@@ -10,8 +10,8 @@ with it.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any, NoReturn
 
 import trio
@@ -213,17 +213,18 @@ class Supervisor:
         arrival = await self._arrive()
         while arrival is not None:  # one turn is one session
             try:
-                async with self._session_on(arrival) as session:
-                    link = arrival.link
-                    while True:  # one turn is one link
-                        await self._live(link)
-                        link = await self._come_back(session, link)
+                await self._session_on(arrival)
             except SessionOver as over:
                 arrival = None if over.cause is None else await self._arrive(over)
 
-    @asynccontextmanager
-    async def _session_on(self, arrival: Arrival) -> AsyncIterator[Session]:
-        """A block that is one session: set up by its services, told of by events, with tasks that end with it."""
+    async def _links(self, session: Session, link: Link) -> NoReturn:
+        """Live on one link after the other, until SessionOver is raised."""
+        while True:  # one turn is one link
+            await self._live(link)
+            link = await self._come_back(session, link)
+
+    async def _session_on(self, arrival: Arrival) -> None:
+        """One session: set up by its services, told of by events, with tasks that end with it."""
         with bare() as inside:
             async with trio.open_nursery() as nursery:
                 session = Session(
@@ -239,12 +240,13 @@ class Supervisor:
                 session.start_soon(self._begin, session, arrival)
                 try:
                     with self.core.handlers_in(nursery), inside:
-                        yield session
+                        await self._links(session, arrival.link)
                 except SessionOver:
                     await self._steps.leave(session)  # noqa: ASYNC120  (blocks end before Destroyed is told)
                     raise
                 finally:
                     nursery.cancel_scope.cancel(reason="the session is over")
+                    self.core.alarm.clear()
                     if session.ended is not None:
                         self._is_over(session)
         if session.failure is not None:
@@ -362,8 +364,7 @@ class Supervisor:
         self._admit(session)
         claimable_until = trio.current_time() + UNCLAIMED_FOR
         await self._steps.prepare(session, (Step.JOIN, Step.CATCH_UP))
-        await trio.sleep_until(claimable_until)
-        self.core.router.messages.drop_unclaimed()
+        self.core.alarm.set(claimable_until, self.core.router.messages.drop_unclaimed)
 
     async def _went_on(self, session: Session) -> None:
         """The session was resumed, and its new link lives."""

@@ -27,7 +27,7 @@ from .inbound.handled import LIMIT
 from .inbound.reader import Reader
 from .inbound.router import Router
 from .link import LIVE, EndedBy, Link, SMNegotiation
-from .liveness import LivenessSettings, Watchdog
+from .liveness import Alarm, LivenessSettings, Watchdog
 from .negotiation.resumption import ResumptionRefused, negotiate_resumption
 from .outbound.channels import Control
 from .outbound.token import StanzaState, StanzaToken
@@ -117,6 +117,7 @@ class StreamCore:
         """The tokens of the stanzas that were not delivered when the last session ended."""
         self.router: Router = Router(local_jid, self.start_handler, logger, None if server is None else local_jid)
         self.liveness = liveness
+        self.alarm: Alarm = Alarm()
         self._tally = Tally(self.router.losses)
         self.on_failure: Signal[Exception] = Signal(logger=logger)
         self.on_stream_destroyed: Signal[Exception] = Signal(logger=logger)
@@ -267,7 +268,7 @@ class StreamCore:
         self._tally.link_begins()
         writer = Writer(link, self.router, self._ack_after, ask, self._logger)
         reader = Reader(link, self.router, writer, self._logger)
-        watchdog = Watchdog(link.xmlstream, self.liveness, ask, speak)
+        watchdog = Watchdog(link.xmlstream, self.liveness, self.alarm, ask, speak)
 
         def begun() -> None:
             started()

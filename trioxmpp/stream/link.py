@@ -99,7 +99,7 @@ class Link:
         self.end: EndedBy | Exception | None = None
         """The first event that ends the link, or began to: for a failure, its cause."""
         self._scope: trio.CancelScope | None = None
-        """Around what the link does: the negotiation of a resumption, and then its tasks."""
+        """That of what the link does: of the negotiation of a resumption, and then of its tasks."""
         self._sm_negotiation: SMNegotiation | None = None
 
     @property
@@ -157,8 +157,11 @@ class Link:
         if not self.over:
             self.state = LIVE
         try:
-            with bare(), self.doing():
+            with bare():
                 async with trio.open_nursery() as nursery:
+                    self._scope = nursery.cancel_scope
+                    if self.over:
+                        self._cancel("the stream has ended")
                     for task in (read, write, watchdog):
                         nursery.start_soon(self._guarded, task)
                     started()

@@ -33,7 +33,7 @@ from .inbound.replies import ReplyTable
 from .outbound.unconfirmed import Unconfirmed
 from .xmlstream import SLOWEST_LINK, XmlStream
 
-__all__ = ["Clocks", "Liveness", "LivenessSettings", "Pings", "Watchdog"]
+__all__ = ["Alarm", "Clocks", "Liveness", "LivenessSettings", "Pings", "Watchdog"]
 
 #: Seconds of silence after which a link is idle, and frees the memory that it needs for reading only.
 IDLE_AFTER = 5.0
@@ -153,6 +153,35 @@ class LivenessSettings:
         self.changed.unpark_all()
 
 
+class Alarm:
+    """One call that is to be made at some time. The watchdog makes it, so that no task has to wait for that time alone.
+
+    While there is no link, it waits for one.
+    """
+
+    __slots__ = ("_call", "due")
+
+    def __init__(self) -> None:
+        self.due: float = math.inf
+        """The time of the call; infinite if none is wanted."""
+        self._call: Callable[[], None] | None = None
+
+    def set(self, due: float, call: Callable[[], None]) -> None:
+        """Have `call` made at this time, or some seconds later."""
+        self.due, self._call = due, call
+
+    def clear(self) -> None:
+        """Have no call made."""
+        self.due, self._call = math.inf, None
+
+    def ring(self) -> None:
+        """The time has come."""
+        call = self._call
+        self.clear()
+        if call is not None:
+            call()
+
+
 class Watchdog:
     """Watches one XML stream. `XmlStream.heard` decides what counts as a sign of life.
 
@@ -160,10 +189,16 @@ class Watchdog:
     """
 
     def __init__(
-        self, xmlstream: XmlStream, settings: LivenessSettings, ask: Callable[[], None], speak: Callable[[], None]
+        self,
+        xmlstream: XmlStream,
+        settings: LivenessSettings,
+        alarm: Alarm,
+        ask: Callable[[], None],
+        speak: Callable[[], None],
     ) -> None:
         self._xmlstream = xmlstream
         self._settings = settings
+        self._alarm = alarm
         self._ask = ask
         self._speak = speak
         self._question: Question | None = None
@@ -182,7 +217,7 @@ class Watchdog:
             ask, death = self._deadlines(heard, self._settings.check)
             quiet = math.inf if rested == heard else heard + IDLE_AFTER
             silent = max(self._xmlstream.spoken, spoke) + self._keepalive
-            due = min(ask, death, quiet, silent, compare)
+            due = min(ask, death, quiet, silent, compare, self._alarm.due)
             if now < due:
                 looked = False
                 with trio.CancelScope(deadline=due):
@@ -192,6 +227,8 @@ class Watchdog:
             elif now >= compare:
                 compare = now + COMPARED_EVERY
                 self._compare_clocks()
+            elif now >= self._alarm.due:
+                self._alarm.ring()
             elif now >= silent:
                 spoke = now
                 self._speak()

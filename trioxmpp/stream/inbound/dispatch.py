@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import enum
 import logging
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Generic, Literal, TypeVar, overload
@@ -73,7 +72,7 @@ class UnclaimedStanzas(Generic[T]):
         self._defers = defers
         self._losses = losses or Losses()
         self._logger = logger
-        self._stanzas: deque[tuple[T, int, Receipt | None]] = deque()
+        self._stanzas: list[tuple[T, int, Receipt | None]] = []
         self._octets = 0
         self._lost = 0
         self.offered: int = 0
@@ -99,7 +98,7 @@ class UnclaimedStanzas(Generic[T]):
 
     def redispatch(self, dispatch: Callable[[T, Receipt | None], bool]) -> None:
         """Offer everything again; `dispatch` tells whether a slot or a subscription wanted the stanza."""
-        offered, self._stanzas, self._octets = self._stanzas, deque(), 0
+        offered, self._stanzas, self._octets = self._stanzas, [], 0
         for stanza, octets, receipt in offered:
             self.offered = octets
             if not dispatch(stanza, receipt):
@@ -110,7 +109,7 @@ class UnclaimedStanzas(Generic[T]):
 
     def drop(self) -> None:
         """Wait for them no longer."""
-        stanzas, self._stanzas, self._octets = self._stanzas, deque(), 0
+        stanzas, self._stanzas, self._octets = self._stanzas, [], 0
         if stanzas:
             self._losses.unclaimed += len(stanzas)
             text = "lost: nothing has subscribed to %d stanzas, the first is %r"
