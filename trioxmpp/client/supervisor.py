@@ -217,7 +217,7 @@ class Supervisor:
             except SessionOver as over:
                 arrival = None if over.cause is None else await self._arrive(over)
 
-    async def _links(self, session: Session, link: Link) -> NoReturn:
+    async def _links(self, session: Session, link: Link) -> None:
         """Live on one link after the other, until SessionOver is raised."""
         while True:  # one turn is one link
             await self._live(link)
