@@ -17,7 +17,7 @@ VENV ?= .venv$(if $(filter-out python3,$(PYTHON)),-$(notdir $(PYTHON)))
 RUN := $(VENV)/bin/python
 
 .PHONY: all demo test check ruff async types floors items coverage proof proof-servers fuzz mutants chaos soak burst
-.PHONY: slow bench bench-report bench-guard bench-scale bench-profile docs interop servers servers-newer test-newer
+.PHONY: slow bench bench-report bench-guard bench-scale bench-memory bench-profile docs interop servers servers-newer test-newer
 .PHONY: servers-table services-table pythons-newer test-pythons test-services release newcomer
 .PHONY: changes clean
 .NOTPARALLEL:
@@ -172,6 +172,10 @@ bench-guard: $(VENV)/.installed-bench
 # 5,000 sessions in one process, and what one more session, handler, request or subscription costs.
 bench-scale: $(VENV)/.installed-bench
 	$(RUN) -m tests.benchmarks.scale $(BENCH)
+
+# Where the memory of an idle session is, by parts of the library.
+bench-memory: $(VENV)/.installed-bench
+	$(RUN) -m tests.benchmarks.memory $(BENCH)
 
 # Where the time goes: 100,000 stanzas each way, and requests.
 bench-profile: $(VENV)/.installed-bench
