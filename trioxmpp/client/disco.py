@@ -10,6 +10,7 @@ import copy
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 import trio
@@ -82,8 +83,11 @@ class Disco:
         self._of_entity: dict[JID, set[Key]] = {}
         """The keys of the questions about each entity."""
         self._proofs: list[Callable[[JID], Info | None]] = []
-        self._open = trio.CapacityLimiter(OPEN)
         self._of_domain: dict[str, trio.Semaphore] = {}
+
+    @cached_property
+    def _open(self) -> trio.CapacityLimiter:
+        return trio.CapacityLimiter(OPEN)  # few clients ask
 
     async def info(self, jid: JID | str, node: str | None = None, *, fresh: bool = False) -> Info:
         """Return the identities and features of `jid`, or of one of its nodes; with `fresh`, ask anew.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
 
 import trio
@@ -44,10 +45,13 @@ class Notebook:
     """All notes of one client, by kind."""
 
     def __init__(self, store: object) -> None:
-        # To compare an object with a protocol takes long, and most clients have no store.
-        self._store: NoteStore = store if store is not None and isinstance(store, NoteStore) else MemoryStore()
+        self._given = store
         self._sizes: dict[str, dict[str, int]] = {}
         self._turn = trio.Lock()
+
+    @cached_property
+    def _store(self) -> NoteStore:
+        return self._given if isinstance(self._given, NoteStore) else MemoryStore()
 
     def of_kind(self, kind: str) -> Notes:
         """Return the notes of one kind."""
