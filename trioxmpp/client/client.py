@@ -148,8 +148,10 @@ class Client:
         """Have `stanza` sent, after everything that was enqueued before it; returns at once.
 
         A stanza without an id gets one. ``await token`` waits for the outcome; `on_state_change` is called with the
-        token and each of its states. Raises ValueError, and sends nothing, if the stanza is not valid or larger than
-        the server takes (`StanzaTooLarge`), `OutboxFull` while 16 MiB wait to be sent and acknowledged, and
+        token and each of its states. The reply to a request that is enqueued is ignored: `send` waits for one.
+
+        Raises ValueError, and sends nothing, if the stanza is not valid or larger than the server takes
+        (`StanzaTooLarge`), `OutboxFull` while 16 MiB wait to be sent and acknowledged, and
         ConnectionError if there is no session.
         """
         session = self._standing.session or self.session

@@ -13,7 +13,7 @@ import trio
 from ..errors import SessionLost
 from ..jid import JID
 from ..protocol.features import StreamFeatures
-from ..protocol.stanza import IQ, Get, Message, Presence, Set
+from ..protocol.stanza import IQ, Get, Message, Presence, ReplyKey, Set, reply_key
 from ..stream.core import StreamCore
 from ..stream.ids import new_id
 from ..stream.inbound.replies import ReplyWaiter
@@ -123,13 +123,17 @@ class Session:
         """Have `stanza` sent in this session, after everything that was enqueued before it; returns at once.
 
         A stanza without an id gets one. ``await token`` waits for the outcome; `on_state_change` is called with the
-        token and each of its states. Raises ValueError, and sends nothing, if the stanza is not valid or larger than
-        the server takes (`StanzaTooLarge`), `OutboxFull` while too much waits to be sent and acknowledged, and
+        token and each of its states. The reply to a request that is enqueued is ignored: `send` waits for one.
+
+        Raises ValueError, and sends nothing, if the stanza is not valid or larger than the server takes
+        (`StanzaTooLarge`), `OutboxFull` while too much waits to be sent and acknowledged, and
         `SessionLost` if the session is over.
         """
         self._check(stanza)
         token = OutgoingStanza(stanza, on_state_change=on_state_change)
         self._state.append(token, needs_room=True)
+        if isinstance(stanza, IQ) and stanza.type.is_request:
+            self._state.replies.disregard(self._reply_key(stanza))
         return token
 
     def _check(self, stanza: Message | Presence | IQ) -> None:
@@ -218,6 +222,11 @@ class Session:
     def _expect(self, iq: IQ, id: str, deliver: Callable[[IQ], None]) -> ReplyWaiter:
         router = self._core.router
         return self._state.replies.expect(iq.to, id, router.local_jid, deliver, own=router.own(iq.from_))
+
+    def _reply_key(self, iq: IQ) -> ReplyKey:
+        assert iq.id is not None
+        router = self._core.router
+        return reply_key(iq.to, iq.id, router.local_jid, router.own(iq.from_))
 
     def at_stage(self, stage: Stage, message: Callable[[Message], Message | None]) -> AbstractContextManager[None]:
         """``with`` block during which ``message(stanza)`` sees each inbound message; see `Client.at_stage`."""
