@@ -178,8 +178,9 @@ class Client:
         reply, in order of arrival with all other stanzas; if it returns an awaitable, that is what is awaited and
         returned.
 
-        While there is no session it waits for one. Raises ConnectionError if there will be none, and what ``await
-        token`` raises. Cancelling retracts what was not sent yet; a late reply is ignored.
+        While there is no session it waits for one. Raises ConnectionError if there will be none, `SessionLost` if a
+        request has no reply when its session is lost, and what ``await token`` raises. Cancelling retracts what was not
+        sent yet; a late reply is ignored.
         """
         if on_reply is not None and not (isinstance(stanza, IQ) and stanza.type.is_request):
             raise ValueError("only a request has a reply that on_reply could be called with")

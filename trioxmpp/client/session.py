@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 
 import trio
 
-from ..errors import SessionLost
+from ..errors import DestructionRequested, SessionLost
 from ..jid import JID
 from ..protocol.features import StreamFeatures
 from ..protocol.stanza import IQ, Get, Message, Presence, ReplyKey, Set, reply_key
@@ -40,7 +40,9 @@ class Session:
     that process has set up, and this one does not. `begun` holds the namespaces of the features that the session began
     with, since they were requested inline with the login (XEP-0386).
 
-    A stanza that is enqueued here belongs to this session: once it is over, everything raises `SessionLost`.
+    A stanza that is enqueued here belongs to this session: once it is over, everything raises `SessionLost`. So does a
+    request that waits for its reply then; if the application itself has closed the client, that is
+    `DestructionRequested`.
     """
 
     def __init__(
@@ -217,7 +219,16 @@ class Session:
                 raise
         if outcome is not None and inspect.isawaitable(outcome):
             return await outcome
-        return read_answer(iq.payload, waiter.result())
+        return read_answer(iq.payload, self._reply_of(waiter))
+
+    def _reply_of(self, waiter: ReplyWaiter) -> IQ:
+        """Return or raise as `ReplyWaiter.result` does; if the session was lost before the reply came, that is told."""
+        try:
+            return waiter.result()
+        except ConnectionError as exc:
+            if exc is self._state.replies.ended and not isinstance(exc, DestructionRequested | SessionLost):
+                raise self._lost() from self.ended
+            raise
 
     def _expect(self, iq: IQ, id: str, deliver: Callable[[IQ], None]) -> ReplyWaiter:
         router = self._core.router

@@ -106,7 +106,7 @@ class ReplyTable:
     def __init__(self, ended: Exception | None = None) -> None:
         self._waiters: dict[ReplyKey, ReplyWaiter] = {}
         self._disregarded: dict[ReplyKey, None] = {}  # the oldest first
-        self._ended = ended
+        self.ended: Exception | None = ended
 
     def __len__(self) -> int:
         return len(self._waiters)
@@ -128,10 +128,10 @@ class ReplyTable:
         if key in self._waiters:
             raise ValueError(f"only one listener allowed for replies from {to} with id {id!r}")
         waiter = ReplyWaiter(self, key, on_reply)
-        if self._ended is None:
+        if self.ended is None:
             self._waiters[key] = waiter
         else:
-            waiter.fail(self._ended)
+            waiter.fail(self.ended)
         return waiter
 
     def pending(self) -> list[ReplyKey]:
@@ -158,7 +158,7 @@ class ReplyTable:
 
     def disregard(self, key: ReplyKey) -> None:
         """Ignore the one reply to this request, which the client has sent. Nothing happens if a task waits for it."""
-        if self._ended is not None or key in self._waiters:
+        if self.ended is not None or key in self._waiters:
             return
         self._disregarded.pop(key, None)
         self._disregarded[key] = None
@@ -176,7 +176,7 @@ class ReplyTable:
 
     def fail_all(self, error: Exception) -> None:
         """The session is over: there will be no replies any more."""
-        self._ended = error
+        self.ended = error
         for waiter in list(self._waiters.values()):
             waiter.fail(error)
 
