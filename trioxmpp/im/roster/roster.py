@@ -17,6 +17,7 @@ from ...jid import JID
 from ...protocol.elements.nick import Nick
 from ...protocol.elements.roster import PRE_APPROVAL, VERSIONING, Item, RosterQuery, RosterSet
 from ...protocol.stanza import IQ, IQType, Presence, PresenceType
+from ...xep.subscribed import SubscribedContacts
 from .answer import RosterAnswer, read_roster
 from .contact import (
     Contact,
@@ -358,6 +359,8 @@ async def open_roster(client: Client, *, limit: int = LIMIT, requests: int = REQ
     with (
         client.answer(RosterSet, roster.pushed, from_=client.own_account),
         client.at_stage(Stage.NOTICE, presence=roster.seen),
+        client.shared(SubscribedContacts.of) as subscribed,
+        subscribed.told_by(roster),
     ):
         try:
             async with (
