@@ -13,7 +13,7 @@ from tests.sources import MODULES, ROOT, tree_of
 
 XEP = "{https://linkmauve.fr/ns/xmpp-doap#}"
 RESOURCE = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}resource"
-#: What a test calls that runs in memory only.
+#: The calls of a test that runs in memory only.
 IN_MEMORY = ("bench.embedded()", *[f"has('{each}')" for each in NOT_ON_REAL_SERVERS])
 PAGE = ROOT / "docs" / "compliance.md"
 

@@ -22,8 +22,7 @@ from trioxmpp.protocol.elements.ping import Ping
 from trioxmpp.testing import Server, open_server
 from trioxmpp.xep import adhoc, administration, basics, extdisco, mam, nick, pages, pubsub, push, reports, upload, vcard
 from trioxmpp.xep.caps import open_caps
-from trioxmpp.xep.muc import LossCause, RoomLost, affairs, open_room
-from trioxmpp.xep.muc.affairs import Affiliation
+from trioxmpp.xep.muc import Affiliation, LossCause, RoomLost, affairs, open_room
 
 JULIET, ROOM = JID.parse("juliet@example.test"), "capulets@conference.example.test"
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)

@@ -21,7 +21,6 @@ from trioxmpp.im.conversation import (
     PeerBack,
     PeerLeft,
     PeerRenamed,
-    PrivateConversation,
     Said,
     TalkEvent,
     Typing,
@@ -160,7 +159,7 @@ async def test_a_talk_follows_its_occupant_and_ends_when_another_has_the_nick(be
             assert romeo.talks[f"{romeo.room.jid}/lady"] is talk
 
 
-async def talk_with_juliet_who_leaves(romeo: Guest, client: Client) -> PrivateConversation:
+async def talk_with_juliet_who_leaves(romeo: Guest, client: Client) -> Conversation:
     """Have Juliet come, be spoken to, and leave again."""
     room = romeo.room.jid
     async with guest(client, str(room), "juliet"):

@@ -104,8 +104,10 @@ class Presences:
     def __len__(self) -> int:
         return len(self._book)
 
-    def __contains__(self, jid: JID | str) -> bool:
+    def __contains__(self, jid: object) -> bool:
         """Whether this resource, or any resource of this bare JID, is available."""
+        if not isinstance(jid, JID | str):
+            return False
         jid = _parsed(jid)
         return jid in self._book.get(jid.bare, ()) or jid in self._book
 

@@ -84,8 +84,8 @@ class Roster:
     def __len__(self) -> int:
         return len(self._contacts)
 
-    def __contains__(self, jid: JID | str) -> bool:
-        return self.get(jid) is not None
+    def __contains__(self, jid: object) -> bool:
+        return isinstance(jid, JID | str) and self.get(jid) is not None
 
     def __getitem__(self, jid: JID | str) -> Contact:
         contact = self.get(jid)
