@@ -119,12 +119,18 @@ class Client:
         return self._figures.now(linked=self.linked)
 
     async def wait_established(self) -> None:
-        """Wait until there is a session. Raises ConnectionError if there will be none any more."""
+        """Wait until there is a session. Raises ConnectionError if there will be none any more.
+
+        Cancelling changes nothing.
+        """
         await self._wait_session()
         await trio.lowlevel.checkpoint()
 
     async def wait_linked(self) -> None:
-        """Wait until there is a session with a link. Raises ConnectionError if there will be none any more."""
+        """Wait until there is a session with a link. Raises ConnectionError if there will be none any more.
+
+        Cancelling changes nothing.
+        """
         while True:
             session = await self._wait_session()
             try:

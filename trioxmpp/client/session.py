@@ -158,7 +158,10 @@ class Session:
         timeout: float | None = None,
         on_reply: Callable[[IQ], Awaitable[Any] | None] | None = None,
     ) -> Any:
-        """Send `stanza` in this session, and wait until it was sent, or for the reply; see `Client.send`."""
+        """Send `stanza` in this session, and wait until it was sent, or for the reply.
+
+        Raises `SessionLost` if the session is over. Otherwise it raises, and may be cancelled, as `Client.send`.
+        """
         if isinstance(stanza, IQ) and stanza.type.is_request:
             return await self._send_request(stanza, timeout, on_reply)
         if on_reply is not None:

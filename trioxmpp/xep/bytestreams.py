@@ -295,7 +295,9 @@ async def open_bytestreams(
     ``allow(jid)`` decides whose streams are accepted; None accepts none. There are at most `max_streams` of them,
     `per_peer` for one bare JID, with blocks of `max_block_size` octets. A stream that is not read holds `window` octets
     and two blocks more: the peer has to wait then. A block, and an answer, may take `timeout` seconds. Leaving the
-    block, and the end of the session, break all streams. ValueError if there is such a block already.
+    block, and the end of the session, break all streams.
+
+    Raises ValueError if there is such a block already. Cancelling while entering leaves nothing behind.
     """
     streams = Bytestreams(client, allow or _accept_none, (max_streams, per_peer, max_block_size, window), timeout)
 

@@ -121,7 +121,7 @@ class Gallery:
     async def fetch_occupant(self, occupant: JID | str) -> Avatar | None:
         """Return the image in the vCard of an occupant of a room, by the full JID; None if there is none.
 
-        Rooms are full of strangers, so nothing is fetched there unasked. Raises as `fetch`.
+        Rooms are full of strangers, so nothing is fetched there unasked. Raises, and may be cancelled, as `fetch`.
         """
         jid = JID.parse(occupant) if isinstance(occupant, str) else occupant
         await self._wait_ready()

@@ -69,8 +69,8 @@ class EncryptedRoom:
     async def members(self) -> frozenset[JID]:
         """Return the accounts that messages are encrypted for, without our own.
 
-        Raises what `Client.send` raises. A room that does not tell its lists is taken to have the members that are in
-        it.
+        A room that does not tell its lists is taken to have the members that are in it. Raises what `Client.send`
+        raises. Cancelling changes nothing.
         """
         present = frozenset(
             (jid.bare, occupant.affiliation) for occupant in self.room.occupants for jid in occupant.state.jids

@@ -176,21 +176,24 @@ class Roster:
         await self._send(jid, PresenceType.SUBSCRIBE, text, payloads)
 
     async def unsubscribe(self, jid: JID | str) -> None:
-        """See the presence of a contact no longer (§3.3), or withdraw the request to see it."""
+        """See the presence of a contact no longer (§3.3), or withdraw the request to see it. Raises as `subscribe`."""
         await self._send(jid, PresenceType.UNSUBSCRIBE)
 
     async def approve(self, jid: JID | str) -> None:
-        """Let the contact that asked see our presence (§3.1.4)."""
+        """Let the contact that asked see our presence (§3.1.4). Raises, and may be cancelled, as `subscribe`."""
         await self._send(jid, PresenceType.SUBSCRIBED)
         self._requests.pop(_parsed(jid).bare, None)
 
     async def deny(self, jid: JID | str) -> None:
-        """Refuse the request of `jid` to see our presence (§3.1.4)."""
+        """Refuse the request of `jid` to see our presence (§3.1.4). Raises, and may be cancelled, as `subscribe`."""
         await self._send(jid, PresenceType.UNSUBSCRIBED)
         self._requests.pop(_parsed(jid).bare, None)
 
     async def cancel(self, jid: JID | str) -> None:
-        """Let a contact see our presence no longer (§3.2), or take back that its request will be approved."""
+        """Let a contact see our presence no longer (§3.2), or take back that its request will be approved.
+
+        Raises, and may be cancelled, as `subscribe`.
+        """
         await self.deny(jid)
 
     async def preapprove(self, jid: JID | str) -> None:

@@ -85,7 +85,10 @@ class Caps:
         return known
 
     async def has(self, jid: JID | str, feature: str) -> bool:
-        """Return whether `jid` has `feature`. An entity that refuses to answer has none. Raises as `Client.send`."""
+        """Return whether `jid` has `feature`. An entity that refuses to answer has none.
+
+        Raises, and is cancelled, as `Disco.has`.
+        """
         try:
             return feature in (await self.info(jid)).features
         except (XMPPError, ErroneousStanza):
