@@ -1,4 +1,4 @@
-"""What a watch of nodes takes for `owners`, to type checkers. Read, not run; the comments are as in `declared.py`."""
+"""The owners of nodes that a watch takes, for type checkers. Read, not run; the comments are as in `declared.py`."""
 
 # pyright: strict
 
