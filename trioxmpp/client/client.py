@@ -328,7 +328,7 @@ class Client:
         await self._connected.end_by(lambda: self.request(payload, to=to), patience)
 
     def network_changed(self, patience: float = 5.0) -> None:
-        """The machine has another network now, or has slept: find out at once whether the link is still good.
+        """Find out at once whether the link is still good: the machine has another network now, or has slept.
 
         The server is asked for a sign of life; if none comes within `patience` seconds, the link is given up and
         replaced. Without a link, an attempt to get one begins at once. Returns at once.
@@ -372,7 +372,7 @@ class Client:
     # --- what services need
 
     def has(self, namespace: str) -> bool:
-        """Whether the server offers a stream feature of this namespace. False without a session."""
+        """Return whether the server offers a stream feature of this namespace. False without a session."""
         session = self.session
         return session is not None and any(tag.startswith(f"{{{namespace}}}") for tag in session.features.tags)
 
@@ -392,7 +392,7 @@ class Client:
         return self.stream.core.router.claims.claim(address, on_message, on_presence)
 
     def claimed(self, jid: JID) -> bool:
-        """Whether a service has claimed the bare JID of `jid`."""
+        """Return whether a service has claimed the bare JID of `jid`."""
         claims = self.stream.core.router.claims
         return bool(claims.messages) and jid in claims  # to look an address up takes longer than to see that none is
 

@@ -68,7 +68,7 @@ class Blocklist:
         return len(self._jids)
 
     def __contains__(self, jid: object) -> bool:
-        """Whether this very address is in the list; `blocks` tells whether the list covers it."""
+        """Return whether this very address is in the list; `blocks` tells whether the list covers it."""
         return isinstance(jid, JID | str) and _parsed(jid) in self._jids
 
     def blocks(self, jid: JID | str) -> bool:

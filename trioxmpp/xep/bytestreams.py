@@ -183,12 +183,12 @@ class Bytestream(trio.abc.Stream):
             await self._changed.park()
 
     def end(self) -> None:
-        """The peer has closed the stream."""
+        """Note that the peer has closed the stream."""
         self._eof = True
         self._changed.unpark_all()
 
     def fail(self, reason: Exception) -> None:
-        """The stream is broken, because of `reason`."""
+        """Break the stream, because of `reason`."""
         self._broken = self._broken or reason
         self._changed.unpark_all()
 
@@ -273,7 +273,7 @@ class Bytestreams(Inbox[Bytestream]):
         self._find(iq, cast(Close, iq.payload).sid).end()
 
     def fail_all(self, reason: Exception) -> None:
-        """All streams are broken, because of `reason`."""
+        """Break all streams, because of `reason`."""
         for stream in self._streams.values():
             stream.fail(reason)
         self._streams.clear()

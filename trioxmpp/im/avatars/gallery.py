@@ -276,7 +276,7 @@ async def open_avatars(
 
     `owners` says which accounts are believed, as in `watch`. With a `cache`, images are kept by their hash. At most
     `at_once` images are fetched at a time, and the first ones of a session not before it has come to its archives and
-    ``await after()`` has returned: the function that waits for the archives, say.
+    ``await after()`` has returned: for example, a function that waits for the archives.
 
     Entering raises as `watch`. Cancelling leaves nothing behind.
     """

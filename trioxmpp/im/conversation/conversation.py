@@ -35,8 +35,8 @@ __all__ = ["Composition", "Conversation", "Pages", "Seal"]
 #: Seconds without a key after which a person has paused.
 PAUSED_AFTER = 30.0
 
-#: Gives what is sent in the place of a message: the same, encrypted, say. None: nothing is sent. An exception fails the
-#: message.
+#: Gives what is sent in the place of a message, for example the same encrypted. None: nothing is sent. An exception
+#: fails the message.
 Seal: TypeAlias = Callable[[Message], Awaitable[Sealed | None]]
 #: Seconds that the timeline of a room has to give what the room has reflected.
 NOTED_WITHIN = 2.0

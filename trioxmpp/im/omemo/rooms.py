@@ -141,7 +141,7 @@ class EncryptedRoom:
         return replace(entry, message=known[1].message, encryption=known[1].encryption)
 
     def _candidates(self, entry: RoomEntry) -> list[JID]:
-        """The accounts that may have sent a message: the one that the room names, else all members.
+        """Return the accounts that may have sent a message: the one that the room names, else all members.
 
         A session belongs to one device of one account, so the one that decrypts the message has sent it.
         """
