@@ -26,10 +26,12 @@ class _Contact(Protocol):
     @property
     def jid(self) -> JID:
         """Its bare JID."""
+        ...
 
     @property
     def is_seen(self) -> bool:
         """Whether we are subscribed to its presence."""
+        ...
 
 
 class _Roster(Protocol):
@@ -37,6 +39,7 @@ class _Roster(Protocol):
 
     def get(self, jid: JID) -> _Contact | None:
         """Return the contact that has this address."""
+        ...
 
 
 class SubscribedContacts:
