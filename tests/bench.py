@@ -124,7 +124,7 @@ class Bench:
         self.clients: list[Client] = []
         """One connected client for each account, in that order."""
         self.server: Server | None = None
-        """The embedded server, for tests that call ``bench.has("faults")`` before."""
+        """The embedded server; None on a real one. See `embedded`."""
         self.endpoint: Any = options["endpoint"]
         """Where to connect to."""
         self.tls: ssl.SSLContext | None = options.get("tls")
@@ -139,6 +139,12 @@ class Bench:
                 pytest.skip(f"{self.label}: {NOT_ON_REAL_SERVERS[feature]}")
         elif not FEATURES[feature](self.dialect):
             pytest.skip(f"{self.dialect.name} does not have {feature}")
+
+    def embedded(self) -> Server:
+        """Return the embedded server, whose faults can be planned. On a real one, skip the test with a reason."""
+        self.has("faults")
+        assert self.server is not None
+        return self.server
 
     async def needs(self, feature: str, of: str, module: str) -> None:
         """Skip the test if a real server does not say that `of` has a feature: it has no such module."""

@@ -143,9 +143,7 @@ async def test_a_room_that_does_not_let_us_in_ends_it(bench: Bench) -> None:
 
 @on_every_bench(accounts=2)
 async def test_a_broken_link_and_a_lost_session_lose_no_message(bench: Bench) -> None:
-    bench.has("faults")
-    server = bench.server
-    assert server is not None
+    server = bench.embedded()
     async with trio.open_nursery() as nursery:
         ear = Ear(bench, nursery, count=3)
         await ear.until(lambda: ear.words)

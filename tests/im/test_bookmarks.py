@@ -12,7 +12,7 @@ import trioxmpp
 from tests.bench import Bench, on_every_bench
 from tests.capable import present
 from tests.dialogs import renewed
-from trioxmpp import JID, Client, Presence, XMPPError, xml
+from trioxmpp import IQ, JID, Client, Presence, StanzaCondition, XMPPCancelError, XMPPError, xml
 from trioxmpp.im.bookmarks import (
     Bookmark,
     BookmarkRemoved,
@@ -26,6 +26,7 @@ from trioxmpp.im.bookmarks.stores import PrivateStore
 from trioxmpp.protocol.elements import bookmark_storage, bookmarks
 from trioxmpp.protocol.elements.private import PrivateQuery, SetPrivate
 from trioxmpp.protocol.elements.pubsub import Item, Publish, PubSubSet
+from trioxmpp.protocol.elements.version import Version
 from trioxmpp.testing import Dialect, Server, open_server
 from trioxmpp.xep import pubsub
 from trioxmpp.xep.muc import open_room
@@ -88,6 +89,27 @@ async def test_each_kind_of_server_is_used_in_one_way_only(autojump_clock: Any) 
                 assert dict(book) == {}
             async with connect(server, "3") as client, open_bookmarks(client) as book:
                 assert dict(book) == {}, kind
+
+
+@pytest.mark.parametrize("kind", ["native", "list"])
+@pytest.mark.parametrize("other", ["silent", "refusing", "malformed"])
+async def test_places_that_are_not_used_do_no_harm(autojump_clock: Any, kind: str, other: str) -> None:
+    async def answer(iq: IQ) -> object:
+        if other == "silent":
+            await trio.sleep_forever()
+        if other == "refusing":
+            raise XMPPCancelError(StanzaCondition.SERVICE_UNAVAILABLE)
+        return Version(name="No storage")
+
+    async with serve(kind) as server, connect(server, "1") as client:
+        async with open_bookmarks(client) as book:
+            await book.put(Bookmark(ORCHARD))
+        server.answer(PrivateQuery, answer)
+        async with connect(server, "2") as later:
+            began = trio.current_time()
+            async with open_bookmarks(later) as book:
+                assert [*book] == [ORCHARD]
+                assert trio.current_time() - began < 1
 
 
 @on_every_bench(accounts=1)

@@ -159,16 +159,23 @@ async def test_a_talk_follows_its_occupant_and_ends_when_another_has_the_nick(be
             assert romeo.talks[f"{romeo.room.jid}/lady"] is talk
 
 
+async def talk_with_juliet_who_leaves(romeo: Guest, client: Client) -> Conversation:
+    """Have Juliet come, be spoken to, and leave again."""
+    room = romeo.room.jid
+    async with guest(client, str(room), "juliet"):
+        await until(lambda: "juliet" in nicks(romeo.room))
+        talk = romeo.talks[f"{room}/juliet"]
+        await talk.say("one")
+    await until(lambda: romeo.kinds(talk) == [PeerLeft])
+    return talk
+
+
 @pytest.mark.item("D4.19", "D6.14")
 @on_every_bench(accounts=3)
 async def test_messages_to_an_occupant_that_left_never_reach_the_next_one(bench: Bench) -> None:
     room = bench.room()
     async with guest(bench.clients[0], room, "romeo", create=persistent) as romeo:
-        async with guest(bench.clients[1], room, "juliet"):
-            await until(lambda: "juliet" in nicks(romeo.room))
-            talk = romeo.talks[f"{room}/juliet"]
-            await talk.say("one")
-        await until(lambda: romeo.kinds(talk) == [PeerLeft])
+        talk = await talk_with_juliet_who_leaves(romeo, bench.clients[1])
         with pytest.raises(XMPPError, match="left"):
             await talk.say("two")
         assert talk.lines[1].delivery is Delivery.FAILED
@@ -189,11 +196,7 @@ async def test_an_account_that_comes_back_goes_on_where_the_room_gives_occupant_
     bench.has("occupant ids")
     room = bench.room()
     async with guest(bench.clients[0], room, "romeo", create=persistent) as romeo:
-        async with guest(bench.clients[1], room, "juliet"):
-            await until(lambda: "juliet" in nicks(romeo.room))
-            talk = romeo.talks[f"{room}/juliet"]
-            await talk.say("one")
-        await until(lambda: romeo.kinds(talk) == [PeerLeft])
+        talk = await talk_with_juliet_who_leaves(romeo, bench.clients[1])
         async with guest(bench.clients[1], room, "juliet") as juliet:
             await until(lambda: romeo.kinds(talk) == [PeerLeft, PeerBack])
             await talk.say("two")

@@ -37,6 +37,8 @@ SETTINGS: dict[str, Any] = {
     "contacts": [("romeo", "juliet")],
     "starttls": "required",
 }
+#: The newest of each kind, and one that keeps bookmarks as one list (XEP-0048).
+DIALECTS = (Dialect.PROSODY_13, Dialect.EJABBERD_26, Dialect.EJABBERD_23)
 ORCHARD = trioxmpp.JID.parse("orchard@conference.example.test")
 
 
@@ -104,11 +106,15 @@ async def _prepare(server: Server) -> None:
         await client.send(trioxmpp.Message(to="juliet@example.test", type=trioxmpp.MessageType.CHAT, body="Hist!"))
 
 
-@pytest.mark.parametrize("dialect", [Dialect.PROSODY_13, Dialect.EJABBERD_26], ids=lambda dialect: dialect.name)
+@pytest.mark.parametrize("place", ["its own place for bookmarks", "bookmarks in private storage"])
+@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
 async def test_the_first_presence_of_each_session_leaves_one_round_trip_after_it_begins(
-    autojump_clock: Any, dialect: Dialect
+    autojump_clock: Any, dialect: Dialect, place: str
 ) -> None:
     async with open_server(dialect=dialect, **SETTINGS) as server, trio.open_nursery() as nursery:
+        if place == "bookmarks in private storage":
+            features = server.features.account.features
+            features[:] = [each for each in features if "bookmarks" not in each]
         server.policy.sasl2 = True  # the resource comes along with the login (XEP-0386), and stream management, too
         await _prepare(server)
         road, trace = LatentEndpoint(server, nursery, ROUND_TRIP), Timed()
@@ -126,7 +132,7 @@ async def test_the_first_presence_of_each_session_leaves_one_round_trip_after_it
         nursery.cancel_scope.cancel()
 
 
-@pytest.mark.parametrize("dialect", [Dialect.PROSODY_13, Dialect.EJABBERD_26], ids=lambda dialect: dialect.name)
+@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
 async def test_enabling_stream_management_apart_costs_no_round_trip(autojump_clock: Any, dialect: Dialect) -> None:
     async with open_server(dialect=dialect, **SETTINGS) as server, trio.open_nursery() as nursery:
         await _prepare(server)

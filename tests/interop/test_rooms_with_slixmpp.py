@@ -238,16 +238,12 @@ async def test_we_kick_slixmpp(stage: Stage) -> None:
 
 
 async def test_slixmpp_kicks_us(stage: Stage) -> None:
-    gone = None
-    try:
+    with pytest.raises(RoomGone) as gone:
         async with theirs_and_ours(stage) as (ours, slixmpp):
             await slixmpp.call("xep_0045.set_role", ours.room.jid, "Romeo", "none", reason="the lark")
             async for _ in ours.events:
                 pass
-    except RoomGone as exc:
-        gone = exc
-    assert gone is not None
-    assert (gone.reason, gone.text) == (GoneReason.KICKED, "the lark")
+    assert (gone.value.reason, gone.value.text) == (GoneReason.KICKED, "the lark")
 
 
 async def test_a_kick_by_slixmpp_is_healed_if_that_is_wanted(stage: Stage) -> None:
@@ -275,10 +271,7 @@ async def test_we_ban_slixmpp(stage: Stage) -> None:
 
 
 async def test_slixmpp_bans_us(stage: Stage) -> None:
-    gone = None
-    client_jid = None
-    room_jid = None
-    try:
+    with pytest.raises(RoomGone) as gone:
         async with theirs_and_ours(stage) as (ours, slixmpp):
             client_jid, room_jid = str(ours.client.jid.bare), ours.room.jid
             await slixmpp.call("xep_0045.set_affiliation", room_jid, "outcast", jid=client_jid, reason="banished")
@@ -286,10 +279,7 @@ async def test_slixmpp_bans_us(stage: Stage) -> None:
             assert listed == [client_jid]
             async for _ in ours.events:
                 pass
-    except RoomGone as exc:
-        gone = exc
-    assert gone is not None
-    assert (gone.reason, gone.text) == (GoneReason.BANNED, "banished")
+    assert (gone.value.reason, gone.value.text) == (GoneReason.BANNED, "banished")
 
 
 async def test_affiliations_and_roles_are_seen_by_both(stage: Stage) -> None:
@@ -422,22 +412,14 @@ async def test_a_configuration_is_read_as_it_was_written(stage: Stage) -> None:
 
 
 async def test_a_room_that_is_destroyed_is_over_for_both(stage: Stage) -> None:
-    gone = None
-    try:
+    tomb = "tomb@conference.example.test"
+    with pytest.raises(RoomGone) as gone:
         async with theirs_and_ours(stage) as (ours, slixmpp):
-            await slixmpp.call(
-                "xep_0045.destroy", ours.room.jid, reason="the end", altroom="tomb@conference.example.test"
-            )
+            await slixmpp.call("xep_0045.destroy", ours.room.jid, reason="the end", altroom=tomb)
             async for _ in ours.events:
                 pass
-    except RoomGone as exc:
-        gone = exc
-    assert gone is not None
-    assert (gone.reason, gone.text, str(gone.alternate)) == (
-        GoneReason.DESTROYED,
-        "the end",
-        "tomb@conference.example.test",
-    )
+    assert (gone.value.reason, gone.value.text) == (GoneReason.DESTROYED, "the end")
+    assert str(gone.value.alternate) == tomb
     with pytest.raises(RoomGone):
         async with ours_and_theirs(stage) as (ours, slixmpp):
             await destroy(ours.client, ours.room.jid, reason="the end")

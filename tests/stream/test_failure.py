@@ -10,6 +10,7 @@ from trioxmpp import (
     IQ,
     IQType,
     Message,
+    SessionLost,
     StanzaState,
     StreamCondition,
     StreamError,
@@ -244,9 +245,9 @@ async def test_a_failure_without_resumption_settles_what_was_waiting(autojump_cl
     peer = await scene.starts()
 
     async def ask():
-        with pytest.raises(ConnectionError) as raised:
+        with pytest.raises(SessionLost) as raised:
             await scene.client.send(IQ(type=IQType.GET, to="juliet@example.test", payload=Ping()))
-        errors.append(raised.value)
+        errors.append(raised.value.__cause__)
 
     nursery.start_soon(ask)
     await peer.hears()

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
-SAMPLES = [Path(__file__).parent / name for name in ("declared.py", "declared_forms.py", "newcomer.py")]
+SAMPLES = [Path(__file__).parent / name for name in ("declared.py", "declared_forms.py", "newcomer.py", "owners.py")]
 EXPECTED = re.compile(r"# (?:is: (?P<type>.+)|(?P<wrong>wrong))$")
 
 # The number of a line, and the type that was revealed there, or "wrong".

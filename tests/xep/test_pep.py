@@ -15,6 +15,7 @@ from tests.dialogs import renewed, resumed
 from trioxmpp import JID, Client, MessageType, Presence, xml
 from trioxmpp.errors import InboxOverflow
 from trioxmpp.im.roster import open_roster
+from trioxmpp.protocol.elements.roster import RosterQuery
 from trioxmpp.testing import Dialect, Server, inject, open_server
 from trioxmpp.xep import pubsub
 from trioxmpp.xep.pep import mirrored, watch
@@ -332,6 +333,62 @@ async def test_the_roster_may_say_which_owners_are_believed(autojump_clock: Any)
         inject(client.stream, event(NS, item("1", "contact"), "juliet@example.test"))
         inject(client.stream, event(NS, item("1", "ours"), "romeo@example.test"))
         assert titles(changes.take_all()) == ["contact", "ours"]
+
+
+def rosters_asked_for(server: Server) -> int:
+    return sum(payload.tag == xml.tag_of(RosterQuery) for each in server.log for payload in each.stanza)
+
+
+async def test_watches_ask_for_the_roster_once_a_session(autojump_clock: Any) -> None:
+    async with (
+        open_server(contacts=[("romeo", "juliet")]) as server,
+        connect(server) as client,
+        watch(client, TUNES) as changes,
+        watch(client, TUNES) as others,
+        watch(client, LISTS),
+    ):
+        assert rosters_asked_for(server) == 1
+        await renewed(server, client)
+        assert rosters_asked_for(server) == 2
+        inject(client.stream, event(NS, item("1", "stranger"), "tybalt@example.test"))
+        inject(client.stream, event(NS, item("1", "contact"), "juliet@example.test"))
+        assert titles(changes.take_all()) == titles(others.take_all()) == ["contact"]
+
+
+async def test_an_open_roster_tells_the_watches_whose_presence_we_see(autojump_clock: Any) -> None:
+    def hears_of_juliet(id: str) -> bool:
+        inject(client.stream, event(NS, item(id, "contact"), "juliet@example.test"))
+        return titles(changes.take_all()) == ["contact"]
+
+    async with (
+        open_server(contacts=[("romeo", "juliet")]) as server,
+        connect(server) as client,
+        open_roster(client) as roster,
+        watch(client, TUNES) as changes,
+    ):
+        assert rosters_asked_for(server) == 1
+        assert hears_of_juliet("1")
+        await renewed(server, client)
+        assert rosters_asked_for(server) == 2
+        await roster.remove("juliet@example.test")
+        assert not hears_of_juliet("2")
+
+
+async def test_a_watch_knows_the_contacts_of_a_roster_that_was_closed(autojump_clock: Any) -> None:
+    async with (
+        open_server(contacts=[("romeo", "juliet")]) as server,
+        connect(server) as client,
+        watch(client, TUNES) as changes,
+    ):
+        async with open_roster(client):
+            pass
+        asked = rosters_asked_for(server)
+        inject(client.stream, event(NS, item("1", "contact"), "juliet@example.test"))
+        assert titles(changes.take_all()) == ["contact"]
+        await renewed(server, client)
+        assert rosters_asked_for(server) == asked + 1
+        inject(client.stream, event(NS, item("2", "contact"), "juliet@example.test"))
+        assert titles(changes.take_all()) == ["contact"]
 
 
 async def test_malformed_events_harm_nothing(autojump_clock: Any) -> None:

@@ -119,12 +119,18 @@ class Client:
         return self._figures.now(linked=self.linked)
 
     async def wait_established(self) -> None:
-        """Wait until there is a session. Raises ConnectionError if there will be none any more."""
+        """Wait until there is a session. Raises ConnectionError if there will be none any more.
+
+        Cancelling changes nothing.
+        """
         await self._wait_session()
         await trio.lowlevel.checkpoint()
 
     async def wait_linked(self) -> None:
-        """Wait until there is a session with a link. Raises ConnectionError if there will be none any more."""
+        """Wait until there is a session with a link. Raises ConnectionError if there will be none any more.
+
+        Cancelling changes nothing.
+        """
         while True:
             session = await self._wait_session()
             try:
@@ -148,8 +154,10 @@ class Client:
         """Have `stanza` sent, after everything that was enqueued before it; returns at once.
 
         A stanza without an id gets one. ``await token`` waits for the outcome; `on_state_change` is called with the
-        token and each of its states. Raises ValueError, and sends nothing, if the stanza is not valid or larger than
-        the server takes (`StanzaTooLarge`), `OutboxFull` while 16 MiB wait to be sent and acknowledged, and
+        token and each of its states. The reply to a request that is enqueued is ignored: `send` waits for one.
+
+        Raises ValueError, and sends nothing, if the stanza is not valid or larger than the server takes
+        (`StanzaTooLarge`), `OutboxFull` while 16 MiB wait to be sent and acknowledged, and
         ConnectionError if there is no session.
         """
         session = self._standing.session or self.session
@@ -176,8 +184,9 @@ class Client:
         reply, in order of arrival with all other stanzas; if it returns an awaitable, that is what is awaited and
         returned.
 
-        While there is no session it waits for one. Raises ConnectionError if there will be none, and what ``await
-        token`` raises. Cancelling retracts what was not sent yet; a late reply is ignored.
+        While there is no session it waits for one. Raises ConnectionError if there will be none, `SessionLost` if a
+        request has no reply when its session is lost, and what ``await token`` raises. Cancelling retracts what was not
+        sent yet; a late reply is ignored.
         """
         if on_reply is not None and not (isinstance(stanza, IQ) and stanza.type.is_request):
             raise ValueError("only a request has a reply that on_reply could be called with")
@@ -319,7 +328,7 @@ class Client:
         await self._connected.end_by(lambda: self.request(payload, to=to), patience)
 
     def network_changed(self, patience: float = 5.0) -> None:
-        """The machine has another network now, or has slept: find out at once whether the link is still good.
+        """Find out at once whether the link is still good: the machine has another network now, or has slept.
 
         The server is asked for a sign of life; if none comes within `patience` seconds, the link is given up and
         replaced. Without a link, an attempt to get one begins at once. Returns at once.
@@ -363,7 +372,7 @@ class Client:
     # --- what services need
 
     def has(self, namespace: str) -> bool:
-        """Whether the server offers a stream feature of this namespace. False without a session."""
+        """Return whether the server offers a stream feature of this namespace. False without a session."""
         session = self.session
         return session is not None and any(tag.startswith(f"{{{namespace}}}") for tag in session.features.tags)
 
@@ -383,7 +392,7 @@ class Client:
         return self.stream.core.router.claims.claim(address, on_message, on_presence)
 
     def claimed(self, jid: JID) -> bool:
-        """Whether a service has claimed the bare JID of `jid`."""
+        """Return whether a service has claimed the bare JID of `jid`."""
         claims = self.stream.core.router.claims
         return bool(claims.messages) and jid in claims  # to look an address up takes longer than to see that none is
 

@@ -82,7 +82,7 @@ class Component(Client):
         return self.stream.core.router.claims.claim(sender, on_message, on_presence, own)
 
     def claimed(self, jid: JID, user: JID | None = None) -> bool:
-        """Whether the bare JID of `jid` is claimed, for all our addresses or for `user`."""
+        """Return whether the bare JID of `jid` is claimed, for all our addresses or for `user`."""
         claims = self.stream.core.router.claims
         return jid in claims or (user is not None and claims.is_claimed(jid, user))
 

@@ -94,7 +94,7 @@ async def connect(
       together, in the steps of `Client.each_session`. The objects that they give are not kept: a service whose object
       the program needs is entered in the body, by ``async with``.
     - `inline` holds elements of features that each session shall begin with, where the server can do that along with
-      the login (XEP-0386): ``carbons.Enable()``, say.
+      the login (XEP-0386): for example ``carbons.Enable()``.
     - `lang` is the language of texts that name none (RFC 6120 §4.7.4). `limits` says how large the parts of an inbound
       stanza may be: a stanza that exceeds a limit is passed over, and the stream lives on.
     - `identity` and `software` are what others learn of us (XEP-0030, XEP-0092). None for `software` tells the name of
@@ -108,8 +108,8 @@ async def connect(
     seconds at most; leaving it by an exception, or by cancellation, takes no more than two.
 
     Raises, always as one bare exception: `AuthenticationFailure`, `TLSFailure`, other `StreamNegotiationFailure`,
-    `ConnectError` when nothing let us in; from the block `SessionLost`, `StreamError` (*conflict*, say: another client
-    has taken our resource) and whatever else ended the session for good, in which case the body is cancelled. An
+    `ConnectError` when nothing let us in; from the block `SessionLost`, `StreamError` (for example *conflict*: another
+    client has taken our resource), and any other error that ended the session for good. Then the body is cancelled. An
     exception of the body leaves as it is. Cancelling while connecting leaves nothing behind.
     """
     address = JID.parse(jid) if isinstance(jid, str) else jid

@@ -101,13 +101,16 @@ class Disco:
     async def items(self, jid: JID | str, node: str | None = None, *, fresh: bool = False) -> tuple[Item, ...]:
         """Return the items that `jid`, or one of its nodes, lists.
 
-        Raises as `info` does, and ErroneousStanza for more than 10,000 items.
+        Raises as `info` does, and ErroneousStanza for more than 10,000 items. May be cancelled as `info`.
         """
         answer: Items = await self._ask(ItemsQuery(node=node), JID.parse(jid) if isinstance(jid, str) else jid, fresh)
         return answer.items
 
     async def has(self, jid: JID | str, feature: str) -> bool:
-        """Return whether `jid` has `feature`. An entity that refuses to answer has none. Raises as `Client.send`."""
+        """Return whether `jid` has `feature`. An entity that refuses to answer has none.
+
+        Raises TimeoutError as `info` does, and what `Client.send` raises. May be cancelled as `info`.
+        """
         try:
             return feature in (await self.info(jid)).features
         except (XMPPError, ErroneousStanza):

@@ -34,11 +34,11 @@ class NoteStore(Protocol):
     """
 
     async def read_notes(self, kind: str) -> dict[str, str]:
-        """Return all notes of one kind."""
+        """Return all notes of one kind. Cancelling must leave the store as it was."""
         ...
 
     async def write_notes(self, kind: str, changes: Mapping[str, str | None]) -> None:
-        """Write these notes; None deletes one."""
+        """Write these notes, all or none, also if cancelled; None deletes one."""
 
 
 class Notebook:
@@ -106,15 +106,14 @@ class Notes:
         self._kind = kind
 
     async def read(self) -> dict[str, Any]:
-        """Return all notes by key. Raises `StoreError`. A damaged note is left out."""
+        """Return all notes by key. A damaged note is left out. Raises `StoreError`. Cancelling changes nothing."""
         return await self._notebook.read(self._kind)
 
     async def write(self, changes: Mapping[str, Any]) -> None:
         """Write these notes, all or none; None deletes one.
 
-        Raises `StoreError`, also for too large a note, and for a key that has no UTF-8.
-
-        If cancelled, they may be written all the same.
+        Raises `StoreError`, also for too large a note, and for a key that has no UTF-8. If cancelled, they may be
+        written all the same.
         """
         await self._notebook.write(self._kind, changes)
 

@@ -10,10 +10,10 @@ from typing import Any, TypeVar, cast
 
 import trio
 
-from ..errors import SessionLost
+from ..errors import DestructionRequested, SessionLost
 from ..jid import JID
 from ..protocol.features import StreamFeatures
-from ..protocol.stanza import IQ, Get, Message, Presence, Set
+from ..protocol.stanza import IQ, Get, Message, Presence, ReplyKey, Set, reply_key
 from ..stream.core import StreamCore
 from ..stream.ids import new_id
 from ..stream.inbound.replies import ReplyWaiter
@@ -40,7 +40,9 @@ class Session:
     that process has set up, and this one does not. `begun` holds the namespaces of the features that the session began
     with, since they were requested inline with the login (XEP-0386).
 
-    A stanza that is enqueued here belongs to this session: once it is over, everything raises `SessionLost`.
+    A stanza that is enqueued here belongs to this session: once it is over, everything raises `SessionLost`. So does a
+    request that waits for its reply then; if the application itself has closed the client, that is
+    `DestructionRequested`.
     """
 
     def __init__(
@@ -123,13 +125,17 @@ class Session:
         """Have `stanza` sent in this session, after everything that was enqueued before it; returns at once.
 
         A stanza without an id gets one. ``await token`` waits for the outcome; `on_state_change` is called with the
-        token and each of its states. Raises ValueError, and sends nothing, if the stanza is not valid or larger than
-        the server takes (`StanzaTooLarge`), `OutboxFull` while too much waits to be sent and acknowledged, and
+        token and each of its states. The reply to a request that is enqueued is ignored: `send` waits for one.
+
+        Raises ValueError, and sends nothing, if the stanza is not valid or larger than the server takes
+        (`StanzaTooLarge`), `OutboxFull` while too much waits to be sent and acknowledged, and
         `SessionLost` if the session is over.
         """
         self._check(stanza)
         token = OutgoingStanza(stanza, on_state_change=on_state_change)
         self._state.append(token, needs_room=True)
+        if isinstance(stanza, IQ) and stanza.type.is_request:
+            self._state.replies.disregard(self._reply_key(stanza))
         return token
 
     def _check(self, stanza: Message | Presence | IQ) -> None:
@@ -152,7 +158,10 @@ class Session:
         timeout: float | None = None,
         on_reply: Callable[[IQ], Awaitable[Any] | None] | None = None,
     ) -> Any:
-        """Send `stanza` in this session, and wait until it was sent, or for the reply; see `Client.send`."""
+        """Send `stanza` in this session, and wait until it was sent, or for the reply.
+
+        Raises `SessionLost` if the session is over. Otherwise it raises, and may be cancelled, as `Client.send`.
+        """
         if isinstance(stanza, IQ) and stanza.type.is_request:
             return await self._send_request(stanza, timeout, on_reply)
         if on_reply is not None:
@@ -213,11 +222,25 @@ class Session:
                 raise
         if outcome is not None and inspect.isawaitable(outcome):
             return await outcome
-        return read_answer(iq.payload, waiter.result())
+        return read_answer(iq.payload, self._reply_of(waiter))
+
+    def _reply_of(self, waiter: ReplyWaiter) -> IQ:
+        """Return or raise as `ReplyWaiter.result` does; if the session was lost before the reply came, that is told."""
+        try:
+            return waiter.result()
+        except ConnectionError as exc:
+            if exc is self._state.replies.ended and not isinstance(exc, DestructionRequested | SessionLost):
+                raise self._lost() from self.ended
+            raise
 
     def _expect(self, iq: IQ, id: str, deliver: Callable[[IQ], None]) -> ReplyWaiter:
         router = self._core.router
         return self._state.replies.expect(iq.to, id, router.local_jid, deliver, own=router.own(iq.from_))
+
+    def _reply_key(self, iq: IQ) -> ReplyKey:
+        assert iq.id is not None
+        router = self._core.router
+        return reply_key(iq.to, iq.id, router.local_jid, router.own(iq.from_))
 
     def at_stage(self, stage: Stage, message: Callable[[Message], Message | None]) -> AbstractContextManager[None]:
         """``with`` block during which ``message(stanza)`` sees each inbound message; see `Client.at_stage`."""

@@ -177,8 +177,10 @@ class Supervisor:
         self._last_request_made = True
         try:
             await request()
-        except StreamError as error:
-            if error.by_us:
+        except SessionLost as lost:
+            reason = lost.__cause__
+            if not isinstance(reason, StreamError) or reason.by_us:
+                self._last_request_made = False
                 raise
         except BaseException:
             self._last_request_made = False

@@ -52,7 +52,7 @@ class Account:
     """One account of a fleet.
 
     `jid` and `password`, or `credentials`, are those of `connect`. `options` are further options of it, for this
-    account alone: a `store`, say. `restart` replaces the policy of the fleet.
+    account alone, for example a `store`. `restart` replaces the policy of the fleet.
     """
 
     jid: JID | str

@@ -67,9 +67,9 @@ class Blocklist:
     def __len__(self) -> int:
         return len(self._jids)
 
-    def __contains__(self, jid: JID | str) -> bool:
-        """Whether this very address is in the list; `blocks` tells whether the list covers it."""
-        return _parsed(jid) in self._jids
+    def __contains__(self, jid: object) -> bool:
+        """Return whether this very address is in the list; `blocks` tells whether the list covers it."""
+        return isinstance(jid, JID | str) and _parsed(jid) in self._jids
 
     def blocks(self, jid: JID | str) -> bool:
         """Return whether the list covers the address `jid`: itself, its bare JID, or its domain (§3.1).

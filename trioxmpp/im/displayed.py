@@ -99,7 +99,7 @@ class Displays(Mapping[JID, Position]):
         return True
 
     async def flush(self) -> None:
-        """Publish what waits, now. Raises what `publish` raises; what was not published waits on."""
+        """Publish what waits, now. Raises, and may be cancelled, as `publish`; what was not published waits on."""
         await trio.lowlevel.checkpoint()
         while self._unpublished:
             chat, position = next(iter(self._unpublished.items()))

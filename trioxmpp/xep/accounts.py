@@ -75,7 +75,7 @@ class AccountRegistration:
         """Create the account, with these values by field.
 
         Raises ValueError for a field that the server does not want, or one that it requires and that is missing;
-        `RegistrationElsewhere` if the server only gives a page; `XMPPError` if it refuses: *conflict*, say, if the
+        `RegistrationElsewhere` if the server only gives a page; `XMPPError` if it refuses: *conflict* if the
         account exists. After that it may be tried again. Otherwise raises, and may be cancelled, as
         `StrangerStream.request`.
         """

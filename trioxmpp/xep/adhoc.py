@@ -137,7 +137,10 @@ class RemoteCommand:
         await self._act(Action.PREV, None)
 
     async def proceed(self, form: Form | None = None) -> None:
-        """Take the action that the responder proposes: the next stage, or the end. Raises as `next`."""
+        """Take the action that the responder proposes: the next stage, or the end.
+
+        Raises, and may be cancelled, as `next`.
+        """
         await self._act(self.default, form)
 
     async def cancel(self) -> None:

@@ -148,12 +148,18 @@ async def change_user_password(
 
 
 async def registered_user_count(client: Client, *, on: JID | str | None = None) -> int | None:
-    """Return how many accounts there are (§4.13); None if the server does not say. Raises as `administer`."""
+    """Return how many accounts there are (§4.13); None if the server does not say.
+
+    Raises, and may be cancelled, as `administer`.
+    """
     return (await _statistics(client, AdminCommand.GET_REGISTERED_USERS_NUM, on)).registered
 
 
 async def online_user_count(client: Client, *, on: JID | str | None = None) -> int | None:
-    """Return how many accounts are online (§4.15); None if the server does not say. Raises as `administer`."""
+    """Return how many accounts are online (§4.15); None if the server does not say.
+
+    Raises, and may be cancelled, as `administer`.
+    """
     return (await _statistics(client, AdminCommand.GET_ONLINE_USERS_NUM, on)).online
 
 

@@ -35,8 +35,8 @@ async def ping(client: Client, to: JID | str | None = None, *, timeout: float = 
     """Ask `to` for a sign of life (None: our own server), and return the seconds that the answer took.
 
     Raises `XMPPError` for any answer but a result: a server gives one for a client that is not there, and a client
-    that does not know pings does, too (§4.2). TimeoutError after `timeout` seconds; and as `Client.send`. If cancelled,
-    a late answer is ignored; so it is with the other questions here.
+    that does not know pings does, too (§4.2). Raises TimeoutError after `timeout` seconds, and what `Client.send`
+    raises. If cancelled, a late answer is ignored; the other questions here do the same.
     """
     began = trio.current_time()
     await client.request(Ping(), to=to, timeout=timeout)

@@ -183,12 +183,12 @@ class Bytestream(trio.abc.Stream):
             await self._changed.park()
 
     def end(self) -> None:
-        """The peer has closed the stream."""
+        """Note that the peer has closed the stream."""
         self._eof = True
         self._changed.unpark_all()
 
     def fail(self, reason: Exception) -> None:
-        """The stream is broken, because of `reason`."""
+        """Break the stream, because of `reason`."""
         self._broken = self._broken or reason
         self._changed.unpark_all()
 
@@ -273,7 +273,7 @@ class Bytestreams(Inbox[Bytestream]):
         self._find(iq, cast(Close, iq.payload).sid).end()
 
     def fail_all(self, reason: Exception) -> None:
-        """All streams are broken, because of `reason`."""
+        """Break all streams, because of `reason`."""
         for stream in self._streams.values():
             stream.fail(reason)
         self._streams.clear()
@@ -295,7 +295,9 @@ async def open_bytestreams(
     ``allow(jid)`` decides whose streams are accepted; None accepts none. There are at most `max_streams` of them,
     `per_peer` for one bare JID, with blocks of `max_block_size` octets. A stream that is not read holds `window` octets
     and two blocks more: the peer has to wait then. A block, and an answer, may take `timeout` seconds. Leaving the
-    block, and the end of the session, break all streams. ValueError if there is such a block already.
+    block, and the end of the session, break all streams.
+
+    Raises ValueError if there is such a block already. Cancelling while entering leaves nothing behind.
     """
     streams = Bytestreams(client, allow or _accept_none, (max_streams, per_peer, max_block_size, window), timeout)
 

@@ -64,7 +64,7 @@ class Encrypted:
     `method` is the namespace of the encryption. `sealed` is when the device encrypted it, as it says itself. `punctual`
     is false if that differs much from the time at which the server got the message: it was held back. `whole` is false
     if the encryption, that of older clients, covers the text and nothing else: what such a client tells of a message,
-    that it came, say, cannot be encrypted.
+    for example that it came, cannot be encrypted.
     """
 
     method: str

@@ -37,7 +37,7 @@ async def services(client: Client, type: str | None = None, *, of: JID | str | N
     """Return the services of a type, such as ``turn``, or all (§3.1, §3.2). `of` is who offers them; None: our server.
 
     Raises ``XMPPError``, for example *service-unavailable* from a server that knows none, and what `Client.send`
-    raises.
+    raises. Cancelling changes nothing.
     """
     answer = await client.request(ServicesQuery(type=type), to=_domain(client) if of is None else of)
     return answer.services
@@ -46,7 +46,7 @@ async def services(client: Client, type: str | None = None, *, of: JID | str | N
 async def credentials(client: Client, service: Service, *, of: JID | str | None = None) -> Service:
     """Return a service with credentials for it (§3.4).
 
-    Raises as `services`, and `ErroneousStanza` if the answer has none.
+    Raises as `services`, and `ErroneousStanza` if the answer has none. If cancelled, the server may have made some.
     """
     asked = Service(host=service.host, type=service.type, port=service.port)
     # As XML, which is answered by XML: ejabberd 23.01 answers with <services/> where the others do not.

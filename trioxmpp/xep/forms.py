@@ -183,7 +183,7 @@ class Form:
         return var in self._raw or var in self._changed
 
     def __getitem__(self, var: str) -> Any:
-        """The value of a field by the type that the form gives it; None without a value.
+        """Return the value of a field, by the type that the form gives it; None without a value.
 
         That is a bool, a str, a JID, or a tuple of str or JID. Raises KeyError if the form has no such field, FormError
         if its value is not of its type.

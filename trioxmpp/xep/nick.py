@@ -24,8 +24,9 @@ MAX_LENGTH = 100
 
 
 async def set_nick(client: Client, name: str, *, access: Access = Access.PRESENCE) -> None:
-    """Publish our nickname (§4.4), for our contacts or, by `access`, for others. Raises, and may be cancelled, as
-    `publish`. ValueError for an empty name.
+    """Publish our nickname (§4.4), for our contacts or, by `access`, for others.
+
+    Raises, and may be cancelled, as `publish`; ValueError for an empty name.
     """
     if not name.strip():
         raise ValueError("a nickname is not empty")
@@ -40,7 +41,7 @@ async def clear_nick(client: Client) -> None:
 async def nick_of(client: Client, jid: JID | str | None = None) -> str | None:
     """Return the nickname that an account publishes, as it may be shown; None if there is none, or not for us.
 
-    Raises what `Client.send` raises, but no ``XMPPError``.
+    Raises what `Client.send` raises, but no ``XMPPError``. Cancelling changes nothing.
     """
     try:
         item = await fetch_item(client, NICKS, owner=jid)

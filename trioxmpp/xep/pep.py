@@ -23,18 +23,16 @@ from typing import Any, Generic, TypeVar
 import trio
 
 from .. import xml
-from ..client import Client, Inbox, Session, Signal, Stage, Step, supervised
+from ..client import Client, Inbox, Session, Signal, Step, supervised
 from ..errors import InboxOverflow, XMPPError
 from ..jid import JID
 from ..protocol.elements.pubsub_event import Event
-from ..protocol.elements.roster import RosterQuery
-from ..protocol.elements.roster import Subscription as RosterSubscription
-from ..protocol.stanza import Presence, PresenceType
 from ..record import replace
 from .pubsub.errors import is_missing
 from .pubsub.events import Change, Deleted, EventHub, Published, Purged, Retracted, changes_in
 from .pubsub.node import Item, Node
 from .pubsub.reading import fetch, fetch_item
+from .subscribed import SubscribedContacts
 
 __all__ = ["Changes", "Mirror", "Owners", "mirrored", "watch"]
 
@@ -192,7 +190,8 @@ async def watch(
     remembered for that. The inbox ends with `InboxOverflow` when more than `capacity` changes, or `octets` octets of
     payloads, wait in it. The client says ``node+notify`` while the block runs.
 
-    Entering raises what asking for the roster raises, if that is needed. Cancelling leaves nothing behind.
+    Entering raises what asking for the roster raises, if that is needed; while `open_roster` runs, it is not.
+    Cancelling leaves nothing behind.
     """
     changes: Changes[P] = Changes(capacity, octets)
     try:
@@ -209,10 +208,9 @@ async def watch(
 async def _is_owner(client: Client, owners: Owners | None) -> AsyncIterator[Callable[[JID], bool]]:
     """Give a function that says whether events of a bare JID are believed."""
     if owners is None:
-        contacts = _Contacts()
-        with client.at_stage(Stage.EVENT, presence=contacts.take):
+        with client.shared(SubscribedContacts.of) as contacts:
             async with client.each_session(Step.SYNC, contacts.fetch):
-                yield lambda jid: jid in contacts.jids or jid == client.jid.bare
+                yield lambda jid: jid in contacts or jid == client.jid.bare
         return
     await trio.lowlevel.checkpoint()
     if callable(owners):
@@ -223,28 +221,6 @@ async def _is_owner(client: Client, owners: Owners | None) -> AsyncIterator[Call
         if isinstance(owners, list | tuple | set | frozenset):
             known = {JID.parse(each) if isinstance(each, str) else each for each in owners}
         yield lambda jid: jid == client.jid.bare or jid in known
-
-
-class _Contacts:
-    """The accounts whose presence we are subscribed to."""
-
-    def __init__(self) -> None:
-        self.jids: set[JID] = set()
-
-    async def fetch(self, session: Session) -> None:
-        """Ask for the roster."""
-        roster = await session.request(RosterQuery())
-        if roster is not None:
-            wanted = (RosterSubscription.TO, RosterSubscription.BOTH)
-            self.jids = {item.jid.bare for item in roster.items if item.subscription in wanted}
-
-    def take(self, presence: Presence) -> Presence:
-        """Note that a contact has approved a subscription; the server passes it on only if we asked (RFC 6121 §3.1)."""
-        if presence.type is PresenceType.SUBSCRIBED and presence.from_ is not None:
-            self.jids.add(presence.from_.bare)
-        elif presence.type is PresenceType.UNSUBSCRIBED and presence.from_ is not None:
-            self.jids.discard(presence.from_.bare)
-        return presence
 
 
 # --- copies

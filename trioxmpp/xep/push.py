@@ -33,7 +33,7 @@ class Summary(Form, form_type="urn:xmpp:push:summary"):
 
 
 async def has_push(client: Client) -> bool:
-    """Return whether our account has push notifications (§4). Raises what `Client.send` raises."""
+    """Return whether our account has push notifications (§4). Raises, and may be cancelled, as `Disco.has`."""
     return await client.disco.has(client.jid.bare, FEATURE)
 
 
@@ -51,7 +51,10 @@ async def enable_push(
 
 
 async def disable_push(client: Client, service: JID | str, node: str | None = None) -> None:
-    """Have the app server notified no more, at one node or at none (§6). Raises as `enable_push`, without asking."""
+    """Have the app server notified no more: at one node, or without `node` at all of them (§6).
+
+    Raises ``XMPPError`` if the server refuses, and what `Client.send` raises. If cancelled, it may happen all the same.
+    """
     await client.request(Disable(jid=_jid(service), node=node))
 
 
@@ -62,7 +65,8 @@ async def open_push(
     """A block during which each session enables push notifications at `node`.
 
     They stay enabled behind the block, since they are for the time in which the client is away; see `disable_push`.
-    Entering raises as `enable_push`; a later failure is a `Trouble` event, and is tried again.
+    Entering raises as `enable_push`, and may be cancelled as that. A later failure is a `Trouble` event, and is tried
+    again.
     """
 
     async def enable(session: Session) -> None:

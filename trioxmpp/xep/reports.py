@@ -19,7 +19,7 @@ MAX_MESSAGES = 100
 
 
 async def can_report(client: Client) -> bool:
-    """Return whether our server takes reports (§2). Raises what `Client.send` raises."""
+    """Return whether our server takes reports (§2). Raises, and may be cancelled, as `Disco.has`."""
     return await client.disco.has(JID(None, client.jid.domain, None), FEATURE)
 
 

@@ -35,7 +35,7 @@ async def fetch_vcard(
     """Return the card of an account, or of an occupant of a room; None: our own. It is empty if there is none.
 
     A photo may be the URL of one: nothing is fetched from there. Raises `ErroneousStanza` for a card of more than
-    `limit` octets, ``XMPPError`` if the card is refused, and what `Client.send` raises.
+    `limit` octets, ``XMPPError`` if the card is refused, and what `Client.send` raises. Cancelling changes nothing.
     """
     try:
         card = await client.request(VCardQuery(), to=jid, timeout=timeout)
@@ -61,7 +61,8 @@ async def set_vcard(client: Client, card: VCard) -> None:
 async def change_vcard(client: Client, **changes: Any) -> VCard:
     """Change some fields of our card, and return it; all else survives. `changes` are fields of `VCard`.
 
-    Raises as `fetch_vcard` and `set_vcard`, and TypeError for a field that there is not. Two clients that change the
+    Raises as `fetch_vcard` and `set_vcard`, and TypeError for a field that there is not. May be cancelled as
+    `set_vcard`. Two clients that change the
     card at the same time may undo each other's change: a server has no means against that.
     """
     card = replace(await fetch_vcard(client, limit=16 << 20), **changes)
@@ -72,7 +73,7 @@ async def change_vcard(client: Client, **changes: Any) -> VCard:
 async def fetch_vcard4(client: Client, jid: JID | str | None = None) -> VCard4:
     """Return the card of version 4 that an account publishes; None: our own. It is empty if there is none.
 
-    Raises ``XMPPError`` if it is not for us, and what `Client.send` raises.
+    Raises ``XMPPError`` if it is not for us, and what `Client.send` raises. Cancelling changes nothing.
     """
     item = await fetch_item(client, CARDS, owner=jid)
     return VCard4() if item is None or item.payload is None else item.payload
@@ -84,7 +85,10 @@ async def set_vcard4(client: Client, card: VCard4, *, access: Access = Access.PR
 
 
 async def change_vcard4(client: Client, *, access: Access = Access.PRESENCE, **changes: Any) -> VCard4:
-    """Change some fields of our card of version 4, and return it; all else survives. Raises as `set_vcard4`."""
+    """Change some fields of our card of version 4, and return it; all else survives.
+
+    Raises as `fetch_vcard4` and `set_vcard4`. May be cancelled as `set_vcard4`.
+    """
     card = replace(await fetch_vcard4(client), **changes)
     await set_vcard4(client, card, access=access)
     return card

@@ -6,7 +6,7 @@ import pytest
 import trio
 
 from tests.bench import Bench, on_every_bench
-from tests.xep.muc.rooms import event, in_room, nicks, persistent, until
+from tests.xep.muc.rooms import event, in_room, nicks, persistent, server_room, until
 from trioxmpp import JID, Message, MessageType, Presence
 from trioxmpp.protocol.elements.direct_invite import DirectInvite
 from trioxmpp.xep.forms import FormError
@@ -71,12 +71,9 @@ async def test_lists_of_affiliations_are_read_and_changed(bench: Bench) -> None:
 @pytest.mark.item("D4.22")
 @on_every_bench(accounts=1)
 async def test_five_thousand_outcasts_fit_into_a_list(bench: Bench) -> None:
-    bench.has("faults")
-    jid = bench.room()
+    server, jid = bench.embedded(), bench.room()
     async with open_room(bench.clients[0], jid, "romeo", create=True):
-        assert bench.server is not None
-        room = bench.server.rooms.room(jid)
-        assert room is not None
+        room = server_room(server, jid)
         for number in range(5_000):
             room.affiliations[f"outcast{number}@example.test"] = ("outcast", "a reason")
         found = await affiliations(bench.clients[0], jid, Affiliation.OUTCAST)

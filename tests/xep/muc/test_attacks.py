@@ -78,9 +78,7 @@ async def test_an_occupant_cannot_speak_for_the_room(bench: Bench) -> None:
 @pytest.mark.item("D4.32")
 @on_every_bench(accounts=2)
 async def test_an_occupant_id_counts_only_where_the_room_announces_it(bench: Bench) -> None:
-    server = bench.server
-    bench.has("faults")
-    assert server is not None
+    bench.embedded()
     romeo, juliet = bench.clients
     async with in_room(bench, bench.room()) as (one, two), one.events() as events:
         await juliet.send(Presence(to=f"{one.jid}/juliet", payloads=[OccupantId(id="romeo's")]))
@@ -149,11 +147,10 @@ async def test_a_forged_archive_id_is_not_believed(bench: Bench) -> None:
 @pytest.mark.item("D4.34")
 @on_every_bench(accounts=2)
 async def test_presence_of_another_room_makes_no_occupant(bench: Bench) -> None:
-    bench.has("faults")
-    assert bench.server is not None
+    server = bench.embedded()
     async with in_room(bench, bench.room()) as (one, _two):
         for room in ("other@conference.example.test", f"{one.jid}.evil.test", "romeo@evil.test"):
-            forge(bench.server, bench.clients[0], presence(f"{room}/tybalt", bench.clients[0], user()))
+            forge(server, bench.clients[0], presence(f"{room}/tybalt", bench.clients[0], user()))
         await trio.testing.wait_all_tasks_blocked()
         assert nicks(one) == {"romeo", "juliet"}
 
@@ -161,9 +158,7 @@ async def test_presence_of_another_room_makes_no_occupant(bench: Bench) -> None:
 @pytest.mark.item("D4.35")
 @on_every_bench(accounts=2)
 async def test_a_room_with_two_selves_is_entered_anew_once_and_then_lost(bench: Bench) -> None:
-    bench.has("faults")
-    server = bench.server
-    assert server is not None
+    server = bench.embedded()
     async with in_room(bench, bench.room()) as (_one, two), two.events() as events:
         lie = presence(f"{two.jid}/romeo", bench.clients[1], user(110))
         forge(server, bench.clients[1], lie)
@@ -184,9 +179,7 @@ async def test_a_room_with_two_selves_is_entered_anew_once_and_then_lost(bench: 
 @pytest.mark.item("D4.36")
 @on_every_bench(accounts=1)
 async def test_a_room_that_is_too_big_is_left(bench: Bench) -> None:
-    bench.has("faults")
-    server = bench.server
-    assert server is not None
+    server = bench.embedded()
     (client,) = bench.clients
     jid = bench.room()
     with pytest.raises(RoomGone) as caught:
@@ -210,9 +203,7 @@ async def test_a_room_that_is_too_big_is_left(bench: Bench) -> None:
 @pytest.mark.item("D4.37")
 @on_every_bench(accounts=2)
 async def test_a_subject_of_a_megabyte_does_no_harm(bench: Bench) -> None:
-    bench.has("faults")
-    server = bench.server
-    assert server is not None
+    server = bench.embedded()
     async with in_room(bench, bench.room()) as (one, two), two.events() as events:
         await one.set_subject("short")
         await event(events, SubjectChanged)
@@ -266,9 +257,7 @@ async def test_a_request_of_an_occupant_is_that_of_a_stranger(bench: Bench) -> N
 @pytest.mark.item("D4.40")
 @on_every_bench(accounts=1)
 async def test_an_error_from_another_room_refuses_nothing(bench: Bench) -> None:
-    bench.has("faults")
-    server = bench.server
-    assert server is not None
+    server = bench.embedded()
     (client,) = bench.clients
     error = "<error type='auth'><forbidden xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>"
     jid = bench.room()
@@ -366,9 +355,7 @@ def test_nonsense_from_the_room_breaks_nothing(caplog: pytest.LogCaptureFixture)
 @pytest.mark.item("D4.37", "D4.36")
 @on_every_bench(accounts=2)
 async def test_the_words_of_occupants_are_kept_in_bounds(bench: Bench) -> None:
-    bench.has("faults")
-    server = bench.server
-    assert server is not None
+    server = bench.embedded()
     async with in_room(bench, bench.room()) as (one, two):
         long = "s" * 200_000
         items = "<item affiliation='none' role='participant' jid='a@b/c'/>" * 500

@@ -53,9 +53,7 @@ async def test_speaking_may_be_cancelled_at_each_step(bench: Bench) -> None:
 @pytest.mark.item("D4.28")
 @on_every_bench(accounts=1)
 async def test_no_more_than_ten_joins_are_under_way_at_a_time(bench: Bench) -> None:
-    bench.has("faults")
-    server = bench.server
-    assert server is not None
+    server = bench.embedded()
     (client,) = bench.clients
     domain = "conference.example.test"
     service = server.post.hosts[domain]

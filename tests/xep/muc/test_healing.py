@@ -10,13 +10,12 @@ import trio
 
 from tests.bench import Bench, on_every_bench
 from tests.dialogs import resumed
-from tests.xep.muc.rooms import event, in_room, nicks, persistent, until
+from tests.xep.muc.rooms import event, in_room, nicks, persistent, server_room, until
 from trioxmpp import JID, Client, ReconnectPolicy, Trouble
 from trioxmpp.client import Inbox
 from trioxmpp.protocol import ns
 from trioxmpp.protocol.elements.muc import AdminItem, AdminSet, Affiliation, Destroy, OwnerSet, Role
 from trioxmpp.protocol.elements.ping import Ping
-from trioxmpp.testing import Server
 from trioxmpp.xep.muc import (
     GoneReason,
     LeaveCause,
@@ -36,12 +35,6 @@ from trioxmpp.xep.muc import (
 )
 
 QUICK = Rejoin(silence=900)
-
-
-def the_server(bench: Bench) -> Server:
-    bench.has("faults")
-    assert bench.server is not None
-    return bench.server
 
 
 async def gone(room: Room) -> None:
@@ -128,7 +121,7 @@ async def test_a_kick_is_not_the_end_where_we_come_back(bench: Bench) -> None:
 @pytest.mark.item("D4.8", "B2.1")
 @on_every_bench(accounts=2)
 async def test_each_removal_by_the_service_is_healed(bench: Bench) -> None:
-    server = the_server(bench)
+    server = bench.embedded()
     async with in_room(bench, bench.room()) as (one, two), two.events() as events:
         for codes, cause in (
             (("307", "333"), LossCause.REMOVED),
@@ -145,7 +138,7 @@ async def test_each_removal_by_the_service_is_healed(bench: Bench) -> None:
 @pytest.mark.item("D4.8")
 @on_every_bench(accounts=2)
 async def test_a_room_that_throws_us_out_at_once_is_not_stormed(bench: Bench) -> None:
-    server = the_server(bench)
+    server = bench.embedded()
     jid = bench.room()
     async with in_room(bench, jid) as (_one, two), two.events() as events:
         joins = 0
@@ -160,7 +153,7 @@ async def test_a_room_that_throws_us_out_at_once_is_not_stormed(bench: Bench) ->
 @pytest.mark.item("D4.8", "D4.14")
 @on_every_bench(accounts=2)
 async def test_an_eviction_in_silence_is_found_by_asking(bench: Bench) -> None:
-    server = the_server(bench)
+    server = bench.embedded()
     async with in_room(bench, bench.room()) as (one, two), two.events() as events:
         evicted = trio.current_time()
         server.rooms.evict(str(one.jid), "juliet")
@@ -172,7 +165,7 @@ async def test_an_eviction_in_silence_is_found_by_asking(bench: Bench) -> None:
 @pytest.mark.item("D4.15")
 @on_every_bench(accounts=2)
 async def test_speaking_from_outside_is_found_at_once_and_the_text_is_in_doubt(bench: Bench) -> None:
-    server = the_server(bench)
+    server = bench.embedded()
     async with in_room(bench, bench.room()) as (one, two), two.events() as events:
         evicted = trio.current_time()
         server.rooms.evict(str(one.jid), "juliet")
@@ -187,7 +180,7 @@ async def test_speaking_from_outside_is_found_at_once_and_the_text_is_in_doubt(b
 @pytest.mark.item("D4.14", "B2.1", "B2.2")
 @on_every_bench(accounts=3)
 async def test_after_a_lost_session_the_occupants_are_compared(bench: Bench) -> None:
-    server = the_server(bench)
+    server = bench.embedded()
     romeo, juliet, nurse = bench.clients
     jid = bench.room()
     road = bench.server
@@ -212,7 +205,7 @@ async def test_after_a_lost_session_the_occupants_are_compared(bench: Bench) -> 
 @pytest.mark.item("D4.14")
 @on_every_bench(accounts=3)
 async def test_changes_while_we_were_away_are_told_once(bench: Bench) -> None:
-    server = the_server(bench)
+    server = bench.embedded()
     bench.has("occupant ids")
     romeo, juliet, nurse = bench.clients
     jid = bench.room()
@@ -221,8 +214,6 @@ async def test_changes_while_we_were_away_are_told_once(bench: Bench) -> None:
         open_room(juliet, jid, "juliet") as two,
         two.events() as events,
     ):
-        room = server.rooms.room(jid)
-        assert room is not None
         async with open_room(nurse, jid, "nurse") as three:
             await event(events, OccupantJoined)
             who = two.occupant("nurse")
@@ -256,7 +247,7 @@ async def test_changes_while_we_were_away_are_told_once(bench: Bench) -> None:
 @pytest.mark.item("D4.14")
 @on_every_bench(accounts=2)
 async def test_a_session_that_is_resumed_keeps_the_stay(bench: Bench) -> None:
-    server = the_server(bench)
+    server = bench.embedded()
     async with in_room(bench, bench.room()) as (_one, two), two.events() as events:
         joins = len([each for each in server.log if each.jid == str(bench.clients[1].jid)])
         await resumed(server, bench.clients[1])
@@ -270,7 +261,7 @@ async def test_a_session_that_is_resumed_keeps_the_stay(bench: Bench) -> None:
 @pytest.mark.item("D4.14")
 @on_every_bench(accounts=2, hibernation=3600.0)
 async def test_after_a_long_break_we_ask_at_once(bench: Bench) -> None:
-    server = the_server(bench)
+    server = bench.embedded()
     jid = bench.room()
     async with (
         bench.connect(1, "patient", reconnect=ReconnectPolicy(initial=100, maximum=200)) as client,
@@ -290,7 +281,7 @@ async def test_after_a_long_break_we_ask_at_once(bench: Bench) -> None:
 @pytest.mark.item("D4.10")
 @on_every_bench(accounts=2)
 async def test_a_service_that_restarts_brings_back_only_rooms_that_persist(bench: Bench) -> None:
-    server = the_server(bench)
+    server = bench.embedded()
     jid = bench.room()
     async with in_room(bench, jid, create=persistent) as (_one, two), two.events() as events:
         server.rooms.restart()
@@ -314,7 +305,7 @@ async def test_a_service_that_restarts_brings_back_only_rooms_that_persist(bench
 @pytest.mark.item("D4.10")
 @on_every_bench(accounts=2)
 async def test_a_room_that_our_return_creates_is_left_at_once(bench: Bench) -> None:
-    server = the_server(bench)
+    server = bench.embedded()
     jid = bench.room()
     with pytest.raises(RoomGone) as caught:
         async with open_room(bench.clients[0], jid, "romeo", create=True) as one:
@@ -331,7 +322,7 @@ async def test_a_room_that_our_return_creates_is_left_at_once(bench: Bench) -> N
 @pytest.mark.item("D4.14")
 @on_every_bench(accounts=3)
 async def test_a_ghost_that_no_presence_tells_of_goes_with_a_resync(bench: Bench) -> None:
-    server = the_server(bench)
+    server = bench.embedded()
     jid = bench.room()
     async with (
         in_room(bench, jid, rejoin=Rejoin(resync=600)) as (one, two),
@@ -359,11 +350,10 @@ async def test_a_ghost_that_no_presence_tells_of_goes_with_a_resync(bench: Bench
 @pytest.mark.item("D4.11")
 @on_every_bench(accounts=2)
 async def test_a_nick_that_changed_behind_our_back_is_found(bench: Bench) -> None:
-    server = the_server(bench)
+    server = bench.embedded()
     jid = bench.room()
     async with in_room(bench, jid) as (_one, two):
-        room = server.rooms.room(jid)
-        assert room is not None
+        room = server_room(server, jid)
         occupant = room.occupants.pop("juliet")
         occupant.nick = "hacked"
         room.occupants["hacked"] = occupant
@@ -375,7 +365,7 @@ async def test_a_nick_that_changed_behind_our_back_is_found(bench: Bench) -> Non
 @pytest.mark.item("D4.12")
 @on_every_bench(accounts=2)
 async def test_while_the_answer_is_undecided_we_ask_again_and_stay(bench: Bench) -> None:
-    server = the_server(bench)
+    server = bench.embedded()
     jid = bench.room()
     asked: list[float] = []
     async with in_room(bench, jid) as (_one, two):
@@ -413,7 +403,7 @@ async def test_an_occupant_that_pings_us_gets_an_answer(bench: Bench) -> None:
 @pytest.mark.item("D4.15", "D4.17")
 @on_every_bench(accounts=2)
 async def test_speech_waits_for_the_room_and_is_in_doubt_when_it_is_lost(bench: Bench) -> None:
-    server = the_server(bench)
+    server = bench.embedded()
     async with in_room(bench, bench.room(), create=persistent) as (one, two), one.events() as events:
         domain = str(one.jid.domain)
         service = server.post.hosts[domain]
@@ -437,7 +427,7 @@ async def test_speech_waits_for_the_room_and_is_in_doubt_when_it_is_lost(bench: 
 @pytest.mark.item("D4.15")
 @on_every_bench(accounts=2)
 async def test_a_room_that_reflects_nothing_times_out(bench: Bench) -> None:
-    server = the_server(bench)
+    server = bench.embedded()
     async with in_room(bench, bench.room()) as (one, two):
         service = server.post.hosts[str(one.jid.domain)]
         server.post.hosts[str(one.jid.domain)] = lambda stanza: None
@@ -450,7 +440,7 @@ async def test_a_room_that_reflects_nothing_times_out(bench: Bench) -> None:
 @pytest.mark.item("D4.9")
 @on_every_bench(accounts=2)
 async def test_a_task_outside_the_block_learns_that_the_room_is_gone(bench: Bench) -> None:
-    server = the_server(bench)
+    server = bench.embedded()
     jid = bench.room()
     found: list[Exception] = []
 
@@ -478,7 +468,7 @@ async def test_a_task_outside_the_block_learns_that_the_room_is_gone(bench: Benc
 @pytest.mark.item("D4.8")
 @on_every_bench(accounts=3)
 async def test_a_nick_that_was_taken_meanwhile_is_replaced_by_another(bench: Bench) -> None:
-    server = the_server(bench)
+    server = bench.embedded()
     jid = bench.room()
     async with in_room(bench, jid, create=persistent) as (_one, two), two.events() as events:
         server.rooms.evict(jid, "juliet")
@@ -494,11 +484,10 @@ async def test_a_nick_that_was_taken_meanwhile_is_replaced_by_another(bench: Ben
 @pytest.mark.item("D4.8", "B2.3")
 @on_every_bench(accounts=2)
 async def test_a_return_that_is_refused_is_told_and_tried_again(bench: Bench) -> None:
-    server = the_server(bench)
+    server = bench.embedded()
     jid = bench.room()
     async with in_room(bench, jid, create=persistent) as (_one, two), two.events() as events:
-        room = server.rooms.room(jid)
-        assert room is not None
+        room = server_room(server, jid)
         room.config["passwordprotectedroom"], room.config["roomsecret"] = "1", "hyacinth"
         async with bench.clients[1].events() as troubles:
             server.rooms.remove(jid, "juliet", "333")

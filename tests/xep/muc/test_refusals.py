@@ -9,7 +9,7 @@ import trio
 import trio.testing
 
 from tests.bench import Bench, on_every_bench
-from tests.xep.muc.rooms import until
+from tests.xep.muc.rooms import server_room, until
 from trioxmpp import JID, Client, xml
 from trioxmpp.errors import StanzaCondition, XMPPCancelError, XMPPWaitError
 from trioxmpp.protocol.elements.disco import InfoQuery
@@ -137,21 +137,15 @@ async def test_a_room_that_was_destroyed_names_the_other_one(bench: Bench) -> No
 @pytest.mark.item("D4.2")
 @on_every_bench(accounts=2)
 async def test_a_reserved_nick_is_taken(bench: Bench) -> None:
-    bench.has("faults")
-    jid = bench.room()
+    server, jid = bench.embedded(), bench.room()
     async with open_room(bench.clients[0], jid, "romeo", create=True):
-        assert bench.server is not None
-        room = bench.server.rooms.room(jid)
-        assert room is not None
-        room.nicks[bench.jid(0)] = "montague"
+        server_room(server, jid).nicks[bench.jid(0)] = "montague"
         assert (await refused(bench.clients[1], jid, "montague")).reason is JoinProblem.NICK_TAKEN
 
 
 @on_every_bench(accounts=1)
 async def test_a_room_that_cannot_be_configured_is_left(bench: Bench) -> None:
-    bench.has("faults")
-    server, jid, (client,) = bench.server, bench.room(), bench.clients
-    assert server is not None
+    server, jid, (client,) = bench.embedded(), bench.room(), bench.clients
     domain = JID.parse(jid).domain
     receive = server.post.hosts[domain]
     left: list[str] = []
@@ -217,9 +211,7 @@ def test_gone_names_the_other_room_only_if_it_is_one() -> None:
 @pytest.mark.item("D4.3", "B2.6")
 @on_every_bench(accounts=1)
 async def test_a_service_that_does_not_answer_is_left_after_the_deadline(bench: Bench) -> None:
-    bench.has("faults")
-    server = bench.server
-    assert server is not None
+    server = bench.embedded()
     swallowed: list[str] = []
     server.post.hosts["silent.example.test"] = lambda stanza: swallowed.append(str(stanza.get("type")))
     began = trio.current_time()

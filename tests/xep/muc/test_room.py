@@ -266,10 +266,8 @@ async def test_an_address_that_cannot_be_a_room_is_refused(bench: Bench) -> None
 @pytest.mark.item("D4.28")
 @on_every_bench(accounts=1)
 async def test_two_hundred_rooms_are_joined_ten_at_a_time(bench: Bench) -> None:
-    bench.has("faults")
+    bench.embedded()
     (client,) = bench.clients
-    server = bench.server
-    assert server is not None
     rooms = [bench.room() for _ in range(200)]
     ready, done = [0], trio.Event()
 
@@ -289,9 +287,7 @@ async def test_two_hundred_rooms_are_joined_ten_at_a_time(bench: Bench) -> None:
 @pytest.mark.item("D4.4")
 @on_every_bench(accounts=1)
 async def test_the_nick_is_the_one_that_the_room_gives(bench: Bench) -> None:
-    bench.has("faults")
-    assert bench.server is not None
-    bench.server.rooms.nick_assigned = lambda nick: nick.lower()
+    bench.embedded().rooms.nick_assigned = lambda nick: nick.lower()
     async with open_room(bench.clients[0], bench.room(), "ROMEO", create=True) as room:
         assert room.nick == "romeo"
         assert room.me is not None

@@ -114,6 +114,8 @@ class SessionJournal:
             granted = Enabled(id=stored.id, resumable=True, max=stored.max, location=stored.location)
             session.sm = StreamManagement(granted, stored.handled, stored.base)
             session.established = True
+            for request in stored.requests:
+                session.replies.disregard((request.to, request.id, None))
         self.outbox.restore(stored.stanzas, session)
         self.outbox.note_suspect(stored.setbacks.suspect)
         if session is not None and self.outbox.unconfirmed:

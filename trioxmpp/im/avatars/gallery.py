@@ -121,7 +121,7 @@ class Gallery:
     async def fetch_occupant(self, occupant: JID | str) -> Avatar | None:
         """Return the image in the vCard of an occupant of a room, by the full JID; None if there is none.
 
-        Rooms are full of strangers, so nothing is fetched there unasked. Raises as `fetch`.
+        Rooms are full of strangers, so nothing is fetched there unasked. Raises, and may be cancelled, as `fetch`.
         """
         jid = JID.parse(occupant) if isinstance(occupant, str) else occupant
         await self._wait_ready()
@@ -276,7 +276,7 @@ async def open_avatars(
 
     `owners` says which accounts are believed, as in `watch`. With a `cache`, images are kept by their hash. At most
     `at_once` images are fetched at a time, and the first ones of a session not before it has come to its archives and
-    ``await after()`` has returned: the function that waits for the archives, say.
+    ``await after()`` has returned: for example, a function that waits for the archives.
 
     Entering raises as `watch`. Cancelling leaves nothing behind.
     """

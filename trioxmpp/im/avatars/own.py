@@ -170,7 +170,9 @@ async def announced_avatar(client: Client) -> AsyncIterator[None]:
 
     Until the vCard was read they say that we are not ready. After `set_avatar`, and when another client of our account
     announces another photo, our presence to all is sent again with the new hash. A server that converts avatars
-    (XEP-0398) adds the hash itself. Entering raises what asking raises, for the session of now.
+    (XEP-0398) adds the hash itself.
+
+    Entering raises what asking raises, for the session of now. Cancelling leaves nothing behind.
     """
     with (
         client.shared(_OwnPhoto.of) as photo,

@@ -58,8 +58,8 @@ class Bookmarks(Mapping[JID, Bookmark]):
     async def change(self, jid: JID | str, **changes: Any) -> Bookmark:
         """Change some fields of a bookmark, as the server has it now, and return it; add it if there is none.
 
-        All else survives: extensions, and children that nothing here knows. `changes` are fields of `Bookmark`. Raises
-        as `put`, and TypeError for a field that there is not.
+        All else survives: extensions, and children that nothing here knows. `changes` are fields of `Bookmark`.
+        Raises, and may be cancelled, as `put`; TypeError for a field that there is not.
         """
         room = _room(jid)
         current = await self._open_store().current(room)

@@ -1,28 +1,57 @@
-"""Where the server keeps bookmarks: what its account says decides, and the likeliest place is read meanwhile.
+"""Where the server keeps bookmarks: what its account says decides, and each place is read meanwhile.
 
-To ask first would cost a round trip more before the first presence. So the items of XEP-0402 are fetched along with
-the question. On a server that keeps a list, they are ignored, and the list is fetched next. The place that was found
-is that of all later sessions.
+To ask first would cost a round trip more before the first presence. So the items of XEP-0402 and both lists are read
+along with the question, and what comes from the other places is not used. The place that was found is that of all
+later sessions.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
-from typing import Final
+from functools import partial
+from typing import Final, Generic, TypeVar
 
 import trio
 
 from ...client import Client, Session, Step, bare, supervised
-from ...errors import XMPPError
-from ...protocol.elements import bookmarks
+from ...errors import StanzaError, XMPPError
+from ...protocol.elements import bookmark_storage, bookmarks
 from .bookmark import Bookmark
-from .stores import ListStore, NativeStore, PrivateStore, Store, Tell
+from .stores import ListStore, NativeStore, PrivateStore, Store, Tell, read_list, read_private
 
 __all__ = ["keeping_place"]
 
 COMPAT: Final = f"{bookmarks.NS}#compat"
 CONVERSION: Final = "urn:xmpp:bookmarks-conversion:0"
+
+
+T = TypeVar("T")
+
+
+class _Reading(Generic[T]):
+    """One place that is read, although it may be the wrong one: an error counts only if it is the right one."""
+
+    def __init__(self, read: Callable[[], Awaitable[T]]) -> None:
+        self._read = read
+        self._values: list[T] = []
+        self._error: StanzaError | None = None
+        self._done = trio.Event()
+
+    async def run(self) -> None:
+        """Read the place."""
+        try:
+            self._values.append(await self._read())
+        except StanzaError as exc:
+            self._error = exc
+        self._done.set()
+
+    async def result(self) -> T:
+        """Wait until the place is read; return what is there, or raise the error. Cancelling changes nothing."""
+        await self._done.wait()
+        if self._error is not None:
+            raise self._error
+        return self._values[0]
 
 
 class _Place:
@@ -34,7 +63,7 @@ class _Place:
         self._tell = tell
         self._use = use
         self._native = NativeStore(client, limit, self._tell_native)
-        self._list: Store | None = None
+        self._list: ListStore | None = None
         self._found: Store | None = None
         self._list_found = trio.Event()
         self._list_followed = trio.Event()
@@ -56,28 +85,25 @@ class _Place:
             await self._found.fetch()
 
     async def _find(self) -> None:
-        refusal: XMPPError | None = None
-
-        async def fetch_items() -> None:
-            nonlocal refusal
-            try:
-                await self._native.fetch()
-            except XMPPError as exc:  # perhaps there are no such nodes: the features tell
-                refusal = exc
-
-        features: frozenset[str] = frozenset()
+        """Ask where the bookmarks are, and take them from there."""
+        native: _Reading[None] = _Reading(self._native.fetch)
+        node: _Reading[bookmark_storage.Storage] = _Reading(partial(read_list, self._client))
+        private: _Reading[bookmark_storage.Storage] = _Reading(partial(read_private, self._client))
         with bare() as inside:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(fetch_items)
+                for run in (native.run, node.run, private.run):
+                    nursery.start_soon(run)
                 with inside:
                     features = await self._features()
-        if COMPAT not in features:
-            await self._find_list(CONVERSION in features)
-            return
-        if refusal is not None:
-            raise refusal
-        self._take(self._native)
-        self._native.tell_all()
+                    if COMPAT in features:
+                        await native.result()
+                        self._take(self._native)
+                        self._native.tell_all()
+                    elif CONVERSION in features:
+                        await self._take_list(ListStore, await node.result())
+                    else:
+                        await self._take_list(PrivateStore, await private.result())
+                    nursery.cancel_scope.cancel(reason="the bookmarks are elsewhere")
 
     async def _features(self) -> frozenset[str]:
         try:
@@ -85,13 +111,13 @@ class _Place:
         except XMPPError:
             return frozenset()
 
-    async def _find_list(self, is_node: bool) -> None:
+    async def _take_list(self, kind: type[ListStore], storage: bookmark_storage.Storage) -> None:
         if self._list is None:
-            self._list = (ListStore if is_node else PrivateStore)(self._client, self._limit, self._tell)
+            self._list = kind(self._client, self._limit, self._tell)
             self._list_found.set()
         await self._list_followed.wait()
-        await self._list.fetch()
         self._take(self._list)
+        self._list.begin_with(storage)
 
     def _take(self, store: Store) -> None:
         self._found = store

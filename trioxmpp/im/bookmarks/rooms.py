@@ -91,7 +91,7 @@ class BookmarkedRooms(Mapping[JID, Room]):
         return len(self._rooms)
 
     def wake(self, change: object) -> None:
-        """The bookmarks have changed."""
+        """Note that the bookmarks have changed."""
         self._changed.set()
 
     async def run(self) -> None:

@@ -25,10 +25,10 @@ from ...protocol.elements import bookmark_storage, bookmarks
 from ...protocol.elements.private import PrivateQuery, SetPrivate
 from ...record import replace
 from ...xep.pep import Mirror, mirrored
-from ...xep.pubsub import PRIVATE, Item, Node, fetch_item, publish, retract
+from ...xep.pubsub import CURRENT, PRIVATE, Item, Node, Published, fetch_item, publish, retract
 from .bookmark import Bookmark, room_of
 
-__all__ = ["ListStore", "NativeStore", "PrivateStore", "Store", "Tell"]
+__all__ = ["ListStore", "NativeStore", "PrivateStore", "Store", "Tell", "read_list", "read_private"]
 
 NATIVE: Final = Node(bookmarks.NS, bookmarks.Conference, multi=True, options=PRIVATE)
 LIST: Final = Node(bookmark_storage.NS, bookmark_storage.Storage, options=PRIVATE)
@@ -141,6 +141,11 @@ class ListStore(Store):
         await self._mirror.fetch()
         self._tell_mirror(self._mirror)
 
+    def begin_with(self, storage: bookmark_storage.Storage) -> None:
+        """Tell of the list that was just read."""
+        assert self._mirror is not None, "it follows"
+        self._mirror.apply(Published(self._mirror.owner, LIST.name, CURRENT, storage))
+
     def _tell_mirror(self, mirror: Mirror[bookmark_storage.Storage]) -> None:
         items: list[Item[bookmark_storage.Storage]] = [*mirror.values()]
         self._tell_list(items[0].payload if items else None)
@@ -174,8 +179,7 @@ class ListStore(Store):
 
     async def read(self) -> bookmark_storage.Storage:
         """Return the list as the server has it now."""
-        item = await fetch_item(self.client, LIST)
-        return bookmark_storage.Storage() if item is None or item.payload is None else item.payload
+        return await read_list(self.client)
 
     async def write(self, storage: bookmark_storage.Storage) -> None:
         """Replace the list."""
@@ -213,15 +217,30 @@ class PrivateStore(ListStore):
         """See `Store.fetch`."""
         self._tell_list(await self.read())
 
+    def begin_with(self, storage: bookmark_storage.Storage) -> None:
+        """See `ListStore.begin_with`."""
+        self._tell_list(storage)
+
     async def read(self) -> bookmark_storage.Storage:
         """Return the list as the server has it now."""
-        answer = await self.client.request(PrivateQuery(payload=xml.Payload(bookmark_storage.Storage())))
-        found = None if answer.payload is None else answer.payload.get(bookmark_storage.Storage)
-        return bookmark_storage.Storage() if found is None else found
+        return await read_private(self.client)
 
     async def write(self, storage: bookmark_storage.Storage) -> None:
         """Replace the list."""
         await self.client.request(SetPrivate(payload=xml.Payload(storage)))
+
+
+async def read_list(client: Client) -> bookmark_storage.Storage:
+    """Return the list in a node as the server has it now. Raises as `fetch_item`; may be cancelled."""
+    item = await fetch_item(client, LIST)
+    return bookmark_storage.Storage() if item is None or item.payload is None else item.payload
+
+
+async def read_private(client: Client) -> bookmark_storage.Storage:
+    """Return the list in private storage as the server has it now. Raises as `Client.request`; may be cancelled."""
+    answer = await client.request(PrivateQuery(payload=xml.Payload(bookmark_storage.Storage())))
+    found = None if answer.payload is None else answer.payload.get(bookmark_storage.Storage)
+    return bookmark_storage.Storage() if found is None else found
 
 
 def _in_list(storage: bookmark_storage.Storage, jid: JID) -> Bookmark | None:

@@ -35,8 +35,8 @@ __all__ = ["Composition", "Conversation", "Pages", "Seal"]
 #: Seconds without a key after which a person has paused.
 PAUSED_AFTER = 30.0
 
-#: Gives what is sent in the place of a message: the same, encrypted, say. None: nothing is sent. An exception fails the
-#: message.
+#: Gives what is sent in the place of a message, for example the same encrypted. None: nothing is sent. An exception
+#: fails the message.
 Seal: TypeAlias = Callable[[Message], Awaitable[Sealed | None]]
 #: Seconds that the timeline of a room has to give what the room has reflected.
 NOTED_WITHIN = 2.0
@@ -162,7 +162,10 @@ class Conversation:
         return ()
 
     async def wait_noted(self, id: str) -> bool:
-        """Wait until there is a line with this id, for `NOTED_WITHIN` seconds at most; return whether there is."""
+        """Wait until there is a line with this id, for `NOTED_WITHIN` seconds at most; return whether there is.
+
+        Cancelling changes nothing.
+        """
         with trio.move_on_after(NOTED_WITHIN):
             while self.book.get(id) is None:
                 await self._changed.park()
@@ -215,7 +218,8 @@ class Conversation:
     async def react(self, line: Line, reactions: Collection[str]) -> Line:
         """React to a line by these emoji, in place of our reactions so far; none takes them back (XEP-0444).
 
-        Raises ValueError for more than six, or for one of more than 32 characters; otherwise as `say`.
+        Raises ValueError for more than six, or for one of more than 32 characters. Otherwise it raises, and is
+        cancelled, as `say`.
         """
         chosen = tuple(dict.fromkeys(reactions))
         if len(chosen) > MAX_REACTIONS or any(not 0 < len(each) <= MAX_REACTION_LENGTH for each in chosen):
@@ -263,7 +267,7 @@ class Conversation:
         After `paused_after` seconds without ``composition.key_pressed()`` the person has paused. At the end of the
         block the other side is told so, unless something was said in it. Nothing is told to a peer that has never sent
         a chat state, nor while we are invisible, nor if the conversation is encrypted and a chat state cannot be.
-        Raises what `Client.send` raises, and `StoreError`.
+        Raises what `Client.send` raises, and `StoreError`. Cancelling ends the block.
         """
         composition, before = Composition(), self._said
 
@@ -284,7 +288,10 @@ class Conversation:
             await self._send_state(chat_states.Paused())
 
     async def set_state(self, state: chat_states.ChatState) -> None:
-        """Tell the other side that we are active, inactive or gone (XEP-0085), under the conditions of `typing`."""
+        """Tell the other side that we are active, inactive or gone (XEP-0085), under the conditions of `typing`.
+
+        Raises as `typing`. If cancelled, it may be told all the same.
+        """
         await self._send_state(state)
 
     # --- how

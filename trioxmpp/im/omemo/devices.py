@@ -61,7 +61,7 @@ class DeviceBook:
     # --- accounts
 
     def _note(self, jid: JID) -> dict[str, Any]:
-        """A copy of the note of an account, to be changed and given to `_put`."""
+        """Return a copy of the note of an account, to be changed and given to `_put`."""
         note = self._storage.get(f"account {jid}", {})
         return {
             "devices": {id: dict(device) for id, device in note.get("devices", {}).items()},

@@ -267,7 +267,7 @@ class Directory:
             await _each(self._learn_bundle, [*self._without_session(accounts)])
 
     def _without_session(self, accounts: Iterable[tuple[Method, JID]]) -> Iterable[tuple[Method, Device]]:
-        """The devices for which a bundle is needed: each for the first method that it takes part in."""
+        """Return the devices for which a bundle is needed: each for the first method that it takes part in."""
         core = self._core
         for method, jid in accounts:
             for device in core.book.devices(jid):

@@ -75,7 +75,7 @@ class CannotDecrypt(OmemoError):
 
 
 class Malformed(CannotDecrypt):
-    """The message is not of the form that the XEP describes: a key has the wrong length, say."""
+    """The message is not of the form that the XEP describes: for example, a key has the wrong length."""
 
 
 class NotForUs(CannotDecrypt):

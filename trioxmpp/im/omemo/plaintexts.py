@@ -71,14 +71,14 @@ class Plaintexts:
         return Kept(digest, method, device, text.encode("latin-1"))
 
     def delivered(self, digest: bytes, number: int) -> None:
-        """The application has a text, as entry `number` of the timeline."""
+        """Note that the application has a text, as entry `number` of the timeline."""
         name = f"text {digest.hex()}"
         if name in self._undelivered:
             del self._undelivered[name]
             self._of_timeline.append((name, number))
 
     def delivered_in_room(self, digest: bytes) -> None:
-        """The application has a text that came from a room."""
+        """Note that the application has a text that came from a room."""
         name = f"room {digest.hex()}"
         if name in self._undelivered:
             del self._undelivered[name]

@@ -74,7 +74,7 @@ class UsedPreKeys:
         self._storage.put(self._note, used or None)
 
     def _pre_keys(self) -> list[str]:
-        """The private keys that the library offers, as it writes them."""
+        """Return the private keys that the library offers, as it writes them."""
         return list(self._storage.get(self._state, {}).get("pre_keys", []))
 
     def _put(self, pre_keys: list[str]) -> None:

@@ -69,8 +69,8 @@ class EncryptedRoom:
     async def members(self) -> frozenset[JID]:
         """Return the accounts that messages are encrypted for, without our own.
 
-        Raises what `Client.send` raises. A room that does not tell its lists is taken to have the members that are in
-        it.
+        A room that does not tell its lists is taken to have the members that are in it. Raises what `Client.send`
+        raises. Cancelling changes nothing.
         """
         present = frozenset(
             (jid.bare, occupant.affiliation) for occupant in self.room.occupants for jid in occupant.state.jids
@@ -141,7 +141,7 @@ class EncryptedRoom:
         return replace(entry, message=known[1].message, encryption=known[1].encryption)
 
     def _candidates(self, entry: RoomEntry) -> list[JID]:
-        """The accounts that may have sent a message: the one that the room names, else all members.
+        """Return the accounts that may have sent a message: the one that the room names, else all members.
 
         A session belongs to one device of one account, so the one that decrypts the message has sent it.
         """

@@ -85,7 +85,7 @@ class SessionRecord:
         self._exchanges = _Digests(EXCHANGES, note.get("exchanges", ""))
 
     def note(self) -> dict[str, Any]:
-        """The record as a value of a note."""
+        """Return the record as a value of a note."""
         return {
             "slots": self.slots,
             "last": self.last,
@@ -201,7 +201,7 @@ class NoteStorage(Storage):
             raise
 
     def _encoded(self, name: str) -> dict[str, Any]:
-        """The notes that hold one value: one, or several if it is long; None for those that are no longer needed."""
+        """Return the notes that hold one value, several if it is long; None for those that are not needed any more."""
         key = _session_key(name)
         value: Any = self._values.get(name)
         if key is not None:
@@ -271,11 +271,11 @@ class NoteStorage(Storage):
         return record
 
     def changed(self, key: SessionKey) -> None:
-        """The record of a device has changed, or is gone."""
+        """Note that the record of a device has changed, or is gone."""
         self._changed.add(_name(key))
 
     def records_of(self, jid: str) -> Iterator[tuple[SessionKey, SessionRecord]]:
-        """The records of an account."""
+        """Return the records of an account."""
         return iter([(key, record) for key, record in self._records.items() if key[1] == jid])
 
     def unanswered(self, jid: str, device: int) -> int:

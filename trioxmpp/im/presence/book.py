@@ -98,14 +98,16 @@ class Presences:
     # --- looking
 
     def __iter__(self) -> Iterator[JID]:
-        """The bare JIDs of which a resource is available."""
+        """Iterate over the bare JIDs of which a resource is available."""
         return iter([*self._book])
 
     def __len__(self) -> int:
         return len(self._book)
 
-    def __contains__(self, jid: JID | str) -> bool:
-        """Whether this resource, or any resource of this bare JID, is available."""
+    def __contains__(self, jid: object) -> bool:
+        """Return whether this resource, or any resource of this bare JID, is available."""
+        if not isinstance(jid, JID | str):
+            return False
         jid = _parsed(jid)
         return jid in self._book.get(jid.bare, ()) or jid in self._book
 
@@ -225,7 +227,7 @@ class Presences:
     # --- what else ends a presence
 
     def clear(self) -> None:
-        """Our session is over: nothing is known of others any more."""
+        """Forget all others: our session is over."""
         for bare in self:
             self._drop_all(bare)
 
@@ -268,7 +270,7 @@ def _described(sender: JID, stanza: Presence, us: JID) -> ResourcePresence:
 
 
 def _may_delay(delayer: JID | None, sender: JID, us: JID) -> bool:
-    """Whether an entity may tell when the presence of `sender` was sent: the sender, its server, or ours (XEP-0203)."""
+    """Return whether an entity may stamp a presence of `sender` (XEP-0203): the sender, its server, or ours."""
     if delayer is None or delayer.bare == sender.bare:
         return True
     return delayer.local is None and delayer.is_bare and delayer.domain in (sender.domain, us.domain)

@@ -17,6 +17,7 @@ from ...jid import JID
 from ...protocol.elements.nick import Nick
 from ...protocol.elements.roster import PRE_APPROVAL, VERSIONING, Item, RosterQuery, RosterSet
 from ...protocol.stanza import IQ, IQType, Presence, PresenceType
+from ...xep.subscribed import SubscribedContacts
 from .answer import RosterAnswer, read_roster
 from .contact import (
     Contact,
@@ -83,8 +84,8 @@ class Roster:
     def __len__(self) -> int:
         return len(self._contacts)
 
-    def __contains__(self, jid: JID | str) -> bool:
-        return self.get(jid) is not None
+    def __contains__(self, jid: object) -> bool:
+        return isinstance(jid, JID | str) and self.get(jid) is not None
 
     def __getitem__(self, jid: JID | str) -> Contact:
         contact = self.get(jid)
@@ -175,21 +176,24 @@ class Roster:
         await self._send(jid, PresenceType.SUBSCRIBE, text, payloads)
 
     async def unsubscribe(self, jid: JID | str) -> None:
-        """See the presence of a contact no longer (§3.3), or withdraw the request to see it."""
+        """See the presence of a contact no longer (§3.3), or withdraw the request to see it. Raises as `subscribe`."""
         await self._send(jid, PresenceType.UNSUBSCRIBE)
 
     async def approve(self, jid: JID | str) -> None:
-        """Let the contact that asked see our presence (§3.1.4)."""
+        """Let the contact that asked see our presence (§3.1.4). Raises, and may be cancelled, as `subscribe`."""
         await self._send(jid, PresenceType.SUBSCRIBED)
         self._requests.pop(_parsed(jid).bare, None)
 
     async def deny(self, jid: JID | str) -> None:
-        """Refuse the request of `jid` to see our presence (§3.1.4)."""
+        """Refuse the request of `jid` to see our presence (§3.1.4). Raises, and may be cancelled, as `subscribe`."""
         await self._send(jid, PresenceType.UNSUBSCRIBED)
         self._requests.pop(_parsed(jid).bare, None)
 
     async def cancel(self, jid: JID | str) -> None:
-        """Let a contact see our presence no longer (§3.2), or take back that its request will be approved."""
+        """Let a contact see our presence no longer (§3.2), or take back that its request will be approved.
+
+        Raises, and may be cancelled, as `subscribe`.
+        """
         await self.deny(jid)
 
     async def preapprove(self, jid: JID | str) -> None:
@@ -358,6 +362,8 @@ async def open_roster(client: Client, *, limit: int = LIMIT, requests: int = REQ
     with (
         client.answer(RosterSet, roster.pushed, from_=client.own_account),
         client.at_stage(Stage.NOTICE, presence=roster.seen),
+        client.shared(SubscribedContacts.of) as subscribed,
+        subscribed.told_by(roster),
     ):
         try:
             async with (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 import trio
 
@@ -12,15 +12,18 @@ from ...errors import ErroneousStanza
 from ...jid import JID
 from ...protocol.stanza import IQ, IQType, ReplyKey, reply_key
 
-__all__ = ["ReplyTable", "ReplyWaiter"]
+__all__ = ["DISREGARDED", "ReplyTable", "ReplyWaiter"]
 
 _ERROR = IQType.ERROR
+
+#: The number of requests whose replies are ignored, if they come, without a warning. The newest are remembered.
+DISREGARDED: Final = 256
 
 
 class ReplyWaiter:
     """Waits for the one reply to one request.
 
-    As a context manager it listens from entering the block to leaving it: a reply that comes later is unexpected.
+    As a context manager it listens from entering the block to leaving it: a reply that comes later is ignored.
     """
 
     def __init__(self, table: ReplyTable, key: ReplyKey, on_reply: Callable[[IQ], None] | None = None) -> None:
@@ -79,8 +82,10 @@ class ReplyWaiter:
             self._settled.set()
 
     def cancel(self) -> None:
-        """Listen no more. The key is free again, and who still waits is told. Nothing happens if it is settled."""
-        self.fail(RuntimeError("this waiter does not listen any more"))
+        """Listen no more. The key is free again; a task that still waits is told. Nothing happens if it is settled."""
+        if not self.settled:
+            self.fail(RuntimeError("this waiter does not listen any more"))
+            self._table.disregard(self._key)
 
     def __enter__(self) -> Self:
         return self
@@ -92,11 +97,16 @@ class ReplyWaiter:
 
 
 class ReplyTable:
-    """The requests of one session that have no reply yet, by peer and id. `ended` is why there will be no replies."""
+    """The requests of one session that have no reply yet, by peer and id. `ended` is why there will be no replies.
+
+    The client may have sent a request for whose reply no task waits: its caller gave up, or never wanted the reply, or
+    was a process that is gone. Such a reply is *disregarded*: the client has asked for it, so it is not unexpected.
+    """
 
     def __init__(self, ended: Exception | None = None) -> None:
         self._waiters: dict[ReplyKey, ReplyWaiter] = {}
-        self._ended = ended
+        self._disregarded: dict[ReplyKey, None] = {}  # the oldest first
+        self.ended: Exception | None = ended
 
     def __len__(self) -> int:
         return len(self._waiters)
@@ -118,10 +128,10 @@ class ReplyTable:
         if key in self._waiters:
             raise ValueError(f"only one listener allowed for replies from {to} with id {id!r}")
         waiter = ReplyWaiter(self, key, on_reply)
-        if self._ended is None:
+        if self.ended is None:
             self._waiters[key] = waiter
         else:
-            waiter.fail(self._ended)
+            waiter.fail(self.ended)
         return waiter
 
     def pending(self) -> list[ReplyKey]:
@@ -146,9 +156,27 @@ class ReplyTable:
             waiter.resolve(reply)
         return True
 
+    def disregard(self, key: ReplyKey) -> None:
+        """Ignore the one reply to this request, which the client has sent. Nothing happens if a task waits for it."""
+        if self.ended is not None or key in self._waiters:
+            return
+        self._disregarded.pop(key, None)
+        self._disregarded[key] = None
+        if len(self._disregarded) > DISREGARDED:
+            del self._disregarded[next(iter(self._disregarded))]
+
+    def ignore(self, reply: IQ, local_jid: JID | None, *, own: JID | None = None) -> bool:
+        """Take note of a reply that was not delivered. Return whether it is disregarded; a second one is not."""
+        assert reply.id is not None
+        key = reply_key(reply.from_, reply.id, local_jid, own)
+        if key not in self._disregarded:
+            return False
+        del self._disregarded[key]
+        return True
+
     def fail_all(self, error: Exception) -> None:
         """The session is over: there will be no replies any more."""
-        self._ended = error
+        self.ended = error
         for waiter in list(self._waiters.values()):
             waiter.fail(error)
 

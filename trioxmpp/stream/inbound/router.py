@@ -51,7 +51,7 @@ class Router:
         """The turns of the tasks that take what arrives."""
         self.losses: Losses = Losses()
         """How many stanzas reached no consumer."""
-        self._unexpected = 0  # replies that no task waited for
+        self._unexpected = 0  # replies to requests that the client has not made
         self._malformed = 0  # stanzas that could not be understood, and that were not requests or replies
         self._octets = 0  # of the stanza that is being routed
         turns, losses = self.turns, self.losses
@@ -189,7 +189,12 @@ class Router:
         self, reply: IQ, session: SessionState, problem: ErroneousStanza | None = None, *, is_logged: bool = False
     ) -> None:
         """Give a reply to the task that waits for it. Strangers can send replies: not each one gets a line."""
-        if not session.replies.deliver(reply, self.local_jid, problem, own=self.own(reply.to)):
+        replies, own = session.replies, self.own(reply.to)
+        if replies.deliver(reply, self.local_jid, problem, own=own):
+            return
+        if replies.ignore(reply, self.local_jid, own=own):
+            self._logger.debug("ignored: no task waits for this reply: %.300s", repr(reply))
+        else:
             self._unexpected += 1
             if not (is_logged or self._unexpected & (self._unexpected - 1)):
                 self._logger.warning("unexpected reply: %.300s (number %d of such)", repr(reply), self._unexpected)

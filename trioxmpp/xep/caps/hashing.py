@@ -60,7 +60,7 @@ def hashed_115(info: Info) -> Info:
 
 
 def _forms_115(info: Info) -> list[DataForm]:
-    """The forms that count, in order. One without a hidden FORM_TYPE is ignored (§5.4)."""
+    """Return the forms that count, in order. One without a hidden FORM_TYPE is ignored (§5.4)."""
     forms = [form for form in info.forms if _hidden_form_type(form) is not None]
     return sorted(forms, key=lambda form: _octets(_form_type(form)))
 
@@ -111,7 +111,7 @@ def _base64(algo: str, text: str) -> str:
 
 
 def _identities(info: Info) -> list[tuple[str, str, str, str]]:
-    """The identities as category, type, language and name, in order. XEP-0030 §3.1 demands one at least."""
+    """Return the identities as category, type, language and name, in order. XEP-0030 §3.1 demands at least one."""
     found = [(each.category, each.type, each.lang or "", each.name or "") for each in info.identities]
     _refuse_duplicates("identity", found)
     if not found:
@@ -134,7 +134,7 @@ def _form_type(form: DataForm) -> str:
 
 
 def _fields(form: DataForm) -> list[tuple[str, list[str]]]:
-    """The fields of a form with their values, both in order."""
+    """Return the fields of a form with their values, both in order."""
     if any(field.var is None for field in form.fields):
         raise NotHashable("a field has no name")
     found = [(field.var or "", sorted(field.values, key=_octets)) for field in form.fields]

@@ -85,7 +85,10 @@ class Caps:
         return known
 
     async def has(self, jid: JID | str, feature: str) -> bool:
-        """Return whether `jid` has `feature`. An entity that refuses to answer has none. Raises as `Client.send`."""
+        """Return whether `jid` has `feature`. An entity that refuses to answer has none.
+
+        Raises, and is cancelled, as `Disco.has`.
+        """
         try:
             return feature in (await self.info(jid)).features
         except (XMPPError, ErroneousStanza):
@@ -137,7 +140,7 @@ class Caps:
                 del self._unproven[announced.key]
 
     def clear(self) -> None:
-        """The session is over: all others are gone."""
+        """Forget all others: the session is over."""
         self._announced.clear()
         self._unproven.clear()
         self._questions.clear()
@@ -281,7 +284,7 @@ class _Announcer:
         return [presence for presence, payloads in self._sent.values() if payloads != self._payloads]
 
     def clear(self) -> None:
-        """The session is over: what was sent in it is gone."""
+        """Forget the presence that was sent: the session is over."""
         self._sent.clear()
 
 

@@ -60,7 +60,10 @@ class Affiliated:
 
 
 async def affiliations(client: Client, room: JID | str, affiliation: Affiliation) -> tuple[Affiliated, ...]:
-    """Return the accounts with this affiliation (§9.5 to §10.8). An account without an address is left out."""
+    """Return the accounts with this affiliation (§9.5 to §10.8). An account without an address is left out.
+
+    Raises `XMPPError` if the room refuses, and what `Client.send` raises. Cancelling changes nothing.
+    """
     answer = await client.request(AdminQuery(items=(AdminItem(affiliation=affiliation),)), to=room)
     return tuple(
         [
@@ -74,7 +77,10 @@ async def affiliations(client: Client, room: JID | str, affiliation: Affiliation
 async def set_affiliation(
     client: Client, room: JID | str, account: JID | str, affiliation: Affiliation, *, reason: str | None = None
 ) -> None:
-    """Give an account an affiliation: OUTCAST bans it, MEMBER lets it into a room for members (§9, §10)."""
+    """Give an account an affiliation: OUTCAST bans it, MEMBER lets it into a room for members (§9, §10).
+
+    Raises `XMPPError` if the room refuses, and what `Client.send` raises. If cancelled, it may happen all the same.
+    """
     await set_affiliations(client, room, {account: affiliation}, reason=reason)
 
 
@@ -83,7 +89,7 @@ async def set_affiliations(
 ) -> None:
     """Give accounts affiliations, one after the other: some rooms take only the first item of a request.
 
-    The first refusal is raised; those before it are done.
+    Raises, and may be cancelled, as `set_affiliation`. The first refusal is raised; those before it are done.
     """
     await trio.lowlevel.checkpoint()
     for account, affiliation in accounts.items():
@@ -94,24 +100,33 @@ async def set_affiliations(
 async def set_role(client: Client, room: JID | str, nick: str, role: Role, *, reason: str | None = None) -> None:
     """Give the occupant that has this nick now a role: NONE is a kick, VISITOR takes its voice (§8).
 
-    A nick is not an identity; `Room.set_role` takes an occupant.
+    A nick is not an identity; `Room.set_role` takes an occupant. Raises, and may be cancelled, as `set_affiliation`.
     """
     await client.request(AdminSet(items=(AdminItem(nick=nick, role=role, reason=reason),)), to=room)
 
 
 async def read_config(client: Client, room: JID | str) -> RoomConfig:
-    """Return the configuration form, for an owner; one without fields if the room gives none (§10.2)."""
+    """Return the configuration form, for an owner; one without fields if the room gives none (§10.2).
+
+    Raises, and may be cancelled, as `affiliations`.
+    """
     answer = await client.request(OwnerQuery(), to=room)
     return RoomConfig() if answer.form is None else RoomConfig.read(answer.form)
 
 
 async def write_config(client: Client, room: JID | str, config: RoomConfig) -> None:
-    """Submit what was changed in `config`; the room keeps the other fields. Raises `FormError` for a bad value."""
+    """Submit what was changed in `config`; the room keeps the other fields.
+
+    Raises `FormError` for a bad value. Otherwise it raises, and may be cancelled, as `set_affiliation`.
+    """
     await client.request(OwnerSet(form=config.submit()), to=room)
 
 
 async def configure(client: Client, room: JID | str, change: Callable[[RoomConfig], object]) -> None:
-    """Change the configuration: ``change(config)`` sets fields of the form. An error in it cancels the form."""
+    """Change the configuration: ``change(config)`` sets fields of the form. An error in it cancels the form.
+
+    Raises, and may be cancelled, as `write_config`, and raises what `change` raises.
+    """
     config = await read_config(client, room)
     try:
         change(config)
@@ -129,7 +144,10 @@ async def destroy(
     alternate: JID | str | None = None,
     password: str | None = None,
 ) -> None:
-    """Destroy a room, for an owner; `alternate` is the room to use instead, `password` the one of that (§10.9)."""
+    """Destroy a room, for an owner; `alternate` is the room to use instead, `password` its password (§10.9).
+
+    Raises, and may be cancelled, as `set_affiliation`.
+    """
     other = None if alternate is None else _address(alternate)
     await client.request(OwnerSet(destroy=Destroy(jid=other, reason=reason, password=password)), to=room)
 
@@ -138,12 +156,16 @@ async def moderate(client: Client, room: JID | str, archive_id: str, *, reason: 
     """Retract the message of another occupant, for a moderator (XEP-0425).
 
     `archive_id` is the id that the room gave it (`RoomEntry.archive_id`). All occupants are told by `MessageModerated`.
+    Raises, and may be cancelled, as `set_affiliation`.
     """
     await client.request(Moderate(id=archive_id, retract=Retract(), reason=reason), to=room)
 
 
 async def registered_nick(client: Client, room: JID | str) -> str | None:
-    """Return the nick that the room has reserved for our account, or None (§7.12)."""
+    """Return the nick that the room has reserved for our account, or None (§7.12).
+
+    Raises what `Client.send` raises, but no ``XMPPError``. Cancelling changes nothing.
+    """
     try:
         info = await client.request(InfoQuery(node="x-roomuser-item"), to=room)
     except XMPPError:
@@ -157,7 +179,8 @@ async def register(
     """Register with a room, and have it reserve `nick` for our account (§7.10).
 
     ``fill(form)`` answers what else the form asks for. Raises XMPPError with *conflict* if the nick is reserved for
-    another account, and `FormError` if a required answer is missing.
+    another account, and `FormError` if a required answer is missing. Otherwise it raises, and may be cancelled, as
+    `set_affiliation`.
     """
     answer = await client.request(RegisterQuery(), to=room)
     form = RegistrationForm() if answer.form is None else RegistrationForm.read(answer.form)
@@ -168,7 +191,7 @@ async def register(
 
 
 async def unregister(client: Client, room: JID | str) -> None:
-    """End the registration with a room (XEP-0077 §3.2)."""
+    """End the registration with a room (XEP-0077 §3.2). Raises, and may be cancelled, as `set_affiliation`."""
     await client.request(Register(remove=True), to=room)
 
 

@@ -97,7 +97,7 @@ class Entrance:
         self._wanted, self._taken = nick, 0
 
     def nick_taken(self) -> bool:
-        """Our nick is taken: ask for another one. Return whether this happens for the first time."""
+        """Ask for another nick, since ours is taken. Return whether this happens for the first time."""
         self._taken += 1
         return self._taken == 1
 
@@ -113,7 +113,7 @@ class Entrance:
             session.enqueue(Presence(type=PresenceType.UNAVAILABLE, to=self.address))
 
     def forgotten(self) -> None:
-        """The room has us no more."""
+        """Note that the room does not have us any more."""
         self.is_announced = False
 
     async def enter(self, session: Session) -> None:

@@ -108,7 +108,7 @@ class PrivateMessage:
 
 @record
 class PrivateFailed:
-    """A private message of ours with this `id` was not delivered: the occupant has left, say."""
+    """A private message of ours with this `id` was not delivered, for example since the occupant has left."""
 
     id: str | None
     nick: str | None
@@ -204,7 +204,7 @@ class ConfigChanged:
 
 @record
 class VoiceRequested:
-    """A visitor asks the moderators for voice (XEP-0045 §8.6). `who` is it, if it is still there."""
+    """A visitor asks the moderators for voice (XEP-0045 §8.6). `who` is that occupant, if it is still there."""
 
     nick: str
     jid: JID | None

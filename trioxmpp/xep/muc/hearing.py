@@ -70,12 +70,12 @@ class Hearing:
         self._ours: OrderedDict[str, None] = OrderedDict()
 
     def begin(self) -> None:
-        """A join has been sent: the history begins anew."""
+        """Note that a join was sent: the history begins anew."""
         self.history.clear()
         self._history_text = 0
 
     def sending(self, id: str) -> None:
-        """We are about to send a message with this `id`."""
+        """Note that a message with this `id` is about to be sent."""
         _remember(self._ours, id)
 
     def on_message(self, message: Message) -> None:

@@ -76,7 +76,7 @@ class Rejoin:
     resync: float | None = None
 
     def delays(self) -> Iterator[float]:
-        """The delays before one attempt after the other."""
+        """Return the delays before each attempt, in seconds."""
         return ReconnectPolicy(initial=self.initial, maximum=self.maximum).delays()
 
 
@@ -133,13 +133,13 @@ class Joining:
         """Set when the subject has come, or all is over."""
 
     def refuse(self, refusal: JoinRefused) -> None:
-        """The room does not let us in."""
+        """Note that the room does not let us in."""
         self.refusal = self.refusal or refusal
         self.answered.set()
         self.complete.set()
 
     def enter(self, nick: str, codes: frozenset[int]) -> None:
-        """Our own presence has come."""
+        """Note that our own presence has come."""
         self.own_nick = nick
         self.codes |= codes
         self.answered.set()

@@ -84,19 +84,19 @@ class Occupancy:
         return self._has_been_in
 
     def heard(self) -> None:
-        """The room has sent something."""
+        """Note that the room has sent something."""
         self.heard_at = trio.current_time()
 
     # --- what we do
 
     def begin(self, joining: Joining) -> None:
-        """A join has been sent. The room is going to tell all occupants anew."""
+        """Note that a join was sent: the room is going to tell all occupants anew."""
         self.verdict, self.in_doubt, self.joined, self.stale = None, False, False, False
         self._joining = joining
         self.occupants.begin_resync()
 
     def complete(self) -> None:
-        """The join that was begun has worked: the occupants that the room did not tell have left meanwhile."""
+        """Note that we are in: the occupants that the room did not tell have left meanwhile."""
         joining, self._joining = self._joining, None
         assert joining is not None
         self.joined = True
@@ -110,11 +110,11 @@ class Occupancy:
         self.news.unpark_all()
 
     def give_up(self) -> None:
-        """The join that was begun has failed, or its session is over."""
+        """Note that the join has failed, or that its session is over."""
         self._joining = None
 
     def end(self, verdict: RoomLost | RoomGone) -> None:
-        """The stay is over; the first verdict counts."""
+        """End the stay. The first verdict counts."""
         if self.verdict is None:
             self.verdict = verdict
         if not self.was_away:
@@ -133,20 +133,20 @@ class Occupancy:
         self.news.unpark_all()
 
     def asked(self) -> None:
-        """The room is being asked whether we are in it."""
+        """Note that the room is asked whether we are in it."""
         self.in_doubt = False
 
     def want_resync(self) -> None:
-        """All occupants are to be told anew."""
+        """Have the room tell all occupants anew."""
         self.stale = True
         self.news.unpark_all()
 
     def settled_down(self) -> None:
-        """The stay has lasted: the room may contradict itself once more."""
+        """Note that the stay has lasted: the room may contradict itself once more."""
         self._disorders = 0
 
     def leave(self) -> trio.Event:
-        """A farewell has been sent; return the event of its answer."""
+        """Note that a farewell was sent. Return the event of its answer."""
         self._leaving = self._leaving or trio.Event()
         return self._leaving
 
@@ -219,7 +219,7 @@ class Occupancy:
         return self._joining is not None and self._joining.own_nick not in (None, nick)
 
     def _contradiction(self) -> None:
-        """The room says of two occupants that they are us. Only a hostile or broken one does."""
+        """Note that the room says of two occupants that they are us. Only a hostile or broken one does."""
         self._disorders += 1
         self.end(RoomLost(self.room, LossCause.DISORDER))
 
@@ -277,7 +277,7 @@ class Occupancy:
 
 
 def _answers(presence: Presence, id: str, nick: str | None, asked: str) -> bool:
-    """Whether an error answers our join: it has its id or, without any, comes from where we sent it."""
+    """Return whether an error answers our join: it has its id or, without any, comes from where we sent the join."""
     return presence.id == id or (presence.id is None and nick in (None, asked))
 
 

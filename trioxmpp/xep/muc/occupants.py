@@ -264,11 +264,11 @@ class Occupants:
         return occupant
 
     def begin_resync(self) -> None:
-        """The room is about to tell all occupants anew."""
+        """Note that the room is about to tell all occupants anew."""
         self._stale = set(self._by_nick)
 
     def end_resync(self) -> list[Occupant]:
-        """The room has told all occupants: remove and return those that have left meanwhile."""
+        """Remove, and return, the occupants that the room did not tell again: they have left meanwhile."""
         stale, self._stale = self._stale, set()
         return [occupant for nick in stale if (occupant := self.remove(nick)) is not None]
 

@@ -28,13 +28,13 @@ class Outcome(Generic[T]):
         return self._settled.is_set()
 
     def set(self, value: T) -> None:
-        """It is this value; the first outcome counts."""
+        """Settle it with this value. The first outcome counts."""
         if not self.settled:
             self._values.append(value)
             self._settled.set()
 
     def fail(self, error: Exception) -> None:
-        """It is this error; the first outcome counts."""
+        """Settle it with this error. The first outcome counts."""
         if not self.settled:
             self._error = error
             self._settled.set()

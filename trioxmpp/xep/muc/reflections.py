@@ -41,7 +41,7 @@ class Reflections:
         self._sent.pop(id, None)
 
     def reflected(self, entry: RoomEntry) -> None:
-        """A message from our own address has come."""
+        """Note that a message from our own address has come."""
         sent = self._sent.get(entry.message.id or "")
         if sent is None and self._sent:
             origin = entry.message.get(OriginId)
@@ -50,7 +50,7 @@ class Reflections:
             sent.outcome.set(entry)
 
     def subject_reflected(self, entry: RoomEntry) -> None:
-        """A new subject from our own address has come."""
+        """Note that a new subject from our own address has come."""
         self.reflected(entry)
         text = entry.message.subject or ""
         for sent in self._sent.values():
@@ -59,7 +59,7 @@ class Reflections:
                 return
 
     def refused(self, message: Message) -> bool:
-        """An error has come. Return whether it says that we are not in the room, which has to be verified."""
+        """Note that an error has come. Return whether it says that we are not in the room, which has to be verified."""
         sent = self._sent.get(message.id or "")
         if sent is None:
             return False
@@ -71,12 +71,12 @@ class Reflections:
         return False
 
     def in_the_room(self) -> None:
-        """We are in the room after all: what was refused, was refused for another reason."""
+        """Note that we are in the room: what was refused, was refused for another reason."""
         for sent in self._sent.values():
             if sent.refusal is not None:
                 sent.outcome.fail(sent.refusal)
 
     def lost(self, error: Exception) -> None:
-        """We are not in the room: nothing more will come back."""
+        """Note that we are not in the room: nothing more will come back."""
         for sent in self._sent.values():
             sent.outcome.fail(error)

@@ -79,7 +79,8 @@ async def purge(client: Client, node: Node[Any] | str, *, owner: JID | str | Non
 async def configuration(client: Client, node: Node[Any] | str, *, owner: JID | str | None = None) -> NodeConfig:
     """Return the configuration of a node (§8.2.1). Change it, and give it to `configure`.
 
-    Raises `XMPPError`, `FormError` if the service sends another form, and what `Client.send` raises.
+    Raises `XMPPError`, `FormError` if the service sends another form, and what `Client.send` raises. Cancelling
+    changes nothing.
     """
     asked = owner_elements.OwnerGet(configure=owner_elements.Configure(node=_name(node)))
     answer = await client.request(asked, to=owner)
@@ -88,7 +89,7 @@ async def configuration(client: Client, node: Node[Any] | str, *, owner: JID | s
 
 
 async def default_configuration(client: Client, *, owner: JID | str | None = None) -> NodeConfig:
-    """Return the configuration that new nodes get (§8.3). Raises as `configuration`."""
+    """Return the configuration that new nodes get (§8.3). Raises, and may be cancelled, as `configuration`."""
     answer = await client.request(owner_elements.OwnerGet(default=owner_elements.Default()), to=owner)
     form = None if answer.default is None else answer.default.form
     return NodeConfig.read(form or DataForm())
@@ -161,7 +162,10 @@ def _normal(values: tuple[str, ...]) -> tuple[str, ...]:
 async def affiliations(
     client: Client, node: Node[Any] | str, *, owner: JID | str | None = None
 ) -> dict[JID, Affiliation | str]:
-    """Return the affiliations with a node by account (§8.9.1). Raises `XMPPError`, and what `Client.send` raises."""
+    """Return the affiliations with a node by account (§8.9.1).
+
+    Raises `XMPPError`, and what `Client.send` raises. Cancelling changes nothing.
+    """
     asked = owner_elements.OwnerGet(affiliations=owner_elements.Affiliations(node=_name(node)))
     answer = await client.request(asked, to=owner)
     found = () if answer.affiliations is None else answer.affiliations.affiliations
@@ -190,7 +194,10 @@ async def set_affiliations(
 async def subscribers(
     client: Client, node: Node[Any] | str, *, owner: JID | str | None = None
 ) -> tuple[owner_elements.Subscription, ...]:
-    """Return all subscriptions to a node, also those that are pending (§8.8.1). Raises as `affiliations`."""
+    """Return all subscriptions to a node, also those that are pending (§8.8.1).
+
+    Raises, and may be cancelled, as `affiliations`.
+    """
     asked = owner_elements.OwnerGet(subscriptions=owner_elements.Subscriptions(node=_name(node)))
     answer = await client.request(asked, to=owner)
     return () if answer.subscriptions is None else answer.subscriptions.subscriptions

@@ -45,6 +45,7 @@ async def fetch(
     `page` items at a time, until there are no more, or `limit` is reached, which is logged.
 
     Raises `XMPPError`, for example *item-not-found* if there is no such node, and what `Client.send` raises.
+    Cancelling changes nothing.
     """
     wanted = tuple([RawItem(id=id) for id in ids])
     asked = Items(node=node.name, max_items=newest, items=wanted)
@@ -81,7 +82,7 @@ async def fetch_item(
 ) -> Item[P] | None:
     """Return one item: that of this id, or without `id` the newest. None if there is none, or no such node.
 
-    Raises `XMPPError` if the service refuses, and what `Client.send` raises.
+    Raises `XMPPError` if the service refuses, and what `Client.send` raises. Cancelling changes nothing.
     """
     try:
         if id is None:

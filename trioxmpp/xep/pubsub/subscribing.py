@@ -70,7 +70,7 @@ async def unsubscribe(
 async def subscriptions(
     client: Client, node: Node[Any] | str | None = None, *, owner: JID | str | None = None
 ) -> tuple[Subscription, ...]:
-    """Return our subscriptions at a service, or to one node of it (§5.6). Raises as `subscribe`."""
+    """Return our subscriptions at a service, or to one node of it (§5.6). Raises as `subscribe`; may be cancelled."""
     asked = Subscriptions(node=None if node is None else _name(node))
     answer = await client.request(PubSubGet(subscriptions=asked), to=owner)
     return () if answer.subscriptions is None else answer.subscriptions.subscriptions
@@ -79,7 +79,10 @@ async def subscriptions(
 async def own_affiliations(
     client: Client, node: Node[Any] | str | None = None, *, owner: JID | str | None = None
 ) -> dict[str, Affiliation | str]:
-    """Return our affiliations by node, at a service or with one node of it (§5.7). Raises as `subscribe`."""
+    """Return our affiliations by node, at a service or with one node of it (§5.7).
+
+    Raises as `subscribe`. Cancelling changes nothing.
+    """
     asked = Affiliations(node=None if node is None else _name(node))
     answer = await client.request(PubSubGet(affiliations=asked), to=owner)
     found = () if answer.affiliations is None else answer.affiliations.affiliations
@@ -97,7 +100,7 @@ async def subscription_options(
 ) -> Form:
     """Return the options of a subscription (§6.3). Change them, and give them to `configure_subscription`.
 
-    Raises as `subscribe`, and `ErroneousStanza` if the answer has no form.
+    Raises as `subscribe`, and `ErroneousStanza` if the answer has no form. Cancelling changes nothing.
     """
     subscriber = client.jid.bare if jid is None else jid
     asked = SubscriptionOptions(node=_name(node), jid=subscriber, subid=subid)
