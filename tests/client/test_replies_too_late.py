@@ -1,4 +1,8 @@
-"""Replies to requests of ours for which no task waits any more: ignored, with a line at DEBUG (RFC 6120 §8.2.3)."""
+"""Replies to requests of ours for which no task waits: ignored (RFC 6120 §8.2.3).
+
+A reply for which a task has waited is called late, in a WARNING: the caller may have given up too soon. One that was
+never awaited gets a line at DEBUG.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,7 @@ from trioxmpp.testing import Faults
 from trioxmpp.xep.adhoc import run_command
 from trioxmpp.xep.carbons import open_carbons
 
-UNEXPECTED, TOO_LATE = "unexpected reply", "no task waits for this reply"
+UNEXPECTED, LATE, IGNORED = "unexpected reply", "late reply", "no task waits for this reply"
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +50,7 @@ async def test_leaving_a_command_after_a_refused_step(autojump_clock, road, capl
             async with run_command(client, "coffee", on=client.jid.bare) as command:
                 await command.next()
         await trio.sleep(1)
-    assert caplog.text.count(TOO_LATE) == 1
+    assert caplog.text.count(IGNORED) == 1
     assert UNEXPECTED not in caplog.text
 
 
@@ -56,7 +60,7 @@ async def test_leaving_carbons_on_a_slow_link(autojump_clock, road, caplog):
         async with open_carbons(client):
             pass
         await trio.sleep(20)
-    assert caplog.text.count(TOO_LATE) == 1
+    assert caplog.text.count(IGNORED) == 1
     assert UNEXPECTED not in caplog.text
 
 
@@ -70,7 +74,7 @@ async def test_a_question_of_a_service_that_is_out_of_time(autojump_clock, road,
         with pytest.raises(TimeoutError):
             await client.disco.info("example.test")
         await trio.sleep(100)
-    assert caplog.text.count(TOO_LATE) == 1
+    assert caplog.text.count(LATE) == 1
     assert UNEXPECTED not in caplog.text
 
 
@@ -78,7 +82,7 @@ async def test_a_request_that_is_enqueued_without_a_task_that_waits(autojump_clo
     async with road.connect() as client:
         await client.enqueue(IQ(type=IQType.GET, to="example.test", payload=InfoQuery()))
         await trio.sleep(1)
-    assert caplog.text.count(TOO_LATE) == 1
+    assert caplog.text.count(IGNORED) == 1
     assert UNEXPECTED not in caplog.text
 
 
@@ -98,7 +102,7 @@ async def test_a_request_of_a_process_that_is_gone(autojump_clock, road, caplog)
             request.reply()
             await trio.sleep(1)
             assert client.restored.resumed
-    assert caplog.text.count(TOO_LATE) == 1
+    assert caplog.text.count(IGNORED) == 1
     assert UNEXPECTED not in caplog.text
 
 
@@ -122,10 +126,10 @@ async def test_only_the_peer_itself_answers_a_request_that_was_given_up(autojump
         forged = IQ(type=IQType.RESULT, to=romeo.jid, id=request.iq.id)
         await stranger.send(forged)
         await trio.sleep(1)
-        assert (caplog.text.count(UNEXPECTED), caplog.text.count(TOO_LATE)) == (1, 0)
+        assert (caplog.text.count(UNEXPECTED), caplog.text.count(LATE)) == (1, 0)
         request.reply()
         await trio.sleep(1)
-        assert (caplog.text.count(UNEXPECTED), caplog.text.count(TOO_LATE)) == (1, 1)
+        assert (caplog.text.count(UNEXPECTED), caplog.text.count(LATE)) == (1, 1)
         await juliet.send(forged)
         await trio.sleep(1)
-        assert (caplog.text.count(UNEXPECTED), caplog.text.count(TOO_LATE)) == (2, 1)
+        assert (caplog.text.count(UNEXPECTED), caplog.text.count(LATE)) == (2, 1)

@@ -85,7 +85,7 @@ class ReplyWaiter:
         """Listen no more. The key is free again; a task that still waits is told. Nothing happens if it is settled."""
         if not self.settled:
             self.fail(RuntimeError("this waiter does not listen any more"))
-            self._table.disregard(self._key)
+            self._table.disregard(self._key, awaited=True)
 
     def __enter__(self) -> Self:
         return self
@@ -101,11 +101,13 @@ class ReplyTable:
 
     The client may have sent a request for whose reply no task waits: its caller gave up, or never wanted the reply, or
     was a process that is gone. Such a reply is *disregarded*: the client has asked for it, so it is not unexpected.
+    A caller that gave up may be told that it did so too soon: that reply is late.
     """
 
     def __init__(self, ended: Exception | None = None) -> None:
         self._waiters: dict[ReplyKey, ReplyWaiter] = {}
-        self._disregarded: dict[ReplyKey, None] = {}  # the oldest first
+        # The oldest first; whether a task has waited for the reply.
+        self._disregarded: dict[ReplyKey, bool] = {}
         self.ended: Exception | None = ended
 
     def __len__(self) -> int:
@@ -156,23 +158,25 @@ class ReplyTable:
             waiter.resolve(reply)
         return True
 
-    def disregard(self, key: ReplyKey) -> None:
-        """Ignore the one reply to this request, which the client has sent. Nothing happens if a task waits for it."""
+    def disregard(self, key: ReplyKey, *, awaited: bool = False) -> None:
+        """Ignore the one reply to this request, which the client has sent. Nothing happens if a task waits for it.
+
+        `awaited`: a task has waited for it, and gave up.
+        """
         if self.ended is not None or key in self._waiters:
             return
         self._disregarded.pop(key, None)
-        self._disregarded[key] = None
+        self._disregarded[key] = awaited
         if len(self._disregarded) > DISREGARDED:
             del self._disregarded[next(iter(self._disregarded))]
 
-    def ignore(self, reply: IQ, local_jid: JID | None, *, own: JID | None = None) -> bool:
-        """Take note of a reply that was not delivered. Return whether it is disregarded; a second one is not."""
+    def ignore(self, reply: IQ, local_jid: JID | None, *, own: JID | None = None) -> bool | None:
+        """Take note of a reply that was not delivered. Return whether it is late; None if it is not disregarded.
+
+        A second reply to the same request is not disregarded.
+        """
         assert reply.id is not None
-        key = reply_key(reply.from_, reply.id, local_jid, own)
-        if key not in self._disregarded:
-            return False
-        del self._disregarded[key]
-        return True
+        return self._disregarded.pop(reply_key(reply.from_, reply.id, local_jid, own), None)
 
     def fail_all(self, error: Exception) -> None:
         """The session is over: there will be no replies any more."""

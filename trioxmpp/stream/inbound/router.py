@@ -51,7 +51,7 @@ class Router:
         """The turns of the tasks that take what arrives."""
         self.losses: Losses = Losses()
         """How many stanzas reached no consumer."""
-        self._unexpected = 0  # replies to requests that the client has not made
+        self._unawaited = {"late": 0, "unexpected": 0}  # replies: too late, or to no request of ours
         self._malformed = 0  # stanzas that could not be understood, and that were not requests or replies
         self._octets = 0  # of the stanza that is being routed
         turns, losses = self.turns, self.losses
@@ -192,12 +192,15 @@ class Router:
         replies, own = session.replies, self.own(reply.to)
         if replies.deliver(reply, self.local_jid, problem, own=own):
             return
-        if replies.ignore(reply, self.local_jid, own=own):
+        is_late = replies.ignore(reply, self.local_jid, own=own)
+        if is_late is False:
             self._logger.debug("ignored: no task waits for this reply: %.300s", repr(reply))
-        else:
-            self._unexpected += 1
-            if not (is_logged or self._unexpected & (self._unexpected - 1)):
-                self._logger.warning("unexpected reply: %.300s (number %d of such)", repr(reply), self._unexpected)
+            return
+        kind = "late" if is_late else "unexpected"
+        self._unawaited[kind] += 1
+        number = self._unawaited[kind]
+        if not (is_logged or number & (number - 1)):
+            self._logger.warning("%s reply: %.300s (number %d of such)", kind, repr(reply), number)
 
     def close(self, reason: Exception | None) -> None:
         """End every inbox, once its consumer had what is in it, with `reason` or without one."""
