@@ -224,8 +224,12 @@ class StanzaToken:
         self._exception = exception
         if self._lot is not None and (state is not SENT or self._is_sent_awaited):
             self._lot.unpark_all()
-        for watcher in self._watchers:
-            watcher(state)
+        if self._watchers:
+            watchers = self._watchers
+            if state.is_final:
+                self._watchers = ()  # most of them know the token: without this, only the garbage collector frees both
+            for watcher in watchers:
+                watcher(state)
         if self.on_state_change is not None:
             try:
                 self.on_state_change(self, state)
