@@ -119,7 +119,7 @@ MUTANTS = [
     ),
     Mutant(
         "no ack is asked for behind what is sent again",
-        "self._wants_ack = True",
+        "self._wants_ack = self._wants_ack or not self._resending",
         "pass",
         ("stream/test_resumption.py",),
     ),

@@ -261,18 +261,17 @@ class Stanza:
         # is_plain(), inlined
         if not looked_at.isprintable() or "&" in looked_at or "<" in looked_at or ">" in looked_at or "'" in looked_at:
             from_, to, own_id, lang = map(xml.escape_attr, (from_, to, own_id, lang))
-        start = f"<{self.NAME}"
-        if from_:
-            start += f" from='{from_}'"
-        if to:
-            start += f" to='{to}'"
+        name = self.NAME
+        attributes = f" type='{kind}'" if kind else ""
         if own_id:
-            start += f" id='{own_id}'"
-        if kind:
-            start += f" type='{kind}'"
+            attributes = f" id='{own_id}'{attributes}"
+        if to:
+            attributes = f" to='{to}'{attributes}"
+        if from_:
+            attributes = f" from='{from_}'{attributes}"
         if self._lang is not None:
-            start += f" xml:lang='{lang}'"
-        return f"{start}>{inner}</{self.NAME}>" if inner else f"{start}/>"
+            attributes += f" xml:lang='{lang}'"
+        return f"<{name}{attributes}>{inner}</{name}>" if inner else f"<{name}{attributes}/>"
 
     def __getstate__(self) -> tuple[None, dict[str, Any]]:
         """The state for copies and pickles, which share no list and no dictionary with the original."""

@@ -190,7 +190,6 @@ class Writer:
             return
         doorbell = self._session.doorbell
         try:
-            await doorbell.attend(self._serve).park()
             while not self._has_work:
                 await doorbell.attend(self._serve).park()
         except trio.Cancelled:
