@@ -49,19 +49,20 @@ class Doorbell:
     def ring(self) -> None:
         """Wake the task that waits, if one does."""
         if self.is_awaited:
-            self.is_awaited = False
+            self.leave()
             self._lot.unpark()
 
     def knock(self) -> None:
         """Have the task that waits serve in the turn of the caller; wake it if there is more to do than that."""
-        if self.is_awaited:
-            self.is_awaited = False
+        serve = self._serve
+        if serve is not None:
+            self.leave()
             done = False
             try:
-                done = self._serve is not None and self._serve()
+                done = serve()
             finally:
                 if done:
-                    self.is_awaited = True
+                    self.attend(serve)
                 else:
                     self._lot.unpark()
 

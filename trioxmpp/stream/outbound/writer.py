@@ -61,7 +61,6 @@ class WriterState(enum.Enum):
 OPEN: Final = WriterState.OPEN
 DONE: Final = WriterState.DONE
 
-
 _REQUEST: Final = sm.REQUEST.encode()
 
 
