@@ -177,13 +177,13 @@ class Stanza:
             self.from_ = address("from_", self.from_)
         if (kind._value_ == "error") != (self._error is not None):
             raise ValueError("a stanza carries an error if, and only if, its type is ERROR (RFC 6120 §8.3.1)")
+        length = 0
         try:
             length = self._check_texts()
             legal = length >= 0 and (self._lang is None or is_legal(self._lang))
         except (TypeError, ValueError):
             legal = False
         if not legal:
-            length = 0
             for field, text in self._named_texts():
                 check_text(field, text)
         if self._error is not None:

@@ -137,6 +137,8 @@ class StanzaToken:
         @property
         def state(self) -> StanzaState:
             """The current state."""
+            ...
+
     else:  # without a call of Python, since the writer looks at each token
         state = property(attrgetter("_state"), doc="The current state.")
 

@@ -70,6 +70,7 @@ class OutboundFilters(Protocol):
     @property
     def outbound_filters(self) -> tuple[Filter[Message], Filter[Message], Filter[Presence], Filter[Presence]]:
         """The filters that `filter_outbound` applies. While all are empty, it need not be called."""
+        ...
 
     def filter_outbound(self, stanza: Message | Presence | IQ) -> Message | Presence | IQ | None:
         """The stanza to send in place of `stanza`."""
