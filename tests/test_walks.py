@@ -40,7 +40,7 @@ def test_each_walk_goes_through_the_floors(figures: dict[str, Any]) -> None:
     ("walk", "figure", "limit"),
     [
         ("inbound", "moves", 24),
-        pytest.param("outbound", "moves", 36, marks=pytest.mark.xfail(reason="69 now")),
+        ("outbound", "moves", 36),
         pytest.param("login", "files", 50, marks=pytest.mark.xfail(reason="94 now")),
     ],
 )

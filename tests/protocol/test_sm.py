@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from trioxmpp import xml
 from trioxmpp.errors import ElementError, StreamCondition
-from trioxmpp.protocol import sm
+from trioxmpp.protocol import ns, sm
 from trioxmpp.protocol.sm import MODULUS, Enabled, HandledCountTooHigh, StreamManagement
 
 
@@ -205,3 +205,22 @@ class LossyLink(RuleBasedStateMachine):
 
 TestLossyLink = LossyLink.TestCase
 TestLossyLink.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+
+
+ODD_COUNTS = ["", "0", "007", "+1", " 1", "1 ", "1_0", "0x1", "\u0661", "\u00b2", "4294967295", "4294967296"]
+ENDS = ["/>", "></a>", ">x</a>", "> </a>", "><b/></a>", " other='1'/>", " xmlns:p='urn:p' p:h='2'/>"]
+
+
+@given(st.one_of(st.integers(-1, MODULUS + 1).map(str), st.sampled_from(ODD_COUNTS)), st.sampled_from(ENDS))
+def test_an_ack_means_the_same_whichever_way_it_is_read(h: str, end: str) -> None:
+    """The form that servers write is read without the reader of elements; it decides about all others."""
+    element = xml.fromstring(f"<a xmlns='{ns.SM}' h='{h}'{end}")
+    try:
+        expected: int | None = xml.parse(sm._Ack, element).h
+    except ElementError:
+        expected = None
+    try:
+        found: int | None = sm.parse_ack(element)
+    except ElementError:
+        found = None
+    assert found == expected

@@ -13,8 +13,8 @@ from trioxmpp.errors import OutboxFull, StanzaTooLarge
 from trioxmpp.protocol import ns
 from trioxmpp.protocol.elements.ping import Ping
 from trioxmpp.protocol.framing import Framing
+from trioxmpp.stream.outbound.channels import MAX_OUTGOING
 from trioxmpp.stream.outbound.writer import WINDOW
-from trioxmpp.stream.session import MAX_OUTGOING
 from trioxmpp.transport.tcp import StreamTransport
 
 HEADER = (

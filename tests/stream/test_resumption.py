@@ -80,7 +80,9 @@ async def test_an_ack_is_asked_for_stanzas_sent_again_even_if_nothing_new_follow
     await loses_the_link_with(scene, "a")
     peer = await scene.resumes(h=0)
     await hears_bodies(peer, "a")
+    began = trio.current_time()
     await peer.expects(R)
+    assert trio.current_time() == began, "it was the watchdog that asked"
     await peer.expects_nothing(10)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 
 import trio
@@ -11,6 +12,8 @@ from tests.dialogs import R, ack, hears_bodies, message, written
 from tests.streams import StreamAround
 from trioxmpp import XmlStream
 from trioxmpp.protocol.elements.ping import Ping
+from trioxmpp.stream.inbound.replies import ReplyWaiter
+from trioxmpp.stream.outbound.token import OutgoingStanza
 from trioxmpp.testing import ScriptedPeer
 from trioxmpp.testing.virtual.memory import MemoryStream
 from trioxmpp.transport.tcp import StreamTransport
@@ -162,3 +165,26 @@ async def test_a_filter_that_stops_the_stream_in_the_turn_of_a_caller_has_nothin
         sends(message("first"))
         await scene.outcome()
     assert writes == []
+
+
+async def test_a_request_that_is_answered_leaves_nothing_to_the_garbage_collector(autojump_clock, scene, background):
+    """Objects that know each other live until the collector finds them: with many requests, that took most time."""
+    peer, _ = await idle(scene)
+
+    def known() -> int:
+        return sum(isinstance(each, (ReplyWaiter, OutgoingStanza)) for each in gc.get_objects())
+
+    gc.collect()
+    before = known()
+    gc.disable()
+    try:
+        for count in (1, 2, 3):
+            asked = background(scene.client.request, Ping(), to="juliet@example.test")
+            await expects(peer, PING, R)
+            await peer.says(PONG + ack(count))
+            await asked.outcome()
+            del asked
+        await wait_all_tasks_blocked()
+        assert known() == before
+    finally:
+        gc.enable()

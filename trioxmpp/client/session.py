@@ -131,25 +131,22 @@ class Session:
         (`StanzaTooLarge`), `OutboxFull` while too much waits to be sent and acknowledged, and
         `SessionLost` if the session is over.
         """
-        self._check(stanza)
-        token = OutgoingStanza(stanza, on_state_change=on_state_change)
-        self._state.append(token, needs_room=True)
+        size = self._check(stanza)
+        token = self._state.outgoing.put(stanza, size, on_state_change=on_state_change, needs_room=True)
         if isinstance(stanza, IQ) and stanza.type.is_request:
             self._state.replies.disregard(self._reply_key(stanza))
         return token
 
-    def _check(self, stanza: Message | Presence | IQ) -> None:
-        """Check that `stanza` can be enqueued, once there is room. Changes nothing but the stanza."""
-        state = self._state
-        state.home.check()
+    def _check(self, stanza: Message | Presence | IQ) -> int:
+        """Check that `stanza` can be enqueued, once there is room; return roughly its octets."""
+        state, router = self._state, self._core.router
         if state.ended is not None:
+            state.home.check()
             raise self._lost()
-        stanza.validate()
-        if state.max_bytes is not None:
-            state.check_size(stanza)
-        router = self._core.router
+        size = state.check(stanza)
         if router.domain is not None:
             router.check_sender(stanza)
+        return size
 
     async def send(
         self,
@@ -166,12 +163,10 @@ class Session:
             return await self._send_request(stanza, timeout, on_reply)
         if on_reply is not None:
             raise ValueError("only a request has a reply that on_reply could be called with")
-        await self._state.wait_for_room()
+        await self._state.outgoing.wait_for_room()
         await trio.lowlevel.checkpoint_if_cancelled()
-        self._check(stanza)
-        token = OutgoingStanza(stanza)
-        self._state.append(token, needs_room=True, at_once=True)
-        await token
+        size = self._check(stanza)
+        await self._state.outgoing.put(stanza, size, needs_room=True, at_once=True)
         return None
 
     async def request(
@@ -194,13 +189,13 @@ class Session:
             if on_reply is not None:
                 outcome = on_reply(reply)
 
-        self._check(iq)
-        await self._state.wait_for_room()
+        size = self._check(iq)
+        await self._state.outgoing.wait_for_room()
         await trio.lowlevel.checkpoint_if_cancelled()
         iq.id = iq.id or new_id()
         written = None if timeout is None else trio.Event()
         with self._expect(iq, iq.id, deliver) as waiter:
-            token = OutgoingStanza(iq)
+            token = OutgoingStanza(iq, size=size)
 
             def changed(state: StanzaState) -> None:
                 if written is not None:
@@ -209,7 +204,7 @@ class Session:
                     waiter.fail(token.exception)
 
             token.watch(changed)
-            self._state.append(token, at_once=True)
+            self._state.outgoing.put(iq, token=token, at_once=True)
             try:
                 if timeout is not None and written is not None:
                     await written.wait()

@@ -83,7 +83,9 @@ class JID:
 
         Raises `JIDError` when it is not one, ``a@b/`` with its empty resourcepart included (RFC 7622 §3.1).
         """
-        jid = JID.parse_inbound(text)
+        jid = _recent.get(text)
+        if jid is None:
+            jid = _learn(text)
         return JID(*_split(text)) if jid.is_lenient else jid
 
     @staticmethod

@@ -94,16 +94,13 @@ class Framing:
         self._skipper: Skipper | None = None  # reads that element, if it is passed over
         self._reason = ""  # why it is passed over
         self._watch: Skipper | None = None  # in isolation: sees where the element ends that is to be read again
+        self.incomplete: int = 0
+        """The octets of the first-level element, or the header, that has begun and not ended; 0 if none has."""
 
     @property
     def between(self) -> bool:
         """Whether what was fed so far ends where a first-level element may begin, or the header."""
         return self._between and not self._rest
-
-    @property
-    def incomplete(self) -> int:
-        """The octets of the first-level element, or the header, that has begun and not ended; 0 if none has."""
-        return 0 if self.between else self._size
 
     @property
     def fast_path_limit(self) -> int:
@@ -177,6 +174,7 @@ class Framing:
         if watch is not None and fits and _goes_on(watch, data):
             self._watch, self._size = watch, self._size + len(data)
             self._rest += data
+            self.incomplete = self._size
             return b""
         if self._rest and (self._waits or b">" in data):
             self._size -= len(self._rest)
@@ -201,6 +199,7 @@ class Framing:
             if self._error is None:
                 self._rewind()
             self.release_buffers()
+        self.incomplete = 0 if self._between and not self._rest else self._size
         return data[position:] + nul + beyond
 
     def _step(self, data: bytes, position: int, all_of_it: bool) -> int:

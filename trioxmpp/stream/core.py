@@ -207,7 +207,7 @@ class StreamCore:
         if self.session.ended is not None:
             self.session = self._new_session()
         if managed is not None:
-            self.session.sm = sm.StreamManagement(managed)
+            self.session.manage(sm.StreamManagement(managed))
         link = self._attach(xmlstream)
         if not self.session.established:
             self.session.established = True
@@ -402,8 +402,8 @@ class StreamCore:
                     "stop() called, and the stream is not resumable" if ended_by is EndedBy.STOP else "close() called"
                 )
                 reason = DestructionRequested(text) if cause is None else cause
-                if xmlstream.footer_received and link.session.unconfirmed is not None:
-                    link.session.unconfirmed.clear()
+                if xmlstream.footer_received and link.session.outgoing.unconfirmed is not None:
+                    link.session.outgoing.unconfirmed.clear()
                 ending(reason)
                 self.destroy(reason)
                 if ended_by is EndedBy.CLOSE:

@@ -18,7 +18,7 @@ import enum
 import logging
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import trio
 
@@ -30,7 +30,7 @@ from .outbound.channels import Control, ControlChannel
 from .session import SessionState
 from .xmlstream import XmlStream
 
-__all__ = ["CLOSING", "LIVE", "STOPPED", "EndedBy", "Link", "LinkState", "SMNegotiation"]
+__all__ = ["CLOSING", "LIVE", "OVER", "STOPPED", "EndedBy", "Link", "LinkState", "SMNegotiation"]
 
 _logger = logging.getLogger(__name__)
 
@@ -39,6 +39,10 @@ Task = Callable[[], Awaitable[None]]
 
 class LinkState(enum.Enum):
     """The states of a link, by what it may do."""
+
+    # There is one of each, and the hash of its name, which is the default, costs much more.
+    if not TYPE_CHECKING:  # checkers take an alias for a field
+        __hash__ = object.__hash__
 
     BEGUN = "its tasks do not run yet; a resumption may be negotiated on it"
     LIVE = "reader, writer and watchdog run"
@@ -52,7 +56,8 @@ LIVE: Final = LinkState.LIVE
 CLOSING: Final = LinkState.CLOSING
 STOPPED: Final = LinkState.STOPPED
 
-_OVER = frozenset({LinkState.FAILED, LinkState.STOPPED})
+#: The states in which nothing of a stanza may be written any more.
+OVER: Final = frozenset({LinkState.FAILED, LinkState.STOPPED})
 
 
 class EndedBy(enum.Enum):
@@ -105,7 +110,7 @@ class Link:
     @property
     def over(self) -> bool:
         """Whether nothing of a stanza may be written any more."""
-        return self.state in _OVER
+        return self.state in OVER
 
     @property
     def cause(self) -> Exception | None:

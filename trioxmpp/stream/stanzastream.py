@@ -23,9 +23,10 @@ from .inbound.inbox import DEFAULT_CAPACITY, Subscription
 from .inbound.replies import ReplyWaiter
 from .inbound.requests import Handler, Request
 from .liveness import Clocks, Liveness, LivenessSettings
+from .outbound.channels import Sent
 from .outbound.token import StanzaToken
 from .outbound.writer import ACK_AFTER_STANZAS
-from .session import Journal, Sent, SessionState
+from .session import Journal, SessionState
 from .signal import Signal
 from .xmlstream import XmlStream
 

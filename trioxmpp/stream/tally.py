@@ -88,7 +88,7 @@ class Tally:
             queued=len(session.outgoing.queue),
             queued_octets=session.outgoing.octets,
             in_flight=0 if session.sm is None else len(session.sm.unacked),
-            in_flight_octets=session.in_flight,
+            in_flight_octets=session.outgoing.in_flight,
             deferred=len(session.handled),
             pending_requests=len(session.replies),
             dropped=self._losses.overflowed,
@@ -100,6 +100,6 @@ class Tally:
 def _managed(session: SessionState) -> tuple[int, int, int]:
     """Return the stanzas of a session that were handled, acknowledged, and sent."""
     if session.sm is None:
-        return 0, 0, session.sent_unmanaged
+        return 0, 0, session.outgoing.sent_unmanaged
     acked = session.sm.acked_in_total
-    return session.sm.handled_in_total, acked, session.sent_unmanaged + acked + session.sm.sent_unacked
+    return session.sm.handled_in_total, acked, session.outgoing.sent_unmanaged + acked + session.sm.sent_unacked

@@ -118,6 +118,8 @@ class XmlStream:
         """When we last said anything, on trio's clock."""
         self.arrives_by: float = self.spoken
         """When everything that was written has arrived, on trio's clock, if the link is very slow."""
+        self.unsent: bool = False
+        """Whether some of what `send_nowait` wrote waits in the transport."""
         self._unread = b""
         self._error: Exception | None = None
 
@@ -219,7 +221,7 @@ class XmlStream:
         else:
             for start in range(0, len(encoded[0]), CHUNK):
                 await self._offer(encoded[0][start : start + CHUNK])
-        self.closed = False
+        self.closed = self.unsent = False
 
     def _encoded(self, pieces: Sequence[bytes]) -> Sequence[bytes]:
         """Return what the transport sends for `pieces`: messages, or one piece of a stream of octets."""
@@ -234,18 +236,16 @@ class XmlStream:
         if self.closed or sum(map(len, pieces)) > CHUNK:
             return False
         encoded = self._encoded(pieces)
-        if not self.transport.send_nowait(*encoded):
-            return False
-        if self._is_traced or xml_logger.isEnabledFor(logging.DEBUG):
-            self._tracer.sent(pieces)
+        before = self.spoken, self.arrives_by
         self.spoken = trio.current_time()
         self._arrives(sum(map(len, encoded)), self.spoken)
+        if not self.transport.send_nowait(*encoded):
+            self.spoken, self.arrives_by = before
+            return False
+        self.unsent = self.transport.unsent
+        if self._is_traced or xml_logger.isEnabledFor(logging.DEBUG):
+            self._tracer.sent(pieces)
         return True
-
-    @property
-    def unsent(self) -> bool:
-        """Whether some of what `send_nowait` wrote waits in the transport."""
-        return self.transport.unsent
 
     async def flush(self) -> None:
         """Write what is `unsent`. Raises ConnectionError. If cancelled, nothing can be sent on this stream any more."""
@@ -255,7 +255,7 @@ class XmlStream:
         began = trio.current_time()
         await self.transport.flush()
         self._taken(0, began)
-        self.closed = False
+        self.closed = self.unsent = False
 
     def _arrives(self, octets: int, began: float) -> None:
         """Note that the transport has taken some octets, which were offered at `began`, and has done so just now."""

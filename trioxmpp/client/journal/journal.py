@@ -112,7 +112,7 @@ class SessionJournal:
             session = SessionState(journal=self)
             session.attempts = ResumptionAttempts(stored.setbacks.vain_logins, unanswered)
             granted = Enabled(id=stored.id, resumable=True, max=stored.max, location=stored.location)
-            session.sm = StreamManagement(granted, stored.handled, stored.base)
+            session.manage(StreamManagement(granted, stored.handled, stored.base))
             session.established = True
             for request in stored.requests:
                 session.replies.disregard((request.to, request.id, None))

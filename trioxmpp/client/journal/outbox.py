@@ -285,11 +285,7 @@ class OutboxJournal:
                 self._entries[entry.number] = entry
             else:
                 token = OutgoingStanza(entry.stanza)
-                if stored.sent is None:
-                    session.outgoing.send_nowait(token)
-                else:
-                    session.sm.sent((token, entry.data))
-                    token.become(StanzaState.SENT)
+                session.outgoing.restore(token, None if stored.sent is None else entry.data)
                 self._follow(entry, token, session)
         self._change.put.clear()
         self._change.drop.update(self._set_aside)

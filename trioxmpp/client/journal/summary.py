@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ...protocol.sm import StreamManagement
 from ...record import record
-from ...stream.session import Sent, SessionState
+from ...stream.outbound.channels import Sent
+from ...stream.session import SessionState
 from ..store.login import Login
 from ..store.storedsession import PendingRequest, Setbacks, StoredSession, Suspect
 

@@ -17,7 +17,7 @@ from ... import xml
 from ...errors import ElementError, XMPPError
 from ...jid import JID
 from ...xml.content import Views
-from ...xml.markup import is_legal, is_plain
+from ...xml.markup import is_legal
 from .. import ns
 from ..conditions import parse_error, serialise_error
 from .checks import address, check_class, check_payloads, check_text, payload_list
@@ -28,7 +28,11 @@ __all__ = ["LANG", "Stanza", "inner_text", "preferred", "serialise_texts"]
 P = TypeVar("P")
 
 LANG = f"{{{ns.XML}}}lang"
+
+#: Roughly the characters of the tags of a stanza, with its addresses.
+_TAGS: Final = 100
 _ERROR = f"{{{ns.CLIENT}}}error"
+_parse: Final = JID.parse
 _parse_inbound: Final = JID.parse_inbound
 
 
@@ -79,7 +83,8 @@ class Stanza:
         payloads: Iterable[Any],
         error: XMPPError | None,
     ) -> None:
-        self.to = to if to is None or type(to) is JID else address("to", to)
+        # Nearly always an address or a str: `address` is for values of the wrong class.
+        self.to = to if to is None or type(to) is JID else _parse(to) if type(to) is str else address("to", to)
         self.from_ = from_ if from_ is None or type(from_) is JID else address("from_", from_)
         if id is not None:
             check_class("id", id, str)
@@ -153,8 +158,10 @@ class Stanza:
             self._views = Views()
         return self._views.all(payloads, cls, strict=strict)
 
-    def validate(self) -> None:
+    def validate(self) -> int:
         """Check that this stanza may be sent and can be written; addresses given as strings become JIDs.
+
+        Returns roughly how many characters it has as XML, as `approximate_size` does.
 
         Raises ValueError (or JIDError) for a value that is not allowed, for example a character that XML cannot carry,
         and TypeError for a value of the wrong class. Both name the field.
@@ -170,24 +177,30 @@ class Stanza:
             self.from_ = address("from_", self.from_)
         if (kind._value_ == "error") != (self._error is not None):
             raise ValueError("a stanza carries an error if, and only if, its type is ERROR (RFC 6120 §8.3.1)")
+        length = 0
         try:
-            legal = self._has_legal_texts() and (self._lang is None or is_legal(self._lang))
+            length = self._check_texts()
+            legal = length >= 0 and (self._lang is None or is_legal(self._lang))
         except (TypeError, ValueError):
             legal = False
         if not legal:
             for field, text in self._named_texts():
                 check_text(field, text)
-        # Payloads are frozen, so they need not be written twice.
-        self._written = check_payloads(self._payloads) if self._payloads else None
         if self._error is not None:
             serialise_error(self._error)
+        if not self._payloads:
+            self._written = None
+            return _TAGS + length
+        # Payloads are frozen, so they need not be written twice.
+        self._written = check_payloads(self._payloads)
+        return self._with_payloads(_TAGS + length)
 
-    def _has_legal_texts(self) -> bool:
-        """Whether XML can carry all texts but `lang`, found by as few looks as possible.
+    def _check_texts(self) -> int:
+        """Return how many characters all texts but `lang` have, found by as few looks as possible.
 
-        Raises ValueError or TypeError if not.
+        Negative if XML cannot carry one of them; or raises ValueError or TypeError.
         """
-        return not self.id or is_legal(self.id)
+        return 0 if not self.id else len(self.id) if is_legal(self.id) else -1
 
     def _named_texts(self) -> Iterator[tuple[str, Any]]:
         """The texts that are there, each with the name of its field."""
@@ -204,15 +217,18 @@ class Stanza:
         if self._element is not None:
             self._read()
         try:
-            size = 100 + self._length_of_texts()
+            size = _TAGS + self._length_of_texts()
         except TypeError:  # a value of the wrong class cannot be written at all
-            size = 100
-        if self._payloads:
-            written = self._written
-            if written is not None and written[0] == self._payloads:
-                return size + len(written[1])
-            with suppress(TypeError, ValueError):  # one that cannot be written at all
-                size += sum(len(xml.serialise(payload, ns.CLIENT)) for payload in self._payloads)
+            size = _TAGS
+        return self._with_payloads(size) if self._payloads else size
+
+    def _with_payloads(self, size: int) -> int:
+        """Add the characters of the payloads to a size."""
+        written, payloads = self._written, self._payloads or []
+        if written is not None and written[0] == payloads:
+            return size + len(written[1])
+        with suppress(TypeError, ValueError):  # one that cannot be written at all
+            size += sum(len(xml.serialise(payload, ns.CLIENT)) for payload in payloads)
         return size
 
     def _length_of_texts(self) -> int:
@@ -241,20 +257,21 @@ class Stanza:
         to = "" if self.to is None else self.to._text
         own_id, lang = self.id or "", self._lang or ""
         kind: str = self.type._value_  # type: ignore[attr-defined]
-        if not is_plain(from_ + to + own_id + lang):
+        looked_at = from_ + to + own_id + lang
+        # is_plain(), inlined
+        if not looked_at.isprintable() or "&" in looked_at or "<" in looked_at or ">" in looked_at or "'" in looked_at:
             from_, to, own_id, lang = map(xml.escape_attr, (from_, to, own_id, lang))
-        start = f"<{self.NAME}"
-        if from_:
-            start += f" from='{from_}'"
-        if to:
-            start += f" to='{to}'"
+        name = self.NAME
+        attributes = f" type='{kind}'" if kind else ""
         if own_id:
-            start += f" id='{own_id}'"
-        if kind:
-            start += f" type='{kind}'"
+            attributes = f" id='{own_id}'{attributes}"
+        if to:
+            attributes = f" to='{to}'{attributes}"
+        if from_:
+            attributes = f" from='{from_}'{attributes}"
         if self._lang is not None:
-            start += f" xml:lang='{lang}'"
-        return f"{start}>{inner}</{self.NAME}>" if inner else f"{start}/>"
+            attributes += f" xml:lang='{lang}'"
+        return f"<{name}{attributes}>{inner}</{name}>" if inner else f"<{name}{attributes}/>"
 
     def __getstate__(self) -> tuple[None, dict[str, Any]]:
         """The state for copies and pickles, which share no list and no dictionary with the original."""

@@ -139,14 +139,15 @@ class IQ(Stanza):
         if self.type not in _REQUESTS:
             raise ValueError(f"an IQ of type {self.type.value} must not be answered (RFC 6120 §8.2.3)")
 
-    def validate(self) -> None:
+    def validate(self) -> int:
         """Check that this IQ may be sent and can be written, as `Stanza.validate` does."""
-        super().validate()
+        size = super().validate()
         number = len(self._payloads or ())
         if self.type in _REQUESTS and number != 1:
             raise ValueError("an IQ of type get or set has exactly one payload (RFC 6120 §8.2.3)")
         if self.type is _RESULT and number > 1:
             raise ValueError("an IQ of type result has at most one payload (RFC 6120 §8.2.3)")
+        return size
 
 
 def reply_key(peer: JID | None, id: str, local_jid: JID | None, own: JID | None = None) -> ReplyKey:

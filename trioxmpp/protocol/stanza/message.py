@@ -144,8 +144,8 @@ class Message(Stanza):
             raise ValueError("a message of type error must not be answered (RFC 6120 §8.3.1)")
         return Message(to=self.from_, from_=self.to, id=self.id, type=MessageType.ERROR, error=error)
 
-    def _has_legal_texts(self) -> bool:
-        text = self.id or ""
+    def _check_texts(self) -> int:
+        text, length = self.id or "", 0
         if self._thread is not None or self._parent_thread is not None:
             text += (self._thread or "") + (self._parent_thread or "")
         if self._subjects:
@@ -154,7 +154,8 @@ class Message(Stanza):
             body = self._checked = self._bodies[lang]
             text += lang
             self._escaped = xml.escape(body)  # usually the one long text: to look at it twice would cost more
-        return not text or is_legal(text)
+            length += len(body)
+        return length + len(text) if not text or is_legal(text) else -1
 
     def _length_of_texts(self) -> int:
         length, bodies = 0, self._bodies

@@ -104,18 +104,19 @@ class Presence(Stanza):
             raise ValueError("a presence of type error must not be answered (RFC 6120 §8.3.1)")
         return Presence(to=self.from_, from_=self.to, id=self.id, type=PresenceType.ERROR, error=error)
 
-    def validate(self) -> None:
+    def validate(self) -> int:
         """Check that this presence may be sent and can be written, as `Stanza.validate` does."""
-        super().validate()
+        size = super().validate()
         check_class("show", self._show, PresenceShow)
         if not isinstance(self._priority, int):
             raise TypeError(f"priority must be an int, not {self._priority.__class__.__name__}")
         if not -128 <= self.priority <= 127:
             raise ValueError("a priority is between -128 and 127 (RFC 6121 §4.7.2.3)")
+        return size
 
-    def _has_legal_texts(self) -> bool:
-        statuses = self._statuses
-        return is_legal("".join(statuses.values()) + "".join(statuses)) and super()._has_legal_texts()
+    def _check_texts(self) -> int:
+        text = (self.id or "") + "".join(self._statuses.values()) + "".join(self._statuses)
+        return len(text) if is_legal(text) else -1
 
     def _length_of_texts(self) -> int:
         length = super()._length_of_texts()

@@ -148,10 +148,11 @@ class Reader:
         self._session.handled.asked(self._link.control)
 
     def _ack(self, element: xml.Element) -> None:
-        if self._session.sm is None:
+        management = self._session.sm
+        if management is None:
             self._logger.warning("the server acknowledges stanzas, but the stream is not managed")
             return
-        self._session.acked(sm.parse_ack(element))
+        self._session.outgoing.acked(management.acked_by(element))
 
     def _stream_error(self, element: xml.Element) -> None:
         raise framing.parse_stream_error(element)

@@ -209,11 +209,19 @@ class Router:
         self.on_message_received.close(reason)
         self.on_presence_received.close(reason)
 
+    @property
+    def outbound_filters(self) -> tuple[Filter[Message], Filter[Message], Filter[Presence], Filter[Presence]]:
+        """Those that `filter_outbound` applies. While the chains of all are empty, it changes nothing."""
+        return (
+            self.app_outbound_message_filter,
+            self.service_outbound_message_filter,
+            self.app_outbound_presence_filter,
+            self.service_outbound_presence_filter,
+        )
+
     def filter_outbound(self, stanza: Message | Presence | IQ) -> Message | Presence | IQ | None:
         """Return what to send in place of `stanza`; None drops it. Service filters come after application filters."""
         if isinstance(stanza, Message):
-            if not (self.app_outbound_message_filter.chain or self.service_outbound_message_filter.chain):
-                return stanza
             message = self.app_outbound_message_filter.filter(stanza)
             return None if message is None else self.service_outbound_message_filter.filter(message)
         if isinstance(stanza, Presence):

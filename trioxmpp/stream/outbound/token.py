@@ -11,6 +11,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Generator
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import trio
@@ -100,6 +101,7 @@ class StanzaToken:
         *,
         on_state_change: OnStateChange | None = None,
         logger: logging.Logger = _module_logger,
+        size: int | None = None,
     ) -> None:
         if on_state_change is not None and is_async(on_state_change):
             raise TypeError("on_state_change is a plain function; changes() tells a task of each state")
@@ -107,7 +109,7 @@ class StanzaToken:
         self._thread = threading.get_ident()
         self.stanza: Message | Presence | IQ = stanza
         self.on_state_change: OnStateChange | None = on_state_change
-        self.size: int = stanza.approximate_size()
+        self.size: int = stanza.approximate_size() if size is None else size
         """The octets of the stanza, roughly, when the token was made."""
         self._state = ACTIVE
         self._exception: Exception | None = None
@@ -130,10 +132,15 @@ class StanzaToken:
     def __reduce__(self) -> tuple[Any, ...]:
         return _settled, (self.stanza, self._state if self._state.is_final else StanzaState.DISCONNECTED)
 
-    @property
-    def state(self) -> StanzaState:
-        """The current state."""
-        return self._state
+    if TYPE_CHECKING:
+
+        @property
+        def state(self) -> StanzaState:
+            """The current state."""
+            ...
+
+    else:  # without a call of Python, since the writer looks at each token
+        state = property(attrgetter("_state"), doc="The current state.")
 
     @property
     def exception(self) -> Exception | None:
@@ -184,8 +191,7 @@ class StanzaToken:
             raise
         finally:
             self._awaiting -= 1
-        exception = self.exception
-        if exception is not None:
+        if self._state is not ACKED and (exception := self.exception) is not None:
             raise exception
 
     async def wait(self, *states: StanzaState) -> StanzaState:
@@ -220,8 +226,12 @@ class StanzaToken:
         self._exception = exception
         if self._lot is not None and (state is not SENT or self._is_sent_awaited):
             self._lot.unpark_all()
-        for watcher in self._watchers:
-            watcher(state)
+        if self._watchers:
+            watchers = self._watchers
+            if state.is_final:
+                self._watchers = ()  # most of them know the token: without this, only the garbage collector frees both
+            for watcher in watchers:
+                watcher(state)
         if self.on_state_change is not None:
             try:
                 self.on_state_change(self, state)

@@ -23,7 +23,8 @@ import trio
 
 from ...protocol import framing, sm
 from ...protocol.stanza import IQ, Message, Presence
-from ..link import LIVE, Link
+from ..filters import Filter
+from ..link import LIVE, OVER, Link
 from .channels import Control
 from .token import ACTIVE, OutgoingStanza, StanzaState
 from .unconfirmed import PING_AFTER
@@ -60,9 +61,16 @@ class WriterState(enum.Enum):
 OPEN: Final = WriterState.OPEN
 DONE: Final = WriterState.DONE
 
+_REQUEST: Final = sm.REQUEST.encode()
+
 
 class OutboundFilters(Protocol):
     """The filters that a stanza passes on its way out."""
+
+    @property
+    def outbound_filters(self) -> tuple[Filter[Message], Filter[Message], Filter[Presence], Filter[Presence]]:
+        """The filters that `filter_outbound` applies. While all are empty, it need not be called."""
+        ...
 
     def filter_outbound(self, stanza: Message | Presence | IQ) -> Message | Presence | IQ | None:
         """The stanza to send in place of `stanza`."""
@@ -96,6 +104,7 @@ class Writer:
         self._outgoing = link.session.outgoing
         self._xmlstream = link.xmlstream
         self._filters = filters
+        self._chains = filters.outbound_filters
         self._ack_after = ack_after
         self._ask = ask
         self._wants_ack = False
@@ -115,32 +124,31 @@ class Writer:
             self._resending = [data for _, data in self._session.sm.in_flight()][::-1]
             if self._resending:
                 self.state = WriterState.RESENDING
+        session, link, xmlstream = self._session, self._link, self._xmlstream
         while self.state is not DONE:
             await self._wait()
-            if self._left is not None and self._xmlstream.unsent and not self._link.over:
-                await self._xmlstream.flush()
+            if self._left is not None and xmlstream.unsent and link.state not in OVER:
+                await xmlstream.flush()
             batch, self._left = self._left or self._next_batch(), None
-            if batch and self._session.journal is not None:
-                await self._session.journal.commit(self._session)  # before the server hears of it
-            if batch and not self._link.over:
-                await self._write(batch)
+            if batch and session.journal is not None:
+                await session.journal.commit(session)  # before the server hears of it
+            if batch and link.state not in OVER:
+                # To write without waiting takes a third of the time, through TLS. Without stream management, a link
+                # that ends meanwhile tells which stanzas are lost, by the octets that were not written.
+                if session.sm is None or not xmlstream.send_nowait(*batch):
+                    await self._write(batch)
+                elif xmlstream.unsent:
+                    await xmlstream.flush()
             if self._failure is not None:
                 raise self._failure
 
     async def _write(self, batch: list[bytes]) -> None:
-        """Write a batch.
-
-        With stream management, what the transport has room for does not wait: through TLS, that takes a third of the
-        time. Without, a link that ends meanwhile tells by what was not written which stanzas are lost.
-        """
-        session, xmlstream = self._session, self._xmlstream
-        session.offering()
-        if session.sm is None or not xmlstream.send_nowait(*batch):
-            await xmlstream.send(*batch)
-        elif xmlstream.unsent:
-            await xmlstream.flush()
-        session.written()
-        if session.unconfirmed is not None and session.unconfirmed.is_ping_due:
+        """Write a batch, and wait until the transport has all of it."""
+        outgoing = self._outgoing
+        outgoing.offering()
+        await self._xmlstream.send(*batch)
+        outgoing.written()
+        if outgoing.unconfirmed is not None and outgoing.unconfirmed.is_ping_due:
             self._ask()
 
     def _serve(self) -> bool:
@@ -149,13 +157,15 @@ class Writer:
         Only while nothing is on the way: of a burst, the first stanza goes out alone, and the others together. A stanza
         of a session with a journal is written down first, and that takes time.
         """
-        session = self._session
-        if session.sm is None or session.in_flight or session.journal is not None:
+        session, outgoing = self._session, self._outgoing
+        if session.sm is None or outgoing.in_flight or session.journal is not None:
             return False
-        if len(self._outgoing.queue) != 1 or self._control.waiting or not self._has_work:
+        if len(outgoing.queue) != 1 or self._control.waiting or not self._has_work:
             return False
         batch = self._next_batch()
-        if self._failure is not None or (batch and not (self._link.over or self._xmlstream.send_nowait(*batch))):
+        if self._failure is not None or (
+            batch and not (self._link.state in OVER or self._xmlstream.send_nowait(*batch))
+        ):
             self._left = batch
             return False
         if self._xmlstream.unsent:
@@ -178,28 +188,44 @@ class Writer:
         if self._has_work:
             await trio.lowlevel.checkpoint()  # meanwhile the work may have gone; then there is nothing to write
             return
-        await self._session.doorbell.wait(self._serve)
-        while not self._has_work:
-            await self._session.doorbell.wait(self._serve)
+        doorbell = self._session.doorbell
+        try:
+            while not self._has_work:
+                await doorbell.attend(self._serve).park()
+        except trio.Cancelled:
+            doorbell.leave()
+            raise
 
     @property
     def _window_is_open(self) -> bool:
         """Whether another stanza may be on the way."""
-        session = self._session
+        session, outgoing = self._session, self._outgoing
         if session.sm is None:
-            return session.asked is None or session.in_flight < WINDOW
+            return session.asked is None or outgoing.in_flight < WINDOW
         if self._resending:
             # They count as in flight already, and are few enough. Behind a suspect nothing is sent.
-            return not session.suspect_in_flight or len(self._resending) == len(session.sm.unacked)
-        return session.in_flight < WINDOW and (session.suspected is None or not session.suspect_in_flight)
+            return not outgoing.suspect_in_flight or len(self._resending) == len(session.sm.unacked)
+        return outgoing.in_flight < WINDOW and (outgoing.suspected is None or not outgoing.suspect_in_flight)
 
     def _next_batch(self) -> list[bytes]:
         """Return the bytes to write now: acks first, then requests to the server, then stanzas, and the footer last."""
-        management, pieces = self._session.sm, list[bytes]()
+        pieces: list[bytes] = []
         if self.state is WriterState.RESENDING:
             self.state = OPEN
-            return self._stanzas()  # before an ack that is owed already, as servers expect it
-        control = self._control.take_all()
+            self._take_stanzas(pieces, is_all=False)  # before an ack that is owed already, as servers expect it
+            return pieces
+        speaks = bool(self._control.waiting) and self._obey(pieces)
+        if self.state is OPEN:
+            if self._ping:
+                self._take_ping(pieces)
+            self._take_stanzas(pieces)
+        if speaks and not pieces:
+            pieces.append(b" ")
+        return pieces
+
+    def _obey(self, pieces: list[bytes]) -> bool:
+        """Take all control that waits, and add what it has us write. Return whether to say something in any case."""
+        control, management = self._control.take_all(), self._session.sm
         if Control.OWE_ACK in control and management is not None:
             pieces.append(sm.ack(management.handled).encode())
         if Control.ENABLE in control:
@@ -211,23 +237,16 @@ class Writer:
             self._session.asks_ahead()
         if Control.ANSWERED in control:
             self.state = OPEN
-            self._wants_ack = self._wants_ack or self._session.in_flight > 0
+            self._wants_ack = self._wants_ack or self._outgoing.in_flight > 0
         if Control.CLIENT_STATE in control:
             pieces.append(control[Control.CLIENT_STATE].encode())
         self._wants_ack = self._wants_ack or Control.WANT_ACK in control
         self._ping = control.get(Control.PING, self._ping)
         if Control.FOOTER in control:
             self.state = DONE
-            return [*pieces, *self._last_words()]
-        if self.state is OPEN:
-            self._take_ping(pieces)
-            pieces += self._stanzas()
-            if management is not None and self._ack_is_due():
-                self._request_ack(pieces)
-            self._wants_ack = False
-        if Control.KEEPALIVE in control and not pieces:
-            pieces.append(b" ")
-        return pieces
+            pieces += self._last_words()
+            return False
+        return Control.KEEPALIVE in control
 
     def _last_words(self) -> list[bytes]:
         """Return a last ack, so that the server does not deliver again what was handled, and the footer."""
@@ -247,83 +266,89 @@ class Writer:
             self._wants_ack = True
         self._ping = ""
 
-    def _ack_is_due(self) -> bool:
-        """Whether to ask for a count at the end of a batch. `_stanzas` asks in the middle of one."""
-        if self._wants_ack:
-            return True
-        if not self._unrequested:
-            return False
-        return not (self._outgoing.queue or self._resending) or not self._window_is_open
+    def _take_stanzas(self, pieces: list[bytes], *, is_all: bool = True) -> None:
+        """Add the next stanzas to `pieces`: first those that are sent again, then those that were not sent yet.
 
-    def _request_ack(self, pieces: list[bytes]) -> None:
-        """Ask the server how much it handled, behind `pieces`."""
-        pieces.append(sm.REQUEST.encode())
-        self._unrequested = self._octets_unrequested = 0
-        self._wants_ack = False
-
-    def _stanzas(self) -> list[bytes]:
-        """Return the next stanzas: first those that are sent again, then those that were not sent yet."""
-        session, outgoing, pieces, size = self._session, self._outgoing, list[bytes](), 0
+        The server is asked for its count behind each `ack_after` of them, and, if this `is_all` of a batch, at its end.
+        """
+        outgoing, queue, link, size = self._outgoing, self._outgoing.queue, self._link, 0
         # Behind the stanzas of a component comes a ping, at the end of a batch (`unconfirmed`).
-        most = BATCH_STANZAS if session.unconfirmed is None else PING_AFTER
-        while len(pieces) < most and size < BATCH_BYTES and self._may_write():
+        most = BATCH_STANZAS if outgoing.unconfirmed is None else PING_AFTER
+        # Look again for each stanza: a filter or a listener of a token may have called stop() or closed the stream.
+        while link.state is LIVE and self._failure is None and len(pieces) < most and size < BATCH_BYTES:
             if self._resending:
+                if not self._window_is_open:
+                    break
                 data: bytes | None = self._resending.pop()
                 self._wants_ack = self._wants_ack or not self._resending
+            elif not queue or outgoing.in_flight >= WINDOW or (outgoing.suspected and not self._window_is_open):
+                break
             else:
-                token = outgoing.take_active()
-                if token is None:
-                    break
-                data = self._prepare(token)
+                data = self._take(queue[0])
             if data is None:
                 continue
             pieces.append(data)
             size += len(data)
-            if session.sm is not None:
+            if self._session.sm is not None:
                 self._unrequested += 1
                 self._octets_unrequested += len(data)
                 if self._unrequested >= self._ack_after or self._octets_unrequested >= ACK_AFTER_OCTETS:
-                    self._request_ack(pieces)
-        session.got_room()
-        return pieces
+                    pieces.append(_REQUEST)
+                    self._unrequested = self._octets_unrequested = 0
+                    self._wants_ack = False
+        if not is_all:
+            return
+        if self._session.sm is not None:
+            nothing_follows = not (queue or self._resending) or not self._window_is_open
+            if self._wants_ack or (self._unrequested and nothing_follows):
+                pieces.append(_REQUEST)
+                self._unrequested = self._octets_unrequested = 0
+        self._wants_ack = False
 
-    def _may_write(self) -> bool:
-        # Asked again for each stanza: a filter or a listener of a token may have called stop() or closed the stream.
-        link, session = self._link, self._session
-        if link.state is not LIVE or self._failure is not None:
-            return False
-        if self._resending or session.suspected is not None or session.sm is None:
-            return self._window_is_open
-        return session.in_flight < WINDOW
+    def _take(self, token: OutgoingStanza) -> bytes | None:
+        """Return the bytes of the oldest stanza that waits, which counts as sent from now on.
 
-    def _prepare(self, token: OutgoingStanza) -> bytes | None:
-        """Return the bytes of a stanza, which counts as sent from now on.
-
-        None if there is nothing to write of it: its token is settled, or it waits again since the link is over.
+        None if there is nothing to write of it: its token is settled, or it goes on waiting since the link is over.
         """
-        try:
-            stanza = self._filters.filter_outbound(token.stanza)
-        except Exception as exc:
-            # An exception in a filter is fatal for the stream, but what was taken before is still to be sent.
-            self._failure = exc
-            if token.state is ACTIVE:
-                token.become(StanzaState.FAILED, exc)
-            return None
+        outgoing, stanza = self._outgoing, token.stanza
         if token.state is not ACTIVE:
-            return None  # aborted by a filter, which has the stanza but not the last word
-        if stanza is None:
-            token.become(StanzaState.DROPPED)
+            outgoing.discard()  # it was aborted while it waited
             return None
+        app_messages, messages, app_presences, presences = self._chains
+        if app_messages.chain or messages.chain or app_presences.chain or presences.chain:
+            filtered = self._filtered(token)
+            if filtered is None:
+                return None
+            stanza = filtered
         try:
             data = stanza.serialise().encode()
             if self._session.max_bytes is not None:
                 self._session.check_octets(len(data))
         except Exception as exc:
             self._logger.warning("cannot send %r: %s", stanza, exc)
+            outgoing.discard()
             token.become(StanzaState.FAILED, exc)
             return None
-        if self._link.over:  # stopped by a filter, say
-            self._outgoing.put_back(token)  # it has not gone out
-            return None
-        self._session.sending(token, data)
+        if self._link.state in OVER:  # stopped by a filter, say
+            return None  # it has not gone out, and goes on waiting as the first one
+        outgoing.sent(data)
         return data
+
+    def _filtered(self, token: OutgoingStanza) -> Message | Presence | IQ | None:
+        """Return what to send in place of the oldest stanza that waits; None if nothing, and then it is settled."""
+        try:
+            stanza = self._filters.filter_outbound(token.stanza)
+        except Exception as exc:
+            # An exception in a filter is fatal for the stream, but what was taken before is still to be sent.
+            self._failure = exc
+            self._outgoing.discard()
+            if token.state is ACTIVE:
+                token.become(StanzaState.FAILED, exc)
+            return None
+        if token.state is not ACTIVE:
+            self._outgoing.discard()
+            return None  # aborted by a filter, which has the stanza but not the last word
+        if stanza is None:
+            self._outgoing.discard()
+            token.become(StanzaState.DROPPED)
+        return stanza
