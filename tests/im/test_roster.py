@@ -239,6 +239,7 @@ async def test_contacts_are_put_renamed_and_removed(bench: Bench) -> None:
         await mirror.wait(friend, lambda contact: contact is not None and contact.name == "Friend")
         await roster.put(friend, groups=["C"])
         assert roster[friend].name == "Friend"
+        await mirror.wait(friend, lambda contact: contact is not None and contact.groups == {"C"})
         await mirror.put(friend, name=None)
         assert mirror[friend] == Contact(JID.parse(friend), groups=frozenset({"C"}))
         await roster.wait(friend, lambda contact: contact is not None and contact.name is None)

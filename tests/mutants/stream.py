@@ -250,14 +250,13 @@ MUTANTS = [
         also=(
             (
                 """
-                except Exception as exc:
-                    if self.end is not EndedBy.CLOSE:
-                        raise
+                if self.end is not EndedBy.CLOSE:
+                    self.fail(exc)
+                    return
                 """,
                 """
-                except Exception as exc:
-                    if True:
-                        raise
+                self.fail(exc)
+                return
                 """,
             ),
         ),

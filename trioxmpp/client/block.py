@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from typing import Any
 
 import trio
@@ -22,7 +22,7 @@ Service = Callable[[Any], AbstractAsyncContextManager[Any]]
 
 @asynccontextmanager
 async def client_block(
-    client: Client, supervisor: Supervisor, services: Iterable[Service], close_timeout: float
+    client: Client, supervisor: Supervisor, services: Sequence[Service], close_timeout: float
 ) -> AsyncIterator[None]:
     """A block during which the supervisor keeps `client` connected; `services` are entered before the body.
 
@@ -30,7 +30,7 @@ async def client_block(
     error that ends the client cancels the body, and leaves the block bare.
     """
     async with _supervised(supervisor) as first:
-        async with AsyncExitStack() as stack:
+        async with AsyncExitStack() if services else nullcontext() as stack:  # an empty stack takes a kilobyte
             await _enter(client, first, services, stack, supervisor)
             yield
         if supervisor.ended is None:  # what was suspended, or closed by the application, has nothing to finish
@@ -73,12 +73,13 @@ async def _supervised(supervisor: Supervisor) -> AsyncIterator[Session]:
 
 
 async def _enter(
-    client: Client, first: Session, services: Iterable[Service], stack: AsyncExitStack, supervisor: Supervisor
+    client: Client, first: Session, services: Sequence[Service], stack: AsyncExitStack | None, supervisor: Supervisor
 ) -> None:
     """Enter the services, in order; then have them set up the first session."""
-    with preparing(first):
-        for service in services:
-            await stack.enter_async_context(service(client))
+    if stack is not None:
+        with preparing(first):
+            for service in services:
+                await stack.enter_async_context(service(client))
     supervisor.services_entered()
     await supervisor.wait_first_session()
 

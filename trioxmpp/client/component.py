@@ -146,7 +146,7 @@ async def connect_component(
     offers = Offers(identity, software or Version(name=identity.name or "trioxmpp"))
     offers.answer(stream.core.router.requests, at=address)
     component = Component(stream, address, supervisor=supervisor, events=events, offers=offers)
-    async with client_block(component, supervisor, services, close_timeout):
+    async with client_block(component, supervisor, tuple(services), close_timeout):
         yield component
 
 

@@ -146,7 +146,7 @@ async def connect(
             notebook=Notebook(store),
         )
         try:
-            async with client_block(client, supervisor, services, close_timeout):
+            async with client_block(client, supervisor, tuple(services), close_timeout):
                 yield client
         finally:
             if journal is not None:

@@ -143,22 +143,7 @@ class Link:
 
     async def run(self, reader: Task, writer: Task, watchdog: Task, started: Callable[[], None]) -> None:
         """Run the three tasks until one of them ends the link. Cancelling ends it."""
-        footers = trio.Event()
-
-        async def read() -> None:
-            try:
-                await reader()
-            except Exception as exc:
-                if self.end is not EndedBy.CLOSE:
-                    raise
-                self._logger.debug("ignored, since the stream is being closed: %r", exc)
-            await footers.wait()
-            self._cancel("both sides have closed the stream")
-
-        async def write() -> None:
-            await writer()
-            footers.set()
-
+        footer = trio.Event()
         if not self.over:
             self.state = LIVE
         try:
@@ -167,16 +152,35 @@ class Link:
                     self._scope = nursery.cancel_scope
                     if self.over:
                         self._cancel("the stream has ended")
-                    for task in (read, write, watchdog):
-                        nursery.start_soon(self._guarded, task)
+                    nursery.start_soon(self._read, reader, footer)
+                    nursery.start_soon(self._write, writer, footer)
+                    nursery.start_soon(self._watch, watchdog)
                     started()
         finally:
             self.stop()
             self._end_sm_negotiation()
 
-    async def _guarded(self, task: Task) -> None:
+    async def _read(self, reader: Task, footer: trio.Event) -> None:
         try:
-            await task()
+            await reader()
+        except Exception as exc:
+            if self.end is not EndedBy.CLOSE:
+                self.fail(exc)
+                return
+            self._logger.debug("ignored, since the stream is being closed: %r", exc)
+        await footer.wait()
+        self._cancel("both sides have closed the stream")
+
+    async def _write(self, writer: Task, footer: trio.Event) -> None:
+        try:
+            await writer()
+            footer.set()
+        except Exception as exc:
+            self.fail(exc)
+
+    async def _watch(self, watchdog: Task) -> None:
+        try:
+            await watchdog()
         except Exception as exc:
             self.fail(exc)
 

@@ -8,7 +8,7 @@ for the writer while many answers wait to be written.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from ... import xml
 from ...errors import ElementError, ErroneousStanza, StreamCondition, StreamError
@@ -44,13 +44,6 @@ class Reader:
         self._router = router
         self._writer = writer
         self._notices = Notices(logger, router.losses)
-        self._nonzas: dict[object, Callable[[xml.Element], None]] = {
-            sm.TAG_REQUEST: self._request,
-            sm.TAG_ACK: self._ack,
-            sm.TAG_ENABLED: link.sm_enabled,
-            sm.TAG_FAILED: link.sm_failed,
-            STREAM_ERROR: self._stream_error,
-        }
 
     async def run(self) -> None:
         """Read until the server closes the stream. Raises ConnectionError for every other end."""
@@ -91,9 +84,9 @@ class Reader:
             raise StreamError(StreamCondition.BAD_FORMAT, "a second stream header", by_us=True)
         if isinstance(event, Skipped):
             self._skipped(event)
-        elif event.tag in self._nonzas:
+        elif event.tag in _NONZAS:
             try:
-                self._nonzas[event.tag](event)
+                _NONZAS[event.tag](self, event)
             except ElementError as exc:
                 raise StreamError(StreamCondition.INVALID_XML, str(exc), by_us=True) from exc
         elif event.tag == FEATURES and self._link.xmlstream.features_due:
@@ -154,5 +147,21 @@ class Reader:
             return
         self._session.outgoing.acked(management.acked_by(element))
 
+    def _enabled(self, element: xml.Element) -> None:
+        self._link.sm_enabled(element)
+
+    def _failed(self, element: xml.Element) -> None:
+        self._link.sm_failed(element)
+
     def _stream_error(self, element: xml.Element) -> None:
         raise framing.parse_stream_error(element)
+
+
+#: The methods that take an element that is no stanza, by its tag.
+_NONZAS: Mapping[object, Callable[[Reader, xml.Element], None]] = {
+    sm.TAG_REQUEST: Reader._request,
+    sm.TAG_ACK: Reader._ack,
+    sm.TAG_ENABLED: Reader._enabled,
+    sm.TAG_FAILED: Reader._failed,
+    STREAM_ERROR: Reader._stream_error,
+}
