@@ -13,6 +13,7 @@ others.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
@@ -29,6 +30,8 @@ from trioxmpp.im.timeline import Entry, Gap, Source, TimelineEvent
 from trioxmpp.testing import Dialect, Server, open_server
 
 PROOF = bool(os.environ.get("TRIOXMPP_PROOF"))
+#: The archive of the server keeps all messages of a program; only the program purges it. So the books are complete.
+HISTORY = 1_000_000
 EXAMPLES = int(os.environ.get("TRIOXMPP_PROGRAMS", "2000")) if PROOF else 50
 
 FORGER = "nurse@example.test/1"
@@ -101,11 +104,13 @@ class Story:
     def note_archives(self) -> None:
         """Bring the books about the archives up to date: the server only adds at the end."""
         for name, known in self.archived.items():
-            known_ids = set(known)
-            for item in self.server.accounts[name].archive.items:
-                if item.id not in known_ids:
-                    known.append(item.id)
-                    self.ids[item.id] = item.stanza.findtext("{*}body") or ""
+            new: list[str] = []
+            for item in reversed(self.server.accounts[name].archive.items):
+                if item.id in self.ids:
+                    break
+                new.append(item.id)
+                self.ids[item.id] = item.stanza.findtext("{*}body") or ""
+            known.extend(reversed(new))
 
     async def start(self, name: str, disk: Disk | None = None) -> None:
         if name in self.readers:
@@ -257,16 +262,16 @@ class Story:
                 self.check_life(account, life, is_last=number == len(lives) - 1)
 
     def check_life(self, account: str, life: Life, *, is_last: bool) -> None:
-        given: list[str] = []
+        given: dict[str, None] = {}
         ids: dict[str, set[str]] = {}
         may_repeat: set[str] = set()
         for entries, killed in zip(life.processes, life.killed, strict=True):
             bodies = [entry.message.body or "" for entry in entries]
             assert len(bodies) == len(set(bodies)), f"{bodies}: one process gave a message twice"
-            again = set(bodies) & set(given)
+            again = given.keys() & bodies
             assert again <= may_repeat, f"{again} were given again though no process was killed"
             may_repeat = (may_repeat | set(bodies)) if killed else set()
-            given += [body for body in bodies if body not in given]
+            given.update(dict.fromkeys(bodies))
             for entry in entries:
                 if entry.archive_id is not None:
                     ids.setdefault(entry.message.body or "", set()).add(entry.archive_id)
@@ -286,11 +291,11 @@ class Story:
                     f"missing {missing}, and nothing tells"
                 )
                 return
-            assert not missing, f"missing {missing} of {due}; given {given}"
+            assert not missing, f"missing {missing} of {due}; given {[*given]}"
 
     def archived_twice(self, account: str) -> set[str]:
-        bodies = [self.ids[id] for id in self.archived[account]]
-        return {body for body in bodies if bodies.count(body) > 1}
+        times = Counter(self.ids[id] for id in self.archived[account])
+        return {body for body, number in times.items() if number > 1}
 
     def check_order(self, account: str, entries: list[Entry], began: int) -> None:
         """Three kinds have no place in the order of the archive.
@@ -313,7 +318,7 @@ def run(dialect: Dialect, program: list[tuple[str, str, int]]) -> None:
     async def main() -> None:
         with trio.fail_after(1_000_000):
             async with (
-                open_server(accounts=ACCOUNTS, archive=True, dialect=dialect) as server,
+                open_server(accounts=ACCOUNTS, archive=True, dialect=dialect, history=HISTORY) as server,
                 trio.open_nursery() as nursery,
             ):
                 story = Story(server, nursery)

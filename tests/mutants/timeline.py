@@ -6,6 +6,7 @@ from .planting import Mutant
 
 TIMELINE = "im/test_timeline.py"
 LATE = "im/test_late_archive.py"
+BOOKS = "im/test_timeline_books.py"
 
 MUTANTS = [
     Mutant(
@@ -32,6 +33,33 @@ MUTANTS = [
         while True:
         """,
         (f"{TIMELINE}::test_live_messages_that_arrive_while_catching_up_come_after_it_and_once",),
+    ),
+    Mutant(
+        "timeline: what the archive has shown waits on",
+        "self.duplicates += self._held.drop(keys)",
+        "",
+        (f"{BOOKS}::test_messages_that_wait_are_given_once_though_the_archive_has_more_than_is_remembered",),
+    ),
+    Mutant(
+        "timeline: as much is remembered, however much may wait",
+        "Seen(max(KEYS, 2 * (max(capacity, held) + CERTAIN_EVERY + PAGE)))",
+        "Seen(KEYS)",
+        (
+            f"{BOOKS}::test_all_that_waits_for_the_application_is_known_to_the_archive",
+            f"{BOOKS}::test_the_end_of_the_archive_is_known_after_all_that_was_held_was_given",
+        ),
+    ),
+    Mutant(
+        "timeline: a message that the archive had before it arrives is an old one",
+        "is_old = id in self._before and copy is None",
+        "is_old = id in self._before",
+        (f"{BOOKS}::test_a_message_that_the_archive_had_first_and_that_then_arrives_is_new",),
+    ),
+    Mutant(
+        "timeline: equal texts without an id are one message while they wait",
+        "return key is None and mark.startswith(WEAK)",
+        "return False",
+        (f"{BOOKS}::test_equal_texts_without_an_id_are_paired_with_as_many_in_the_archive",),
     ),
     Mutant(
         "timeline: the next session does not hold from its first stanza on",
