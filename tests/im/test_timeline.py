@@ -134,7 +134,7 @@ async def test_messages_dropped_while_catching_up_are_read_before_later_ones(aut
             keep(server, number)
         async with (
             connect(server, f"{ROMEO}/orchard", store=disk.copy()) as client,
-            open_timeline(client, held=5) as timeline,
+            open_timeline(client, held=5, look_again=None) as timeline,
         ):
             await settle()  # the last page is read already, but waits until the application makes room
             for number in range(350, 370):

@@ -120,8 +120,8 @@ MUTANTS = [
     ),
     Mutant(
         "timeline: the id of a message is the cursor",
-        "trail.add(result.id, stamp)",
-        "trail.add((result.forwarded.message and result.forwarded.message.id) or result.id, stamp)",
+        "trail.add(id, stamp_of(result, now))",
+        "trail.add((result.forwarded.message and result.forwarded.message.id) or id, stamp_of(result, now))",
         (f"{TIMELINE}::test_the_cursor_is_an_id_of_the_archive_and_no_other_id_of_a_message",),
     ),
     Mutant(
@@ -156,14 +156,8 @@ MUTANTS = [
     ),
     Mutant(
         "timeline: the archive id alone tells duplicates",
-        """
-        is_new = not self._knows(mark)
-        self._note(mark)
-        return is_new
-        """,
-        """
-        return archive_id is not None or not self._knows(mark)
-        """,
+        "is_new = is_new and mark not in self._known and mark not in self._older",
+        "is_new = is_new and (key is not None or (mark not in self._known and mark not in self._older))",
         (f"{TIMELINE}::test_a_retransmission_that_the_archive_has_twice_is_given_once",),
     ),
     Mutant(

@@ -47,17 +47,16 @@ class Seen:
 
     def add(self, key: str | None, mark: str) -> bool:
         """Note a message; return whether it is new. `key` is its `archive_key`, and `mark` its fingerprint."""
+        is_new = True
         if key is not None:
-            if self._knows(key):
-                self._note(key)
-                if not mark.startswith(WEAK):
-                    self._note(mark)
-                return False
+            is_new = key not in self._known and key not in self._older
             self._note(key)
         if not mark.startswith(WEAK):
-            is_new = not self._knows(mark)
+            is_new = is_new and mark not in self._known and mark not in self._older
             self._note(mark)
             return is_new
+        if not is_new:
+            return False
         ours, others = self._unarchived, self._archived
         if key is not None:
             ours, others = others, ours

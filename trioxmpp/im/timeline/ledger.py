@@ -25,7 +25,7 @@ from ...protocol.stanza import Message
 from ...xep.mam import PAGE
 from ...xep.muc import RoomEntry
 from .archives import Archive, Arrival
-from .cursor import Cursor, Position, Trail
+from .cursor import TRAIL, Cursor, Position, Trail
 from .duplicates import KEYS, Keys, Seen
 from .entry import CaughtUp, Entry, NoArchive, Source, TimelineEvent
 from .held import Held
@@ -50,7 +50,7 @@ class Outcome(NamedTuple):
     entry: Entry | None = None
     event: TimelineEvent | None = None
     position: Position | None = None
-    keys: tuple[str, ...] = ()
+    keys: Keys | None = None
 
 
 class Ledger:
@@ -76,7 +76,8 @@ class Ledger:
         # The archive may show once more all that waited for the application, or was given to it since the cursor moved.
         # Between the end of the archive and a second look at it all messages are given that were held.
         self._seen = Seen(max(KEYS, 2 * (max(capacity, held) + CERTAIN_EVERY + PAGE)))
-        self._left_out = Seen(LEFT_OUT)
+        self._left_out: Seen | None = None
+        """The messages that this client has sent, and that are no entries, once there are any."""
         self._capacity = capacity
         self._max_held = held
         self._held: Held | None = Held()
@@ -120,6 +121,8 @@ class Ledger:
 
     def leave_out(self, message: Message) -> None:
         """Do not give what the archive has of `message`, which this client sends, and which is no entry."""
+        if self._left_out is None:
+            self._left_out = Seen(LEFT_OUT)
         self._left_out.add(*self._keys(message, None))
 
     def hold(self) -> None:
@@ -175,8 +178,7 @@ class Ledger:
         return key, self.archive.fingerprint(message)
 
     def _put(self, entry: Entry, keys: Keys) -> None:
-        key, mark = keys
-        self.queue.put(Outcome(entry, keys=(mark,) if key is None else (key, mark)))
+        self.queue.put(Outcome(entry, None, None, keys))
 
     def past(self, entries: Iterable[Entry]) -> None:
         """Give what a room has sent of its history, as far as it is new."""
@@ -193,10 +195,9 @@ class Ledger:
         if results and results[0].id is not None:
             trail.rewind(results[0].id)
         for result in results:
-            stamp = stamp_of(result, now)
-            if result.id is not None:
-                trail.add(result.id, stamp)
-            self._give_archived(result, stamp)
+            self._give_archived(result, stamp_of(result, now))
+        for id, result in [(each.id, each) for each in results if each.id is not None][-TRAIL:]:
+            trail.add(id, stamp_of(result, now))
         self.read = trail.position() or self.read
         self.settle()
 
@@ -214,7 +215,8 @@ class Ledger:
         keys = self._keys(message, id)
         copy = self._take_copy(keys) if self._held else None
         is_old = id in self._before and copy is None
-        if not self._seen.add(*keys) or is_old or self._left_out.has(*keys):
+        is_left_out = self._left_out is not None and self._left_out.has(*keys)
+        if not self._seen.add(*keys) or is_old or is_left_out:
             self.duplicates += 1
             return False
         entry = self.archive.archived(message, id, stamp)
@@ -334,7 +336,7 @@ class Ledger:
     def finish(self) -> None:
         """The application is done with the entry that it was given last."""
         outcome, self._in_hand = self._in_hand, None
-        if outcome is None:
+        if outcome is None or outcome.keys is None:
             return
         self.cursor.finish(outcome.keys)
         self._since_certain += 1
