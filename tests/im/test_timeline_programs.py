@@ -62,7 +62,7 @@ acts = st.one_of(
     st.tuples(st.just("kill and wipe"), who, st.just(0)),
     st.tuples(st.just("stop"), who, st.just(0)),
     st.tuples(st.just("start"), who, st.just(0)),
-    st.tuples(st.just("purge"), who, st.integers(1, 8)),
+    st.tuples(st.just("purge"), who, st.sampled_from([*range(1, 9), HISTORY])),
     st.tuples(st.just("wait"), who, st.sampled_from([0, 0, 1, 20, 400])),
     st.tuples(st.just("clock"), who, st.integers(0, len(CLOCKS) - 1)),
 )
