@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -15,7 +16,6 @@ from trioxmpp.im.timeline.archives import Arrival
 from trioxmpp.im.timeline.cursor import Cursor, Position
 from trioxmpp.im.timeline.duplicates import archive_key
 from trioxmpp.im.timeline.entry import fingerprint
-from trioxmpp.im.timeline.held import Held
 from trioxmpp.im.timeline.ledger import Ledger
 from trioxmpp.protocol.elements.delay import Delay
 from trioxmpp.protocol.elements.forward import Forwarded
@@ -174,17 +174,18 @@ def test_equal_texts_without_an_id_are_told_apart_by_their_ids_in_the_archive() 
     assert [id for _, _, id in told(ledger)] == ["a0", "a2", "a1", "a3"]
 
 
-def test_a_message_is_found_again_after_another_with_its_keys_was_shown() -> None:
-    held = Held()
-    first, second = Arrival(message(1), Source.LIVE, THEN), Arrival(message(2), Source.LIVE, THEN)
-    held.add(first, "a1", ("a1", "x"))
-    assert held.merge("b1", ("b1", "x"))
-    assert held.drop(("b1", "x"))
-    assert held.copy_of(("b1", "x")) is None
-    held.add(second, "b1", ("b1", "y"))
-    assert held.drop(("b1", "y"))
-    assert not held.drop(("b1", "y"))
-    assert len(held) == 0
+def test_copies_beyond_the_first_take_no_memory_while_they_wait() -> None:
+    ledger = books(Shelf())
+    ledger.arrived(message(1), Source.LIVE)
+    for number in range(100):
+        ledger.arrived(message(1, archive_id=f"a{number}"), Source.LIVE)
+    tracemalloc.start()
+    for number in range(100, 2_100):
+        ledger.arrived(message(1, archive_id=f"a{number}"), Source.LIVE)
+    grown, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert grown < 20_000, "octets"
+    assert (ledger.holds, ledger.duplicates) == (1, 2_100)
 
 
 # --- the first start, and no archive

@@ -35,7 +35,7 @@ class Held:
         self._waiting: dict[int, Waiting] = {}
         """The messages by the number of their arrival."""
         self._numbers: dict[str, int] = {}
-        """Those numbers by the keys of the messages; some are of messages that wait no more."""
+        """Those numbers by the keys of the messages."""
         self._arrivals = 0
 
     def __len__(self) -> int:
@@ -53,7 +53,7 @@ class Held:
         self._point(keys, self._arrivals)
 
     def merge(self, archive_id: str | None, keys: Keys) -> bool:
-        """If a copy of a message waits already, note what is new about it. Return whether one does.
+        """If a copy of a message waits already, note the id in the archive, if that is new. Return whether one does.
 
         It never does for a message without an id, unless the archive gave it one.
         """
@@ -63,7 +63,7 @@ class Held:
         first = self._waiting[number]
         if first.archive_id is None:
             self._waiting[number] = Waiting(first.arrival, archive_id, keys)
-        self._point(keys, number)
+            self._point(keys, number)
         return True
 
     def drop(self, keys: Keys) -> bool:
@@ -87,7 +87,7 @@ class Held:
         """Return the number of the waiting copy of a message."""
         for each in keys:
             number = None if each is None else self._numbers.get(each)
-            if number is not None and number in self._waiting:
+            if number is not None:
                 return number
         return None
 
