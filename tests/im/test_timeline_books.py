@@ -137,6 +137,19 @@ def test_all_that_waits_for_the_application_is_known_to_the_archive() -> None:
     assert given(ledger) == []
 
 
+def test_messages_behind_one_that_was_dropped_are_dropped_and_read_in_their_order() -> None:
+    ledger = books(Shelf(), held=2)
+    for number in (1, 2, 3):
+        ledger.arrived(message(number), Source.LIVE)
+    ledger.archived(page([1, 2]))
+    ledger.arrived(message(4), Source.LIVE)
+    assert not ledger.release()
+    ledger.archived(page([2, 3, 4]))
+    ledger.arrived(message(5), Source.LIVE)
+    assert ledger.release()
+    assert given(ledger) == ["1", "2", "3", "4", "5"]
+
+
 def test_copies_that_wait_are_given_once_with_the_id_that_one_of_them_tells() -> None:
     ledger = books(Shelf())
     ledger.arrived(message(1), Source.LIVE)

@@ -88,8 +88,10 @@ class Life:
 class Story:
     """A program that runs, and the books about it."""
 
-    def __init__(self, server: Server, nursery: trio.Nursery) -> None:
+    def __init__(self, server: Server, nursery: trio.Nursery, held: int) -> None:
         self.server = server
+        self.held = held
+        """The number of live messages that may wait while a client catches up."""
         self.nursery = nursery
         self.lives: dict[str, list[Life]] = {name: [] for name in NAMES}
         self.readers: dict[str, tuple[Reader, trio.CancelScope, trio.Event, trio.Event]] = {}
@@ -128,7 +130,7 @@ class Story:
             with trio.CancelScope() as scope:
                 try:
                     jid = f"{account}@example.test/{name.partition('/')[2]}"
-                    async with reading(self.server, jid, store=life.disk) as reader:
+                    async with reading(self.server, jid, store=life.disk, timeline={"held": self.held}) as reader:
                         life.processes.append(reader.entries)
                         life.killed.append(False)
                         life.events.append(reader.events)
@@ -314,14 +316,14 @@ class Story:
         assert order == sorted(order), f"{bodies} are not in the order of the archive"
 
 
-def run(dialect: Dialect, program: list[tuple[str, str, int]]) -> None:
+def run(dialect: Dialect, program: list[tuple[str, str, int]], held: int) -> None:
     async def main() -> None:
         with trio.fail_after(1_000_000):
             async with (
                 open_server(accounts=ACCOUNTS, archive=True, dialect=dialect, history=HISTORY) as server,
                 trio.open_nursery() as nursery,
             ):
-                story = Story(server, nursery)
+                story = Story(server, nursery, held)
                 for name in NAMES:
                     await story.start(name)
                 for act in program:
@@ -343,6 +345,9 @@ def run(dialect: Dialect, program: list[tuple[str, str, int]]) -> None:
 @given(
     st.sampled_from([*DIALECTS]),
     st.lists(acts, min_size=3, max_size=25) | st.lists(acts | forgeries, min_size=3, max_size=25),
+    st.sampled_from([10_000, 3]),
 )
-def test_timelines_miss_nothing_and_double_nothing(dialect: str, program: list[tuple[str, str, int]]) -> None:
-    run(DIALECTS[dialect], program)
+def test_timelines_miss_nothing_and_double_nothing(
+    dialect: str, program: list[tuple[str, str, int]], held: int
+) -> None:
+    run(DIALECTS[dialect], program, held)

@@ -41,6 +41,12 @@ MUTANTS = [
         (f"{BOOKS}::test_messages_that_wait_are_given_once_though_the_archive_has_more_than_is_remembered",),
     ),
     Mutant(
+        "timeline: there is room again behind a message that was dropped",
+        "if self.is_cut or len(self._waiting) >= self._limit:",
+        "if len(self._waiting) >= self._limit:",
+        (f"{BOOKS}::test_messages_behind_one_that_was_dropped_are_dropped_and_read_in_their_order",),
+    ),
+    Mutant(
         "timeline: as much is remembered, however much may wait",
         "Seen(max(KEYS, 2 * (max(capacity, held) + CERTAIN_EVERY + PAGE)))",
         "Seen(KEYS)",
@@ -75,7 +81,7 @@ MUTANTS = [
     ),
     Mutant(
         "timeline: the tail that was dropped is not read from the archive",
-        "if self._lost_tail and self.has_archive:",
+        "if is_cut and self.has_archive:",
         "if False:",
         (f"{TIMELINE}::test_messages_dropped_while_catching_up_are_read_before_later_ones",),
     ),

@@ -7,6 +7,7 @@ not wait any more. That needs no memory of what was given long ago, however many
 
 from __future__ import annotations
 
+import logging
 from typing import NamedTuple
 
 from .archives import Arrival
@@ -14,6 +15,8 @@ from .duplicates import Keys
 from .entry import WEAK
 
 __all__ = ["Held", "Waiting"]
+
+_logger = logging.getLogger(__name__)
 
 
 class Waiting(NamedTuple):
@@ -25,13 +28,16 @@ class Waiting(NamedTuple):
 
 
 class Held:
-    """Live messages in the order of their arrival, each one once.
+    """At most `limit` live messages in the order of their arrival, each one once.
 
     Messages without an id and with equal texts may be different ones, of which `Seen` keeps count. They all wait, and
     the archive takes none of them away.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int) -> None:
+        self.is_cut: bool = False
+        """Whether there was no room for a message. Then later ones are dropped, too: they would stand before it."""
+        self._limit = limit
         self._waiting: dict[int, Waiting] = {}
         """The messages by the number of their arrival."""
         self._numbers: dict[str, int] = {}
@@ -47,7 +53,12 @@ class Held:
         return None if number is None else self._waiting[number]
 
     def add(self, arrival: Arrival, archive_id: str | None, keys: Keys) -> None:
-        """Have a message wait of which no copy does."""
+        """Have a message wait of which no copy does, or drop it if there is no room."""
+        if self.is_cut or len(self._waiting) >= self._limit:
+            if not self.is_cut:
+                _logger.warning("more than %d messages wait: the archive will be asked for the others", self._limit)
+            self.is_cut = True
+            return
         self._arrivals += 1
         self._waiting[self._arrivals] = Waiting(arrival, archive_id, keys)
         self._point(keys, self._arrivals)

@@ -10,7 +10,6 @@ the archive has it; the archive is read once more. If too much waits in the queu
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -31,8 +30,6 @@ from .entry import CaughtUp, Entry, NoArchive, Source, TimelineEvent
 from .held import Held
 
 __all__ = ["CERTAIN_EVERY", "Ledger", "Outcome", "entry_of_result", "stamp_of"]
-
-_logger = logging.getLogger(__name__)
 
 #: After this many live messages the archive is asked for its newest ids, so that the cursor can move.
 CERTAIN_EVERY = 400
@@ -80,9 +77,8 @@ class Ledger:
         """The messages that this client has sent, and that are no entries, once there are any."""
         self._capacity = capacity
         self._max_held = held
-        self._held: Held | None = Held()
+        self._held: Held | None = Held(self._max_held)
         """The live messages that wait until the timeline has caught up; None while none has to wait."""
-        self._lost_tail = False
         self._since_certain = 0
         self._in_hand: Outcome | None = None
         self._room = trio.lowlevel.ParkingLot()
@@ -105,7 +101,7 @@ class Ledger:
             if not self.has_archive:
                 self.queue.close(InboxOverflow(f"more than {self._capacity} entries were waiting to be read"))
                 return
-            self._held = Held()
+            self._held = Held(self._max_held)
             self.attention.set()
         self._have_wait(arrival, self._held)
 
@@ -113,11 +109,8 @@ class Ledger:
         archive_id, keys = self._named(arrival)
         if held.merge(archive_id, keys):
             self.duplicates += 1
-        elif len(held) < self._max_held:
+        else:
             held.add(arrival, archive_id, keys)
-        elif not self._lost_tail:
-            self._lost_tail = True
-            _logger.warning("more than %d messages wait: the archive will be asked for the others", self._max_held)
 
     def leave_out(self, message: Message) -> None:
         """Do not give what the archive has of `message`, which this client sends, and which is no entry."""
@@ -128,7 +121,7 @@ class Ledger:
     def hold(self) -> None:
         """From now on live messages wait."""
         if self._held is None:
-            self._held = Held()
+            self._held = Held(self._max_held)
 
     @property
     def is_holding(self) -> bool:
@@ -145,10 +138,10 @@ class Ledger:
 
         Then later ones are held on.
         """
+        is_cut = self._held is not None and self._held.is_cut
         self.release_anyway()
-        if self._lost_tail and self.has_archive:
-            self._lost_tail = False
-            self._held = Held()
+        if is_cut and self.has_archive:
+            self._held = Held(self._max_held)
             return False
         self._seen.caught_up()
         return True
