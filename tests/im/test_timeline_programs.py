@@ -79,6 +79,8 @@ class Life:
 
     began: int
     disk: Disk
+    ready: int = -1
+    """How many messages there were when its first timeline was open."""
     processes: list[list[Entry]] = field(default_factory=list)
     events: list[list[TimelineEvent]] = field(default_factory=list)
     killed: list[bool] = field(default_factory=list)
@@ -141,6 +143,9 @@ class Story:
                     ended.set()
 
         await self.nursery.start(run)
+        if life.ready < 0:
+            self.note_archives()
+            life.ready = len(self.archived[account])
         reader, scope = ready[0]
         self.readers[name] = reader, scope, done, ended
         with trio.move_on_after(60):
@@ -282,7 +287,7 @@ class Story:
         twice = self.archived_twice(account)
         assert all(len(each) == 1 for body, each in ids.items() if body not in twice), f"{ids}: the id has changed"
         if is_last:
-            archived = self.archived[account][life.began :]
+            archived = self.archived[account][self.first_due(account, life) :]
             due = [self.ids[id] for id in archived if (account, id) not in self.purged]
             missing = [body for body in due if body not in given]
             if missing and account in self.wrong_clocks and self.server.dialect.archive_lag:
@@ -294,6 +299,21 @@ class Story:
                 )
                 return
             assert not missing, f"missing {missing} of {due}; given {[*given]}"
+
+    def first_due(self, account: str, life: Life) -> int:
+        """Return the place of the first message that the client must have: what follows the first one that it got.
+
+        If messages come while it logs in for the first time, those are not due that were there before it could get any.
+        """
+        twice, began = self.archived_twice(account), life.began
+        if life.ready == began:
+            return began
+        places = {self.ids[id]: place for place, id in enumerate(self.archived[account])}
+        for entry in (entry for entries in life.processes for entry in entries):
+            body = entry.message.body or ""
+            if body not in twice and entry.source not in (Source.OWN, Source.OFFLINE) and body in places:
+                return max(began, min(life.ready, places[body]))
+        return life.ready
 
     def archived_twice(self, account: str) -> set[str]:
         times = Counter(self.ids[id] for id in self.archived[account])

@@ -42,9 +42,21 @@ MUTANTS = [
     ),
     Mutant(
         "timeline: there is room again behind a message that was dropped",
-        "if self.is_cut or len(self._waiting) >= self._limit:",
+        "if self.dropped or len(self._waiting) >= self._limit:",
         "if len(self._waiting) >= self._limit:",
         (f"{BOOKS}::test_messages_behind_one_that_was_dropped_are_dropped_and_read_in_their_order",),
+    ),
+    Mutant(
+        "timeline: what was dropped at the first start is from before it",
+        "if ledger.dropped or not known:",
+        "if not known:",
+        (f"{TIMELINE}::test_messages_dropped_at_the_first_start_are_read_from_the_archive",),
+    ),
+    Mutant(
+        "timeline: after many live messages the first start reads what is from before",
+        "if ledger.dropped or not known:",
+        "if ledger.dropped:",
+        (f"{TIMELINE}::test_the_first_start_begins_with_the_first_of_many_messages_that_arrive_meanwhile",),
     ),
     Mutant(
         "timeline: as much is remembered, however much may wait",

@@ -35,8 +35,8 @@ class Held:
     """
 
     def __init__(self, limit: int) -> None:
-        self.is_cut: bool = False
-        """Whether there was no room for a message. Then later ones are dropped, too: they would stand before it."""
+        self.dropped: int = 0
+        """The number of messages for which there was no room, and of all that came after the first of them."""
         self._limit = limit
         self._waiting: dict[int, Waiting] = {}
         """The messages by the number of their arrival."""
@@ -54,10 +54,10 @@ class Held:
 
     def add(self, arrival: Arrival, archive_id: str | None, keys: Keys) -> None:
         """Have a message wait of which no copy does, or drop it if there is no room."""
-        if self.is_cut or len(self._waiting) >= self._limit:
-            if not self.is_cut:
+        if self.dropped or len(self._waiting) >= self._limit:
+            if not self.dropped:
                 _logger.warning("more than %d messages wait: the archive will be asked for the others", self._limit)
-            self.is_cut = True
+            self.dropped += 1
             return
         self._arrivals += 1
         self._waiting[self._arrivals] = Waiting(arrival, archive_id, keys)

@@ -138,7 +138,7 @@ class Ledger:
 
         Then later ones are held on.
         """
-        is_cut = self._held is not None and self._held.is_cut
+        is_cut = self.dropped > 0
         self.release_anyway()
         if is_cut and self.has_archive:
             self._held = Held(self._max_held)
@@ -234,6 +234,11 @@ class Ledger:
     def holds(self) -> int:
         """The number of live messages that wait."""
         return 0 if self._held is None else len(self._held)
+
+    @property
+    def dropped(self) -> int:
+        """The number of live messages that were dropped, since too many waited: the archive has them."""
+        return 0 if self._held is None else self._held.dropped
 
     def is_held(self, result: Result) -> bool:
         """Return whether an archived message is one of the live ones that wait."""
