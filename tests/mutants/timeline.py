@@ -168,8 +168,8 @@ MUTANTS = [
     ),
     Mutant(
         "timeline: the first start skips what arrives meanwhile",
-        "await ledger.begin_at(end)",
-        "ledger.skip(end)",
+        "await self._ledger.begin_at(end)",
+        "self._ledger.skip(end)",
         (f"{TIMELINE}::test_a_block_that_is_left_by_an_exception_is_not_done_with_its_message",),
     ),
     Mutant(
