@@ -134,7 +134,7 @@ async def test_messages_dropped_while_catching_up_are_read_before_later_ones(aut
             keep(server, number)
         async with (
             connect(server, f"{ROMEO}/orchard", store=disk.copy()) as client,
-            open_timeline(client, held=5) as timeline,
+            open_timeline(client, held=5, look_again=None) as timeline,
         ):
             await settle()  # the last page is read already, but waits until the application makes room
             for number in range(350, 370):
@@ -145,6 +145,37 @@ async def test_messages_dropped_while_catching_up_are_read_before_later_ones(aut
                 async for entry in timeline:
                     got.append(entry.message.body)
         assert got == [str(number) for number in range(370)]
+
+
+@every_dialect
+@pytest.mark.parametrize("before", [0, 1, 2, 40])
+async def test_messages_dropped_at_the_first_start_are_read_from_the_archive(autojump_clock, dialect, before):
+    assert await first_start_of_many(dialect, before, held=3) == [str(number) for number in range(130)]
+
+
+@every_dialect
+@pytest.mark.parametrize("before", [0, 1, 2, 40])
+async def test_the_first_start_begins_with_the_first_of_many_messages_that_arrive_meanwhile(
+    autojump_clock, dialect, before
+):
+    assert await first_start_of_many(dialect, before, held=1_000) == [str(number) for number in range(130)]
+
+
+async def first_start_of_many(dialect, before, held) -> list:
+    """All that a timeline gives at its first start if 130 messages arrive before it looks at the archive."""
+    got = []
+    async with server_of(replace(dialect, archive_page=50)) as server, connect(server, f"{JULIET}/balcony") as juliet:
+        for number in range(before):
+            keep(server, f"past {number}")
+        async with connect(server, f"{ROMEO}/orchard") as client:
+            for number in range(130):
+                await juliet.send(chat(number))
+            await settle()
+            async with open_timeline(client, held=held, look_again=None) as timeline:
+                with trio.move_on_after(10):
+                    async for entry in timeline:
+                        got.append(entry.message.body)
+    return got
 
 
 async def test_live_messages_of_a_new_session_come_after_those_that_were_missed(autojump_clock):

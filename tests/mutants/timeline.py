@@ -6,6 +6,7 @@ from .planting import Mutant
 
 TIMELINE = "im/test_timeline.py"
 LATE = "im/test_late_archive.py"
+BOOKS = "im/test_timeline_books.py"
 
 MUTANTS = [
     Mutant(
@@ -34,6 +35,51 @@ MUTANTS = [
         (f"{TIMELINE}::test_live_messages_that_arrive_while_catching_up_come_after_it_and_once",),
     ),
     Mutant(
+        "timeline: what the archive has shown waits on",
+        "self.duplicates += self._held.drop(keys)",
+        "",
+        (f"{BOOKS}::test_messages_that_wait_are_given_once_though_the_archive_has_more_than_is_remembered",),
+    ),
+    Mutant(
+        "timeline: there is room again behind a message that was dropped",
+        "if self.dropped or len(self._waiting) >= self._limit:",
+        "if len(self._waiting) >= self._limit:",
+        (f"{BOOKS}::test_messages_behind_one_that_was_dropped_are_dropped_and_read_in_their_order",),
+    ),
+    Mutant(
+        "timeline: what was dropped at the first start is from before it",
+        "if ledger.dropped or not known:",
+        "if not known:",
+        (f"{TIMELINE}::test_messages_dropped_at_the_first_start_are_read_from_the_archive",),
+    ),
+    Mutant(
+        "timeline: after many live messages the first start reads what is from before",
+        "if ledger.dropped or not known:",
+        "if ledger.dropped:",
+        (f"{TIMELINE}::test_the_first_start_begins_with_the_first_of_many_messages_that_arrive_meanwhile",),
+    ),
+    Mutant(
+        "timeline: as much is remembered, however much may wait",
+        "Seen(max(KEYS, 2 * (max(capacity, held) + CERTAIN_EVERY + PAGE)))",
+        "Seen(KEYS)",
+        (
+            f"{BOOKS}::test_all_that_waits_for_the_application_is_known_to_the_archive",
+            f"{BOOKS}::test_the_end_of_the_archive_is_known_after_all_that_was_held_was_given",
+        ),
+    ),
+    Mutant(
+        "timeline: a message that the archive had before it arrives is an old one",
+        "is_old = id in self._before and copy is None",
+        "is_old = id in self._before",
+        (f"{BOOKS}::test_a_message_that_the_archive_had_first_and_that_then_arrives_is_new",),
+    ),
+    Mutant(
+        "timeline: equal texts without an id are one message while they wait",
+        "return key is None and mark.startswith(WEAK)",
+        "return False",
+        (f"{BOOKS}::test_equal_texts_without_an_id_are_paired_with_as_many_in_the_archive",),
+    ),
+    Mutant(
         "timeline: the next session does not hold from its first stanza on",
         """
         finally:
@@ -47,7 +93,7 @@ MUTANTS = [
     ),
     Mutant(
         "timeline: the tail that was dropped is not read from the archive",
-        "if self._lost_tail and self.has_archive:",
+        "if is_cut and self.has_archive:",
         "if False:",
         (f"{TIMELINE}::test_messages_dropped_while_catching_up_are_read_before_later_ones",),
     ),
@@ -92,8 +138,8 @@ MUTANTS = [
     ),
     Mutant(
         "timeline: the id of a message is the cursor",
-        "trail.add(result.id, stamp)",
-        "trail.add((result.forwarded.message and result.forwarded.message.id) or result.id, stamp)",
+        "trail.add(id, stamp_of(result, now))",
+        "trail.add((result.forwarded.message and result.forwarded.message.id) or id, stamp_of(result, now))",
         (f"{TIMELINE}::test_the_cursor_is_an_id_of_the_archive_and_no_other_id_of_a_message",),
     ),
     Mutant(
@@ -122,20 +168,14 @@ MUTANTS = [
     ),
     Mutant(
         "timeline: the first start skips what arrives meanwhile",
-        "await ledger.begin_at(end)",
-        "ledger.skip(end)",
+        "await self._ledger.begin_at(end)",
+        "self._ledger.skip(end)",
         (f"{TIMELINE}::test_a_block_that_is_left_by_an_exception_is_not_done_with_its_message",),
     ),
     Mutant(
         "timeline: the archive id alone tells duplicates",
-        """
-        is_new = not self._knows(mark)
-        self._note(mark)
-        return is_new
-        """,
-        """
-        return archive_id is not None or not self._knows(mark)
-        """,
+        "is_new = is_new and mark not in self._known and mark not in self._older",
+        "is_new = is_new and (key is not None or (mark not in self._known and mark not in self._older))",
         (f"{TIMELINE}::test_a_retransmission_that_the_archive_has_twice_is_given_once",),
     ),
     Mutant(

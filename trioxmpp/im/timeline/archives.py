@@ -25,6 +25,10 @@ from .entry import Entry, Source, entry_of, fingerprint
 __all__ = ["AccountArchive", "Archive", "Arrival", "RoomArchive", "entry_in_room"]
 
 
+#: Python 3.11 takes as long to find the member of an enumeration as to call a function.
+_ARCHIVE = Source.ARCHIVE
+
+
 class Arrival(NamedTuple):
     """A live message, and when it came. `heard` is what a room has believed of it."""
 
@@ -102,7 +106,7 @@ class AccountArchive:
 
     def archived(self, message: Message, id: str | None, sent: datetime) -> Entry:
         """See `Archive`."""
-        entry = self._entry(message, Source.ARCHIVE, sent, id, caught_up=False)
+        entry = self._entry(message, _ARCHIVE, sent, id, caught_up=False)
         if self._rooms and isinstance(entry.sender, provenance.Occupant):
             heard = self.heard(message, is_live=False)
             return entry if heard is None else replace(entry, sender=_sender(heard))
@@ -111,11 +115,7 @@ class AccountArchive:
     def _entry(
         self, message: Message, source: Source, sent: datetime, archive_id: str | None, *, caught_up: bool
     ) -> Entry:
-        other = message.from_
-        if other is None or other.bare == self.owner:
-            other = message.to
-        is_room = other is not None and self._client.claimed(other)
-        return entry_of(message, source, self.owner, is_room, sent, archive_id, caught_up)
+        return entry_of(message, source, self.owner, self._client.claimed, sent, archive_id, caught_up)
 
     def heard(self, message: Message, *, is_live: bool = True) -> RoomEntry | None:
         """Return what is believed of a private message of an occupant; None if we are not in its room."""

@@ -172,13 +172,46 @@ class CatchUp:
                 return
 
     async def _begin_at_the_end(self) -> None:
-        """Begin with what comes from now on: behind the newest message that has not arrived as a live one."""
+        """Begin with what comes from now on: behind the newest message that is from before."""
+        newest, is_whole = await self._before_arrivals()
+        # In an archive without any other message we are at the beginning, whatever its clock says later.
+        end = _end_of(newest, is_whole) or Position((FIRST,) if is_whole else (), now())
+        await self._ledger.begin_at(end)
+
+    async def _before_arrivals(self) -> tuple[Sequence[Result], bool]:
+        """Return the newest messages of the archive without those that have arrived as live ones.
+
+        And return whether the archive begins with them. Most live messages wait, and are known.
+        """
         ledger = self._ledger
         page = await self._ask(Page(max=2 + min(ledger.holds, PAGE), before=""))
         known = [result for result in page.results if not ledger.is_held(result)]
-        # In an archive without any other message we are at the beginning, whatever its clock says later.
-        end = _end_of(known, page.fin.complete) or Position((FIRST,) if page.fin.complete else (), now())
-        await ledger.begin_at(end)
+        if ledger.dropped or not known:
+            return await self._before_many(page)
+        return known, page.fin.complete
+
+    async def _before_many(self, page: ArchivePage) -> tuple[Sequence[Result], bool]:
+        """Return the last two messages in front of all that have arrived, and whether the archive begins with them.
+
+        That takes more than `page` if many wait, or if some were dropped behind those that wait. The archive need not
+        have the first that waits: so no more are passed over than have arrived.
+        """
+        ledger, passed, is_found = self._ledger, 0, False
+        for _ in range(self._pages):
+            results, is_first = page.results, page.fin.complete or not page.results
+            place = next((place for place, result in enumerate(results) if ledger.is_held(result)), None)
+            if place is None and is_found:
+                place = len(results)
+            if is_first or (place or 0) >= 2:  # one message tells no place
+                found = results[: place or 0]
+                return found[-2:], is_first and len(found) <= 2
+            passed += len(results)
+            if passed >= ledger.holds + ledger.dropped + PAGE:
+                break
+            is_found = is_found or place is not None
+            behind = results[place or 0] if place != len(results) else results[0]
+            page = await self._ask(Page(max=PAGE, before=behind.id or page.first))
+        return page.results[:2], False
 
     async def _read_on(self, position: Position) -> None:
         """Read what follows `position`."""
@@ -213,12 +246,10 @@ class CatchUp:
 
     async def _find_what_time_hides(self, position: Position) -> None:
         """Tell of a gap if the newest messages were not found by time: the archive had another clock for them."""
-        ledger = self._ledger
-        page = await self._ask(Page(max=2 + min(ledger.holds, PAGE), before=""))
-        newest = [result for result in page.results if not ledger.is_held(result)]
-        if not ledger.has_had(newest):
-            ledger.tell(Gap(position.stamp, stamp_of(newest[0])))
-            ledger.archived(newest)
+        newest, _ = await self._before_arrivals()
+        if not self._ledger.has_had(newest):
+            self._ledger.tell(Gap(position.stamp, stamp_of(newest[0])))
+            self._ledger.archived(newest)
 
     def _is_gap(self, position: Position, first: Result | None) -> bool:
         """Return whether the archive, which begins with `first`, no longer has what followed `position`."""

@@ -21,9 +21,9 @@ from typing import Any, NamedTuple
 import trio
 
 from ...client import Notes
-from .duplicates import WRITTEN
+from .duplicates import WRITTEN, Keys
 
-__all__ = ["FIRST", "Cursor", "Position", "Trail"]
+__all__ = ["FIRST", "TRAIL", "Cursor", "Position", "Trail"]
 
 #: In place of an id: the beginning of the archive, before its first message. No server gives this id.
 FIRST = ""
@@ -32,6 +32,9 @@ FIRST = ""
 OVERTAKING = 50
 #: and if its time is at most this much before that of the last one.
 LATE = timedelta(seconds=60)
+
+#: So a place in an archive is told by this many messages at most.
+TRAIL = OVERTAKING + 2
 
 #: Seconds that writing down may take at the end.
 LAST_SAVE = 2.0
@@ -118,9 +121,12 @@ class Cursor:
         self.position = position
         self.moved.set()
 
-    def finish(self, keys: Iterable[str]) -> None:
+    def finish(self, keys: Keys) -> None:
         """The application is done with the message that has these keys."""
-        self._done.extend(keys)
+        key, mark = keys
+        if key is not None:
+            self._done.append(key)
+        self._done.append(mark)
         self.finished += 1
         self.moved.set()
 

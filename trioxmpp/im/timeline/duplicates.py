@@ -12,7 +12,7 @@ from zlib import crc32
 from ...jid import JID
 from .entry import WEAK
 
-__all__ = ["WRITTEN", "Keys", "Seen", "archive_key"]
+__all__ = ["KEYS", "WRITTEN", "Keys", "Seen", "archive_key"]
 
 #: The keys of a copy of a message: its key in the archive, if that is known, and its fingerprint.
 Keys: TypeAlias = tuple[str | None, str]
@@ -31,7 +31,7 @@ class Seen:
     Two messages with the same archive id and sender are the same, and so are two with the same fingerprint, even if
     their archive ids differ: servers archive a retransmission twice. For a message without any id a fingerprint says
     too little: then each copy without an archive id is paired with one copy that has one, and no more. The newest
-    `KEYS` keys are known, and up to as many from before.
+    `keys` keys are known, and up to as many from before.
     """
 
     def __init__(self, keys: int = KEYS) -> None:
@@ -47,17 +47,16 @@ class Seen:
 
     def add(self, key: str | None, mark: str) -> bool:
         """Note a message; return whether it is new. `key` is its `archive_key`, and `mark` its fingerprint."""
+        is_new = True
         if key is not None:
-            if self._knows(key):
-                self._note(key)
-                if not mark.startswith(WEAK):
-                    self._note(mark)
-                return False
+            is_new = key not in self._known and key not in self._older
             self._note(key)
         if not mark.startswith(WEAK):
-            is_new = not self._knows(mark)
+            is_new = is_new and mark not in self._known and mark not in self._older
             self._note(mark)
             return is_new
+        if not is_new:
+            return False
         ours, others = self._unarchived, self._archived
         if key is not None:
             ours, others = others, ours

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 from datetime import datetime
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
@@ -80,23 +82,27 @@ def entry_of(
     message: Message,
     source: Source,
     account: JID,
-    is_room: bool,
+    claimed: Callable[[JID], bool],
     sent: datetime,
     archive_id: str | None,
     caught_up: bool,
 ) -> Entry:
-    """Return the entry of a message that our account sent or received. `is_room`: the other side is a known room."""
+    """Return the entry of a message that our account sent or received. `claimed` tells the addresses of known rooms."""
     from_ = message.from_
     by_us = from_ is None or from_.bare == account
     other = (message.to if by_us else from_) or account
-    peer, sender = other.bare, Account(account if by_us else other.bare)
-    author: Sender = sender
-    if is_room or (other.resource is not None and _is_of_occupant(message)):
+    peer = other.bare
+    author: Sender = _account(account if by_us else peer)
+    if claimed(other) or (other.resource is not None and _is_of_occupant(message)):
         if other.resource is not None:
             peer = other  # a private message in a room (XEP-0045 §7.5)
         if not by_us:
             author = Room(other) if other.resource is None else Occupant(other.bare, other.resource)
     return Entry(message, source, peer, author, by_us, sent, archive_id, caught_up)
+
+
+#: Most messages are of a few accounts: an object for each message would only be work for the collector of garbage.
+_account = lru_cache(1024)(Account)
 
 
 def _is_of_occupant(message: Message) -> bool:
@@ -130,6 +136,9 @@ _ADDED = frozenset({
 #: Elements that hold a message whose body no server sees: two messages are the same only if these are.
 _ENCRYPTED = frozenset({"{urn:xmpp:omemo:2}encrypted", "{eu.siacs.conversations.axolotl}encrypted"})
 
+# Python 3.11 takes longer to find the member of an enumeration, and its value, than to compare two.
+_NORMAL, _CHAT = MessageType.NORMAL, MessageType.CHAT
+
 WEAK = "~"
 """The first character of the fingerprint of a message without an id: another message may have the same."""
 
@@ -159,8 +168,8 @@ def fingerprint(message: Message, account: JID) -> str:
         parts += (str(account), "" if message.to is None else str(message.to.bare))
     else:
         parts.append(str(from_))
-    if kind is not MessageType.NORMAL:
-        parts.append(kind.value)
+    if kind is not _NORMAL:
+        parts.append("chat" if kind is _CHAT else kind.value)
     bodies = message.bodies
     if len(bodies) == 1:
         parts += bodies.values()

@@ -10,9 +10,8 @@ the archive has it; the archive is read once more. If too much waits in the queu
 
 from __future__ import annotations
 
-import logging
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -22,15 +21,15 @@ from ...client import Inbox, Signal
 from ...errors import InboxOverflow
 from ...protocol.elements.mam import Result
 from ...protocol.stanza import Message
+from ...xep.mam import PAGE
 from ...xep.muc import RoomEntry
 from .archives import Archive, Arrival
-from .cursor import Cursor, Position, Trail
-from .duplicates import Keys, Seen
+from .cursor import TRAIL, Cursor, Position, Trail
+from .duplicates import KEYS, Keys, Seen
 from .entry import CaughtUp, Entry, NoArchive, Source, TimelineEvent
+from .held import Held
 
 __all__ = ["CERTAIN_EVERY", "Ledger", "Outcome", "entry_of_result", "stamp_of"]
-
-_logger = logging.getLogger(__name__)
 
 #: After this many live messages the archive is asked for its newest ids, so that the cursor can move.
 CERTAIN_EVERY = 400
@@ -48,13 +47,13 @@ class Outcome(NamedTuple):
     entry: Entry | None = None
     event: TimelineEvent | None = None
     position: Position | None = None
-    keys: tuple[str, ...] = ()
+    keys: Keys | None = None
 
 
 class Ledger:
     """The books of one timeline."""
 
-    def __init__(self, archive: Archive, cursor: Cursor, seen: Seen, *, capacity: int, held: int) -> None:
+    def __init__(self, archive: Archive, cursor: Cursor, *, capacity: int, held: int) -> None:
         self.archive = archive
         self.cursor = cursor
         self.read: Position | None = None
@@ -71,19 +70,22 @@ class Ledger:
         self.queue: Inbox[Outcome] = Inbox(math.inf)
         self._told_at: object = None
         """The occasion at which `CaughtUp` was told last."""
-        self._seen = seen
-        self._left_out = Seen(LEFT_OUT)
+        # The archive may show once more all that waited for the application, or was given to it since the cursor moved.
+        # Between the end of the archive and a second look at it all messages are given that were held.
+        self._seen = Seen(max(KEYS, 2 * (max(capacity, held) + CERTAIN_EVERY + PAGE)))
+        self._left_out: Seen | None = None
+        """The messages that this client has sent, and that are no entries, once there are any."""
         self._capacity = capacity
         self._max_held = held
-        self._held: list[Arrival] | None = []
+        self._held: Held | None = Held(self._max_held)
         """The live messages that wait until the timeline has caught up; None while none has to wait."""
-        self._lost_tail = False
         self._since_certain = 0
         self._in_hand: Outcome | None = None
         self._room = trio.lowlevel.ParkingLot()
 
-    def resume(self) -> None:
-        """Go on where the cursor is, once it is loaded."""
+    async def resume(self) -> None:
+        """Go on where the cursor is, which is loaded. Raises `StoreError`. Cancelling leaves it unloaded."""
+        self._seen.restore(await self.cursor.load())
         if self.cursor.position is not None:
             self.skip(self.cursor.position)
 
@@ -94,27 +96,32 @@ class Ledger:
         arrival = Arrival(message, source, datetime.now(UTC), heard)
         if self._held is None:
             if len(self.queue) < self._capacity:
-                self._give(arrival)
+                self._give(arrival, *self._named(arrival))
                 return
             if not self.has_archive:
                 self.queue.close(InboxOverflow(f"more than {self._capacity} entries were waiting to be read"))
                 return
-            self._held = []
+            self._held = Held(self._max_held)
             self.attention.set()
-        if len(self._held) < self._max_held:
-            self._held.append(arrival)
-        elif not self._lost_tail:
-            self._lost_tail = True
-            _logger.warning("more than %d messages wait: the archive will be asked for the others", self._max_held)
+        self._have_wait(arrival, self._held)
+
+    def _have_wait(self, arrival: Arrival, held: Held) -> None:
+        archive_id, keys = self._named(arrival)
+        if held.merge(archive_id, keys):
+            self.duplicates += 1
+        else:
+            held.add(arrival, archive_id, keys)
 
     def leave_out(self, message: Message) -> None:
         """Do not give what the archive has of `message`, which this client sends, and which is no entry."""
+        if self._left_out is None:
+            self._left_out = Seen(LEFT_OUT)
         self._left_out.add(*self._keys(message, None))
 
     def hold(self) -> None:
         """From now on live messages wait."""
         if self._held is None:
-            self._held = []
+            self._held = Held(self._max_held)
 
     @property
     def is_holding(self) -> bool:
@@ -131,23 +138,29 @@ class Ledger:
 
         Then later ones are held on.
         """
+        is_cut = self.dropped > 0
         self.release_anyway()
-        if self._lost_tail and self.has_archive:
-            self._lost_tail = False
-            self._held = []
+        if is_cut and self.has_archive:
+            self._held = Held(self._max_held)
             return False
         self._seen.caught_up()
         return True
 
     def release_anyway(self) -> None:
         """Give the live messages that were held, and hold no more, although something may be missing before them."""
-        held, self._held = self._held or [], None
-        for arrival in held:
-            self._give(arrival)
+        held, self._held = self._held, None
+        for arrival, archive_id, keys in () if held is None else held.take_all():
+            if self.has_archive:
+                self._give(arrival, archive_id, keys)
+            else:
+                self._give(arrival, *self._named(arrival))
 
-    def _give(self, arrival: Arrival) -> None:
+    def _named(self, arrival: Arrival) -> tuple[str | None, Keys]:
+        """Return the id that the archive gave a live message, if that is believed, and its keys."""
         archive_id = self.archive.id_of(arrival) if self.has_archive else None
-        keys = self._keys(arrival.message, archive_id)
+        return archive_id, self._keys(arrival.message, archive_id)
+
+    def _give(self, arrival: Arrival, archive_id: str | None, keys: Keys) -> None:
         if self._seen.add(*keys):
             self._put(self.archive.live(arrival, archive_id), keys)
         else:
@@ -158,8 +171,7 @@ class Ledger:
         return key, self.archive.fingerprint(message)
 
     def _put(self, entry: Entry, keys: Keys) -> None:
-        key, mark = keys
-        self.queue.put(Outcome(entry, keys=(mark,) if key is None else (key, mark)))
+        self.queue.put(Outcome(entry, None, None, keys))
 
     def past(self, entries: Iterable[Entry]) -> None:
         """Give what a room has sent of its history, as far as it is new."""
@@ -175,64 +187,65 @@ class Ledger:
         now, trail = datetime.now(UTC), Trail(self.read)
         if results and results[0].id is not None:
             trail.rewind(results[0].id)
-        held = self._held_by_key()
         for result in results:
-            stamp = stamp_of(result, now)
-            if result.id is not None:
-                trail.add(result.id, stamp)
-            self._give_archived(result, stamp, held)
+            self._give_archived(result, stamp_of(result, now))
+        for id, result in [(each.id, each) for each in results if each.id is not None][-TRAIL:]:
+            trail.add(id, stamp_of(result, now))
         self.read = trail.position() or self.read
         self.settle()
 
     def late(self, results: Iterable[Result]) -> int:
         """Give those messages that the archive did not show when their place was read; return how many there were."""
-        now, held = datetime.now(UTC), self._held_by_key()
-        return sum([self._give_archived(result, stamp_of(result, now), held) for result in results])
+        now = datetime.now(UTC)
+        return sum([self._give_archived(result, stamp_of(result, now)) for result in results])
 
-    def _give_archived(self, result: Result, stamp: datetime, held: Mapping[str, Arrival]) -> bool:
+    def _give_archived(self, result: Result, stamp: datetime) -> bool:
         """Give an archived message if it is new; return whether it is."""
         id, message = result.id, result.forwarded.message
         if id is None or message is None:
             self.malformed += 1
             return False
         keys = self._keys(message, id)
-        if not self._seen.add(*keys) or id in self._before or self._left_out.has(*keys):
+        copy = self._take_copy(keys) if self._held else None
+        is_old = id in self._before and copy is None
+        is_left_out = self._left_out is not None and self._left_out.has(*keys)
+        if not self._seen.add(*keys) or is_old or is_left_out:
             self.duplicates += 1
             return False
         entry = self.archive.archived(message, id, stamp)
         if entry is None:
             return False
-        if held and (arrival := held.get(keys[0] or "") or held.get(keys[1])) is not None:
+        if copy is not None:
             # The server delivers it as well, so it was not missed, unless the server has kept it meanwhile: it is new,
             # and a receipt of it may be due.
-            live = self.archive.live(arrival, id)
+            live = self.archive.live(copy, id)
             entry = entry if live.source is Source.OFFLINE else live
         self._put(entry, keys)
         return True
 
-    def _held_by_key(self) -> dict[str, Arrival]:
-        """Return the live messages that wait, by their keys."""
-        found: dict[str, Arrival] = {}
-        for arrival in self._held or ():
-            keys = self._keys(arrival.message, self.archive.id_of(arrival))
-            found.update({key: arrival for key in keys if key is not None})
-        return found
+    def _take_copy(self, keys: Keys) -> Arrival | None:
+        """Return the live copy of an archived message, which waits no more; None if there is none."""
+        if self._held is None or (copy := self._held.copy_of(keys)) is None:
+            return None
+        self.duplicates += self._held.drop(keys)
+        return copy.arrival
 
     @property
     def holds(self) -> int:
         """The number of live messages that wait."""
-        return len(self._held or ())
+        return 0 if self._held is None else len(self._held)
+
+    @property
+    def dropped(self) -> int:
+        """The number of live messages that were dropped, since too many waited: the archive has them."""
+        return 0 if self._held is None else self._held.dropped
 
     def is_held(self, result: Result) -> bool:
         """Return whether an archived message is one of the live ones that wait."""
-        message = result.forwarded.message
-        if message is None or not self._held:
+        message, id = result.forwarded.message, result.id
+        if message is None or id is None or not self._held:
             return False
-        mark = self.archive.fingerprint(message)
-        return any(
-            self.archive.id_of(arrival) == result.id or self.archive.fingerprint(arrival.message) == mark
-            for arrival in self._held
-        )
+        return self._held.copy_of(self._keys(message, id)) is not None
 
     async def begin_at(self, position: Position) -> None:
         """Begin behind `position`, and write that down at once: what comes from now on is not to be missed."""
@@ -269,11 +282,12 @@ class Ledger:
 
     def found_archive(self, found: bool) -> None:
         """Learn whether there is an archive. If there is none, nothing needs to wait for it."""
-        if not found:
-            if self.has_archive:
-                self.tell(NoArchive())
-            self.release_anyway()
+        is_news = self.has_archive and not found
         self.has_archive = found
+        if is_news:
+            self.tell(NoArchive())
+        if not found:
+            self.release_anyway()
 
     def rearm(self) -> None:
         """Have `attention` set again when the archive is to be asked."""
@@ -320,7 +334,7 @@ class Ledger:
     def finish(self) -> None:
         """The application is done with the entry that it was given last."""
         outcome, self._in_hand = self._in_hand, None
-        if outcome is None:
+        if outcome is None or outcome.keys is None:
             return
         self.cursor.finish(outcome.keys)
         self._since_certain += 1

@@ -20,7 +20,6 @@ from ...xep.muc import MessageModerated, Room, RoomEntry, RoomEvent, RoomGone, R
 from .archives import RoomArchive, entry_in_room
 from .catchup import CatchUp
 from .cursor import Cursor
-from .duplicates import Seen
 from .entry import Entry, Source
 from .giving import SAVE_AFTER, Giving, end_with
 from .history import History
@@ -121,13 +120,12 @@ async def open_room_timeline(
     Cancelling, or leaving the block, undoes everything.
     """
     archive = RoomArchive(room)
-    cursor, seen = Cursor(room.client.notes("mam"), str(archive.owner)), Seen()
-    ledger = Ledger(archive, cursor, seen, capacity=capacity, held=held)
+    cursor = Cursor(room.client.notes("mam"), str(archive.owner))
+    ledger = Ledger(archive, cursor, capacity=capacity, held=held)
     timeline = RoomTimeline(room, ledger, since, pages)
     name = f"timeline of {room.jid}"
     with room.listen(timeline.take):
-        seen.restore(await cursor.load())
-        ledger.resume()
+        await ledger.resume()
         try:
             async with (
                 supervised(room.client, lambda: cursor.keep_saved(save_after), name=name),

@@ -24,7 +24,6 @@ from ...xep.muc import Room
 from .archives import AccountArchive
 from .catchup import CatchUp
 from .cursor import Cursor
-from .duplicates import Seen
 from .entry import Entry, Source
 from .giving import SAVE_AFTER, Giving, end_with
 from .history import History
@@ -154,10 +153,9 @@ async def open_timeline(
     archive is told by `Trouble` events, and healed. Cancelling, or leaving the block, undoes everything.
     """
     archive = AccountArchive(client, rooms)
-    cursor, seen = Cursor(client.notes("mam"), str(archive.owner)), Seen()
-    seen.restore(await cursor.load())
-    ledger = Ledger(archive, cursor, seen, capacity=capacity, held=held)
-    ledger.resume()
+    cursor = Cursor(client.notes("mam"), str(archive.owner))
+    ledger = Ledger(archive, cursor, capacity=capacity, held=held)
+    await ledger.resume()
     timeline = Timeline(client, archive, ledger)
 
     with _listening(client, timeline):

@@ -11,7 +11,7 @@ import copy
 import datetime
 import secrets
 from collections import deque
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 
 import trio
@@ -92,6 +92,11 @@ class Archive:
         self.preferences: Preferences = Preferences()
         self.clock_error: datetime.timedelta = datetime.timedelta()
         """How far the clock of the archive is ahead of the true time."""
+        self._numbers: dict[str, int] = {}
+        """The items by their ids, counted from the first that was ever kept: so a page of many is found at once."""
+        self._kept = 0
+        self._unwritten = 0.0
+        """The time from which on queries find all items."""
 
     def keep(
         self,
@@ -123,8 +128,16 @@ class Archive:
         stamped.append(sid)
         if dialect.archive_signed:
             archived.append(copy.copy(sid))
-        self.items.append(Item(id, now, other, archived, trio.current_time() + lag if lag else 0.0))
+        self._append(Item(id, now, other, archived, trio.current_time() + lag if lag else 0.0))
         return stamped
+
+    def _append(self, item: Item) -> None:
+        self.items.append(item)
+        self._kept += 1
+        self._numbers[item.id] = self._kept
+        self._unwritten = max(self._unwritten, item.written)
+        if len(self._numbers) > 2 * len(self.items) + 1_000:
+            self._numbers = {each.id: self._numbers[each.id] for each in self.items if each.id in self._numbers}
 
     def matching(
         self,
@@ -134,6 +147,9 @@ class Archive:
         ids: Container[str] | None = None,
     ) -> list[Item]:
         """Return the items of a conversation, a span of time, or with certain ids, as far as they are written."""
+        is_whole = with_ is None and start is None and end is None and ids is None
+        if is_whole and (not self._unwritten or self._unwritten <= trio.current_time()):
+            return [*self.items]
         return [
             item
             for item in self.items
@@ -144,14 +160,13 @@ class Archive:
             and (ids is None or item.id in ids)
         ]
 
-    @staticmethod
-    def page(items: list[Item], size: int, after: str | None, before: str | None, cursor: str) -> Page:
-        """Return a page of `items`. An empty `before` means the last page.
+    def page(self, items: Sequence[Item], size: int, after: str | None, before: str | None, cursor: str) -> Page:
+        """Return a page of `items`, which are all items or some of them. An empty `before` means the last page.
 
         Raises KeyError if an id is unknown and `cursor` is "error".
         """
         count = len(items)
-        places = {item.id: place for place, item in enumerate(items)}
+        places = {id: place for id in (after, before) if id and (place := self._place(items, id)) is not None}
         unknown = [id for id in (after, before) if id and id not in places]
         if unknown and cursor == "error":
             raise KeyError(unknown[0])
@@ -160,10 +175,18 @@ class Archive:
         first = places[after] + 1 if after in places else 0
         if before is None or (before and before not in places):
             chosen = items[first : first + size]
-            return Page(chosen, first + size >= count, count)
+            return Page([*chosen], first + size >= count, count)
         last = places.get(before, count)
         begin = max(last - size, first)
-        return Page(items[begin:last], begin <= first, count)
+        return Page([*items[begin:last]], begin <= first, count)
+
+    def _place(self, items: Sequence[Item], id: str) -> int | None:
+        """Return the index of the item with an id in `items`. In all items its number tells that; in some, look."""
+        if items:
+            guess = self._numbers.get(id, 0) - self._numbers.get(items[0].id, 0)
+            if 0 <= guess < len(items) and items[guess].id == id:
+                return guess
+        return next((place for place, item in enumerate(items) if item.id == id), None)
 
 
 def worth_keeping(stanza: xml.Element, dialect: Dialect) -> bool:

@@ -166,7 +166,7 @@ def _page(query: Query, archive: Archive, dialect: Dialect) -> Page:
             places = [place for place, item in enumerate(items) if item.id == fields[name]]
             items = (items[places[0] + 1 :] if is_after else items[: places[0]]) if places else []
     size = min(dialect.archive_default_page if query.size is None else query.size, dialect.archive_page)
-    page = Archive.page(items, size, query.after or None, query.before, dialect.archive_cursor)
+    page = archive.page(items, size, query.after or None, query.before, dialect.archive_cursor)
     if size == 0:
         page.complete = not dialect.archive_says_incomplete
     return page
