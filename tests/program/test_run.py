@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import inspect
 import os
 import pty
@@ -184,6 +185,19 @@ def test_a_mistake_of_the_program_leaves_as_it_is(end_of: Callable[..., Ended]) 
     with pytest.raises(ExceptionGroup) as found:
         end_of(main)
     assert found.group_contains(KeyError)
+
+
+def test_the_garbage_collector_leaves_alone_what_was_imported(end_of: Callable[..., Ended]) -> None:
+    """A full collection would hold all tasks of the program while it goes over the modules."""
+    frozen = []
+
+    async def main() -> None:
+        await trio.lowlevel.checkpoint()
+        frozen.append(gc.get_freeze_count())
+
+    assert end_of(main) == (0, "")
+    assert frozen[0] > 20_000
+    assert gc.get_freeze_count() < frozen[0]
 
 
 def test_a_program_may_end_itself_from_within_a_nursery(end_of: Callable[..., Ended]) -> None:

@@ -41,6 +41,7 @@ class Usage:
 
     def __init__(self) -> None:
         gc.collect()
+        gc.freeze()  # what was imported is never garbage: so `trioxmpp.run` has it, and so have all clients here
         self._held: list[tuple[float, float]] = []
         self._is_watched = True
         self._resident = _status("VmRSS")
