@@ -551,7 +551,7 @@ MUTANTS = [
         "the reader gives consumers no turns",
         "if turns.filling:",
         "if False:",
-        ("stream/test_flow_inbound.py",),
+        ("client/test_burst.py",),
     ),
     Mutant(
         "the reader waits for a consumer that takes nothing",
