@@ -28,7 +28,8 @@ PATIENCE = 70
 def copy(place: Path) -> Path:
     for name in ("trioxmpp", "tests", "docs"):
         shutil.copytree(ROOT / name, place / name, ignore=shutil.ignore_patterns("__pycache__", ".hypothesis"))
-    shutil.copy(ROOT / "pyproject.toml", place)
+    for name in ("pyproject.toml", "README.md"):
+        shutil.copy(ROOT / name, place)
     return place
 
 
