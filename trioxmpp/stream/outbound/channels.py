@@ -131,7 +131,7 @@ class OutgoingChannel:
         """The number of stanzas that were written without stream management."""
         self.suspected: OutgoingStanza | None = None
         """The stanza behind which nothing is sent before it is acknowledged."""
-        self.unconfirmed = unconfirmed
+        self.unconfirmed: Unconfirmed | None = unconfirmed
         """The stanzas of a component that are in doubt; None for a client."""
         self._journal = journal
         self._sm: StreamManagement[Sent] | None = None
