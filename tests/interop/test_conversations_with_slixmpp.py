@@ -189,7 +189,7 @@ async def test_in_a_room_both_sides_show_the_same_conversation(stage: Stage) -> 
         open_room_conversation(room, markers=True) as talk,
         talk.events() as events,
     ):
-        ours = Talk(client, None, talk, events)  # type: ignore[arg-type]
+        ours = InConversation(client, events, talk)
         await slixmpp.call("xep_0045.join_muc_wait", room.jid, "Juliet")
         line = await talk.say("But soft?")
         heard = await slixmpp.event("groupchat_message", lambda data: data["body"] == "But soft?")
