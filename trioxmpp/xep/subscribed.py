@@ -51,6 +51,8 @@ class SubscribedContacts:
         """The rosters that are open."""
         self._read_in: Session | None = None
         """The session in which the roster was read last."""
+        self._is_wanted = False
+        """Whether a block has asked for the roster: without one, nothing is noted of a roster that is closed."""
         self._turn = trio.Lock()
 
     @classmethod
@@ -74,7 +76,8 @@ class SubscribedContacts:
         try:
             yield
         finally:
-            self._jids = {contact.jid for contact in roster if contact.is_seen}
+            if self._is_wanted:
+                self._jids = {contact.jid for contact in roster if contact.is_seen}
             self._rosters.remove(roster)
 
     async def fetch(self, session: Session) -> None:
@@ -82,6 +85,7 @@ class SubscribedContacts:
 
         Raises as `Session.request`. If cancelled, another block that needs it reads it.
         """
+        self._is_wanted = True
         async with self._turn:
             if self._rosters or self._read_in is session:
                 return
