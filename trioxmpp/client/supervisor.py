@@ -1,10 +1,10 @@
 """Keeps a client connected: one session after the other, each on one link after the other.
 
-`Supervisor._sessions` is two nested loops. One turn of the outer loop is a session: it binds a resource, or adopts the
-session of another process, and has the services set it up. One turn of the inner loop is a link: reader, writer and
-watchdog, in a cancel scope of their own. When a link breaks, the session stays; resuming it is another turn of the
-inner loop, which begins with a new link and a new scope. Nothing is reset: what belongs to a link or a session is gone
-with it.
+There are two nested loops. One turn of the outer loop, `Supervisor._sessions`, is a session: it binds a resource, or
+adopts the session of another process, and has the services set it up. One turn of the inner loop, `_links`, is a link:
+reader, writer and watchdog, in a cancel scope of their own. When a link breaks, the session stays; resuming it is
+another turn of the inner loop, which begins with a new link and a new scope. Nothing is reset: what belongs to a link
+or a session is gone with it.
 """
 
 from __future__ import annotations
