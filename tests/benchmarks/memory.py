@@ -63,8 +63,8 @@ async def hold(port: int, number: int, *, traced: bool) -> tuple[float, Counter[
     """Return the kB of each of these sessions: all that is resident, and the objects by part if they are `traced`."""
 
     async def live(index: int, *, task_status: trio.TaskStatus[None]) -> None:
-        options = {"endpoint": f"xmpp://127.0.0.1:{port}", "allow_plaintext": True}
-        async with trioxmpp.connect(f"romeo@bench.example/{index}", "secret", **options) as client:  # type: ignore[arg-type]
+        jid, endpoint = f"romeo@bench.example/{index}", f"xmpp://127.0.0.1:{port}"
+        async with trioxmpp.connect(jid, "secret", endpoint=endpoint, allow_plaintext=True) as client:
             await client.send(Presence())
             task_status.started()
             await trio.sleep_forever()

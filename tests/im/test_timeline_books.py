@@ -89,6 +89,12 @@ def told(ledger: Ledger) -> list[tuple[str | None, Source, str | None]]:
     return [(entry.message.body, entry.source, entry.archive_id) for entry in entries]
 
 
+def read(ledger: Ledger, number: int, *, by: int) -> None:
+    """Take this number of messages from the archive, in pages of `by` messages."""
+    for first in range(0, number, by):
+        ledger.archived(page(range(first, first + by)))
+
+
 # --- what is held
 
 
@@ -97,8 +103,7 @@ def test_a_message_that_waits_is_looked_at_once_however_many_pages_the_archive_h
     ledger = books(shelf)
     for number in range(1_000):
         ledger.arrived(message(number), Source.LIVE)
-    for first in range(0, 1_000, 10):
-        ledger.archived(page(range(first, first + 10)))
+    read(ledger, 1_000, by=10)
     ledger.release()
     assert given(ledger) == [str(number) for number in range(1_000)]
     assert max(shelf.looks.values()) <= 2, "a message and its copy are looked at once each"
@@ -108,8 +113,7 @@ def test_messages_that_wait_are_given_once_though_the_archive_has_more_than_is_r
     ledger = books(Shelf(), held=100)
     for number in range(100):
         ledger.arrived(message(number), Source.LIVE)
-    for first in range(0, 30_000, 250):
-        ledger.archived(page(range(first, first + 250)))
+    read(ledger, 30_000, by=250)
     ledger.release()
     assert given(ledger) == [str(number) for number in range(30_000)]
 
