@@ -208,3 +208,38 @@ async def test_the_store_has_what_was_sent_before_the_answer(autojump_clock, ser
         assert client.restored.resumed
         await client.restored.tokens[0]
         assert client.restored.tokens[0].state is StanzaState.ACKED
+
+
+@pytest.mark.parametrize("answer", [ENABLED, REFUSED])
+async def test_an_answer_before_the_request_is_the_answer(autojump_clock, server, nursery, answer):
+    """The client reads it before it has written the request, or just after: trio's order of tasks decides."""
+    for _ in range(20):
+        service = Asking(20, length=8_000)
+
+        async def play() -> None:
+            peer = await server.accept()
+            await peer.authenticates()
+            await peer.expects(
+                f"<iq type='set' id='$1'><bind xmlns='{ns.BIND}'><resource>orchard</resource></bind></iq>"
+            )
+            bound = f"<iq type='result' id='$1'><bind xmlns='{ns.BIND}'><jid>{NAME}</jid></bind></iq>"
+            await peer.says(bound + answer)
+            number = 0
+            while True:
+                heard = await peer.hears()
+                number += heard.tag in ns.STANZA_TAGS
+                if heard.tag == f"{{{ns.SM}}}r":
+                    await peer.says(ack(number))
+                elif heard.tag == f"{{{ns.CLIENT}}}iq":
+                    await peer.says(f"<iq type='result' id='{heard.get('id')}' from='example.test'/>")
+                    break
+            if answer == ENABLED:
+                await peer.expects(R)
+                await peer.says(ack(number))
+            await leaves(peer, *([ack(1)] if answer == ENABLED else []))
+
+        nursery.start_soon(play)
+        async with connect(server, service) as client:
+            assert service.answered == 1
+            await client.drain()
+        assert set(service.states) == {StanzaState.ACKED if answer == ENABLED else StanzaState.SENT_WITHOUT_SM}

@@ -234,7 +234,8 @@ class Writer:
             self.state = WriterState.AWAITS_ENABLED
         if Control.ENABLE_AHEAD in control:
             pieces.append(control[Control.ENABLE_AHEAD].encode())
-            self._session.asks_ahead()
+            if Control.ANSWERED not in control:  # a server may answer before it is asked: no answer follows then
+                self._session.asks_ahead()
         if Control.ANSWERED in control:
             self.state = OPEN
             self._wants_ack = self._wants_ack or self._outgoing.in_flight > 0
